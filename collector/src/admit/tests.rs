@@ -1,0 +1,174 @@
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use futures::FutureExt;
+use model::Kind;
+use proptest::prelude::*;
+
+use super::*;
+
+fn tenant(name: &str) -> Tenant {
+    Tenant::new(name).expect("a tenant")
+}
+
+fn budget(limit: u64) -> Arc<Budget> {
+    Arc::new(Budget::new(limit, 7))
+}
+
+type Waiting = Pin<Box<dyn Future<Output = Result<Permit>> + Send>>;
+
+/// Asks for room; the future has been polled once, so it is in the queue unless it was granted.
+fn ask(budget: &Arc<Budget>, name: &str, bytes: u64) -> Waiting {
+    let (budget, tenant) = (budget.clone(), tenant(name));
+    let mut waiting: Waiting = Box::pin(async move { budget.admit(&tenant, bytes).await });
+    match poll(&mut waiting) {
+        None => waiting,
+        Some(done) => Box::pin(std::future::ready(done)),
+    }
+}
+
+fn poll(waiting: &mut Waiting) -> Option<Result<Permit>> {
+    match waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fits_is_granted_and_given_back() {
+    let budget = budget(10_000);
+    let permit = budget.admit(&tenant("a"), 5000).await.expect("fits");
+    assert_eq!(budget.used(), 5000 + OVERHEAD);
+    let error = budget.admit(&tenant("a"), 5000).await.expect_err("does not fit");
+    let Kind::Overloaded { retry_after } = error.kind else { panic!("{error:?}") };
+    assert!((Duration::from_secs(1)..=Duration::from_secs(5)).contains(&retry_after), "{retry_after:?}");
+    drop(permit);
+    assert_eq!((budget.used(), budget.waiting()), (0, 0));
+    assert!(budget.state().tenants.is_empty(), "tenants that hold nothing are forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn freed_room_goes_to_the_tenant_that_holds_the_least() {
+    let budget = budget(10 * (1000 + OVERHEAD));
+    let mut held: Vec<_> = (0..10).map(|_| ask(&budget, "loud", 1000).now_or_never().expect("fits").expect("fits")).collect();
+    let mut loud = ask(&budget, "loud", 1000);
+    let mut quiet = ask(&budget, "quiet", 1000);
+    held.pop();
+    assert!(poll(&mut loud).is_none(), "it came first but holds more");
+    let _quiet = poll(&mut quiet).expect("woken").expect("granted");
+    held.pop();
+    poll(&mut loud).expect("woken").expect("granted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_one_at_the_head_is_not_starved_by_small_ones() {
+    let budget = budget(10_000);
+    let half = budget.admit(&tenant("a"), 4000).await.expect("fits");
+    let mut large = ask(&budget, "b", 7000);
+    let mut small = ask(&budget, "c", 100);
+    assert!(poll(&mut small).is_none(), "it would fit, but the large one was there before");
+    drop(half);
+    let large = poll(&mut large).expect("woken").expect("granted");
+    assert!(poll(&mut small).is_none());
+    drop(large);
+    poll(&mut small).expect("woken").expect("granted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_gives_up_makes_way() {
+    let budget = budget(10_000);
+    let half = budget.admit(&tenant("a"), 4000).await.expect("fits");
+    let large = ask(&budget, "b", 7000);
+    let mut small = ask(&budget, "c", 100);
+    drop(large);
+    poll(&mut small).expect("woken").expect("granted");
+    drop(half);
+    assert_eq!((budget.used(), budget.waiting()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_dropped_just_after_it_was_granted_gives_back() {
+    let budget = budget(10_000);
+    let half = budget.admit(&tenant("a"), 7000).await.expect("fits");
+    let waiting = ask(&budget, "b", 7000);
+    drop(half);
+    assert_eq!(budget.used(), 7000 + OVERHEAD, "granted, not yet told");
+    drop(waiting);
+    assert_eq!(budget.used(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_grows_by_waiting_and_is_settled_without() {
+    let budget = budget(20_000);
+    let mut first = budget.admit(&tenant("a"), 4000).await.expect("fits");
+    let second = budget.admit(&tenant("a"), 8000).await.expect("fits");
+    first.grow(8000).await.expect_err("does not fit");
+    drop(second);
+    first.grow(8000).await.expect("fits");
+    assert_eq!(budget.used(), 12_000 + OVERHEAD);
+    first.settle(50_000);
+    assert_eq!(budget.used(), 50_000 + OVERHEAD, "rows that are there already are counted, whatever the limit");
+    first.settle(10);
+    assert_eq!(budget.used(), 10 + OVERHEAD);
+    drop(first);
+    assert_eq!(budget.used(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_export_of_the_whole_budget_is_admitted() {
+    let budget = budget(10_000);
+    budget.admit(&tenant("a"), 10_000).await.expect("alone it fits");
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Ask(usize, u64),
+    Drop(usize),
+    Settle(usize, u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (0..3usize, 0..6000u64).prop_map(|(tenant, bytes)| Step::Ask(tenant, bytes)),
+        (0..20usize).prop_map(Step::Drop),
+        (0..20usize, 0..9000u64).prop_map(|(at, bytes)| Step::Settle(at, bytes)),
+    ];
+    proptest::collection::vec(step, 0..60)
+}
+
+proptest! {
+    /// However permits come and go: what is used is what is held, and nothing that fits is left waiting.
+    #[test]
+    fn bytes_are_neither_lost_nor_made_up(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+        let _guard = runtime.enter();
+        let budget = budget(20_000);
+        let (mut held, mut waiting): (Vec<Permit>, Vec<Waiting>) = (Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Step::Ask(tenant, bytes) => waiting.push(ask(&budget, ["a", "b", "c"][tenant], bytes)),
+                Step::Drop(at) if !held.is_empty() => drop(held.swap_remove(at % held.len())),
+                Step::Drop(at) if !waiting.is_empty() => drop(waiting.swap_remove(at % waiting.len())),
+                Step::Settle(at, bytes) if !held.is_empty() => {
+                    let at = at % held.len();
+                    held[at].settle(bytes);
+                }
+                Step::Drop(_) | Step::Settle(..) => {}
+            }
+            let mut still = Vec::new();
+            for mut one in waiting {
+                match poll(&mut one) {
+                    Some(done) => held.push(done.expect("time stands still")),
+                    None => still.push(one),
+                }
+            }
+            waiting = still;
+            prop_assert_eq!(budget.used(), held.iter().map(|permit| permit.bytes).sum::<u64>());
+            prop_assert_eq!(budget.waiting(), waiting.len());
+            prop_assert!(!held.is_empty() || waiting.is_empty(), "all is free and still one waits");
+        }
+        drop((held, waiting));
+        prop_assert_eq!(budget.used(), 0);
+        prop_assert!(budget.state().tenants.is_empty());
+    }
+}

@@ -1,0 +1,61 @@
+use super::*;
+
+fn every_kind() -> Vec<Kind> {
+    let retry_after = Duration::from_secs(1);
+    vec![
+        Kind::Invalid,
+        Kind::NotFound,
+        Kind::Unauthenticated,
+        Kind::Forbidden,
+        Kind::TooLarge,
+        Kind::Overloaded { retry_after },
+        Kind::Unavailable,
+        Kind::Limit,
+        Kind::Unimplemented,
+        Kind::Corrupt,
+        Kind::Internal,
+    ]
+}
+
+#[test]
+fn no_failure_of_ours_makes_an_exporter_drop_data_and_no_bad_export_comes_back() {
+    // The retryable ones of OTLP's tables, for gRPC and for HTTP.
+    let by_grpc = [Code::Cancelled, Code::DeadlineExceeded, Code::Aborted, Code::OutOfRange, Code::Unavailable, Code::DataLoss];
+    let by_http = [429, 502, 503, 504];
+    for kind in every_kind() {
+        let refusal = Refusal::from(Error::new(kind, "why"));
+        let ours = matches!(kind, Kind::Overloaded { .. } | Kind::Unavailable | Kind::Limit | Kind::Corrupt | Kind::Internal);
+        assert_eq!(by_grpc.contains(&refusal.code), ours, "{kind:?}");
+        assert_eq!(by_http.contains(&refusal.http.as_u16()), ours, "{kind:?}");
+        assert_eq!(refusal.is_retryable(), ours, "{kind:?}");
+        assert_eq!(refusal.retry_after.is_some(), ours, "{kind:?}");
+    }
+    for refusal in [Refusal::deadline("late"), Refusal::body("slow")] {
+        assert!(refusal.is_retryable() && by_grpc.contains(&refusal.code) && by_http.contains(&refusal.http.as_u16()));
+    }
+}
+
+#[test]
+fn long_messages_are_cut_between_characters() {
+    for start in 0..4 {
+        let text = "x".repeat(start) + &"語".repeat(1000);
+        let refusal = Refusal::from(Error::invalid(text.clone()));
+        assert!(refusal.message.len() <= MAX_MESSAGE && refusal.message.ends_with('…'));
+        assert!(text.starts_with(refusal.message.trim_end_matches('…')));
+    }
+}
+
+#[test]
+fn the_hint_is_told_too() {
+    let refusal = Refusal::from(Error::invalid("\"a b\" is not a tenant").hint("take letters"));
+    assert_eq!(refusal.message, "\"a b\" is not a tenant; take letters");
+}
+
+#[test]
+fn retry_after_is_rounded_up_to_whole_seconds() {
+    for (millis, seconds) in [(1000, "1"), (1001, "2"), (4999, "5")] {
+        let mut headers = HeaderMap::new();
+        Refusal::from(Error::overloaded("busy", Duration::from_millis(millis))).headers(&mut headers);
+        assert_eq!(headers[header::RETRY_AFTER], seconds);
+    }
+}

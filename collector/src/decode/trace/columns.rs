@@ -1,0 +1,183 @@
+//! The columns of `spans`, in the order of `model::schema`.
+
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::error::ArrowError;
+use model::schema::{self, PROMOTED_SPAN, PromotedType};
+use model::{Nanos, Signal};
+
+use super::super::columns::{AnomalyTexts, Ids, Ints, Lists, Texts, dense};
+use super::super::origin::OriginColumns;
+use super::super::promoted::{PromotedValue, Slots};
+
+#[derive(Debug)]
+enum PromotedColumn {
+    Text(Texts),
+    Int(Ints),
+}
+
+/// The columns of `spans` but for resource and scope.
+#[derive(Debug)]
+pub(super) struct SpanColumns {
+    pub(super) trace_id: Ids<16>,
+    pub(super) span_id: Ids<8>,
+    pub(super) parent_span_id: Ids<8>,
+    pub(super) trace_state: Texts,
+    pub(super) flags: Vec<i64>,
+    pub(super) name: Texts,
+    pub(super) kind: Texts,
+    pub(super) start: Vec<i64>,
+    pub(super) end: Vec<i64>,
+    pub(super) duration: Vec<i64>,
+    pub(super) status_code: Texts,
+    pub(super) status_message: Texts,
+    pub(super) attributes: Texts,
+    pub(super) dropped_attributes: Vec<i64>,
+    promoted: Vec<PromotedColumn>,
+    pub(super) events: Lists,
+    pub(super) event_time: Vec<i64>,
+    pub(super) event_name: Texts,
+    pub(super) event_attributes: Texts,
+    pub(super) event_dropped: Vec<i64>,
+    pub(super) dropped_events: Vec<i64>,
+    pub(super) links: Lists,
+    pub(super) link_trace_id: Ids<16>,
+    pub(super) link_span_id: Ids<8>,
+    pub(super) link_trace_state: Texts,
+    pub(super) link_attributes: Texts,
+    pub(super) link_dropped: Vec<i64>,
+    pub(super) link_flags: Vec<i64>,
+    pub(super) dropped_links: Vec<i64>,
+    pub(super) anomalies: AnomalyTexts,
+}
+
+impl SpanColumns {
+    /// `body` is the request's size, from which the first blocks are sized.
+    pub fn new(body: usize) -> Self {
+        let texts = || Texts::new(body / 16);
+        let promoted = |promoted: &schema::Promoted| match promoted.ty {
+            PromotedType::Text => PromotedColumn::Text(texts()),
+            PromotedType::Int => PromotedColumn::Int(Ints::default()),
+        };
+        SpanColumns {
+            trace_id: Ids::default(),
+            span_id: Ids::default(),
+            parent_span_id: Ids::default(),
+            trace_state: texts(),
+            flags: Vec::new(),
+            name: texts(),
+            kind: texts(),
+            start: Vec::new(),
+            end: Vec::new(),
+            duration: Vec::new(),
+            status_code: texts(),
+            status_message: texts(),
+            attributes: Texts::new(body / 2),
+            dropped_attributes: Vec::new(),
+            promoted: PROMOTED_SPAN.iter().map(promoted).collect(),
+            events: Lists::default(),
+            event_time: Vec::new(),
+            event_name: texts(),
+            event_attributes: Texts::new(body / 4),
+            event_dropped: Vec::new(),
+            dropped_events: Vec::new(),
+            links: Lists::default(),
+            link_trace_id: Ids::default(),
+            link_span_id: Ids::default(),
+            link_trace_state: texts(),
+            link_attributes: texts(),
+            link_dropped: Vec::new(),
+            link_flags: Vec::new(),
+            dropped_links: Vec::new(),
+            anomalies: AnomalyTexts::new(),
+        }
+    }
+
+    pub fn rows(&self) -> usize {
+        self.start.len()
+    }
+}
+
+impl SpanColumns {
+    /// Touches only the columns that have a value: the others are filled up when theirs comes, or at the end.
+    #[inline]
+    pub(super) fn push_promoted(&mut self, slots: &Slots<'_>) {
+        let row = self.rows() - 1;
+        for (slot, value) in slots.filled() {
+            match (&mut self.promoted[slot], value) {
+                (PromotedColumn::Text(column), PromotedValue::Text(text)) => {
+                    column.fill_to(row);
+                    column.push(text);
+                }
+                (PromotedColumn::Int(column), PromotedValue::Int(value)) => {
+                    column.fill_to(row);
+                    column.push(*value);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub fn finish(self, origin: OriginColumns, received: Nanos) -> Result<RecordBatch, ArrowError> {
+        let rows = self.rows();
+        let origin = origin.finish(received);
+        let mut columns = vec![
+            self.trace_id.finish()?,
+            self.span_id.finish()?,
+            self.parent_span_id.finish()?,
+            self.trace_state.finish(),
+            dense(self.flags),
+            self.name.finish(),
+            self.kind.finish(),
+        ];
+        columns.extend(origin.service);
+        let event = vec![
+            dense(self.event_time),
+            self.event_name.finish(),
+            self.event_attributes.finish(),
+            dense(self.event_dropped),
+        ];
+        let link = vec![
+            self.link_trace_id.finish()?,
+            self.link_span_id.finish()?,
+            self.link_trace_state.finish(),
+            self.link_attributes.finish(),
+            dense(self.link_dropped),
+            dense(self.link_flags),
+        ];
+        columns.extend([
+            dense(self.start),
+            dense(self.end),
+            dense(self.duration),
+            self.status_code.finish(),
+            self.status_message.finish(),
+            self.attributes.finish(),
+            dense(self.dropped_attributes),
+            self.events.finish_structs(schema::event_fields(), event)?,
+            dense(self.dropped_events),
+            self.links.finish_structs(schema::link_fields(), link)?,
+            dense(self.dropped_links),
+        ]);
+        columns.extend(self.promoted.into_iter().map(|column| column.finish(rows)));
+        columns.extend(origin.rest);
+        columns.push(self.anomalies.finish());
+        let schema = schema::schema(Signal::Traces);
+        let assembled = schema.fields().iter().skip(columns.len());
+        columns.extend(assembled.map(|field| new_null_array(field.data_type(), rows)));
+        RecordBatch::try_new(schema.clone(), columns)
+    }
+}
+
+impl PromotedColumn {
+    fn finish(self, rows: usize) -> ArrayRef {
+        match self {
+            PromotedColumn::Text(mut column) => {
+                column.fill_to(rows);
+                column.finish()
+            }
+            PromotedColumn::Int(mut column) => {
+                column.fill_to(rows);
+                column.finish()
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The collector as its clients see it: real tonic and hyper clients against a store that records what it got, can
+//! fail and can stall.
+
+mod grpc;
+mod http;
+mod listen;
+mod overload;
+mod pipeline;
+mod support;

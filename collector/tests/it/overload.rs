@@ -1,0 +1,123 @@
+//! A store that stalls: clients are told to come back, memory stays bounded, and nothing is lost once it resumes.
+
+use axum::body::Body;
+use hotspan_collector::Settings;
+use http::Request;
+use model::access::Access;
+use prost::Message;
+
+use crate::support::{Answer, Bench, Mode, answer, framed, spans};
+
+/// Room for two exports of this size, not for three.
+const SIZE: usize = 40_000;
+
+fn bench() -> Bench {
+    let settings = Settings { max_request_bytes: 60_000, max_in_flight_bytes: 100_000, ..Settings::default() };
+    Bench::with(settings, Access::open())
+}
+
+fn by_http(name: &str, tenant: &str) -> Request<Body> {
+    let body = spans(&[name, &"x".repeat(SIZE)]).encode_to_vec();
+    Request::post("/v1/traces")
+        .header("content-type", "application/x-protobuf")
+        .header("content-length", body.len())
+        .header("x-scope-orgid", tenant)
+        .body(Body::from(body))
+        .expect("a request")
+}
+
+fn by_grpc(name: &str) -> Request<Body> {
+    let body = spans(&[name, &"x".repeat(SIZE)]).encode_to_vec();
+    Request::post("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+        .version(http::Version::HTTP_2)
+        .header("content-type", "application/grpc")
+        .body(Body::from(framed(0, &body)))
+        .expect("a request")
+}
+
+fn chunked(name: &str) -> Request<Body> {
+    let body = spans(&[name, &"x".repeat(SIZE)]).encode_to_vec();
+    let chunks: Vec<_> = body.chunks(1000).map(|c| Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(c))).collect();
+    let request = Request::post("/v1/traces").header("content-type", "application/x-protobuf");
+    request.body(Body::from_stream(futures::stream::iter(chunks))).expect("a request")
+}
+
+/// Starts an export and returns once the store has it.
+async fn stalled(bench: &Bench, request: Request<Body>, count: u64) -> tokio::task::JoinHandle<Answer> {
+    let sending = tokio::spawn(answer(bench.router(), request));
+    bench.store.has_begun(count).await;
+    sending
+}
+
+#[tokio::test(start_paused = true)]
+async fn beyond_the_budget_clients_are_told_to_come_back() {
+    let bench = bench();
+    bench.store.set(Mode::Stall);
+    let first = stalled(&bench, by_http("a", "default"), 1).await;
+    let second = stalled(&bench, by_grpc("b"), 2).await;
+    let used = bench.collector.stats().in_flight_bytes();
+    assert!((80_000..=100_000).contains(&used), "{used}");
+
+    let refused = bench.send(by_http("c", "default")).await;
+    assert_eq!(refused.status.as_u16(), 503, "{refused:?}");
+    let after: u64 = refused.header("retry-after").parse().expect("seconds");
+    assert!((1..=5).contains(&after), "{after}");
+    let refused = bench.send(by_grpc("c")).await;
+    assert_eq!((refused.status.as_u16(), refused.grpc_status()), (200, 14), "{refused:?}");
+    let refused = bench.send(chunked("c")).await;
+    assert_eq!(refused.status.as_u16(), 503, "{refused:?}");
+    assert_eq!(bench.collector.stats().in_flight_bytes(), used, "the refused ones left nothing behind");
+
+    bench.store.set(Mode::Store);
+    assert_eq!(first.await.expect("no panic").status.as_u16(), 200);
+    assert_eq!(second.await.expect("no panic").grpc_status(), 0);
+    for (name, request) in [("http", by_http("c", "default")), ("grpc", by_grpc("d")), ("chunked", chunked("e"))] {
+        assert_eq!(bench.send(request).await.status.as_u16(), 200, "{name}");
+    }
+    let totals = bench.spans();
+    assert_eq!((totals.received, totals.stored, totals.in_flight, bench.store.rows()), (10, 10, 0, 10));
+    assert_eq!(bench.collector.stats().in_flight_bytes(), 0);
+    assert_eq!(bench.collector.stats().exports_refused(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_stall_is_ridden_out() {
+    let bench = bench();
+    bench.store.set(Mode::Stall);
+    let first = stalled(&bench, by_http("a", "default"), 1).await;
+    let second = stalled(&bench, by_http("b", "default"), 2).await;
+    let third = tokio::spawn(answer(bench.router(), by_http("c", "default")));
+    while !bench.metrics_text().contains("hotspan_exports_waiting 1\n") {
+        tokio::task::yield_now().await;
+    }
+    bench.store.set(Mode::Store);
+    for sending in [first, second, third] {
+        assert_eq!(sending.await.expect("no panic").status.as_u16(), 200);
+    }
+    assert_eq!(bench.store.rows(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_floods_does_not_lock_out_another() {
+    let bench = bench();
+    bench.store.set(Mode::Stall);
+    let mut loud = vec![stalled(&bench, by_http("1", "loud"), 1).await, stalled(&bench, by_http("2", "loud"), 2).await];
+    for name in ["3", "4", "5"] {
+        loud.push(tokio::spawn(answer(bench.router(), by_http(name, "loud"))));
+    }
+    while !bench.metrics_text().contains("hotspan_exports_waiting 3\n") {
+        tokio::task::yield_now().await;
+    }
+    let quiet = tokio::spawn(answer(bench.router(), by_http("6", "quiet")));
+    while !bench.metrics_text().contains("hotspan_exports_waiting 4\n") {
+        tokio::task::yield_now().await;
+    }
+    bench.store.set(Mode::Store);
+    assert_eq!(quiet.await.expect("no panic").status.as_u16(), 200);
+    for sending in loud {
+        assert_eq!(sending.await.expect("no panic").status.as_u16(), 200);
+    }
+    let order: Vec<_> = bench.store.payloads().iter().map(|p| p.tenant.to_string()).collect();
+    let quiet_at = order.iter().position(|tenant| tenant == "quiet").expect("stored");
+    assert!(quiet_at <= 3, "it came last and was not served last: {order:?}");
+}

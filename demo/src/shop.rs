@@ -1,0 +1,72 @@
+//! The simulated shop: an e-commerce site as a queueing network, recorded as its instrumentation would record it.
+//!
+//! ```text
+//! storefront (plan) ─ faults edit it ─▶ world + engine over kernel (virtual time) ─▶ SimSpan ─┬▶ simulate: a Vec
+//!                                                                                             └▶ export: OTLP, live
+//! ```
+//! Requests arrive as a Poisson stream at one rate, then from one moment on at a higher one. Saturation is real:
+//! threads, connections, locks, cores and links are stations with a queue. *Invariants:* a run depends on its settings
+//! only; a span is handed out when it has ended, not before; which fault there is stands in no span.
+
+mod engine;
+mod export;
+pub mod faults;
+mod kernel;
+mod metrics;
+pub mod plan;
+mod record;
+mod request;
+mod run;
+mod simulation;
+pub mod span;
+mod station;
+mod storefront;
+#[cfg(test)]
+mod tests;
+mod world;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use faults::{Fault, Truth, faults, truth};
+pub use run::{Error, Report, run};
+pub use simulation::simulate;
+pub use span::{Process, SimSpan, to_otlp};
+
+/// What to simulate, and where to send it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// The same seed makes the same run: the same requests, the same place of the fault.
+    pub seed: u64,
+    /// Name of a fault, or `none`. Empty: the seed chooses one.
+    pub fault: String,
+    /// Which of the fault's places; `None`: the seed chooses.
+    pub place: Option<usize>,
+    /// Customer requests per second before the step. One makes about 12 spans.
+    pub base_rate: f64,
+    /// Customer requests per second after the step. Faults are sized so that they bite at this rate.
+    pub peak_rate: f64,
+    /// When the step comes.
+    pub step_after: Duration,
+    /// When it is over; zero: not before it is stopped. [`simulate`] takes zero for one minute.
+    pub duration: Duration,
+    /// Where to send OTLP/gRPC, e.g. `http://127.0.0.1:4317`.
+    pub endpoint: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            seed: 1,
+            fault: String::new(),
+            place: None,
+            base_rate: 20.0,
+            peak_rate: 100.0,
+            step_after: Duration::from_secs(20),
+            duration: Duration::ZERO,
+            endpoint: "http://127.0.0.1:4317".to_owned(),
+        }
+    }
+}

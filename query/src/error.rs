@@ -1,0 +1,171 @@
+//! DataFusion's errors in our words: one place decides what the caller should do about each.
+//!
+//! What a user can cause is `Invalid` or `Limit`; what only damage or a bug can cause never shows paths or internals
+//! (they go to the log).
+
+use datafusion::common::{DataFusionError, SchemaError};
+use model::{Error, Kind};
+
+pub fn from_datafusion(error: DataFusionError) -> Error {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(other) => unexpected(&other.to_string()),
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
+        DataFusionError::Collection(mut all) if !all.is_empty() => from_datafusion(all.swap_remove(0)),
+        DataFusionError::Shared(inner) => from_shared(&inner),
+        other => classify(&other),
+    }
+}
+
+/// An error that several tasks share: the same, by reference.
+fn from_shared(error: &DataFusionError) -> Error {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
+            Some(ours) => ours.clone(),
+            None => unexpected(&inner.to_string()),
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_shared(inner),
+        DataFusionError::Shared(inner) => from_shared(inner),
+        DataFusionError::Collection(all) if !all.is_empty() => from_shared(&all[0]),
+        other => classify(other),
+    }
+}
+
+fn classify(error: &DataFusionError) -> Error {
+    match error {
+        DataFusionError::SchemaError(inner, _) => schema(inner),
+        DataFusionError::SQL(inner, _) => {
+            Error::invalid(tidy(&inner.to_string())).hint("the dialect is PostgreSQL's, as DataFusion speaks it")
+        }
+        DataFusionError::Plan(message) => plan(message),
+        DataFusionError::NotImplemented(message) | DataFusionError::Configuration(message) => Error::invalid(tidy(message)),
+        DataFusionError::Execution(message) => Error::invalid(tidy(message)),
+        DataFusionError::ArrowError(inner, _) => Error::invalid(tidy(&inner.to_string())),
+        DataFusionError::ResourcesExhausted(message) => {
+            tracing::info!(message, "a query met its memory limit");
+            Error::new(Kind::Limit, "the query needs more memory than it may have (query.memory_bytes)")
+                .hint("narrow the time range, group by fewer values, or add a LIMIT")
+        }
+        DataFusionError::ParquetError(inner) => {
+            tracing::error!(error = %inner, "a data file cannot be read");
+            Error::corrupt("a data file cannot be read").hint("run 'hotspan check'; the server's log names the file")
+        }
+        DataFusionError::ObjectStore(inner) => {
+            tracing::error!(error = %inner, "a data file cannot be reached");
+            match inner.as_ref() {
+                object_store::Error::NotFound { .. } => {
+                    Error::corrupt("a data file is missing").hint("run 'hotspan check'; the server's log names the file")
+                }
+                _ => Error::unavailable("a data file cannot be reached; the server's log says why"),
+            }
+        }
+        other => unexpected(&other.to_string()),
+    }
+}
+
+fn unexpected(message: &str) -> Error {
+    tracing::error!(message, "a query failed unexpectedly");
+    Error::internal("the query failed unexpectedly").hint("the server's log says more")
+}
+
+fn schema(error: &SchemaError) -> Error {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let names = valid_fields.iter().map(|c| c.name.as_str());
+            let error = Error::invalid(format!("no column {:?}", field.name));
+            match nearest(&field.name, names) {
+                names if names.is_empty() => error.hint("text stands in 'single quotes'; DESCRIBE spans lists the columns"),
+                names => error.hint(format!("did you mean {}?", names.join(", "))),
+            }
+        }
+        SchemaError::AmbiguousReference { field } => Error::invalid(format!("column {:?} is ambiguous", field.name))
+            .hint("put the table's name or alias before it, as in spans.name"),
+        other => Error::invalid(tidy(&other.to_string())),
+    }
+}
+
+fn plan(message: &str) -> Error {
+    let message = tidy(message);
+    if let Some(table) = message.strip_prefix("table '").and_then(|m| m.strip_suffix("' not found")) {
+        let table = table.rsplit('.').next().unwrap_or(table);
+        return Error::invalid(format!("no table {table:?}")).hint("the tables are spans, metrics, logs and runs");
+    }
+    if let Some(rest) = message.strip_prefix("invalid function '") {
+        let name = rest.split('\'').next().unwrap_or_default();
+        return Error::invalid(format!("no function {name:?}"))
+            .hint("functions that reach files or the network, or whose result has no bound, are not available");
+    }
+    Error::invalid(message)
+}
+
+/// One line, lower case at the start, without DataFusion's back trace and prefixes.
+fn tidy(message: &str) -> String {
+    let mut text = message.split("\n\nbacktrace:").next().unwrap_or_default().trim();
+    for prefix in ["Error during planning: ", "sql parser error: ", "ParserError: ", "Execution error: "] {
+        text = text.strip_prefix(prefix).unwrap_or(text);
+    }
+    let text = text.trim_end_matches('.').replace('\n', " ");
+    let mut letters = text.chars();
+    match letters.next() {
+        // A word in capitals (SQL, a keyword) stays as it is.
+        Some(first) if !letters.clone().next().is_some_and(char::is_uppercase) => {
+            first.to_lowercase().collect::<String>() + letters.as_str()
+        }
+        _ => text,
+    }
+}
+
+/// Up to three names within a third of the word's length in edits.
+fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let wanted = wanted.to_lowercase();
+    let mut close: Vec<(usize, &str)> = names
+        .map(|name| (edits(&wanted, &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance <= 2.max(wanted.len() / 3) && *distance < name.len())
+        .collect();
+    close.sort();
+    close.dedup();
+    close.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// Levenshtein distance.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (diagonal + usize::from(x != *y)).min(above + 1).min(row[j] + 1);
+            diagonal = above;
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_offered_nearest_first() {
+        let names = ["service_name", "scope_name", "start_time", "name"];
+        assert_eq!(nearest("servce_name", names.into_iter())[0], "service_name");
+        assert!(nearest("zzzzzzzz", names.into_iter()).is_empty());
+    }
+
+    #[test]
+    fn our_own_error_comes_through_whole() {
+        let ours = Error::new(Kind::Limit, "too much").hint("narrow");
+        let error = from_datafusion(DataFusionError::External(Box::new(ours)).context("scanning"));
+        assert_eq!((error.kind, error.message.as_str(), error.hint.as_deref()), (Kind::Limit, "too much", Some("narrow")));
+    }
+
+    #[test]
+    fn internals_are_not_shown() {
+        let error = from_datafusion(DataFusionError::Internal("/srv/secret/path".into()));
+        assert!(!error.message.contains("secret"));
+    }
+}

@@ -1,0 +1,191 @@
+//! One query's world: a snapshot of one tenant, the time it was asked, and sessions over both. Everything here runs
+//! on query threads.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt;
+use model::{Error, Nanos, Result, Tenant};
+use storage::Snapshot;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::from_datafusion;
+use crate::sandbox::{self, Permitted};
+use crate::session::{QueryResult, Settings, Shared};
+use crate::tables::{Audience, describe};
+
+/// Cheap to clone; clones see the same snapshot.
+#[derive(Clone)]
+pub struct Query {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    snapshot: Snapshot,
+    now: Nanos,
+}
+
+impl std::fmt::Debug for Query {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Query({:?})", self.inner.snapshot)
+    }
+}
+
+impl Query {
+    pub(crate) fn open(shared: &Arc<Shared>, tenant: &Tenant) -> Result<Query> {
+        let snapshot = shared.snapshot(tenant)?;
+        let now = shared.clock.now();
+        Ok(Query { inner: Arc::new(Inner { shared: shared.clone(), snapshot, now }) })
+    }
+
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.inner.snapshot
+    }
+
+    /// When the query was asked: what `now()` and relative times mean.
+    pub fn now(&self) -> Nanos {
+        self.inner.now
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.inner.shared.settings
+    }
+
+    fn session(&self, audience: Audience) -> Result<SessionState> {
+        self.inner.shared.session(&self.inner.snapshot, self, self.inner.now, audience)
+    }
+
+    /// Our own SQL, over views and physical tables, without the sandbox and the row limit; `$1`… are `params`.
+    pub async fn rows(&self, sql: &str, params: Vec<ScalarValue>) -> Result<Vec<RecordBatch>> {
+        let state = self.session(Audience::Internal)?;
+        let plan = state.create_logical_plan(sql).await.map_err(from_datafusion)?;
+        let plan = bind(plan, params)?;
+        let (physical, task) = physical(&state, &plan).await?;
+        let mut stream = execute_stream(physical, task).map_err(from_datafusion)?;
+        let mut batches = Vec::new();
+        while let Some(batch) = stream.next().await {
+            batches.push(batch.map_err(from_datafusion)?);
+        }
+        Ok(batches)
+    }
+
+    /// A user's statement, checked and limited.
+    pub(crate) async fn user_sql(&self, text: &str, params: &[serde_json::Value]) -> Result<QueryResult> {
+        let started = Instant::now();
+        let prepared = self.prepare(text, params).await?;
+        let Prepared { schema, mut stream, plan } = prepared;
+        let settings = self.settings();
+        let (mut batches, mut rows, mut bytes, mut truncated) = (Vec::new(), 0, 0, false);
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(from_datafusion)?;
+            let room = settings.max_rows - rows;
+            let kept = batch.slice(0, batch.num_rows().min(room));
+            truncated |= kept.num_rows() < batch.num_rows();
+            rows += kept.num_rows();
+            bytes += kept.get_array_memory_size();
+            truncated |= bytes > settings.max_bytes;
+            batches.push(kept);
+            if truncated {
+                break;
+            }
+        }
+        let rows_scanned = plan.map_or(0, |plan| scanned(&plan));
+        Ok(QueryResult { schema, batches, truncated, elapsed: started.elapsed(), rows_scanned })
+    }
+
+    /// A user's statement, checked; rows go to `rows` as they are made, after the schema went to `first`.
+    pub(crate) async fn stream_into(
+        &self,
+        text: &str,
+        params: &[serde_json::Value],
+        first: oneshot::Sender<SchemaRef>,
+        rows: mpsc::Sender<Result<RecordBatch>>,
+    ) -> Result<()> {
+        let Prepared { schema, mut stream, .. } = self.prepare(text, params).await?;
+        if first.send(schema).is_err() {
+            return Ok(());
+        }
+        while let Some(batch) = stream.next().await {
+            if rows.send(Ok(batch.map_err(from_datafusion)?)).await.is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn prepare(&self, text: &str, params: &[serde_json::Value]) -> Result<Prepared> {
+        let statement = match sandbox::check(text)? {
+            Permitted::Statement(statement) => statement,
+            Permitted::ShowTables => return show_tables(),
+        };
+        let state = self.session(Audience::User)?;
+        let plan = state.statement_to_plan(*statement).await.map_err(from_datafusion)?;
+        let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        options.verify_plan(&plan).map_err(from_datafusion)?;
+        let plan = bind(plan, params.iter().map(parameter).collect::<Result<_>>()?)?;
+        let (physical, task) = physical(&state, &plan).await?;
+        let stream = execute_stream(physical.clone(), task).map_err(from_datafusion)?;
+        Ok(Prepared { schema: stream.schema(), stream, plan: Some(physical) })
+    }
+}
+
+struct Prepared {
+    schema: SchemaRef,
+    stream: SendableRecordBatchStream,
+    plan: Option<Arc<dyn ExecutionPlan>>,
+}
+
+async fn physical(state: &SessionState, plan: &LogicalPlan) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
+    let physical = state.create_physical_plan(plan).await.map_err(from_datafusion)?;
+    Ok((physical, state.task_ctx()))
+}
+
+fn bind(plan: LogicalPlan, params: Vec<ScalarValue>) -> Result<LogicalPlan> {
+    let values = params.into_iter().map(Into::into).collect();
+    plan.with_param_values(ParamValues::List(values)).map_err(from_datafusion)
+}
+
+fn parameter(value: &serde_json::Value) -> Result<ScalarValue> {
+    use serde_json::Value;
+    Ok(match value {
+        Value::Null => ScalarValue::Null,
+        Value::Bool(value) => ScalarValue::Boolean(Some(*value)),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => ScalarValue::Int64(Some(whole)),
+            (None, value) => ScalarValue::Float64(value),
+        },
+        Value::String(text) => ScalarValue::Utf8View(Some(text.clone())),
+        other => return Err(Error::invalid(format!("{other} cannot be a parameter")).hint("parameters are numbers, text, booleans and null")),
+    })
+}
+
+/// Rows that the leaves of a plan gave.
+fn scanned(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+    let children = plan.children();
+    if children.is_empty() {
+        return plan.metrics().and_then(|m| m.output_rows()).unwrap_or(0) as u64;
+    }
+    children.into_iter().map(scanned).sum()
+}
+
+fn show_tables() -> Result<Prepared> {
+    let tables = describe::tables().map_err(from_datafusion)?;
+    let names: ArrayRef = Arc::new(tables.iter().map(|t| Some(t.name)).collect::<StringArray>());
+    let docs: ArrayRef = Arc::new(tables.iter().map(|t| Some(t.doc)).collect::<StringArray>());
+    let text = |name: &str| Field::new(name, DataType::Utf8, false);
+    let schema = Arc::new(Schema::new(vec![text("table_name"), text("description")]));
+    let batch = RecordBatch::try_new(schema.clone(), vec![names, docs])
+        .map_err(|e| from_datafusion(e.into()))?;
+    let rows = futures::stream::iter([Ok(batch)]);
+    let stream = datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(schema.clone(), rows);
+    Ok(Prepared { schema, stream: Box::pin(stream), plan: None })
+}

@@ -1,0 +1,250 @@
+//! The query engine: one for the process. It admits, runs, limits and cancels queries; what they mean is elsewhere.
+//!
+//! ```text
+//! caller's task ──Engine::sql──▶ admission ──▶ query thread: snapshot ▸ sandbox ▸ plan ▸ execute ──▶ batches
+//!       └── drop: the query is cancelled          └── shared: memory pool, spill quota, footer cache
+//! ```
+//! *Invariants:* a query sees one snapshot and one tenant. It can reach no store but that snapshot's. Its work
+//! happens on query threads only; a caller that goes away takes its query with it.
+
+mod admission;
+mod settings;
+mod store;
+mod threads;
+
+pub use settings::Settings;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::execution::FunctionRegistry;
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::prelude::SessionConfig;
+use model::{Clock, Error, Kind, Nanos, Result, Tenant};
+use storage::{Snapshot, Source};
+use tokio::runtime::Runtime;
+
+use crate::error::from_datafusion;
+use crate::query::Query;
+use crate::tables::rewrite::{IdComparisons, PromotedAttributes};
+use crate::tables::{self, Audience};
+use crate::{analysis, functions};
+use admission::Admission;
+
+/// The answer to a statement.
+#[derive(Debug, Clone)]
+pub struct QueryResult {
+    pub schema: SchemaRef,
+    pub batches: Vec<RecordBatch>,
+    /// A limit on rows or bytes cut the answer short.
+    pub truncated: bool,
+    pub elapsed: Duration,
+    /// Rows that came out of scans, after the conditions that scans apply themselves.
+    pub rows_scanned: u64,
+}
+
+impl QueryResult {
+    pub fn rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+/// The engine. Cheap to clone; the threads stop when the last clone is dropped.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+    runtime: Arc<QueryThreads>,
+}
+
+struct QueryThreads(Option<Runtime>);
+
+impl Drop for QueryThreads {
+    fn drop(&mut self) {
+        // Not the plain drop: that waits, and panics inside another runtime.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// What all queries share.
+pub struct Shared {
+    pub settings: Settings,
+    pub clock: Arc<dyn Clock>,
+    source: Arc<dyn Source>,
+    env: RuntimeEnv,
+    admission: Admission,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Engine({:?})", self.shared.settings)
+    }
+}
+
+impl Engine {
+    /// Starts the query threads. `Invalid` when a setting is out of range, `Internal` when threads or the spill
+    /// folder cannot be had.
+    pub fn new(settings: Settings, source: Arc<dyn Source>, clock: Arc<dyn Clock>) -> Result<Engine> {
+        settings.validate()?;
+        let runtime = threads::start(settings.threads)?;
+        let env = environment(&settings).map_err(|e| from_datafusion(e).context("preparing the query memory"))?;
+        let admission = Admission::new(settings.concurrency, settings.queue);
+        let shared = Arc::new(Shared { settings, clock, source, env, admission });
+        Ok(Engine { shared, runtime: Arc::new(QueryThreads(Some(runtime))) })
+    }
+
+    /// Runs one statement with `$1`, `$2`, … bound to `params`. Dropping the future cancels the query.
+    ///
+    /// `Invalid`: wrong or refused, with a hint. `Limit`: out of memory or time. `Overloaded`: too many wait.
+    pub async fn sql(&self, tenant: &Tenant, text: &str, params: &[serde_json::Value]) -> Result<QueryResult> {
+        let (text, params) = (text.to_owned(), params.to_vec());
+        self.run(tenant, move |query| async move { query.user_sql(&text, &params).await }).await
+    }
+
+    /// As [`Engine::sql`], but the rows come as they are made and are not limited in number; the time limit holds.
+    /// The first item tells the schema even when there are no rows. Dropping the receiver cancels the query.
+    pub async fn sql_stream(
+        &self,
+        tenant: &Tenant,
+        text: &str,
+        params: &[serde_json::Value],
+    ) -> Result<(SchemaRef, tokio::sync::mpsc::Receiver<Result<RecordBatch>>)> {
+        let (text, params) = (text.to_owned(), params.to_vec());
+        let (first, schema) = tokio::sync::oneshot::channel();
+        let (rows, receiver) = tokio::sync::mpsc::channel(2);
+        let (engine, tenant) = (self.clone(), tenant.clone());
+        self.handle()?.spawn(async move {
+            let (sender, gone) = (rows.clone(), rows.clone());
+            let work = engine.run(&tenant, move |query| async move { query.stream_into(&text, &params, first, sender).await });
+            tokio::select! {
+                outcome = work => if let Err(error) = outcome {
+                    let _ = rows.send(Err(error)).await;
+                },
+                () = gone.closed() => {}
+            }
+        });
+        let mut receiver = receiver;
+        match schema.await {
+            Ok(schema) => Ok((schema, receiver)),
+            Err(_) => match receiver.recv().await {
+                Some(Err(error)) => Err(error),
+                _ => Err(Error::internal("the query ended without an answer")),
+            },
+        }
+    }
+
+    /// Runs `job` with one snapshot of the tenant's tables, admitted, timed and on query threads.
+    pub async fn run<T, F, J>(&self, tenant: &Tenant, job: J) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+        J: FnOnce(Query) -> F + Send + 'static,
+    {
+        let limit = Duration::from_secs_f64(self.shared.settings.timeout_seconds);
+        let (shared, tenant) = (self.shared.clone(), tenant.clone());
+        let work = async {
+            let permit = self.shared.admission.enter().await?;
+            let task = self.handle()?.spawn(async move {
+                let _permit = permit;
+                let query = Query::open(&shared, &tenant)?;
+                job(query).await
+            });
+            Cancelling(task).finish().await
+        };
+        match tokio::time::timeout(limit, work).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::new(Kind::Limit, format!("the query took longer than {} s", limit.as_secs_f64()))
+                .hint("narrow the time range, filter by service_name, or select fewer columns")),
+        }
+    }
+
+    fn handle(&self) -> Result<&tokio::runtime::Handle> {
+        let runtime = self.runtime.0.as_ref().map(Runtime::handle);
+        runtime.ok_or_else(|| Error::unavailable("the query engine has stopped"))
+    }
+}
+
+/// A task that ends when nobody waits for it any more.
+struct Cancelling<T>(tokio::task::JoinHandle<Result<T>>);
+
+impl<T> Cancelling<T> {
+    async fn finish(mut self) -> Result<T> {
+        match (&mut self.0).await {
+            Ok(outcome) => outcome,
+            Err(error) if error.is_panic() => {
+                tracing::error!("a query panicked");
+                Err(Error::internal("the query failed unexpectedly; this is a bug").hint("the server's log says more"))
+            }
+            Err(_) => Err(Error::unavailable("the query engine has stopped")),
+        }
+    }
+}
+
+impl<T> Drop for Cancelling<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Shared {
+    pub(crate) fn snapshot(&self, tenant: &Tenant) -> Result<Snapshot> {
+        self.source.snapshot(tenant)
+    }
+
+    /// A session over one snapshot. `query` is what table functions find the snapshot through.
+    pub(crate) fn session(&self, snapshot: &Snapshot, query: &Query, now: Nanos, audience: Audience) -> Result<SessionState> {
+        let mut env = self.env.clone();
+        env.object_store_registry = Arc::new(store::SnapshotStore(snapshot.objects.clone()));
+        let started = chrono::DateTime::from_timestamp_nanos(now);
+        let mut state = SessionStateBuilder::new()
+            .with_config(config(&self.settings).with_extension(Arc::new(query.clone())))
+            .with_runtime_env(Arc::new(env))
+            .with_catalog_list(tables::catalog(snapshot, audience).map_err(from_datafusion)?)
+            .with_scalar_functions(functions::scalar())
+            .with_aggregate_functions(functions::aggregate())
+            .with_window_functions(functions::allowed::window())
+            .with_expr_planners(functions::planners())
+            .with_table_function_list(analysis::table_functions())
+            .with_optimizer_rule(Arc::new(IdComparisons))
+            .with_execution_props(ExecutionProps::new().with_query_execution_start_time(started))
+            .build();
+        state.register_function_rewrite(Arc::new(PromotedAttributes)).map_err(from_datafusion)?;
+        Ok(state)
+    }
+}
+
+fn environment(settings: &Settings) -> datafusion::common::Result<RuntimeEnv> {
+    let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX);
+    let pool = TrackConsumersPool::new(FairSpillPool::new(memory), NonZeroUsize::MIN.saturating_add(2));
+    let mode = match &settings.spill_folder {
+        Some(folder) => {
+            std::fs::create_dir_all(folder)?;
+            DiskManagerMode::Directories(vec![folder.clone()])
+        }
+        None => DiskManagerMode::OsTmpDirectory,
+    };
+    let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(settings.spill_bytes);
+    RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build()
+}
+
+fn config(settings: &Settings) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(settings.threads)
+        .with_default_catalog_and_schema(tables::CATALOG, tables::SCHEMA)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(false);
+    let options = config.options_mut();
+    options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
+    options.execution.enable_recursive_ctes = false;
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    config
+}

@@ -1,0 +1,71 @@
+//! How many queries run at once, and how many may wait.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use model::{Error, Result};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub struct Admission {
+    running: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    queue: usize,
+}
+
+impl Admission {
+    pub fn new(concurrency: usize, queue: usize) -> Self {
+        Admission { running: Arc::new(Semaphore::new(concurrency)), waiting: AtomicUsize::new(0), queue }
+    }
+
+    /// Waits for a turn, in order of arrival. `Overloaded` when the queue is full.
+    pub async fn enter(&self) -> Result<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.running.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let place = Place::take(&self.waiting);
+        if place.number >= self.queue {
+            return Err(Error::overloaded(format!("{} queries are waiting already", self.queue), Duration::from_secs(1))
+                .hint("try again in a second"));
+        }
+        let stopped = |_| Error::unavailable("the query engine has stopped");
+        self.running.clone().acquire_owned().await.map_err(stopped)
+    }
+}
+
+/// A place in the queue, given back on drop.
+struct Place<'a> {
+    waiting: &'a AtomicUsize,
+    number: usize,
+}
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize) -> Self {
+        Place { waiting, number: waiting.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    #[tokio::test]
+    async fn one_runs_one_waits_and_the_third_is_told_to_come_back() {
+        let admission = Admission::new(1, 1);
+        let first = admission.enter().await.expect("runs");
+        let mut second = Box::pin(admission.enter());
+        assert!((&mut second).now_or_never().is_none(), "waits");
+        let third = admission.enter().now_or_never().expect("answers at once");
+        assert!(matches!(third.expect_err("full").kind, model::Kind::Overloaded { .. }));
+        drop(first);
+        second.await.expect("its turn");
+        assert!(admission.enter().now_or_never().expect("free again").is_ok());
+    }
+}

@@ -1,0 +1,69 @@
+//! Settings of the query engine, each described by its trade-off.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Threads for queries. More: faster queries, less for ingest.
+    pub threads: usize,
+    /// Memory of all queries together, in bytes. What needs more spills to disk or is told to narrow.
+    pub memory_bytes: u64,
+    /// Queries that run at once. More: shorter queue, smaller share of memory for each.
+    pub concurrency: usize,
+    /// Queries that may wait for their turn; further ones are told to come back.
+    pub queue: usize,
+    /// Longest a query may run, in seconds, waiting included.
+    pub timeout_seconds: f64,
+    /// Most rows of one answer; the rest is cut off and `truncated` is set.
+    pub max_rows: usize,
+    /// Most bytes of one answer in memory; the rest is cut off and `truncated` is set.
+    pub max_bytes: usize,
+    /// Where sorts and aggregations too large for memory go; empty: the system's folder for temporary files. Wiped
+    /// when the engine stops.
+    pub spill_folder: Option<PathBuf>,
+    /// Most bytes on disk for that.
+    pub spill_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        Settings {
+            threads,
+            memory_bytes: 512 << 20,
+            concurrency: threads.max(4),
+            queue: 64,
+            timeout_seconds: 30.0,
+            max_rows: 100_000,
+            max_bytes: 128 << 20,
+            spill_folder: None,
+            spill_bytes: 4 << 30,
+        }
+    }
+}
+
+impl Settings {
+    /// Says which value is out of range and what it may be.
+    pub fn validate(&self) -> model::Result<()> {
+        let wrong = |name: &str, why: &str| Err(model::Error::invalid(format!("query.{name} {why}")));
+        if self.threads == 0 || self.threads > 1024 {
+            return wrong("threads", "must be between 1 and 1024");
+        }
+        if self.concurrency == 0 {
+            return wrong("concurrency", "must be at least 1");
+        }
+        if self.memory_bytes < 32 << 20 {
+            return wrong("memory_bytes", "must be at least 32 MiB");
+        }
+        if !(0.001..=86_400.0).contains(&self.timeout_seconds) {
+            return wrong("timeout_seconds", "must be between 0.001 and 86400");
+        }
+        if self.max_rows == 0 || self.max_bytes == 0 {
+            return wrong("max_rows and query.max_bytes", "must be at least 1");
+        }
+        Ok(())
+    }
+}

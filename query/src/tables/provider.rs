@@ -1,0 +1,181 @@
+//! A physical table: the rows of one signal in one snapshot, from memory and from Parquet files.
+//!
+//! Conditions are given to the scan (it drops files by them) and stay above it as well; DataFusion then pushes them
+//! down into the Parquet reader and leaves a filter over the memory part. When a column that assembly fills is asked
+//! for, the memory part is the assembled one.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue, Statistics};
+use datafusion::config::TableParquetOptions;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::TableType;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::union::UnionExec;
+use datafusion::catalog::memory::MemorySourceConfig;
+use model::schema::{self, ASSEMBLED};
+use model::time::SECOND;
+use model::{Nanos, Signal};
+use object_store::ObjectStore;
+use storage::{DataFile, Snapshot, TableSnapshot};
+
+use super::prune::Bounds;
+
+/// Where scans find the snapshot's object store (`session::store` answers only to this).
+pub const STORE_URL: &str = "hotspan://snapshot";
+/// A trace in memory is assembled once nothing of it has arrived for this long. SDKs export every 5 s.
+pub const QUIET: Nanos = 10 * SECOND;
+/// Bytes of a file's end fetched at once; the footer of a file of 1 M rows fits.
+const FOOTER_HINT: usize = 256 << 10;
+
+pub struct PhysicalTable {
+    table: TableSnapshot,
+    objects: Arc<dyn ObjectStore>,
+    taken: Nanos,
+    schema: SchemaRef,
+}
+
+impl std::fmt::Debug for PhysicalTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PhysicalTable({}, {} files)", self.table.signal.table(), self.table.files.len())
+    }
+}
+
+impl PhysicalTable {
+    pub fn new(snapshot: &Snapshot, signal: Signal) -> Self {
+        PhysicalTable {
+            table: snapshot.table(signal).clone(),
+            objects: snapshot.objects.clone(),
+            taken: snapshot.taken,
+            schema: schema::schema(signal),
+        }
+    }
+
+    fn wants_assembled(&self, projection: Option<&Vec<usize>>) -> bool {
+        let assembled = |at: usize| ASSEMBLED.contains(&self.schema.field(at).name().as_str());
+        self.table.signal == Signal::Traces
+            && projection.is_none_or(|columns| columns.iter().any(|at| assembled(*at)))
+    }
+
+    /// The memory part, spread over `parts` partitions. Assembling many traces takes a while, so it happens on a
+    /// thread of its own.
+    async fn memory(&self, projection: Option<&Vec<usize>>, parts: usize) -> Result<Arc<dyn ExecutionPlan>> {
+        let batches = if self.wants_assembled(projection) && !self.table.memory.is_empty() {
+            let (table, quiet_before) = (self.table.clone(), self.taken.saturating_sub(QUIET));
+            tokio::task::spawn_blocking(move || table.assembled_memory(quiet_before).to_vec())
+                .await
+                .map_err(|e| DataFusionError::ExecutionJoin(Box::new(e)))?
+        } else {
+            self.table.memory.to_vec()
+        };
+        let mut partitions = vec![Vec::new(); parts.max(1)];
+        for (at, batch) in batches.into_iter().enumerate() {
+            partitions[at % parts.max(1)].push(batch);
+        }
+        Ok(MemorySourceConfig::try_new_exec(&partitions, self.schema.clone(), projection.cloned())?)
+    }
+
+    fn files(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        files: &[&Arc<DataFile>],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let reader = CachedParquetFileReaderFactory::new(self.objects.clone(), cache);
+        let source = ParquetSource::new(self.schema.clone())
+            .with_table_parquet_options(parquet_options(state))
+            .with_metadata_size_hint(FOOTER_HINT)
+            .with_parquet_file_reader_factory(Arc::new(reader));
+        let parts = state.config().target_partitions().clamp(1, files.len().max(1));
+        let mut groups = vec![Vec::new(); parts];
+        for (at, file) in files.iter().enumerate() {
+            groups[at % parts].push(self.partitioned(file));
+        }
+        let rows: u64 = files.iter().map(|f| f.rows).sum();
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE_URL)?, Arc::new(source))
+            .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
+            .with_statistics(self.statistics(rows, None))
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn partitioned(&self, file: &DataFile) -> PartitionedFile {
+        let known = file.min_time > i64::MIN && file.max_time < i64::MAX;
+        let times = known.then_some((file.min_time, file.max_time));
+        PartitionedFile::new(file.path.clone(), file.size)
+            .with_statistics(Arc::new(self.statistics(file.rows, times)))
+    }
+
+    fn statistics(&self, rows: u64, times: Option<(Nanos, Nanos)>) -> Statistics {
+        let mut columns = vec![ColumnStatistics::new_unknown(); self.schema.fields().len()];
+        let time = self.schema.index_of(schema::time_column(self.table.signal));
+        if let (Ok(at), Some((least, greatest))) = (time, times) {
+            columns[at].min_value = Precision::Exact(ScalarValue::Int64(Some(least)));
+            columns[at].max_value = Precision::Exact(ScalarValue::Int64(Some(greatest)));
+        }
+        Statistics {
+            num_rows: Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX)),
+            total_byte_size: Precision::Absent,
+            column_statistics: columns,
+        }
+    }
+}
+
+/// Rows are filtered while they are decoded, cheapest condition first, after bloom filters and the page index.
+fn parquet_options(state: &dyn Session) -> TableParquetOptions {
+    let mut options = TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..Default::default() };
+    options.global.pushdown_filters = true;
+    options.global.reorder_filters = true;
+    options.global.bloom_filter_on_read = true;
+    options.global.enable_page_index = true;
+    options.global.pruning = true;
+    options
+}
+
+#[async_trait]
+impl TableProvider for PhysicalTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let bounds = Bounds::of(filters, schema::time_column(self.table.signal));
+        let files: Vec<_> = self.table.files.iter().filter(|f| bounds.may_match(f)).collect();
+        let parts = state.config().target_partitions().clamp(1, self.table.memory.len().max(1));
+        if files.is_empty() {
+            return self.memory(projection, parts).await;
+        }
+        let stored = self.files(state, projection, &files, limit)?;
+        if self.table.memory.is_empty() {
+            return Ok(stored);
+        }
+        UnionExec::try_new(vec![self.memory(projection, parts).await?, stored])
+    }
+}

@@ -1,0 +1,108 @@
+//! The stable columns of interface.md as a projection over the physical table: ids as hex text, times as timestamps,
+//! attributes whole, lists with both. Physical columns that are not in the interface follow under their own names.
+//!
+//! It is a logical plan and not a batch transformation, so only the columns a query uses are read and computed.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::common::Result;
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, ident};
+use model::Signal;
+use model::schema::{PROMOTED_SPAN, column, schema};
+
+use crate::functions::nested::timestamp;
+use crate::functions::{attributes, hex, nested};
+
+/// What `attributes` holds besides the promoted attributes.
+pub const OTHER_ATTRIBUTES: &str = "other_attributes";
+const NANOS: &str = "_unix_nano";
+
+const SPANS: &[&str] = &[
+    "trace_id", "span_id", "parent_span_id", "trace_state", "name", "kind", "service_name", "service_namespace",
+    "service_version", "instance_id", "start_time", "end_time", "duration_ns", "status_code", "status_message",
+    "attributes", "resource_attributes", "scope_name", "scope_version", "events", "links", "self_time_ns",
+    "critical_path_ns",
+];
+
+const METRICS: &[&str] = &[
+    "name", "type", "unit", "description", "temporality", "is_monotonic", "service_name", "instance_id", "start_time",
+    "time", "value", "value_int", "count", "sum", "min", "max", "explicit_bounds", "bucket_counts", "scale",
+    "zero_count", "zero_threshold", "positive_offset", "positive_counts", "negative_offset", "negative_counts",
+    "quantiles", "exemplars", "flags", "attributes", "resource_attributes", "scope_name", "scope_version",
+];
+
+const LOGS: &[&str] = &[
+    "time", "observed_time", "trace_id", "span_id", "severity_number", "severity_text", "body", "event_name",
+    "service_name", "instance_id", "attributes", "resource_attributes", "scope_name", "scope_version",
+];
+
+/// The columns that interface.md promises, in its order.
+pub fn stable_columns(signal: Signal) -> &'static [&'static str] {
+    match signal {
+        Signal::Traces => SPANS,
+        Signal::Metrics => METRICS,
+        Signal::Logs => LOGS,
+    }
+}
+
+/// The name a physical column has in SQL.
+pub fn shown_name(physical: &str) -> &str {
+    physical.strip_suffix(NANOS).unwrap_or(physical)
+}
+
+/// The table that SQL sees over `physical`.
+pub fn view(signal: Signal, physical: Arc<dyn TableProvider>) -> Result<Arc<dyn TableProvider>> {
+    let fields = schema(signal);
+    let mut expressions = Vec::with_capacity(fields.fields().len() + 1);
+    for name in stable_columns(signal) {
+        let stored = fields.fields().iter().find(|f| shown_name(f.name()) == *name);
+        expressions.extend(stored.map(|f| shown(signal, f)));
+    }
+    if signal == Signal::Traces {
+        expressions.push(ident(column::ATTRIBUTES).alias(OTHER_ATTRIBUTES));
+    }
+    for field in fields.fields() {
+        if !stable_columns(signal).contains(&shown_name(field.name())) {
+            expressions.push(shown(signal, field));
+        }
+    }
+    let plan = LogicalPlanBuilder::scan(signal.table(), provider_as_source(physical), None)?.project(expressions)?;
+    Ok(Arc::new(ViewTable::new(plan.build()?, None)))
+}
+
+fn shown(signal: Signal, field: &Field) -> Expr {
+    let stored = ident(field.name());
+    let name = shown_name(field.name());
+    match field.data_type() {
+        DataType::FixedSizeBinary(_) if name == column::PARENT_SPAN_ID => {
+            hex::hex_or_empty().call(vec![stored]).alias(name)
+        }
+        DataType::FixedSizeBinary(_) => hex::hex_udf().call(vec![stored]).alias(name),
+        DataType::Int64 if field.name().ends_with(NANOS) => cast(stored, timestamp()).alias(name),
+        DataType::List(item) if matches!(item.data_type(), DataType::Struct(_)) => {
+            nested::show_list().call(vec![stored]).alias(name)
+        }
+        _ if signal == Signal::Traces && name == column::ATTRIBUTES => {
+            let mut args = vec![stored];
+            args.extend(PROMOTED_SPAN.iter().map(|p| ident(p.column)));
+            attributes::whole_attributes().call(args).alias(name)
+        }
+        _ => stored,
+    }
+}
+
+/// `runs`: stress-test runs (interface.md).
+pub fn runs_schema() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8View, true);
+    Arc::new(Schema::new(vec![
+        text("id"),
+        text("name"),
+        Field::new("start_time", timestamp(), true),
+        Field::new("end_time", timestamp(), true),
+        text("labels"),
+        text("notes"),
+    ]))
+}

@@ -1,0 +1,64 @@
+//! Asks a running server over HTTP, for the commands that work against one.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::Value;
+
+/// Which server to ask, and as whom.
+#[derive(Debug, Clone, Args)]
+pub struct Remote {
+    /// Address of the server's HTTP API
+    #[arg(long, env = "HOTSPAN_SERVER", value_name = "URL", default_value = "http://127.0.0.1:4320")]
+    pub server: String,
+    /// Bearer token, where the server wants one
+    #[arg(long, env = "HOTSPAN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Whose data [default: the token's tenant, or `default`]
+    #[arg(long, env = "HOTSPAN_TENANT", value_name = "TENANT")]
+    pub tenant: Option<String>,
+}
+
+impl Remote {
+    fn request(&self, method: reqwest::Method, path: &str) -> Result<reqwest::blocking::RequestBuilder> {
+        let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(300)).build()?;
+        let base = self.server.trim_end_matches('/');
+        let base = if base.contains("://") { base.to_owned() } else { format!("http://{base}") };
+        let mut request = client.request(method, format!("{base}{path}"));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(tenant) = &self.tenant {
+            request = request.header("X-Scope-OrgID", tenant);
+        }
+        Ok(request)
+    }
+
+    fn send(&self, request: reqwest::blocking::RequestBuilder) -> Result<reqwest::blocking::Response> {
+        let asking = || format!("asking {}; is the server running? (`hotspan serve`, or --data for a folder)", self.server);
+        let response = request.send().with_context(asking)?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let text = response.text().unwrap_or_default();
+        let error = serde_json::from_str::<Value>(&text).unwrap_or_default()["error"].clone();
+        let Some(message) = error["message"].as_str() else { bail!("the server answered {status}: {}", text.trim()) };
+        let mut told = model::Error::new(model::Kind::Invalid, message);
+        told.hint = error["hint"].as_str().map(str::to_owned);
+        Err(told.into())
+    }
+
+    /// The JSON at a path, with query parameters.
+    pub fn get(&self, path: &str, parameters: &[(String, String)]) -> Result<Value> {
+        let request = self.request(reqwest::Method::GET, path)?.query(parameters);
+        self.send(request)?.json().context("reading the answer")
+    }
+
+    /// Posts JSON and returns the answer's bytes in the media type asked for.
+    pub fn post(&self, path: &str, body: &Value, accept: &str) -> Result<Vec<u8>> {
+        let request = self.request(reqwest::Method::POST, path)?.json(body).header("Accept", accept);
+        Ok(self.send(request)?.bytes().context("reading the answer")?.to_vec())
+    }
+}

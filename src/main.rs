@@ -1,0 +1,32 @@
+//! The program: reads the command line and runs one command. Everything else is in the crates it wires together.
+//!
+//! Exit code 0 on success, 1 on failure, 2 on wrong usage; errors go to standard error as one readable chain.
+
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod server;
+mod telemetry;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(code) => code,
+        Err(error) => {
+            // A reader that closed the pipe (`hotspan sql … | head`) is no failure.
+            if error.chain().any(|e| {
+                e.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+            }) {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("error: {error:#}");
+            if let Some(hint) = error.chain().find_map(|e| e.downcast_ref::<model::Error>()).and_then(|e| e.hint.as_ref())
+            {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Recognises an export that comes again because its answer was lost (OTLP lets clients re-send).
+//!
+//! A key stands for tenant, signal and body. It is *pending* from the moment the first copy is accepted until that
+//! copy is durable; a second copy that arrives meanwhile waits for the first one's fate and shares it. The window is
+//! bounded by age and by number; what falls out of it is no longer recognised.
+
+use std::collections::{HashMap, VecDeque};
+
+use model::time::MINUTE;
+use model::{Nanos, Payload};
+use tokio::sync::watch;
+
+use crate::record::Seen;
+
+/// How long an export is remembered: well beyond the minute or two for which exporters retry.
+const WINDOW: Nanos = 15 * MINUTE;
+/// How many are remembered at most (about 60 bytes each).
+const MOST: usize = 200_000;
+
+/// The fate of the first copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Pending,
+    Stored,
+    Failed,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Pending(watch::Receiver<Fate>),
+    Stored,
+}
+
+/// What to do with an export.
+pub enum Verdict {
+    /// Seen for the first time: store it, and report its fate through this.
+    First(watch::Sender<Fate>),
+    /// A copy of one that is durable.
+    Duplicate,
+    /// A copy of one that is under way: wait for its fate.
+    Wait(watch::Receiver<Fate>),
+}
+
+#[derive(Debug, Default)]
+pub struct Window {
+    entries: HashMap<u128, Entry>,
+    /// Stored ones by age, oldest first.
+    order: VecDeque<Seen>,
+}
+
+/// The key of an export.
+pub fn key(payload: &Payload, hash: u128) -> u128 {
+    let mut state = xxhash_rust::xxh3::Xxh3::new();
+    state.update(payload.tenant.as_str().as_bytes());
+    state.update(&[0, payload.signal as u8]);
+    state.update(&hash.to_le_bytes());
+    state.digest128()
+}
+
+impl Window {
+    pub fn admit(&mut self, key: u128) -> Verdict {
+        match self.entries.get(&key) {
+            Some(Entry::Stored) => Verdict::Duplicate,
+            Some(Entry::Pending(fate)) => Verdict::Wait(fate.clone()),
+            None => {
+                let (sender, receiver) = watch::channel(Fate::Pending);
+                self.entries.insert(key, Entry::Pending(receiver));
+                Verdict::First(sender)
+            }
+        }
+    }
+
+    pub fn stored(&mut self, seen: Seen) {
+        if !matches!(self.entries.insert(seen.key, Entry::Stored), Some(Entry::Stored)) {
+            self.order.push_back(seen);
+        }
+        while self.order.len() > MOST || self.order.front().is_some_and(|o| o.received < seen.received - WINDOW) {
+            if let Some(old) = self.order.pop_front() {
+                self.entries.remove(&old.key);
+            }
+        }
+    }
+
+    pub fn failed(&mut self, key: u128) {
+        self.entries.remove(&key);
+    }
+
+    /// Everything remembered as stored, oldest first: written to the WAL before it is trimmed.
+    pub fn remembered(&self) -> Vec<Seen> {
+        self.order.iter().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_waits_for_the_first_and_is_then_known() {
+        let mut window = Window::default();
+        let Verdict::First(fate) = window.admit(1) else { panic!("first") };
+        let Verdict::Wait(waiting) = window.admit(1) else { panic!("waits") };
+        window.stored(Seen { received: 0, key: 1 });
+        fate.send(Fate::Stored).expect("somebody waits");
+        assert_eq!(*waiting.borrow(), Fate::Stored);
+        assert!(matches!(window.admit(1), Verdict::Duplicate));
+    }
+
+    #[test]
+    fn a_failed_first_leaves_no_trace_and_old_ones_are_forgotten() {
+        let mut window = Window::default();
+        assert!(matches!(window.admit(1), Verdict::First(_)));
+        window.failed(1);
+        assert!(matches!(window.admit(1), Verdict::First(_)));
+        window.stored(Seen { received: 0, key: 1 });
+        window.stored(Seen { received: WINDOW + 1, key: 2 });
+        assert!(matches!(window.admit(1), Verdict::First(_)), "older than the window");
+        assert_eq!(window.remembered(), vec![Seen { received: WINDOW + 1, key: 2 }]);
+    }
+}

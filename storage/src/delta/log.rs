@@ -1,0 +1,348 @@
+//! Reading a table's state and committing to it.
+//!
+//! A commit is one conditional put of `_delta_log/<version>.json`. When its outcome is unknown (the put landed but
+//! the answer was lost, or somebody else took the version) the log is read again and compared, never guessed:
+//! a commit whose `txn` the table already holds is done (docs/adr/0001).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use model::{Clock, Error, Result, Signal};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use serde_json::json;
+
+use super::action::{Action, Format, Metadata, Protocol, Txn};
+use super::{Add, Remove, checkpoint, schema};
+
+/// A checkpoint is written every so many commits, and older log files are cleaned up.
+const CHECKPOINT_EVERY: u64 = 50;
+/// Log files older than this are deleted once a newer checkpoint covers them.
+const KEEP_LOG_MS: i64 = 60 * 60 * 1000;
+/// How often a commit is tried again after another writer took its version.
+const ATTEMPTS: u32 = 16;
+
+/// A table as of one version.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TableState {
+    /// `None`: the table does not exist yet.
+    pub version: Option<u64>,
+    pub protocol: Option<Protocol>,
+    pub metadata: Option<Metadata>,
+    /// Files by path.
+    pub files: BTreeMap<String, Add>,
+    /// Removed files that may still lie in the folder.
+    pub tombstones: BTreeMap<String, Remove>,
+    /// Application transactions: highest version by application.
+    pub txns: BTreeMap<String, i64>,
+}
+
+impl TableState {
+    fn apply(&mut self, action: Action) {
+        if let Some(protocol) = action.protocol {
+            self.protocol = Some(protocol);
+        }
+        if let Some(metadata) = action.meta_data {
+            self.metadata = Some(metadata);
+        }
+        if let Some(txn) = action.txn {
+            self.txns.insert(txn.app_id, txn.version);
+        }
+        if let Some(add) = action.add {
+            self.tombstones.remove(&add.path);
+            self.files.insert(add.path.clone(), add);
+        }
+        if let Some(remove) = action.remove {
+            self.files.remove(&remove.path);
+            self.tombstones.insert(remove.path.clone(), remove);
+        }
+    }
+
+    fn actions(&self) -> Vec<Action> {
+        let mut actions = vec![
+            Action { protocol: self.protocol.clone(), ..Action::default() },
+            Action { meta_data: self.metadata.clone(), ..Action::default() },
+        ];
+        let txn = |(app_id, version): (&String, &i64)| {
+            Action::from(Txn { app_id: app_id.clone(), version: *version, last_updated: None })
+        };
+        actions.extend(self.txns.iter().map(txn));
+        actions.extend(self.files.values().cloned().map(Action::from));
+        actions.extend(self.tombstones.values().cloned().map(Action::from));
+        actions
+    }
+}
+
+/// What one commit changes.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// Shown in the table's history, e.g. `WRITE` or `OPTIMIZE`.
+    pub operation: &'static str,
+    pub adds: Vec<Add>,
+    pub removes: Vec<Remove>,
+    /// `(application, version)`: the commit is skipped when the table is already there.
+    pub txn: Option<(String, i64)>,
+    /// Tombstones whose files are gone and which the next checkpoint need not mention.
+    pub forget: Vec<String>,
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committed {
+    /// Written as this version.
+    As(u64),
+    /// The table held its transaction already; nothing was written.
+    Already,
+}
+
+/// The log of one table.
+#[derive(Debug, Clone)]
+pub struct DeltaLog {
+    objects: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    /// The table's folder.
+    root: Path,
+    signal: Signal,
+}
+
+impl DeltaLog {
+    pub fn new(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, root: Path, signal: Signal) -> Self {
+        DeltaLog { objects, clock, root, signal }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The path of a table file within the object store.
+    pub fn path_of(&self, file: &str) -> Path {
+        Path::from(format!("{}/{file}", self.root))
+    }
+
+    fn log_path(&self, name: &str) -> Path {
+        Path::from(format!("{}/_delta_log/{name}", self.root))
+    }
+
+    /// The newest state.
+    pub async fn load(&self) -> Result<TableState> {
+        let (checkpoints, commits) = self.list().await?;
+        let mut state = TableState::default();
+        if let Some(version) = checkpoints.last().copied() {
+            let file = self.read(&checkpoint_name(version)).await?;
+            for action in checkpoint::decode(file)? {
+                state.apply(action);
+            }
+            state.version = Some(version);
+        }
+        self.replay(&mut state, &commits).await?;
+        Ok(state)
+    }
+
+    /// Applies the commits after `state.version`.
+    async fn replay(&self, state: &mut TableState, commits: &BTreeSet<u64>) -> Result<()> {
+        let from = state.version.map_or(0, |v| v + 1);
+        for &version in commits.range(from..) {
+            let expected = state.version.map_or(0, |v| v + 1);
+            if version != expected {
+                return Err(Error::corrupt(format!(
+                    "the Delta log of {} lacks version {expected} (next found is {version})",
+                    self.root
+                ))
+                .hint("restore the missing file of _delta_log from a backup"));
+            }
+            let file = self.read(&commit_name(version)).await?;
+            for line in file.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+                let action: Action = serde_json::from_slice(line).map_err(|e| {
+                    Error::corrupt(format!("{} is not a Delta commit: {e}", self.log_path(&commit_name(version))))
+                })?;
+                state.apply(action);
+            }
+            state.version = Some(version);
+        }
+        check_protocol(state, &self.root)
+    }
+
+    async fn list(&self) -> Result<(BTreeSet<u64>, BTreeSet<u64>)> {
+        let prefix = self.log_path("");
+        let (mut checkpoints, mut commits) = (BTreeSet::new(), BTreeSet::new());
+        let mut listing = self.objects.list(Some(&prefix));
+        while let Some(object) = listing.try_next().await.map_err(|e| self.trouble("listing", &e))? {
+            let name = object.location.filename().unwrap_or_default();
+            if let Some(version) = name.strip_suffix(".checkpoint.parquet").and_then(|v| v.parse().ok()) {
+                checkpoints.insert(version);
+            } else if let Some(version) = name.strip_suffix(".json").and_then(|v| v.parse().ok()) {
+                commits.insert(version);
+            }
+        }
+        Ok((checkpoints, commits))
+    }
+
+    async fn read(&self, name: &str) -> Result<bytes::Bytes> {
+        let path = self.log_path(name);
+        let got = self.objects.get(&path).await.map_err(|e| self.trouble("reading", &e))?;
+        got.bytes().await.map_err(|e| self.trouble("reading", &e))
+    }
+
+    fn trouble(&self, doing: &str, error: &object_store::Error) -> Error {
+        Error::unavailable(format!("{doing} the Delta log of {}: {error}", self.root))
+    }
+
+    /// Commits, and brings `state` up to the version that resulted.
+    pub async fn commit(&self, state: &mut TableState, commit: &Commit) -> Result<Committed> {
+        for _ in 0..ATTEMPTS {
+            if let Some((app, version)) = &commit.txn
+                && state.txns.get(app).is_some_and(|held| held >= version)
+            {
+                return Ok(Committed::Already);
+            }
+            let version = state.version.map_or(0, |v| v + 1);
+            let actions = self.lines(state, commit)?;
+            match self.put_new(version, &actions).await {
+                Ok(()) => {
+                    actions.into_iter().for_each(|action| state.apply(action));
+                    for path in &commit.forget {
+                        state.tombstones.remove(path);
+                    }
+                    state.version = Some(version);
+                    if version > 0 && version.is_multiple_of(CHECKPOINT_EVERY) {
+                        self.checkpoint(state).await?;
+                    }
+                    return Ok(Committed::As(version));
+                }
+                // Ours whose answer was lost, another writer's, or a store that failed: see what the log says now.
+                Err(error) => {
+                    let before = state.version;
+                    *state = self.load().await?;
+                    if landed(state, commit) {
+                        return Ok(Committed::As(state.version.unwrap_or_default()));
+                    }
+                    if state.version == before {
+                        return Err(self.trouble("committing to", &error));
+                    }
+                    self.still_possible(state, commit)?;
+                }
+            }
+        }
+        Err(Error::unavailable(format!("no version of {} could be committed in {ATTEMPTS} attempts", self.root)))
+    }
+
+    /// A file that this commit removes may have been removed by another writer: then the plan is stale.
+    fn still_possible(&self, state: &TableState, commit: &Commit) -> Result<()> {
+        match commit.removes.iter().find(|r| !state.files.contains_key(&r.path)) {
+            Some(remove) => {
+                Err(Error::unavailable(format!("{} of {} was removed by another writer", remove.path, self.root)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn lines(&self, state: &TableState, commit: &Commit) -> Result<Vec<Action>> {
+        let now = self.clock.now() / model::time::MILLISECOND;
+        let info = json!({
+            "timestamp": now,
+            "operation": commit.operation,
+            "operationParameters": {},
+            "engineInfo": concat!("hotspan/", env!("CARGO_PKG_VERSION")),
+            "isBlindAppend": commit.removes.is_empty(),
+        });
+        let mut actions = vec![Action { commit_info: Some(info), ..Action::default() }];
+        if state.version.is_none() {
+            actions.push(Action {
+                protocol: Some(Protocol { min_reader_version: 1, min_writer_version: 2 }),
+                ..Action::default()
+            });
+            actions.push(Action { meta_data: Some(self.metadata(now)?), ..Action::default() });
+        }
+        if let Some((app_id, version)) = &commit.txn {
+            actions.push(Txn { app_id: app_id.clone(), version: *version, last_updated: Some(now) }.into());
+        }
+        actions.extend(commit.removes.iter().cloned().map(Action::from));
+        actions.extend(commit.adds.iter().cloned().map(Action::from));
+        Ok(actions)
+    }
+
+    fn metadata(&self, now: i64) -> Result<Metadata> {
+        Ok(Metadata {
+            id: uuid::Uuid::new_v4().to_string(),
+            name: Some(self.signal.table().to_owned()),
+            format: Format { provider: "parquet".into(), options: BTreeMap::new() },
+            schema_string: schema::schema_string(&model::schema::schema(self.signal))?,
+            partition_columns: vec![schema::PARTITION.to_owned()],
+            configuration: BTreeMap::new(),
+            created_time: Some(now),
+        })
+    }
+
+    async fn put_new(&self, version: u64, actions: &[Action]) -> Result<(), object_store::Error> {
+        let mut text = String::new();
+        for action in actions {
+            let line = serde_json::to_string(action)
+                .map_err(|e| object_store::Error::Generic { store: "delta", source: Box::new(e) })?;
+            text.push_str(&line);
+            text.push('\n');
+        }
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        self.objects.put_opts(&self.log_path(&commit_name(version)), PutPayload::from(text), options).await?;
+        Ok(())
+    }
+
+    /// Writes a checkpoint of `state` and deletes the log files that it makes superfluous.
+    pub async fn checkpoint(&self, state: &TableState) -> Result<()> {
+        let Some(version) = state.version else { return Ok(()) };
+        let actions = state.actions();
+        let file = checkpoint::encode(&actions)?;
+        let size = actions.len();
+        let put = |name: String, bytes: Vec<u8>| async move {
+            let path = self.log_path(&name);
+            self.objects.put(&path, PutPayload::from(bytes)).await.map_err(|e| self.trouble("writing", &e))
+        };
+        put(checkpoint_name(version), file).await?;
+        let last = json!({"version": version, "size": size}).to_string();
+        put("_last_checkpoint".into(), last.into_bytes()).await?;
+        self.clean_up(version).await
+    }
+
+    /// Deletes commits and checkpoints that `version`'s checkpoint covers and that are old enough.
+    async fn clean_up(&self, version: u64) -> Result<()> {
+        let horizon = self.clock.now() / model::time::MILLISECOND - KEEP_LOG_MS;
+        let prefix = self.log_path("");
+        let objects: Vec<_> =
+            self.objects.list(Some(&prefix)).try_collect().await.map_err(|e| self.trouble("listing", &e))?;
+        for object in objects {
+            let name = object.location.filename().unwrap_or_default();
+            let number = name.split('.').next().and_then(|v| v.parse::<u64>().ok());
+            let old = object.last_modified.timestamp_millis() < horizon;
+            if old && number.is_some_and(|n| n < version) {
+                self.objects.delete(&object.location).await.map_err(|e| self.trouble("cleaning", &e))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the table already is as `commit` wants it.
+fn landed(state: &TableState, commit: &Commit) -> bool {
+    let added = commit.adds.iter().all(|add| state.files.contains_key(&add.path));
+    let removed = commit.removes.iter().all(|remove| !state.files.contains_key(&remove.path));
+    added && removed
+}
+
+fn check_protocol(state: &TableState, root: &Path) -> Result<()> {
+    match &state.protocol {
+        Some(p) if p.min_reader_version > 1 || p.min_writer_version > 2 => Err(Error::invalid(format!(
+            "{root} needs Delta reader {} and writer {}, this hotspan knows 1 and 2",
+            p.min_reader_version, p.min_writer_version
+        ))
+        .hint("another program upgraded the table; use a hotspan that knows it, or restore the protocol")),
+        _ => Ok(()),
+    }
+}
+
+fn commit_name(version: u64) -> String {
+    format!("{version:020}.json")
+}
+
+fn checkpoint_name(version: u64) -> String {
+    format!("{version:020}.checkpoint.parquet")
+}

@@ -1,0 +1,144 @@
+//! The data folder: its lock, its format and where things lie in it.
+//!
+//! ```text
+//!   <data>/format.json               {"format":1,"store_id":"…"}
+//!   <data>/LOCK                      held by the running server
+//!   <data>/wal/                      write-ahead log of all tenants
+//!   <data>/tables/<table>/           Delta tables of tenant `default`
+//!   <data>/tenants/<tenant>/tables/  and of the others
+//!   <data>/tmp/                      staging, cleared at start
+//! ```
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use model::{Error, Result, Signal, Tenant};
+use serde::{Deserialize, Serialize};
+
+/// The format that this program writes. A newer one is refused; older ones are read here, and only here.
+const FORMAT: u32 = 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Marker {
+    format: u32,
+    store_id: String,
+}
+
+/// An exclusively held data folder.
+#[derive(Debug)]
+pub struct Folder {
+    pub root: PathBuf,
+    /// Names this store in Delta transactions.
+    pub store_id: String,
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes or opens the folder and locks it until dropped.
+    pub fn open(root: &Path) -> Result<Self> {
+        let at = |doing: &str, e: io::Error| {
+            let error = Error::unavailable(format!("{doing} {}: {e}", root.display()));
+            error.hint("check the path, its permissions and the free space, or choose another with --data")
+        };
+        fs::create_dir_all(root).map_err(|e| at("making the data folder", e))?;
+        let root_path = root.canonicalize().map_err(|e| at("opening the data folder", e))?;
+        let lock = lock(&root_path)?;
+        let store_id = marker(&root_path)?;
+        Ok(Folder { root: root_path, store_id, _lock: lock })
+    }
+
+    pub fn wal(&self) -> PathBuf {
+        self.root.join("wal")
+    }
+}
+
+fn lock(root: &Path) -> Result<File> {
+    let path = root.join("LOCK");
+    let trouble = |e: io::Error| Error::unavailable(format!("locking {}: {e}", path.display()));
+    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(trouble)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let holder = fs::read_to_string(&path).unwrap_or_default();
+            return Err(Error::unavailable(format!("{} is in use by process {}", root.display(), holder.trim()))
+                .hint("stop that server, or choose another folder with --data"));
+        }
+        Err(TryLockError::Error(e)) => return Err(trouble(e)),
+    }
+    file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(trouble)?;
+    Ok(file)
+}
+
+/// Reads the marker, or writes it into a new folder. Returns the store's id.
+fn marker(root: &Path) -> Result<String> {
+    let path = root.join("format.json");
+    match fs::read(&path) {
+        Ok(bytes) => {
+            let found = read_marker(&path, &bytes)?;
+            Ok(found.store_id)
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let marker = Marker { format: FORMAT, store_id: uuid::Uuid::new_v4().to_string() };
+            let text = serde_json::to_vec(&marker).map_err(|e| Error::internal(e.to_string()))?;
+            let staged = root.join("format.json.new");
+            let write = || -> io::Result<()> {
+                let mut file = File::create(&staged)?;
+                file.write_all(&text)?;
+                file.sync_all()?;
+                fs::rename(&staged, &path)?;
+                File::open(root)?.sync_all()
+            };
+            write().map_err(|e| Error::unavailable(format!("writing {}: {e}", path.display())))?;
+            Ok(marker.store_id)
+        }
+        Err(e) => Err(Error::unavailable(format!("reading {}: {e}", path.display()))),
+    }
+}
+
+fn read_marker(path: &Path, bytes: &[u8]) -> Result<Marker> {
+    let marker: Marker = serde_json::from_slice(bytes).map_err(|e| {
+        Error::corrupt(format!("{} is not readable: {e}", path.display())).hint("restore it from a backup")
+    })?;
+    if marker.format > FORMAT {
+        return Err(Error::invalid(format!(
+            "{} says format {}, this hotspan knows formats up to {FORMAT}",
+            path.display(),
+            marker.format
+        ))
+        .hint("use the newer hotspan that wrote this folder"));
+    }
+    Ok(marker)
+}
+
+/// Refuses a folder of a newer format, without locking or changing it. A folder without a marker may be read.
+pub fn check_format(root: &Path) -> Result<()> {
+    let path = root.join("format.json");
+    match fs::read(&path) {
+        Ok(bytes) => read_marker(&path, &bytes).map(drop),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Where a table lies, relative to the data folder.
+pub fn table_path(tenant: &Tenant, signal: Signal) -> object_store::path::Path {
+    let table = signal.table();
+    match tenant.as_str() {
+        Tenant::DEFAULT => object_store::path::Path::from(format!("tables/{table}")),
+        name => object_store::path::Path::from(format!("tenants/{name}/tables/{table}")),
+    }
+}
+
+/// The tenants that have a folder; `default` always.
+pub fn tenants(root: &Path) -> Vec<Tenant> {
+    let mut tenants = vec![Tenant::default()];
+    let entries = fs::read_dir(root.join("tenants")).into_iter().flatten().flatten();
+    for entry in entries {
+        if let Some(tenant) = entry.file_name().to_str().and_then(|name| Tenant::new(name).ok()) {
+            tenants.push(tenant);
+        }
+    }
+    tenants.sort();
+    tenants.dedup();
+    tenants
+}

@@ -1,0 +1,43 @@
+//! The store: acknowledged rows survive and are visible, first in memory over a write-ahead log, then as Parquet in
+//! Delta tables.
+//!
+//! ```text
+//!   Ingest::append ─▶ WAL record ▸ fdatasync ▸ memory table ─▶ Ok
+//!                                               │ flush: assemble ▸ sort ▸ Parquet ▸ Delta commit (txn) ▸ trim the WAL
+//!   Source::snapshot ◀─ memory + files ◀────────┘ maintain: compact ▸ expire ▸ vacuum
+//! ```
+//! *Invariants:*
+//! - A row is acknowledged only after its record is synced and the row is in the memory table.
+//! - The WAL is trimmed only after the Parquet file and the Delta commit that hold its rows are themselves synced.
+//! - A record is in a table exactly once: the table's Delta transaction says up to which record it has come.
+//! - Queries read snapshots and never lock the write path.
+
+mod assemble;
+mod check;
+mod compact;
+mod dedup;
+pub mod delta;
+mod flush;
+mod folder;
+mod maintain;
+mod objects;
+mod parquet_file;
+mod read_only;
+mod record;
+mod recover;
+mod retention;
+mod settings;
+mod snapshot;
+mod store;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub use check::{Finding, check};
+pub use objects::DurableLocal;
+pub use read_only::ReadOnly;
+pub use recover::Recovered;
+pub use settings::Settings;
+pub use snapshot::{Snapshot, Source, TableSnapshot};
+pub use store::{Stats, Store, TableStats};

@@ -1,0 +1,171 @@
+//! Opening a store: load the tables, replay the log into memory, skip what the tables already hold.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, RwLock};
+
+use model::{Clock, Decoder, Error, Result, Signal, Tenant};
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use crate::dedup::{self, Window};
+use crate::delta::DeltaLog;
+use crate::folder::{self, Folder, table_path};
+use crate::objects::DurableLocal;
+use crate::record::{self, Record, Seen};
+use crate::settings::Settings;
+use crate::store::{Shared, Tables, wal_error};
+use crate::table::Table;
+
+/// What opening found.
+#[derive(Debug, Clone, Default)]
+pub struct Recovered {
+    /// Exports replayed into memory, and their rows.
+    pub exports: u64,
+    pub rows: u64,
+    /// Exports of the log that the tables already held.
+    pub skipped: u64,
+    /// Damaged places of the log, each a sentence.
+    pub damage: Vec<String>,
+    /// Files that no table version mentions, left by a flush that did not reach its commit; deleted.
+    pub orphans: u64,
+}
+
+struct Loaded {
+    tables: BTreeMap<Tenant, Arc<Tables>>,
+    /// Up to which record each table has come.
+    through: BTreeMap<(Tenant, Signal), u64>,
+}
+
+pub(crate) async fn open(
+    root: &Path,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    decoder: Arc<dyn Decoder>,
+) -> Result<(Shared, Recovered)> {
+    let folder = Folder::open(root)?;
+    let local = DurableLocal::open(&folder.root)
+        .map_err(|e| Error::unavailable(format!("opening {}: {e}", folder.root.display())))?;
+    let objects: Arc<dyn ObjectStore> = Arc::new(local);
+    let app_id = format!("hotspan-{}", folder.store_id);
+    let mut recovered = Recovered::default();
+    let mut loaded = load(&folder, &objects, &clock, &app_id, &mut recovered).await?;
+    let mut window = Window::default();
+
+    let floor = loaded.through.values().copied().max().unwrap_or(0);
+    let wal_settings = wal::Settings {
+        max_log_bytes: settings.wal_bytes.max(wal::Settings::default().segment_bytes),
+        floor,
+        ..wal::Settings::default()
+    };
+    let mut replay = |seq: u64, bytes: &[u8]| {
+        replay_one(seq, bytes, &mut loaded, (&objects, &clock), decoder.as_ref(), &mut window, &mut recovered)
+    };
+    std::fs::create_dir_all(folder.wal()).map_err(|e| Error::unavailable(format!("making the WAL folder: {e}")))?;
+    let (log, found) =
+        wal::Wal::open(Arc::new(wal::Disk), &folder.wal(), wal_settings, &mut replay).map_err(|e| match e {
+            wal::OpenError::Replay { seq, error } => error.context(format!("replaying record {seq}")),
+            wal::OpenError::Wal(error) => wal_error(&error).context("opening the write-ahead log"),
+        })?;
+    recovered.damage = found.damage.iter().map(|d| format!("write-ahead log: {d}")).collect();
+    let shared = Shared {
+        settings,
+        clock,
+        objects,
+        wal: log,
+        folder,
+        tenants: RwLock::new(loaded.tables),
+        window: Mutex::new(window),
+        app_id,
+        damage: Mutex::new(recovered.damage.clone()),
+        refusing: Mutex::new(None),
+    };
+    Ok((shared, recovered))
+}
+
+async fn load(
+    folder: &Folder,
+    objects: &Arc<dyn ObjectStore>,
+    clock: &Arc<dyn Clock>,
+    app_id: &str,
+    recovered: &mut Recovered,
+) -> Result<Loaded> {
+    let mut loaded = Loaded { tables: BTreeMap::new(), through: BTreeMap::new() };
+    for tenant in folder::tenants(&folder.root) {
+        let mut tables = BTreeMap::new();
+        for signal in Signal::ALL {
+            let log = DeltaLog::new(objects.clone(), clock.clone(), table_path(&tenant, signal), signal);
+            let state = log.load().await?;
+            recovered.orphans += delete_orphans(objects, &log, &state).await?;
+            if let Some(version) = state.txns.get(app_id).and_then(|v| u64::try_from(*v).ok()) {
+                loaded.through.insert((tenant.clone(), signal), version);
+            }
+            tables.insert(signal, (log, state));
+        }
+        let tables = Tables::new(|signal| {
+            let (log, state) = tables[&signal].clone();
+            Table::new(signal, log, state)
+        });
+        loaded.tables.insert(tenant, Arc::new(tables));
+    }
+    Ok(loaded)
+}
+
+/// Deletes Parquet files that neither a version nor a tombstone mentions. Only safe while the folder is locked.
+async fn delete_orphans(
+    objects: &Arc<dyn ObjectStore>,
+    log: &DeltaLog,
+    state: &crate::delta::TableState,
+) -> Result<u64> {
+    use futures::TryStreamExt;
+    let trouble = |e: object_store::Error| Error::unavailable(format!("listing {}: {e}", log.root()));
+    let found: Vec<_> = objects.list(Some(log.root())).try_collect().await.map_err(trouble)?;
+    let mut deleted = 0;
+    for object in found {
+        let relative: Option<Vec<_>> = object.location.prefix_match(log.root()).map(Iterator::collect);
+        let relative = relative.unwrap_or_default();
+        let name = relative.iter().map(|p| p.as_ref()).collect::<Vec<&str>>().join("/");
+        let ours = name.starts_with(crate::delta::PARTITION) && name.ends_with(".parquet");
+        if ours && !state.files.contains_key(&name) && !state.tombstones.contains_key(&name) {
+            objects.delete(&object.location).await.map_err(trouble)?;
+            deleted += 1;
+        }
+    }
+    Ok(deleted)
+}
+
+fn replay_one(
+    seq: u64,
+    bytes: &[u8],
+    loaded: &mut Loaded,
+    (objects, clock): (&Arc<dyn ObjectStore>, &Arc<dyn Clock>),
+    decoder: &dyn Decoder,
+    window: &mut Window,
+    recovered: &mut Recovered,
+) -> Result<()> {
+    let (payload, hash) = match record::decode(bytes)? {
+        Record::Seen(entries) => {
+            entries.into_iter().for_each(|seen| window.stored(seen));
+            return Ok(());
+        }
+        Record::Export { payload, hash } => (payload, hash),
+    };
+    window.stored(Seen { received: payload.received, key: dedup::key(&payload, hash) });
+    let through = loaded.through.get(&(payload.tenant.clone(), payload.signal));
+    if through.is_some_and(|through| *through >= seq) {
+        recovered.skipped += 1;
+        return Ok(());
+    }
+    let rows = decoder.decode(&payload)?.rows;
+    recovered.exports += 1;
+    recovered.rows += rows.num_rows() as u64;
+    let tenant = &payload.tenant;
+    let new = || {
+        Arc::new(Tables::new(|signal| {
+            let log = DeltaLog::new(objects.clone(), clock.clone(), table_path(tenant, signal), signal);
+            Table::new(signal, log, crate::delta::TableState::default())
+        }))
+    };
+    let tables = loaded.tables.entry(tenant.clone()).or_insert_with(new);
+    tables.of(payload.signal).insert(seq, payload.received, rows);
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! What is too old or too much goes: [`expired`] chooses, the caller commits the removal; [`vacuum`] deletes the
+//! files of removed ones once nobody can be reading them.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Weak};
+
+use model::time::{MILLISECOND, MINUTE};
+use model::{Error, Nanos, Result};
+use object_store::ObjectStoreExt;
+
+use crate::delta::{Commit, DataFile};
+use crate::store::Shared;
+use crate::table::Table;
+
+/// Other programs may be reading a version that was current a moment ago.
+const KEEP_REMOVED: Nanos = 10 * MINUTE;
+
+/// The files whose rows were all received before `horizon`, and, oldest first, as many more as it takes to come
+/// down to `most_bytes` in all.
+pub fn expired(files: &[Arc<DataFile>], horizon: Option<Nanos>, most_bytes: Option<u64>) -> Vec<Arc<DataFile>> {
+    let mut sorted: Vec<&Arc<DataFile>> = files.iter().collect();
+    sorted.sort_by_key(|f| (f.max_received, f.path.clone()));
+    let mut total: u64 = files.iter().map(|f| f.size).sum();
+    let goes = |file: &&&Arc<DataFile>| {
+        let old = horizon.is_some_and(|h| file.max_received < h);
+        let much = most_bytes.is_some_and(|most| total > most);
+        if old || much {
+            total -= file.size;
+        }
+        old || much
+    };
+    sorted.iter().filter(goes).map(|f| Arc::clone(f)).collect()
+}
+
+/// Takes expired files out of the tables.
+pub(crate) async fn expire(shared: &Shared) -> Result<()> {
+    let horizon = shared.settings.retention().map(|age| shared.clock.now() - age);
+    let most = (shared.settings.retention_bytes > 0).then_some(shared.settings.retention_bytes);
+    let tables = shared.all_tables();
+    let files: Vec<Arc<DataFile>> = tables.iter().flat_map(|(_, t)| t.files().to_vec()).collect();
+    let gone: HashSet<String> = expired(&files, horizon, most).iter().map(|f| f.path.clone()).collect();
+    for (_, table) in tables {
+        let files = table.files();
+        let removes: Vec<_> = files.iter().filter(|f| gone.contains(&f.path)).collect();
+        if removes.is_empty() {
+            continue;
+        }
+        let removes = removes.iter().map(|f| f.add.removed(true, shared.clock.as_ref())).collect();
+        table.commit(&Commit { operation: "DELETE", removes, ..Commit::default() }, None).await?;
+    }
+    Ok(())
+}
+
+/// Files that were part of a version and may still be leased by a query.
+#[derive(Default)]
+pub struct Leases(Vec<(String, Weak<DataFile>)>);
+
+impl Leases {
+    /// Remembers the files of a table before some of them are removed.
+    pub fn watch(&mut self, files: &[Arc<DataFile>]) {
+        let known: HashSet<&String> = self.0.iter().map(|(path, _)| path).collect();
+        let new: Vec<_> =
+            files.iter().filter(|f| !known.contains(&f.path)).map(|f| (f.path.clone(), Arc::downgrade(f))).collect();
+        self.0.extend(new);
+        self.0.retain(|(_, file)| file.strong_count() > 0);
+    }
+
+    fn held(&self, path: &str) -> bool {
+        self.0.iter().any(|(p, file)| p == path && file.strong_count() > 0)
+    }
+}
+
+/// Deletes removed files that are old enough and that no snapshot holds.
+pub(crate) async fn vacuum(shared: &Shared, table: &Table, leases: &Leases) -> Result<u64> {
+    let horizon = (shared.clock.now() - KEEP_REMOVED) / MILLISECOND;
+    let mut gone = Vec::new();
+    for (name, removed_at) in table.tombstones().await {
+        let path = table.log.path_of(&name);
+        if removed_at >= horizon || leases.held(path.as_ref()) {
+            continue;
+        }
+        match shared.objects.delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => gone.push(name),
+            Err(e) => return Err(Error::unavailable(format!("deleting {path}: {e}"))),
+        }
+    }
+    table.forget(&gone).await;
+    Ok(gone.len() as u64)
+}

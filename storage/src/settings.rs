@@ -1,0 +1,76 @@
+//! Settings of the store, each described by its trade-off.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How long a row stays in memory so that the rest of its trace can arrive. Longer: more traces are assembled
+    /// before they are written, more memory, more replay after a crash.
+    pub hold_seconds: f64,
+    /// How often rows that were held long enough are written. Longer: fewer and larger files.
+    pub flush_seconds: f64,
+    /// Memory for rows not yet in a file, in bytes. At half of it rows are written early; at all of it exports are
+    /// told to come back.
+    pub memory_bytes: u64,
+    /// Most bytes the write-ahead log may take on disk before exports are told to come back.
+    pub wal_bytes: u64,
+    /// Rows older than this, by time of receipt, are deleted. Zero: kept for ever.
+    pub retention_seconds: f64,
+    /// Most bytes of data files over all tenants; the oldest go first. Zero: no limit.
+    pub retention_bytes: u64,
+    /// Least free space on the data disk, in bytes; below it exports are told to come back.
+    pub min_free_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            hold_seconds: 10.0,
+            flush_seconds: 5.0,
+            memory_bytes: 512 << 20,
+            wal_bytes: 20 << 30,
+            retention_seconds: 7.0 * 86_400.0,
+            retention_bytes: 0,
+            min_free_bytes: 256 << 20,
+        }
+    }
+}
+
+impl Settings {
+    /// Says which value is out of range and what it may be.
+    pub fn validate(&self) -> model::Result<()> {
+        let wrong = |name: &str, why: &str| Err(model::Error::invalid(format!("storage.{name} {why}")));
+        if !(0.0..=600.0).contains(&self.hold_seconds) {
+            return wrong("hold_seconds", "must be between 0 and 600");
+        }
+        if !(0.05..=60.0).contains(&self.flush_seconds) {
+            return wrong("flush_seconds", "must be between 0.05 and 60");
+        }
+        if self.memory_bytes < 8 << 20 {
+            return wrong("memory_bytes", "must be at least 8 MiB");
+        }
+        if !(0.0..=1e12).contains(&self.retention_seconds) {
+            return wrong("retention_seconds", "must not be negative");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn hold(&self) -> model::Nanos {
+        nanos(self.hold_seconds)
+    }
+
+    pub(crate) fn flush_every(&self) -> Duration {
+        Duration::from_secs_f64(self.flush_seconds)
+    }
+
+    pub(crate) fn retention(&self) -> Option<model::Nanos> {
+        (self.retention_seconds > 0.0).then(|| nanos(self.retention_seconds))
+    }
+}
+
+fn nanos(seconds: f64) -> model::Nanos {
+    (seconds * 1e9) as model::Nanos
+}

@@ -1,0 +1,286 @@
+//! The running store: the one place that holds the log, the tables and the window of seen exports together.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use model::{Ack, Batch, Clock, Decoder, Error, Ingest, Kind, Nanos, Result, Signal, Tenant};
+use object_store::ObjectStore;
+use tokio::sync::oneshot;
+
+use crate::dedup::{self, Fate, Verdict, Window};
+use crate::delta::{DeltaLog, TableState};
+use crate::folder::{Folder, table_path};
+use crate::maintain::Maintenance;
+use crate::record::{self, Seen};
+use crate::recover::Recovered;
+use crate::settings::Settings;
+use crate::snapshot::{Snapshot, Source};
+use crate::table::Table;
+
+/// The three tables of a tenant.
+pub(crate) struct Tables([Arc<Table>; 3]);
+
+impl Tables {
+    pub fn new(make: impl Fn(Signal) -> Table) -> Self {
+        Tables(Signal::ALL.map(|signal| Arc::new(make(signal))))
+    }
+
+    pub fn of(&self, signal: Signal) -> &Arc<Table> {
+        match signal {
+            Signal::Traces => &self.0[0],
+            Signal::Metrics => &self.0[1],
+            Signal::Logs => &self.0[2],
+        }
+    }
+
+    pub fn all(&self) -> &[Arc<Table>; 3] {
+        &self.0
+    }
+}
+
+/// What every part of the store shares.
+pub(crate) struct Shared {
+    pub settings: Settings,
+    pub clock: Arc<dyn Clock>,
+    pub objects: Arc<dyn ObjectStore>,
+    pub wal: wal::Wal,
+    pub folder: Folder,
+    pub tenants: RwLock<BTreeMap<Tenant, Arc<Tables>>>,
+    pub window: Mutex<Window>,
+    pub app_id: String,
+    /// Trouble that a person should know of, newest last.
+    pub damage: Mutex<Vec<String>>,
+    pub refusing: Mutex<Option<String>>,
+}
+
+impl Shared {
+    pub fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn note_damage(&self, text: String) {
+        tracing::error!("{text}");
+        let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        if damage.len() < 100 && !damage.contains(&text) {
+            damage.push(text);
+        }
+    }
+
+    pub fn new_log(&self, tenant: &Tenant, signal: Signal) -> DeltaLog {
+        DeltaLog::new(self.objects.clone(), self.clock.clone(), table_path(tenant, signal), signal)
+    }
+
+    /// A tenant's tables; those on disk were loaded at start, so an unknown tenant begins empty.
+    pub fn tables(&self, tenant: &Tenant) -> Arc<Tables> {
+        if let Some(tables) = self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant) {
+            return tables.clone();
+        }
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        let new = || Tables::new(|signal| Table::new(signal, self.new_log(tenant, signal), TableState::default()));
+        tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(new())).clone()
+    }
+
+    pub fn all_tables(&self) -> Vec<(Tenant, Arc<Table>)> {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        tenants.iter().flat_map(|(tenant, tables)| tables.all().iter().map(|t| (tenant.clone(), t.clone()))).collect()
+    }
+
+    /// Rows and bytes in memory over all tables.
+    pub fn in_memory(&self) -> (u64, u64) {
+        self.all_tables().iter().map(|(_, t)| t.in_memory()).fold((0, 0), |(a, b), (r, s)| (a + r, b + s))
+    }
+
+    /// Refuses what cannot be taken now, before anything is kept.
+    fn admit(&self) -> Result<()> {
+        let refusing = self.refusing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(why) = refusing {
+            return Err(Error::unavailable(why));
+        }
+        Ok(())
+    }
+}
+
+/// One table's size, for the status page.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct TableStats {
+    pub name: &'static str,
+    pub tenant: String,
+    pub files: u64,
+    pub rows: u64,
+    pub bytes: u64,
+    pub version: Option<u64>,
+}
+
+/// The store at one moment.
+#[derive(Debug, Clone)]
+pub struct Stats {
+    pub wal: wal::Stats,
+    /// When the oldest row that is not yet in a file was received.
+    pub oldest_received: Option<Nanos>,
+    pub memory_rows: u64,
+    pub memory_bytes: u64,
+    pub tables: Vec<TableStats>,
+    pub damage: Vec<String>,
+    pub free_bytes: u64,
+    pub total_bytes: u64,
+}
+
+/// The embedded store. Cheap to clone; closed by [`Store::close`].
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) shared: Arc<Shared>,
+    maintenance: Arc<Maintenance>,
+}
+
+impl Store {
+    /// Opens or makes the folder, replays the log, and starts maintenance on the current Tokio runtime.
+    ///
+    /// Errors: the folder is in use or of a newer format, the log or a table cannot be read.
+    pub async fn open(
+        root: &Path,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        decoder: Arc<dyn Decoder>,
+    ) -> Result<(Store, Recovered)> {
+        settings.validate()?;
+        let (shared, recovered) = crate::recover::open(root, settings, clock, decoder).await?;
+        let shared = Arc::new(shared);
+        let maintenance = Arc::new(Maintenance::start(shared.clone()));
+        Ok((Store { shared, maintenance }, recovered))
+    }
+
+    /// Writes every row in memory to files now and trims the log.
+    pub async fn flush(&self) -> Result<()> {
+        self.maintenance.flush_all().await
+    }
+
+    /// Runs compaction, retention and vacuum once, now.
+    pub async fn tidy(&self) -> Result<()> {
+        self.maintenance.tidy().await
+    }
+
+    /// Flushes, stops maintenance and ends the log. Appends from now on are refused with `Unavailable`.
+    pub async fn close(&self) -> Result<()> {
+        let flushed = self.maintenance.close().await;
+        let shared = self.shared.clone();
+        let closed = tokio::task::spawn_blocking(move || shared.wal.close()).await;
+        flushed?;
+        closed.map_err(|e| Error::internal(e.to_string()))?.map_err(|e| wal_error(&e))
+    }
+
+    pub fn stats(&self) -> Stats {
+        let shared = &self.shared;
+        let tables = shared.all_tables();
+        let (memory_rows, memory_bytes) = shared.in_memory();
+        let (free_bytes, total_bytes) = crate::maintain::disk(&shared.folder.root);
+        let table = |(tenant, table): &(Tenant, Arc<Table>)| {
+            let snapshot = table.snapshot();
+            TableStats {
+                name: table.signal.table(),
+                tenant: tenant.to_string(),
+                files: snapshot.files.len() as u64,
+                rows: snapshot.rows(),
+                bytes: snapshot.files.iter().map(|f| f.size).sum(),
+                version: snapshot.version,
+            }
+        };
+        Stats {
+            wal: shared.wal.stats(),
+            oldest_received: tables.iter().filter_map(|(_, t)| t.oldest_received()).min(),
+            memory_rows,
+            memory_bytes,
+            tables: tables.iter().map(table).collect(),
+            damage: shared.damage.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            free_bytes,
+            total_bytes,
+        }
+    }
+}
+
+impl Source for Store {
+    fn snapshot(&self, tenant: &Tenant) -> Result<Snapshot> {
+        let tables = self.shared.tables(tenant);
+        let tables = Signal::ALL.map(|signal| tables.of(signal).snapshot());
+        let (taken, objects) = (self.shared.clock.now(), self.shared.objects.clone());
+        Ok(Snapshot { tenant: tenant.clone(), taken, objects, tables })
+    }
+}
+
+impl Ingest for Store {
+    fn append(&self, batch: Batch) -> model::ingest::Pending<'_, Ack> {
+        Box::pin(self.append_once(batch))
+    }
+}
+
+impl Store {
+    async fn append_once(&self, batch: Batch) -> Result<Ack> {
+        let shared = &self.shared;
+        let key = dedup::key(&batch.payload, batch.hash);
+        let verdict = shared.window().admit(key);
+        match verdict {
+            Verdict::Duplicate => Ok(Ack { duplicate: true }),
+            Verdict::Wait(mut fate) => {
+                let known = fate.wait_for(|f| *f != Fate::Pending).await.map(|f| *f);
+                match known {
+                    Ok(Fate::Stored) => Ok(Ack { duplicate: true }),
+                    _ => Err(Error::unavailable("the first copy of this export could not be stored")),
+                }
+            }
+            Verdict::First(fate) => {
+                let (tell, told) = oneshot::channel();
+                let queued = shared.admit().and_then(|()| self.enqueue(batch, key, fate, tell));
+                if let Err(error) = queued {
+                    shared.window().failed(key);
+                    return Err(error);
+                }
+                told.await.unwrap_or_else(|_| Err(Error::unavailable("the write-ahead log has stopped")))
+            }
+        }
+    }
+
+    fn enqueue(
+        &self,
+        batch: Batch,
+        key: u128,
+        fate: tokio::sync::watch::Sender<Fate>,
+        tell: oneshot::Sender<Result<Ack>>,
+    ) -> Result<()> {
+        let Batch { payload, rows, hash } = batch;
+        let header = record::export_header(&payload, hash);
+        let record = wal::Record::new().part(header).part(payload.body.clone());
+        let shared = self.shared.clone();
+        let done = move |answer: Result<u64, wal::WalError>| {
+            let received = payload.received;
+            let answer = match answer {
+                Ok(seq) => {
+                    shared.tables(&payload.tenant).of(payload.signal).insert(seq, received, rows);
+                    shared.window().stored(Seen { received, key });
+                    let _ = fate.send(Fate::Stored);
+                    Ok(Ack { duplicate: false })
+                }
+                Err(error) => {
+                    shared.window().failed(key);
+                    let _ = fate.send(Fate::Failed);
+                    Err(wal_error(&error))
+                }
+            };
+            // The client may have gone; the rows are kept all the same.
+            let _ = tell.send(answer);
+        };
+        self.shared.wal.append(record, Box::new(done)).map_err(|e| wal_error(&e))
+    }
+}
+
+/// What a caller should do about an error of the log.
+pub(crate) fn wal_error(error: &wal::WalError) -> Error {
+    match error {
+        wal::WalError::Full { .. } => Error::overloaded(error.to_string(), Duration::from_secs(1)),
+        wal::WalError::TooLarge { .. } => Error::new(Kind::TooLarge, error.to_string()),
+        wal::WalError::NoSpace { .. } => {
+            Error::unavailable(error.to_string()).hint("free space on the data disk; exporters retry meanwhile")
+        }
+        _ => Error::unavailable(error.to_string()),
+    }
+}

@@ -1,0 +1,375 @@
+//! The store as its callers see it, in every state its rows can be in: in memory, flushed, compacted, reopened, and
+//! recovered from a crash. A crash is a copy of the folder taken while the store runs: what a kill leaves behind.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, FixedSizeBinaryBuilder, Int64Array, RecordBatch, StringViewArray, new_null_array,
+};
+use arrow::datatypes::Int64Type;
+use bytes::Bytes;
+use model::schema::column;
+use model::time::{DAY, SECOND};
+use model::{
+    Batch, Clock, Decoded, Decoder, Encoding, Error, Format, Ingest, Kind, ManualClock, Nanos, Payload, Result, Signal,
+    Tenant,
+};
+
+use crate::{Settings, Source, Store, check, parquet_file};
+
+/// 2026-11-22 10:00 UTC.
+const NOON: Nanos = 1_795_341_600 * SECOND;
+
+/// Reads a body of lines `trace span parent service name start end`, small numbers all, parent 0 for none.
+struct LineDecoder;
+
+impl Decoder for LineDecoder {
+    fn decode(&self, payload: &Payload) -> Result<Decoded> {
+        let text = std::str::from_utf8(&payload.body).map_err(|e| Error::invalid(e.to_string()))?;
+        let rows: Vec<Vec<&str>> = text.lines().map(|l| l.split(' ').collect()).collect();
+        let rows = spans(&rows, payload.received);
+        let hash = xxhash_rust::xxh3::xxh3_128(&payload.body);
+        Ok(Decoded { rows, rejected: 0, notes: vec![], reasons: vec![], hash, decoded_bytes: payload.body.len() })
+    }
+}
+
+fn spans(rows: &[Vec<&str>], received: Nanos) -> RecordBatch {
+    let number = |row: &[&str], at: usize| row[at].parse::<i64>().expect("a number");
+    let id = |at: usize, len: i32| -> ArrayRef {
+        let mut ids = FixedSizeBinaryBuilder::new(len);
+        for row in rows {
+            let mut bytes = vec![0; len as usize];
+            bytes[len as usize - 8..].copy_from_slice(&number(row, at).to_be_bytes());
+            match number(row, at) {
+                0 => ids.append_null(),
+                _ => ids.append_value(&bytes).expect("the right length"),
+            }
+        }
+        Arc::new(ids.finish())
+    };
+    let ints =
+        |f: &dyn Fn(&[&str]) -> i64| -> ArrayRef { Arc::new(rows.iter().map(|r| Some(f(r))).collect::<Int64Array>()) };
+    let texts = |f: &dyn Fn(&[&str]) -> String| -> ArrayRef {
+        Arc::new(rows.iter().map(|r| Some(f(r))).collect::<StringViewArray>())
+    };
+    let schema = model::schema::schema(Signal::Traces);
+    let columns = schema.fields().iter().map(|field| match field.name().as_str() {
+        column::TRACE_ID => id(0, 16),
+        column::SPAN_ID => id(1, 8),
+        column::PARENT_SPAN_ID => id(2, 8),
+        column::SERVICE_NAME => texts(&|r| r[3].to_owned()),
+        column::NAME => texts(&|r| r[4].to_owned()),
+        column::KIND => texts(&|_| "SERVER".to_owned()),
+        column::START => ints(&|r| number(r, 5)),
+        column::END => ints(&|r| number(r, 6)),
+        column::DURATION => ints(&|r| number(r, 6) - number(r, 5)),
+        column::RECEIVED => ints(&|_| received),
+        _ => new_null_array(field.data_type(), rows.len()),
+    });
+    RecordBatch::try_new(schema.clone(), columns.collect()).expect("the physical schema")
+}
+
+struct Bench {
+    clock: Arc<ManualClock>,
+    folder: tempfile::TempDir,
+    store: Store,
+}
+
+fn settings() -> Settings {
+    // The loop of its own never has anything to do within a test: flushing is called for.
+    Settings { flush_seconds: 60.0, min_free_bytes: 0, ..Settings::default() }
+}
+
+async fn open(root: &Path, clock: &Arc<ManualClock>) -> Result<Store> {
+    let (store, _) = Store::open(root, settings(), clock.clone(), Arc::new(LineDecoder)).await?;
+    Ok(store)
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let clock = Arc::new(ManualClock::at(NOON));
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = open(folder.path(), &clock).await.expect("opens");
+        Bench { clock, folder, store }
+    }
+
+    async fn send(&self, lines: &str) -> Result<bool> {
+        send(&self.store, lines, self.clock.now()).await
+    }
+
+    /// What a kill at this moment would leave: a copy of the folder, opened anew.
+    async fn crashed(&self) -> (tempfile::TempDir, Store) {
+        let copy = tempfile::tempdir().expect("a folder");
+        copy_all(self.folder.path(), copy.path());
+        let store = open(copy.path(), &self.clock).await.expect("recovers");
+        (copy, store)
+    }
+}
+
+async fn send(store: &Store, lines: &str, received: Nanos) -> Result<bool> {
+    let payload = Payload {
+        tenant: Tenant::default(),
+        signal: Signal::Traces,
+        format: Format::Protobuf,
+        encoding: Encoding::Identity,
+        received,
+        body: Bytes::copy_from_slice(lines.as_bytes()),
+    };
+    let Decoded { rows, hash, .. } = LineDecoder.decode(&payload)?;
+    Ok(store.append(Batch { payload, rows, hash }).await?.duplicate)
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).expect("readable") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            std::fs::create_dir_all(&target).expect("made");
+            copy_all(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+/// Every span the store shows: its id, with its self and critical time when assembled.
+fn found(store: &Store) -> BTreeMap<i64, Vec<Option<(i64, i64)>>> {
+    let snapshot = store.snapshot(&Tenant::default()).expect("a snapshot");
+    let table = snapshot.table(Signal::Traces);
+    let mut batches: Vec<RecordBatch> = table.memory.to_vec();
+    for file in table.files.iter() {
+        let bytes = futures::executor::block_on(async {
+            use object_store::ObjectStoreExt;
+            snapshot.objects.get(&file.path.as_str().into()).await.expect("there").bytes().await.expect("bytes")
+        });
+        batches.extend(parquet_file::decode(Signal::Traces, bytes).expect("readable"));
+    }
+    let mut out: BTreeMap<i64, Vec<_>> = BTreeMap::new();
+    for batch in &batches {
+        let ids = batch.column_by_name(column::SPAN_ID).expect("there").as_fixed_size_binary();
+        let ints = |name: &str| batch.column_by_name(name).expect("there").as_primitive::<Int64Type>().clone();
+        let (own, critical) = (ints(column::SELF_TIME), ints(column::CRITICAL_PATH));
+        for row in 0..batch.num_rows() {
+            let id = i64::from_be_bytes(ids.value(row).try_into().expect("8 bytes"));
+            let assembled = (!own.is_null(row)).then(|| (own.value(row), critical.value(row)));
+            out.entry(id).or_default().push(assembled);
+        }
+    }
+    out
+}
+
+fn ids(store: &Store) -> Vec<i64> {
+    found(store).into_iter().flat_map(|(id, copies)| vec![id; copies.len()]).collect()
+}
+
+fn files(store: &Store) -> usize {
+    store.snapshot(&Tenant::default()).expect("a snapshot").table(Signal::Traces).files.len()
+}
+
+const TRACE: &str = "1 11 0 gateway GET 0 100\n1 12 11 shop read 10 60";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledged_row_is_there_once_in_every_state() {
+    let bench = Bench::new().await;
+    assert!(!bench.send(TRACE).await.expect("stored"));
+    assert_eq!(ids(&bench.store), [11, 12], "in memory");
+    assert_eq!(ids(&bench.crashed().await.1), [11, 12], "recovered before any flush");
+    bench.clock.advance(20 * SECOND);
+    bench.store.flush().await.expect("flushed");
+    assert_eq!((ids(&bench.store), files(&bench.store)), (vec![11, 12], 1), "flushed");
+    assert_eq!(ids(&bench.crashed().await.1), [11, 12], "recovered after the flush");
+    bench.store.close().await.expect("closed");
+    assert_eq!(bench.send("2 21 0 a b 0 1").await.expect_err("closed").kind, Kind::Unavailable);
+    let Bench { folder, clock, store } = bench;
+    drop(store);
+    let again = open(folder.path(), &clock).await.expect("opens again");
+    assert_eq!(ids(&again), [11, 12], "reopened");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_trace_is_assembled_when_flushed() {
+    let bench = Bench::new().await;
+    bench.send(TRACE).await.expect("stored");
+    bench.clock.advance(20 * SECOND);
+    bench.store.flush().await.expect("flushed");
+    let found = found(&bench.store);
+    // By hand: the gateway works 0-10 and 60-100, the shop 10-60, and each is all there is on the critical path.
+    assert_eq!(found[&11], [Some((50, 50))]);
+    assert_eq!(found[&12], [Some((50, 50))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resend_adds_nothing_also_after_flush_and_crash() {
+    let bench = Bench::new().await;
+    assert!(!bench.send(TRACE).await.expect("stored"));
+    assert!(bench.send(TRACE).await.expect("known"));
+    bench.clock.advance(20 * SECOND);
+    bench.store.flush().await.expect("flushed and trimmed");
+    assert!(bench.send(TRACE).await.expect("known"));
+    let (_copy, recovered) = bench.crashed().await;
+    assert!(send(&recovered, TRACE, NOON + 30 * SECOND).await.expect("known after a crash"));
+    assert_eq!(ids(&recovered), [11, 12]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_between_commit_and_trim_doubles_nothing() {
+    let bench = Bench::new().await;
+    bench.send(TRACE).await.expect("stored");
+    let before = tempfile::tempdir().expect("a folder");
+    copy_all(&bench.folder.path().join("wal"), before.path());
+    bench.store.flush().await.expect("flushed");
+    // The tables of after the commit with the log of before the trim.
+    let copy = tempfile::tempdir().expect("a folder");
+    copy_all(bench.folder.path(), copy.path());
+    std::fs::remove_dir_all(copy.path().join("wal")).expect("removed");
+    std::fs::create_dir(copy.path().join("wal")).expect("made");
+    copy_all(before.path(), &copy.path().join("wal"));
+    let recovered = open(copy.path(), &bench.clock).await.expect("recovers");
+    assert_eq!(ids(&recovered), [11, 12]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_between_upload_and_commit_leaves_no_orphan() {
+    let bench = Bench::new().await;
+    bench.send(TRACE).await.expect("stored");
+    bench.store.flush().await.expect("flushed");
+    let orphan = bench.folder.path().join("tables/spans/received_date=2026-11-22/spans-9-9.parquet");
+    std::fs::write(&orphan, b"half a file").expect("written");
+    let (copy, recovered) = bench.crashed().await;
+    assert!(!copy.path().join("tables/spans/received_date=2026-11-22/spans-9-9.parquet").exists());
+    assert_eq!(ids(&recovered), [11, 12]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compaction_joins_files_and_assembles_what_was_flushed_apart() {
+    let bench = Bench::new().await;
+    bench.send("1 12 11 shop read 10 60").await.expect("stored");
+    bench.store.flush().await.expect("flushed before its root came");
+    assert_eq!(found(&bench.store)[&12], [None], "the trace was not quiet");
+    bench.send("1 11 0 gateway GET 0 100").await.expect("stored");
+    for other in 2..9 {
+        bench.clock.advance(20 * SECOND);
+        bench.store.flush().await.expect("flushed");
+        bench.send(&format!("{other} {other}1 0 a b 0 7")).await.expect("stored");
+    }
+    bench.store.flush().await.expect("flushed");
+    let before = ids(&bench.store);
+    assert_eq!(files(&bench.store), 9);
+    bench.store.tidy().await.expect("compacted");
+    assert_eq!(files(&bench.store), 2, "eight became one");
+    assert_eq!(ids(&bench.store), before);
+    let found = found(&bench.store);
+    assert_eq!((&found[&11], &found[&12]), (&vec![Some((50, 50))], &vec![Some((50, 50))]));
+    assert_eq!(ids(&bench.crashed().await.1), before);
+    let findings = check(bench.folder.path(), bench.clock.clone()).await.expect("checked");
+    assert!(findings.iter().all(|f| f.ok), "{findings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_past_retention_go_and_leased_files_stay_readable() {
+    let bench = Bench::new().await;
+    bench.send(TRACE).await.expect("stored");
+    bench.store.flush().await.expect("flushed");
+    let lease = bench.store.snapshot(&Tenant::default()).expect("a snapshot");
+    bench.clock.advance(6 * DAY);
+    bench.send("2 21 0 a b 0 1").await.expect("stored");
+    bench.store.flush().await.expect("flushed");
+    bench.clock.advance(DAY + SECOND);
+    bench.store.tidy().await.expect("expired");
+    assert_eq!(ids(&bench.store), [21]);
+    bench.clock.advance(DAY / 4);
+    bench.store.tidy().await.expect("vacuum waits for the lease");
+    let path = bench.folder.path().join(&lease.table(Signal::Traces).files[0].path);
+    assert!(path.exists());
+    drop(lease);
+    bench.store.tidy().await.expect("vacuumed");
+    assert!(!path.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_in_use_or_of_a_newer_format_is_refused_with_a_reason() {
+    let bench = Bench::new().await;
+    let error = open(bench.folder.path(), &bench.clock).await.err().expect("in use");
+    assert!(error.message.contains(&format!("in use by process {}", std::process::id())), "{}", error.message);
+    let copy = tempfile::tempdir().expect("a folder");
+    std::fs::write(copy.path().join("format.json"), r#"{"format":99,"store_id":"x"}"#).expect("written");
+    let error = open(copy.path(), &bench.clock).await.err().expect("newer");
+    assert!(error.message.contains("format 99"), "{}", error.message);
+    assert!(error.hint.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_names_a_missing_and_a_damaged_file() {
+    let bench = Bench::new().await;
+    for (id, what) in [(1, "kept"), (2, "damaged"), (3, "missing")] {
+        bench.send(&format!("{id} {id}1 0 a {what} 0 1")).await.expect("stored");
+        bench.store.flush().await.expect("flushed");
+    }
+    let snapshot = bench.store.snapshot(&Tenant::default()).expect("a snapshot");
+    let mut paths: Vec<_> = snapshot.table(Signal::Traces).files.iter().map(|f| f.path.clone()).collect();
+    paths.sort();
+    let damaged = bench.folder.path().join(&paths[1]);
+    let mut bytes = std::fs::read(&damaged).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    std::fs::write(&damaged, bytes).expect("written");
+    std::fs::remove_file(bench.folder.path().join(&paths[2])).expect("removed");
+    let findings = check(bench.folder.path(), bench.clock.clone()).await.expect("checked");
+    let bad: Vec<_> = findings.iter().filter(|f| !f.ok).map(|f| f.what.clone()).collect();
+    assert_eq!(bad, paths[1..]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_are_kept_apart_on_disk() {
+    let bench = Bench::new().await;
+    bench.send(TRACE).await.expect("stored");
+    let tenant = Tenant::new("other").expect("valid");
+    let payload = Payload {
+        tenant: tenant.clone(),
+        signal: Signal::Traces,
+        format: Format::Protobuf,
+        encoding: Encoding::Identity,
+        received: NOON,
+        body: Bytes::from_static(b"7 71 0 a b 0 1"),
+    };
+    let Decoded { rows, hash, .. } = LineDecoder.decode(&payload).expect("decodes");
+    bench.store.append(Batch { payload, rows, hash }).await.expect("stored");
+    bench.store.flush().await.expect("flushed");
+    assert_eq!(ids(&bench.store), [11, 12]);
+    assert!(bench.folder.path().join("tenants/other/tables/spans/_delta_log").is_dir());
+    let (_copy, recovered) = bench.crashed().await;
+    let table = recovered.snapshot(&tenant).expect("a snapshot").table(Signal::Traces).clone();
+    assert_eq!(table.rows(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_order_of_appends_flushes_merges_and_crashes_keeps_every_row_once() {
+    for seed in 0..12u64 {
+        let mut bench = Bench::new().await;
+        let mut expected = Vec::new();
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        for step in 0..60 {
+            // A small xorshift: the sequence is all that matters, and the seed names it.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            match state % 10 {
+                0..=5 => {
+                    let id = 1_000 + step;
+                    bench.send(&format!("{} {id} 0 s n 0 5", 1 + step % 4)).await.expect("stored");
+                    expected.push(id);
+                }
+                6 | 7 => bench.store.flush().await.expect("flushed"),
+                8 => bench.store.tidy().await.expect("tidied"),
+                _ => {
+                    let (folder, store) = bench.crashed().await;
+                    bench = Bench { folder, store, clock: bench.clock.clone() };
+                }
+            }
+            bench.clock.advance(3 * SECOND);
+            assert_eq!(ids(&bench.store), expected, "seed {seed}, step {step}");
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Group commit: the queue, and the one thread that writes.
+//!
+//! ```text
+//!   clients ─append─▶ queue (bounded in bytes) ─▶ wait? (gather) ─▶ Log::commit ─▶ done, done, done … in order
+//!   trim, roll ─────▶ orders, taken between groups
+//! ```
+//! *Invariant:* the lock is never held while the disk works or a completion runs.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::gather::{Waiting, patience, smooth};
+use crate::log::{Extent, Log};
+use crate::{Done, MAX_RECORD, Quota, Record, Settings, Stats, Trimmed, WalError};
+
+/// Most bytes in one group, so that a long queue is answered bit by bit.
+const GROUP_BYTES: u64 = 8 << 20;
+
+/// The sending half, owned by [`crate::Wal`].
+pub(crate) struct Group {
+    shared: Arc<Shared>,
+    settings: Settings,
+    writer: Mutex<Option<JoinHandle<Result<(), WalError>>>>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Tells the writer that there is something to do.
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<(Record, Done)>,
+    waiting_bytes: u64,
+    orders: VecDeque<Order>,
+    /// Records at which a gathering writer wants to be woken.
+    wanted: usize,
+    /// Records and bytes of the group being written.
+    writing: (u64, u64),
+    /// Nothing is accepted any more; the writer ends when the queue is empty.
+    closing: bool,
+    /// The log has stopped for good.
+    failed: Option<Arc<str>>,
+    extent: Extent,
+    counts: Stats,
+}
+
+/// Work for the writer that is no record.
+enum Order {
+    Trim(u64, SyncSender<Result<Trimmed, WalError>>),
+    Roll(SyncSender<Result<(), WalError>>),
+}
+
+enum Work {
+    Group(Vec<(Record, Done)>),
+    Order(Order),
+    End,
+}
+
+impl Group {
+    pub fn start(log: Log, settings: Settings) -> Result<Group, WalError> {
+        let queue = Queue { extent: log.extent(), ..Queue::default() };
+        let shared = Arc::new(Shared { queue: Mutex::new(queue), wake: Condvar::new() });
+        let writer =
+            Writer { log, shared: shared.clone(), settings: settings.clone(), sync: Duration::ZERO, last_group: 0 };
+        let thread = thread::Builder::new()
+            .name("hotspan-wal".into())
+            .spawn(move || writer.run())
+            .map_err(|e| WalError::io("starting the writer thread", e))?;
+        Ok(Group { shared, settings, writer: Mutex::new(Some(thread)) })
+    }
+
+    pub fn append(&self, record: Record, done: Done) -> Result<(), WalError> {
+        if record.len() > MAX_RECORD {
+            return Err(WalError::TooLarge { bytes: record.len(), limit: MAX_RECORD });
+        }
+        let mut queue = self.shared.lock();
+        queue.admit(record.len(), &self.settings)?;
+        queue.waiting_bytes += record.len();
+        queue.waiting.push_back((record, done));
+        if queue.waiting.len() >= queue.wanted || queue.waiting_bytes >= self.settings.gather_bytes {
+            self.shared.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    pub fn trim(&self, through: u64) -> Result<Trimmed, WalError> {
+        self.order(|tell| Order::Trim(through, tell))
+    }
+
+    pub fn roll(&self) -> Result<(), WalError> {
+        self.order(Order::Roll)
+    }
+
+    fn order<T>(&self, order: impl FnOnce(SyncSender<Result<T, WalError>>) -> Order) -> Result<T, WalError> {
+        let (tell, told) = sync_channel(1);
+        {
+            let mut queue = self.shared.lock();
+            if queue.closing {
+                return Err(WalError::Closed);
+            }
+            queue.orders.push_back(order(tell));
+            self.shared.wake.notify_one();
+        }
+        told.recv().unwrap_or_else(|_| Err(self.why_stopped()))
+    }
+
+    pub fn stats(&self) -> Stats {
+        let queue = self.shared.lock();
+        Stats {
+            segments: queue.extent.segments,
+            bytes: queue.extent.bytes,
+            oldest_seq: queue.extent.oldest,
+            last_durable_seq: queue.extent.durable,
+            queued_records: queue.waiting.len() as u64 + queue.writing.0,
+            queued_bytes: queue.waiting_bytes + queue.writing.1,
+            failed: queue.failed.as_ref().map(|why| why.to_string()),
+            ..queue.counts.clone()
+        }
+    }
+
+    pub fn close(&self) -> Result<(), WalError> {
+        {
+            let mut queue = self.shared.lock();
+            queue.closing = true;
+            self.shared.wake.notify_one();
+        }
+        // Held while joining: a second close returns after the first has finished.
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        match writer.take() {
+            Some(thread) => thread.join().unwrap_or_else(|_| Err(self.why_stopped())),
+            None => Ok(()),
+        }
+    }
+
+    /// What to answer those whom the writer can no longer answer.
+    pub fn why_stopped(&self) -> WalError {
+        self.shared.lock().why_stopped().unwrap_or(WalError::Closed)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Who wants to know calls close.
+        let _ = self.close();
+    }
+}
+
+impl Shared {
+    /// The queue is never left half changed, so a poisoned lock is as good as any.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn why_stopped(&self) -> Option<WalError> {
+        match &self.failed {
+            Some(why) => Some(WalError::Failed { why: why.clone() }),
+            None => self.closing.then_some(WalError::Closed),
+        }
+    }
+
+    /// Refuses what does not fit. A record is let into an empty queue whatever its size.
+    fn admit(&self, bytes: u64, settings: &Settings) -> Result<(), WalError> {
+        if let Some(why) = self.why_stopped() {
+            return Err(why);
+        }
+        let queued = self.waiting_bytes + self.writing.1;
+        if queued > 0 && queued + bytes > settings.max_queued_bytes {
+            return Err(WalError::Full { quota: Quota::Queue, held: queued, limit: settings.max_queued_bytes });
+        }
+        let held = self.extent.bytes + queued;
+        if held + bytes > settings.max_log_bytes {
+            return Err(WalError::Full { quota: Quota::Log, held, limit: settings.max_log_bytes });
+        }
+        Ok(())
+    }
+
+    fn take_group(&mut self) -> Vec<(Record, Done)> {
+        let mut bytes = 0;
+        let fits = self.waiting.iter().take_while(|(record, _)| {
+            let first = bytes == 0;
+            bytes += record.len();
+            first || bytes <= GROUP_BYTES
+        });
+        let count = fits.count().max(1);
+        let group: Vec<_> = self.waiting.drain(..count.min(self.waiting.len())).collect();
+        let bytes = group.iter().map(|(record, _)| record.len()).sum();
+        self.waiting_bytes -= bytes;
+        self.writing = (group.len() as u64, bytes);
+        group
+    }
+}
+
+/// The writer thread.
+struct Writer {
+    log: Log,
+    shared: Arc<Shared>,
+    settings: Settings,
+    /// Moving mean of sync times.
+    sync: Duration,
+    last_group: usize,
+}
+
+/// Stops the log when the writer ends in any way but by `close`, so that nobody waits for it.
+struct Watch(Arc<Shared>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let (waiting, orders) = {
+            let mut queue = self.0.lock();
+            if thread::panicking() {
+                queue.failed = Some("a completion panicked".into());
+            }
+            (mem::take(&mut queue.waiting), mem::take(&mut queue.orders))
+        };
+        drop((waiting, orders));
+    }
+}
+
+impl Writer {
+    fn run(mut self) -> Result<(), WalError> {
+        let _watch = Watch(self.shared.clone());
+        loop {
+            match self.next_work() {
+                Work::Group(group) => self.write(group),
+                Work::Order(Order::Trim(through, tell)) => {
+                    let trimmed = self.log.trim(through);
+                    self.publish();
+                    // The one who asked may be gone.
+                    let _ = tell.send(trimmed);
+                }
+                Work::Order(Order::Roll(tell)) => {
+                    let rolled = self.log.roll();
+                    self.publish();
+                    let _ = tell.send(rolled);
+                }
+                Work::End => return self.log.seal(),
+            }
+        }
+    }
+
+    /// Waits until there is something to do. Orders go first, a stop goes last.
+    fn next_work(&self) -> Work {
+        let mut ready = Instant::now();
+        let mut queue = self.shared.lock();
+        loop {
+            if let Some(order) = queue.orders.pop_front() {
+                return Work::Order(order);
+            }
+            if queue.waiting.is_empty() {
+                if queue.closing {
+                    return Work::End;
+                }
+                queue.wanted = 1;
+                queue = self.shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                ready = Instant::now();
+                continue;
+            }
+            let patience = if queue.closing { Duration::ZERO } else { self.patience(&queue, ready) };
+            if patience.is_zero() {
+                return Work::Group(queue.take_group());
+            }
+            queue.wanted = self.last_group;
+            let waited = self.shared.wake.wait_timeout(queue, patience);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn patience(&self, queue: &Queue, ready: Instant) -> Duration {
+        let waiting = Waiting {
+            records: queue.waiting.len(),
+            bytes: queue.waiting_bytes,
+            waited: ready.elapsed(),
+            last_group: self.last_group,
+            sync: self.sync,
+        };
+        patience(&waiting, &self.settings)
+    }
+
+    /// Commits a group, and answers its clients in order.
+    fn write(&mut self, group: Vec<(Record, Done)>) {
+        let (records, dones): (Vec<Record>, Vec<Done>) = group.into_iter().unzip();
+        let committed = self.log.commit(&records.iter().collect::<Vec<_>>());
+        drop(records);
+        if let Ok(committed) = &committed {
+            self.sync = smooth(self.sync, committed.sync);
+        }
+        self.last_group = dones.len();
+        self.count(dones.len() as u64, committed.as_ref().ok().map(|committed| committed.sync));
+        self.publish();
+        match committed {
+            Ok(committed) => (committed.first..).zip(dones).for_each(|(seq, done)| done(Ok(seq))),
+            Err(error) => dones.into_iter().for_each(|done| done(Err(error.clone()))),
+        }
+        self.refuse_if_failed();
+    }
+
+    fn count(&self, records: u64, sync: Option<Duration>) {
+        let counts = &mut self.shared.lock().counts;
+        let Some(sync) = sync else {
+            counts.failed_groups += 1;
+            return;
+        };
+        counts.groups += 1;
+        counts.records += records;
+        counts.syncs += 1;
+        counts.sync_sum += sync;
+        counts.sync_max = counts.sync_max.max(sync);
+    }
+
+    /// Shows the log's new extent, and frees the room of the group that was written.
+    fn publish(&self) {
+        let mut queue = self.shared.lock();
+        queue.extent = self.log.extent();
+        queue.writing = (0, 0);
+    }
+
+    /// Once the log has failed, answers all who wait and refuses all who come.
+    fn refuse_if_failed(&self) {
+        let Some(why) = self.log.failed() else { return };
+        let waiting = {
+            let mut queue = self.shared.lock();
+            queue.failed = Some(why.clone());
+            queue.waiting_bytes = 0;
+            mem::take(&mut queue.waiting)
+        };
+        for (_, done) in waiting {
+            done(Err(WalError::Failed { why: why.clone() }));
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The log as one thread sees it: segments in order, the last one written, groups in, durable numbers out.
+//!
+//! Synchronous and without a queue, so that every state it can be in is reached by a plain test.
+//!
+//! ```text
+//!   write fails (disk full, …) ─▶ cut the segment back, durably ─▶ go on in it
+//!                                   └ fails ─▶ abandon
+//!   sync fails ─▶ abandon: never touch the segment again ▸ re-read what was acknowledged ▸ begin a new one
+//!                                                              └ fails ─▶ failed        └ fails ─▶ failed
+//! ```
+//! An abandoned segment may hold records that nobody was answered for. The next segment's header says where the
+//! acknowledged part ends, so a replay leaves them out.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::frame::{SegmentHeader, Tip};
+use crate::replay::scan;
+use crate::segment::{ASIDE, Active, WriteFailure};
+use crate::walk::{Segment, Walked, walk};
+use crate::{Fs, OpenError, Record, Recovery, Settings, Trimmed, WalError};
+
+/// A segment that is not written any more.
+struct Ended {
+    path: PathBuf,
+    first: u64,
+    last: u64,
+    bytes: u64,
+    damaged: bool,
+}
+
+/// What a group's commit tells.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Committed {
+    /// The number of its first record; the others follow without a gap.
+    pub first: u64,
+    /// How long the fdatasync took.
+    pub sync: Duration,
+}
+
+/// Sizes for the statistics.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Extent {
+    pub segments: u64,
+    pub bytes: u64,
+    pub oldest: Option<u64>,
+    pub durable: u64,
+}
+
+pub(crate) struct Log {
+    fs: Arc<dyn Fs>,
+    dir: PathBuf,
+    segment_bytes: u64,
+    ended: VecDeque<Ended>,
+    active: Option<Active>,
+    /// The next number to give out when a segment begins.
+    next: u64,
+    /// What was acknowledged last.
+    tip: Tip,
+    failed: Option<Arc<str>>,
+}
+
+impl Log {
+    pub fn open<E>(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        settings: Settings,
+        replay: &mut dyn FnMut(u64, &[u8]) -> Result<(), E>,
+    ) -> Result<(Log, Recovery), OpenError<E>> {
+        fs.create_dir(dir).map_err(|e| WalError::io("making the log's folder", e))?;
+        let Walked { segments, mut recovery, tip } = walk(&*fs, dir, replay)?;
+        recovery.next_seq = recovery.next_seq.max(settings.floor + 1);
+        let mut log = Log {
+            fs,
+            dir: dir.to_path_buf(),
+            segment_bytes: settings.segment_bytes,
+            ended: VecDeque::new(),
+            active: None,
+            next: recovery.next_seq,
+            tip,
+            failed: None,
+        };
+        log.take_over(segments)?;
+        Ok((log, recovery))
+    }
+
+    /// Makes durable what was replayed, cuts a torn tail off, removes what never held a record, and goes on in the last segment if it is
+    /// whole and has room.
+    ///
+    /// Without a power cut, the last group's bytes may have been read from memory only: they must reach the disk
+    /// before anybody builds on them.
+    fn take_over(&mut self, mut segments: Vec<Segment>) -> Result<(), WalError> {
+        for gone in segments.extract_if(.., |segment| segment.stillborn) {
+            self.fs.remove(&gone.path).map_err(|e| WalError::io("removing an empty segment", e))?;
+        }
+        let last = segments.pop();
+        self.ended.extend(segments.iter().map(Ended::found));
+        if let Some(last) = last {
+            self.take_over_last(last)?;
+        }
+        self.fs.sync_dir(&self.dir).map_err(|e| WalError::io("syncing the log's folder", e))
+    }
+
+    fn take_over_last(&mut self, mut last: Segment) -> Result<(), WalError> {
+        if !last.damaged {
+            last.bytes = last.torn.unwrap_or(last.bytes);
+        }
+        let mut active = Active::resume(&*self.fs, &last)?;
+        active.cut().map_err(|e| WalError::io("syncing the last segment", e))?;
+        if !last.damaged && last.tip.seq + 1 == self.next && last.bytes < self.segment_bytes {
+            self.active = Some(active);
+        } else {
+            self.ended.push_back(Ended::found(&last));
+        }
+        Ok(())
+    }
+
+    /// Writes and syncs a group. On `Err` none of its records is acknowledged; [`Log::failed`] tells whether the log
+    /// can go on.
+    pub fn commit(&mut self, records: &[&Record]) -> Result<Committed, WalError> {
+        let active = self.writable()?;
+        let first = active.tip.seq + 1;
+        match active.append(records) {
+            Ok(sync) => {
+                self.tip = active.tip;
+                self.next = self.tip.seq + 1;
+                Ok(Committed { first, sync })
+            }
+            Err(WriteFailure::Write(error)) => {
+                if active.cut().is_err() {
+                    self.abandon(records.len() as u64);
+                }
+                Err(error)
+            }
+            Err(WriteFailure::Sync(error)) => {
+                self.abandon(records.len() as u64);
+                Err(error)
+            }
+        }
+    }
+
+    /// The active segment, or a new one if there is none or it is full.
+    fn writable(&mut self) -> Result<&mut Active, WalError> {
+        self.check_running()?;
+        if self.active.as_ref().is_some_and(|active| active.len >= self.segment_bytes && !active.is_empty()) {
+            self.end_active();
+        }
+        if self.active.is_none() {
+            self.begin_or_fail()?;
+        }
+        self.active.as_mut().ok_or(WalError::Closed)
+    }
+
+    /// Begins a segment; two failures in a row, other than for want of space, stop the log.
+    fn begin_or_fail(&mut self) -> Result<(), WalError> {
+        let error = match self.begin() {
+            Err(error) if !error.is_no_space() => self.begin().err(),
+            other => other.err(),
+        };
+        let Some(error) = error else { return Ok(()) };
+        if !error.is_no_space() {
+            self.fail(format!("no new segment can be begun: {error}"));
+        }
+        Err(error)
+    }
+
+    fn begin(&mut self) -> Result<(), WalError> {
+        let header = SegmentHeader { first: self.next, tip: self.tip };
+        match Active::create(&*self.fs, &self.dir, header) {
+            Ok(active) => {
+                self.active = Some(active);
+                Ok(())
+            }
+            Err(error) => {
+                // Whatever is left of it, its name is not used again.
+                self.next += 1;
+                Err(error)
+            }
+        }
+    }
+
+    fn end_active(&mut self) {
+        if let Some(active) = self.active.take() {
+            self.ended.push_back(Ended::written(&active, false));
+        }
+    }
+
+    /// Gives up a segment in which the end is unknown. The numbers of the lost group are not used again.
+    fn abandon(&mut self, lost: u64) {
+        let Some(mut active) = self.active.take() else { return };
+        self.next = active.tip.seq + lost + 1;
+        // If this does not work either, a replay still knows the end from the next segment's header.
+        let _ = active.cut_unsynced();
+        let intact = self.reread(&active);
+        self.ended.push_back(Ended::written(&active, !intact));
+        if !intact {
+            return self.fail(format!("acknowledged records of {} cannot be read back", active.path.display()));
+        }
+        if let Err(error) = self.begin()
+            && !error.is_no_space()
+        {
+            self.fail(format!("no new segment can be begun after a failed sync: {error}"));
+        }
+    }
+
+    /// Whether what was acknowledged in a segment is still all there.
+    fn reread(&self, active: &Active) -> bool {
+        let Ok(bytes) = self.fs.read(&active.path, active.len) else { return false };
+        let scan = scan(&bytes, active.identity, active.first);
+        let header = SegmentHeader::decode(&bytes).is_ok_and(|header| header.identity() == active.identity);
+        let check = scan.frames.last().map_or(active.identity, |frame| frame.check);
+        header && scan.gaps.is_empty() && bytes.len() as u64 == active.len && check == active.tip.check
+    }
+
+    /// Ends the active segment if it holds a record.
+    pub fn roll(&mut self) -> Result<(), WalError> {
+        self.check_running()?;
+        if self.active.as_ref().is_some_and(|active| !active.is_empty()) {
+            self.end_active();
+            self.begin()?;
+        }
+        Ok(())
+    }
+
+    /// Deletes what holds nothing above `through`; see [`crate::Wal::trim`].
+    pub fn trim(&mut self, through: u64) -> Result<Trimmed, WalError> {
+        if self.active.as_ref().is_some_and(|active| !active.is_empty() && active.tip.seq <= through) {
+            self.end_active();
+            if self.failed.is_none() {
+                // The new segment remembers the last number. On a full disk it is begun later, by a commit.
+                let _ = self.begin();
+            }
+        }
+        let mut trimmed = Trimmed::default();
+        while let Some(oldest) = self.ended.front().filter(|ended| ended.last <= through) {
+            if oldest.damaged {
+                let mut aside = oldest.path.clone().into_os_string();
+                aside.push(ASIDE);
+                self.fs
+                    .rename(&oldest.path, Path::new(&aside))
+                    .map_err(|e| WalError::io("setting a damaged segment aside", e))?;
+                trimmed.aside += 1;
+            } else {
+                self.fs.remove(&oldest.path).map_err(|e| WalError::io("deleting a segment", e))?;
+                trimmed.segments += 1;
+            }
+            trimmed.bytes += oldest.bytes;
+            self.ended.pop_front();
+            // One by one: after a power cut there must be no hole in the row of segments.
+            self.fs.sync_dir(&self.dir).map_err(|e| WalError::io("syncing the log's folder", e))?;
+        }
+        Ok(trimmed)
+    }
+
+    /// Marks a clean end.
+    pub fn seal(&mut self) -> Result<(), WalError> {
+        self.check_running()?;
+        match self.active.as_mut().map_or(Ok(()), Active::seal) {
+            Ok(()) => Ok(()),
+            // There is no room for the mark. All records are safe without it.
+            Err(WriteFailure::Write(error)) if error.is_no_space() => {
+                self.active.as_mut().map_or(Ok(()), Active::cut).map_err(|e| WalError::io("cutting a torn seal", e))
+            }
+            Err(WriteFailure::Write(error) | WriteFailure::Sync(error)) => Err(error),
+        }
+    }
+
+    /// Why the log has stopped for good.
+    pub fn failed(&self) -> Option<&Arc<str>> {
+        self.failed.as_ref()
+    }
+
+    pub fn extent(&self) -> Extent {
+        let active = self.active.as_ref().map(|active| Ended::written(active, false));
+        let mut extent = Extent { durable: self.tip.seq, ..Extent::default() };
+        for segment in self.ended.iter().chain(&active) {
+            extent.segments += 1;
+            extent.bytes += segment.bytes;
+            if segment.last >= segment.first {
+                extent.oldest.get_or_insert(segment.first);
+            }
+        }
+        extent
+    }
+
+    fn fail(&mut self, why: String) {
+        self.failed = Some(why.into());
+    }
+
+    fn check_running(&self) -> Result<(), WalError> {
+        match &self.failed {
+            Some(why) => Err(WalError::Failed { why: why.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Ended {
+    fn found(segment: &Segment) -> Ended {
+        let Segment { path, first, last, bytes, damaged, .. } = segment;
+        Ended { path: path.clone(), first: *first, last: *last, bytes: *bytes, damaged: *damaged }
+    }
+
+    fn written(active: &Active, damaged: bool) -> Ended {
+        let path = active.path.clone();
+        Ended { path, first: active.first, last: active.tip.seq, bytes: active.len, damaged }
+    }
+}

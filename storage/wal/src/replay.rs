@@ -1,0 +1,168 @@
+//! Reads the bytes of one segment: finds its frames, goes on behind damage, and judges what damage means.
+//!
+//! Two pure steps. [`scan`] lists frames and the gaps between them. [`judge`] tells the trace of a crash from the
+//! loss of acknowledged records: a gap is damage if something proves that its records had been durable, namely a
+//! later group, a seal, or the next segment's header. Otherwise it is the torn tail of a group that nobody was
+//! answered for.
+
+use std::ops::Range;
+
+use crate::Why;
+use crate::frame::{FRAME_HEADER, FrameHeader, SEGMENT_HEADER, Tip};
+
+/// A whole frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub at: usize,
+    pub header: FrameHeader,
+    pub check: u32,
+}
+
+impl Found {
+    pub fn payload(&self) -> Range<usize> {
+        self.at + FRAME_HEADER..self.end()
+    }
+
+    pub fn end(&self) -> usize {
+        self.at + FRAME_HEADER + self.header.len as usize
+    }
+}
+
+/// Bytes that hold no readable record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub at: usize,
+    pub end: usize,
+    /// The first record that is lost in it.
+    pub first: u64,
+    /// How many, where a frame behind it tells.
+    pub count: Option<u64>,
+    pub why: Why,
+}
+
+/// All that a segment's bytes hold, in the order of the file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scan {
+    pub frames: Vec<Found>,
+    pub gaps: Vec<Gap>,
+}
+
+/// Lists the frames of a segment. `first` is the number its first record must have.
+pub(crate) fn scan(bytes: &[u8], identity: u32, first: u64) -> Scan {
+    let mut scan = Scan::default();
+    let (mut at, mut prev, mut next) = (SEGMENT_HEADER, identity, first);
+    while at < bytes.len() {
+        let here = frame_at(bytes, at, identity).filter(|f| f.header.prev == prev && number(&f.header) == next);
+        let found = match here {
+            Some(found) => found,
+            None => {
+                let behind = find(bytes, at + 1, identity, next);
+                let end = behind.as_ref().map_or(bytes.len(), |f| f.at);
+                let count = behind.as_ref().map(|f| number(&f.header) - next);
+                scan.gaps.push(Gap { at, end, first: next, count, why: Why::Frame });
+                match behind {
+                    Some(found) => found,
+                    None => break,
+                }
+            }
+        };
+        (at, prev, next) = (found.end(), found.check, found.header.seq + 1);
+        if crc32c::crc32c(&bytes[found.payload()]) == found.header.payload_crc {
+            scan.frames.push(found);
+        } else {
+            let first = found.header.seq;
+            scan.gaps.push(Gap { at: found.at, end: found.end(), first, count: Some(1), why: Why::Payload });
+        }
+    }
+    scan
+}
+
+/// The record's number, or for a seal that of the next record.
+fn number(header: &FrameHeader) -> u64 {
+    if header.is_seal() { header.seq + 1 } else { header.seq }
+}
+
+/// The frame at an offset, if all its bytes are there.
+fn frame_at(bytes: &[u8], at: usize, identity: u32) -> Option<Found> {
+    let (header, check) = FrameHeader::decode(bytes.get(at..)?, identity)?;
+    let found = Found { at, header, check };
+    (found.end() <= bytes.len()).then_some(found)
+}
+
+/// The first frame from `from` on that can follow the record before `next`.
+///
+/// Its number is looked at first, since that is cheap and hardly ever passes by chance. The file leaves room for
+/// so many records only.
+fn find(bytes: &[u8], from: usize, identity: u32, next: u64) -> Option<Found> {
+    let most = next.saturating_add((bytes.len() / FRAME_HEADER) as u64);
+    let last = bytes.len().checked_sub(FRAME_HEADER)?;
+    (from..=last)
+        .filter(|&at| (next.saturating_sub(1)..=most).contains(&crate::frame::u64_at(bytes, at + 8)))
+        .find_map(|at| frame_at(bytes, at, identity).filter(|f| number(&f.header) >= next))
+}
+
+/// What a scan means.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Records to replay.
+    pub keep: Vec<Found>,
+    /// Gaps that had held acknowledged records, with a count for each.
+    pub damage: Vec<Gap>,
+    /// Where a torn tail begins.
+    pub torn: Option<usize>,
+    /// Readable records that were never acknowledged and are left out.
+    pub unacknowledged: u64,
+    /// The last frame that counts, for the next segment to continue.
+    pub tip: Tip,
+}
+
+/// Judges a scan of `len` bytes. `bound` is what the next segment says was acknowledged before it; the last
+/// segment of a log has none. `first` and `identity` are the segment's.
+pub(crate) fn judge(scan: Scan, len: usize, first: u64, identity: u32, bound: Option<Tip>) -> Verdict {
+    let Scan { frames, mut gaps } = scan;
+    let by_frames = frames.iter().map(|f| f.header.durable_below()).max().unwrap_or(first);
+    let durable_below = bound.map_or(by_frames, |tip| by_frames.max(tip.seq + 1));
+    gaps.retain(|gap| bound.is_none_or(|tip| gap.first <= tip.seq || gap.count == Some(0)));
+    let (damage, torn): (Vec<Gap>, Vec<Gap>) = gaps
+        .into_iter()
+        .partition(|gap| gap.first < durable_below || (gap.count == Some(0) && gap.first <= durable_below));
+
+    let torn = torn.first().map(|gap| gap.at);
+    let mut verdict =
+        Verdict { keep: Vec::new(), damage, torn, unacknowledged: 0, tip: Tip { seq: first - 1, check: identity } };
+    for frame in frames {
+        let acknowledged = bound.is_none_or(|tip| frame.header.seq <= tip.seq) && torn.is_none_or(|at| frame.at < at);
+        if acknowledged {
+            verdict.tip = Tip { seq: frame.header.seq, check: frame.check };
+        }
+        match (acknowledged, frame.header.is_seal()) {
+            (true, false) => verdict.keep.push(frame),
+            (false, false) => verdict.unacknowledged += 1,
+            (_, true) => {}
+        }
+    }
+    settle(&mut verdict, durable_below, len, bound);
+    verdict
+}
+
+/// Completes the counts of damage, and compares the end with what the next segment says.
+fn settle(verdict: &mut Verdict, durable_below: u64, len: usize, bound: Option<Tip>) {
+    for gap in &mut verdict.damage {
+        gap.count = gap.count.or(Some(durable_below.saturating_sub(gap.first)));
+    }
+    let lost_last = verdict.damage.last().map_or(0, |gap| gap.first + gap.count.unwrap_or(0));
+    // The next segment must continue from what was acknowledged, even where that can no longer be read.
+    let known = verdict.tip.seq.max(lost_last.saturating_sub(1));
+    if let Some(tip) = bound {
+        if known < tip.seq {
+            let gap = Gap { at: len, end: len, first: known + 1, count: Some(tip.seq - known), why: Why::Missing };
+            verdict.damage.push(gap);
+        } else if !verdict.keep.is_empty() && verdict.tip.seq == tip.seq && verdict.tip.check != tip.check {
+            let gap = Gap { at: len, end: len, first: tip.seq + 1, count: Some(0), why: Why::Chain };
+            verdict.damage.push(gap);
+        }
+    }
+    if known > verdict.tip.seq {
+        verdict.tip = Tip { seq: known, check: 0 };
+    }
+}

@@ -1,0 +1,210 @@
+//! Power cuts and kills at every operation, against a checker of what was promised; and a test of the checker.
+//!
+//! The rules: what was acknowledged, or had once been replayed, is found (unless it may have been trimmed). What is
+//! found was written, unchanged. Numbers rise and are not given out twice. A power cut is not reported as damage.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::sim::{Chance, Errno, Lie, Op};
+
+/// A way to break the promise on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mutant {
+    None,
+    Lie(Lie),
+    /// Trims one more record than the caller may.
+    TrimEarly,
+    /// Tells the client before the group is committed.
+    AckEarly,
+    /// Forgets what the store had committed before the crash.
+    ForgetFloor,
+}
+
+/// What a client knows.
+#[derive(Default)]
+struct Checker {
+    /// Must be found with these bytes.
+    acknowledged: BTreeMap<u64, Vec<u8>>,
+    /// May be found: written without an answer.
+    unknown: Vec<Vec<u8>>,
+    /// Up to here records may be gone.
+    trimmed: u64,
+    /// The highest number given out.
+    highest: u64,
+}
+
+impl Checker {
+    fn check(&mut self, recovery: &Recovery, found: &Found) -> Result<(), String> {
+        if !recovery.damage.is_empty() {
+            return Err(format!("a crash was taken for damage: {:?}", recovery.damage));
+        }
+        if !found.is_sorted_by(|a, b| a.0 < b.0) {
+            return Err(format!("numbers do not rise: {:?}", numbers(found)));
+        }
+        if recovery.next_seq <= self.highest {
+            return Err(format!("number {} is given out again", recovery.next_seq));
+        }
+        for (seq, bytes) in found {
+            match self.acknowledged.get(seq) {
+                Some(known) if known == bytes => {}
+                None if self.unknown.contains(bytes) => {}
+                _ => return Err(format!("record {seq} was never written like this")),
+            }
+        }
+        let found: BTreeMap<u64, Vec<u8>> = found.iter().cloned().collect();
+        match self.acknowledged.keys().find(|seq| **seq > self.trimmed && !found.contains_key(seq)) {
+            Some(seq) => Err(format!("acknowledged record {seq} is lost")),
+            None => {
+                // Whatever was seen once must be seen again.
+                self.acknowledged.extend(found);
+                Ok(())
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, first: u64, group: Vec<Vec<u8>>) {
+        self.acknowledged.extend((first..).zip(group));
+        self.highest = self.acknowledged.keys().next_back().copied().unwrap_or(0);
+    }
+}
+
+/// Several lives of one log, each ended by a power cut or a kill.
+fn run(seed: u64, mutant: Mutant) -> Result<(), String> {
+    let mut chance = Chance::new(seed);
+    let fs = SimFs::new();
+    let mut checker = Checker::default();
+    for _ in 0..4 {
+        // The power may fail while the log is opened, again and again.
+        let (mut log, recovery, found) = loop {
+            if chance.below(3) == 0 {
+                fs.power_fails_at(1 + chance.below(4));
+            }
+            let floor = if mutant == Mutant::ForgetFloor { 0 } else { checker.trimmed };
+            match open_log(&fs, Settings { floor, segment_bytes: 1500, ..settings() }) {
+                Ok(opened) => break opened,
+                Err(_) => fs.power_cut(chance.next()),
+            }
+        };
+        checker.check(&recovery, &found)?;
+        if let Mutant::Lie(lie) = mutant {
+            fs.lie(lie);
+        }
+        fs.power_fails_at(1 + chance.below(60));
+        live(&mut log, &fs, &mut checker, &mut chance, mutant);
+        drop(log);
+        // A kill leaves what a reader sees; the power may yet fail before the next open has synced it.
+        if chance.below(4) > 0 {
+            fs.power_cut(chance.next());
+        }
+    }
+    fs.power_cut(chance.next());
+    let floor = if mutant == Mutant::ForgetFloor { 0 } else { checker.trimmed };
+    let (_, recovery, found) = open_log(&fs, Settings { floor, ..settings() }).map_err(|e| e.to_string())?;
+    checker.check(&recovery, &found)
+}
+
+/// Appends, trims and rolls, with a fault now and then.
+fn live(log: &mut Log, fs: &SimFs, checker: &mut Checker, chance: &mut Chance, mutant: Mutant) {
+    for _ in 0..chance.below(30) {
+        match chance.below(20) {
+            0 => fs.fail(Op::Write, 1 + chance.below(3), Errno::NoSpace),
+            1 => fs.fail(Op::Sync, 1 + chance.below(3), Errno::Io),
+            2 => fs.fail(Op::SetLen, 1, Errno::Io),
+            3 => drop(log.roll()),
+            4 => drop(log.seal()),
+            5 | 6 => {
+                let through = checker.trimmed + chance.below(checker.highest + 1 - checker.trimmed);
+                checker.trimmed = through;
+                drop(log.trim(through + u64::from(mutant == Mutant::TrimEarly)));
+            }
+            _ => append_group(log, checker, chance, mutant),
+        }
+    }
+}
+
+fn append_group(log: &mut Log, checker: &mut Checker, chance: &mut Chance, mutant: Mutant) {
+    let group: Vec<Vec<u8>> = (0..1 + chance.below(5))
+        .map(|_| {
+            let mut bytes = chance.next().to_le_bytes().to_vec();
+            bytes.resize(8 + chance.below(700) as usize, bytes[0]);
+            bytes
+        })
+        .collect();
+    checker.unknown.extend(group.iter().cloned());
+    let records: Vec<Record> = group.iter().cloned().map(Record::from).collect();
+    let expected = checker.highest + 1;
+    match log.commit(&records.iter().collect::<Vec<_>>()) {
+        Ok(committed) => checker.acknowledge(committed.first, group),
+        Err(_) if mutant == Mutant::AckEarly => checker.acknowledge(expected, group),
+        Err(_) => {}
+    }
+}
+
+/// 2,000 seeds; `HOTSPAN_SEEDS` sets another number, for a long night.
+#[test]
+fn no_power_cut_loses_what_was_acknowledged() {
+    let seeds = std::env::var("HOTSPAN_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2000);
+    for seed in 0..seeds {
+        if let Err(why) = run(seed, Mutant::None) {
+            panic!("seed {seed}: {why}");
+        }
+    }
+}
+
+/// A checker that notices nothing proves nothing.
+#[test]
+fn the_checker_finds_every_mutant() {
+    let mutants = [
+        Mutant::Lie(Lie::Sync),
+        Mutant::Lie(Lie::SyncDir),
+        Mutant::Lie(Lie::SetLen),
+        Mutant::Lie(Lie::Write),
+        Mutant::TrimEarly,
+        Mutant::AckEarly,
+    ];
+    for mutant in mutants {
+        let caught = (0..500).find_map(|seed| run(seed, mutant).err());
+        assert!(caught.is_some(), "{mutant:?} was not noticed in 500 seeds");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_disk() {
+    let disk = |seed| {
+        let fs = SimFs::new();
+        let (mut log, ..) = open_log(&fs, settings()).unwrap();
+        fs.power_fails_at(9);
+        let mut chance = Chance::new(seed);
+        live(&mut log, &fs, &mut Checker::default(), &mut chance, Mutant::None);
+        fs.power_cut(seed);
+        let paths = fs.paths();
+        paths.into_iter().map(|path| (fs.read(&path, u64::MAX).unwrap(), path)).collect::<Vec<_>>()
+    };
+    for seed in 0..20 {
+        assert_eq!(disk(seed), disk(seed));
+    }
+}
+
+/// The simulated disk itself: what is synced stays, what is not may go.
+#[test]
+fn a_power_cut_takes_only_what_was_not_synced() {
+    let mut outcomes = std::collections::BTreeSet::new();
+    for seed in 0..200 {
+        let fs = SimFs::new();
+        fs.create_dir(&dir()).unwrap();
+        let mut file = fs.create(&dir().join("a")).unwrap();
+        file.append(&[std::io::IoSlice::new(&[1; 700])]).unwrap();
+        file.sync().unwrap();
+        fs.sync_dir(&dir()).unwrap();
+        file.append(&[std::io::IoSlice::new(&[2; 1000])]).unwrap();
+        fs.create(&dir().join("b")).unwrap();
+        fs.power_cut(seed);
+        assert!(file.sync().is_err(), "a handle from before is dead");
+        let bytes = fs.read(&dir().join("a"), u64::MAX).unwrap();
+        assert_eq!(bytes[..700], [1; 700]);
+        outcomes.insert((bytes.len(), bytes.get(700).copied(), bytes.get(1500).copied(), fs.paths().len()));
+    }
+    // Grown or not; the sector from 512 and the one from 1024 old or new; name "b" kept or not.
+    assert_eq!(outcomes.len(), 2 * (1 + 4));
+}

@@ -1,0 +1,94 @@
+"""The hotspan under test: started on free ports, or one that runs already; asked by SQL over HTTP."""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+
+class Server:
+    """Addresses as `host:port`; `data` is None when the store's folder is not known here."""
+
+    def __init__(self, otlp_grpc, otlp_http, listen, data=None, token=None):
+        self.otlp_grpc = otlp_grpc
+        self.otlp_http = otlp_http
+        self.listen = listen
+        self.data = data
+        self.token = token
+
+    def sql(self, query):
+        """The rows as dictionaries. Raises `OSError` when the server does not answer, `SqlError` when it refuses."""
+        headers = {"content-type": "application/json", "accept": "application/json"}
+        if self.token:
+            headers["authorization"] = f"Bearer {self.token}"
+        body = json.dumps({"query": query}).encode()
+        request = urllib.request.Request(f"http://{self.listen}/api/v1/sql", body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                answer = json.load(response)
+        except urllib.error.HTTPError as error:
+            raise SqlError(f"{error.code}: {error.read().decode(errors='replace')}") from error
+        if answer["truncated"]:
+            raise SqlError(f"the answer to {query!r} was cut short")
+        names = [column["name"] for column in answer["columns"]]
+        return [dict(zip(names, row)) for row in answer["rows"]]
+
+
+class SqlError(Exception):
+    """The server refused a statement."""
+
+
+class StartError(Exception):
+    """The program under test did not come up."""
+
+
+class Started(Server):
+    """`hotspan serve` on free ports with a store of its own; a context manager that stops it cleanly."""
+
+    def __init__(self, binary, deadline):
+        self.folder = tempfile.TemporaryDirectory(prefix="hotspan-sdk-")
+        self.log_path = os.path.join(self.folder.name, "log")
+        ready = os.path.join(self.folder.name, "ready.json")
+        data = os.path.join(self.folder.name, "data")
+        command = [binary, "serve", "--data", data, "--ready-file", ready, "--pg", ""]
+        for flag in ("--otlp-grpc", "--otlp-http", "--listen"):
+            command += [flag, "127.0.0.1:0"]
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        addresses = self._wait_for(ready, time.monotonic() + deadline)
+        super().__init__(addresses["otlp_grpc"], addresses["otlp_http"], addresses["listen"], data)
+
+    def _wait_for(self, ready, until):
+        while time.monotonic() < until:
+            if self.process.poll() is not None:
+                break
+            try:
+                with open(ready, encoding="utf-8") as file:
+                    return json.load(file)
+            except (FileNotFoundError, json.JSONDecodeError):
+                time.sleep(0.05)
+        self.process.kill()
+        raise StartError(f"the server did not come up: {self.log()}")
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()[-4000:]
+
+    def stop(self, deadline=60):
+        """SIGTERM; the exit code, which is 0 after a clean stop."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=deadline)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.folder.cleanup()

@@ -1,0 +1,29 @@
+//! Chooses what to embed as the web UI: `HOTSPAN_UI_DIST`, else `web/dist`, else a page that says how to build it.
+//! Never runs npm and never uses the network: `make` owns that. `HOTSPAN_UI_REQUIRED=1` makes the fallback an error.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+const FALLBACK: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>hotspan</title>\
+<p>This build of hotspan has no web UI: run <code>make build</code> in its source. The API is up under \
+<a href=api/v1/status>api/v1/status</a>.";
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=HOTSPAN_UI_DIST");
+    println!("cargo:rerun-if-env-changed=HOTSPAN_UI_REQUIRED");
+    println!("cargo:rerun-if-changed=web/dist");
+    println!("cargo:rerun-if-changed=web/dist/index.html");
+    let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let chosen = env::var_os("HOTSPAN_UI_DIST").map(PathBuf::from).unwrap_or_else(|| here.join("web/dist"));
+    let folder = if chosen.join("index.html").is_file() { chosen } else { fallback(&chosen) };
+    println!("cargo:rustc-env=HOTSPAN_UI_FOLDER={}", folder.display());
+}
+
+fn fallback(wanted: &Path) -> PathBuf {
+    assert!(env::var_os("HOTSPAN_UI_REQUIRED").is_none(), "{} holds no index.html: build the web UI first", wanted.display());
+    println!("cargo:warning=the web UI is not built ({} is missing); run `make build`", wanted.display());
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("fallback");
+    fs::create_dir_all(&out).expect("OUT_DIR is writable");
+    fs::write(out.join("index.html"), FALLBACK).expect("OUT_DIR is writable");
+    out
+}

@@ -1,0 +1,67 @@
+// One way to the server: addresses relative to the document's base (it may stand behind a proxy prefix), an AbortSignal
+// on every request, and errors that keep the server's kind, message and hint.
+
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly kind: string,
+    message: string,
+    readonly hint: string | null,
+  ) {
+    super(message);
+  }
+}
+
+/** The path under which the pages are served, ending in a slash. */
+export const basePath = new URL(".", document.baseURI).pathname;
+
+export type Params = Record<string, string | number | boolean | null | undefined | string[]>;
+
+/** `/api/v1/<path>` with parameters; empty ones are left out, lists repeat. */
+export function apiUrl(path: string, params: Params = {}): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(params)) {
+    if (Array.isArray(value)) for (const v of value) query.append(name, v);
+    else if (value !== null && value !== undefined && value !== "" && value !== false) query.set(name, String(value));
+  }
+  const text = query.toString();
+  return `${basePath}api/v1/${path}${text ? `?${text}` : ""}`;
+}
+
+export async function get<T>(path: string, params: Params, signal: AbortSignal): Promise<T> {
+  const response = await send(apiUrl(path, params), { signal, headers: { accept: "application/json" } });
+  return (await response.json()) as T;
+}
+
+/** POST /sql; the answer's media type decides what the body is. */
+export async function postSql(query: string, accept: string, signal: AbortSignal): Promise<Response> {
+  return send(apiUrl("sql"), {
+    method: "POST",
+    signal,
+    headers: { accept, "content-type": "application/json" },
+    body: JSON.stringify({ query }),
+  });
+}
+
+async function send(url: string, init: RequestInit): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(url, init);
+  } catch (cause) {
+    if (init.signal?.aborted) throw cause;
+    throw new ApiError(0, "unreachable", "the server does not answer", null);
+  }
+  if (response.ok) return response;
+  throw await errorOf(response);
+}
+
+async function errorOf(response: Response): Promise<ApiError> {
+  const text = await response.text().catch(() => "");
+  try {
+    const { error } = JSON.parse(text);
+    return new ApiError(response.status, error.kind, error.message, error.hint ?? null);
+  } catch {
+    const said = text.trim().slice(0, 300);
+    return new ApiError(response.status, "http", said || `status ${response.status}`, null);
+  }
+}

@@ -1,0 +1,329 @@
+// The HTTP API's answers, as docs/api.md and interface.md promise them. Durations are nanoseconds; `t_us` and `start_us`
+// are microseconds since the answer's `t0`, a decimal text of unix nanoseconds.
+
+export interface Meta {
+  start: string;
+  end: string;
+  elapsed_ms: number;
+  rows: number;
+  partial: boolean;
+  unsettled_traces: number;
+  notes: string[];
+}
+
+export interface ApiErrorBody {
+  error: { kind: string; message: string; hint?: string | null };
+}
+
+export interface TimelineBin {
+  t_us: number;
+  requests: number;
+  errors: number;
+  p50_ns: number | null;
+  p99_ns: number | null;
+  in_flight: number | null;
+}
+
+export interface LoadStep {
+  index: number;
+  start: string;
+  end: string;
+  qps: number;
+  requests: number;
+  errors: number;
+  p50_ns: number | null;
+  p95_ns: number | null;
+  p99_ns: number | null;
+  transition: boolean;
+}
+
+export interface StepsAnswer {
+  meta: Meta;
+  t0: string;
+  bin_us: number;
+  timeline: TimelineBin[];
+  steps: LoadStep[];
+  baseline_step: number | null;
+  current_step: number | null;
+}
+
+export interface RequestWindow {
+  start: string;
+  end: string;
+  requests: number;
+}
+
+export type Verdict = "bottleneck" | "behaviour_changed" | "no_significant_change" | "not_enough_data";
+
+export interface HotSpot {
+  rank: number;
+  service: string;
+  operation: string;
+  span_kind: string;
+  category: string;
+  peer: string | null;
+  instance: string | null;
+  attribute: { key: string; value: unknown } | null;
+  critical_path_ns_per_request: number;
+  share_of_latency: number;
+  change_ns_per_request: number | null;
+  confidence: number | null;
+  callers: [string, string][];
+  explanation: { en: string; zh: string };
+  exemplars: string[];
+  p99_ns?: number | null;
+  baseline_p99_ns?: number | null;
+  errors_per_request?: number | null;
+  calls_per_request?: number | null;
+  baseline_critical_path_ns_per_request?: number | null;
+  interval_ns?: [number, number] | null;
+  victims?: [string, string][];
+}
+
+export interface HotSpotsAnswer {
+  meta: Meta;
+  window: RequestWindow;
+  baseline: RequestWindow | null;
+  verdict: Verdict;
+  hotspots: HotSpot[];
+}
+
+export interface HeatMapAnswer {
+  meta: Meta;
+  t0: string;
+  bin_us: number;
+  columns: number;
+  edges_ns: number[];
+  counts: number[];
+  max: number;
+  total: number;
+  errors: number[];
+}
+
+export interface Difference {
+  key: string;
+  scope: "span" | "resource" | "intrinsic";
+  value: unknown;
+  selection_count: number;
+  baseline_count: number;
+  selection_share: number;
+  baseline_share: number;
+  score: number;
+  selection_coverage: number;
+  baseline_coverage: number;
+}
+
+export interface CompareAnswer {
+  meta: Meta;
+  selection: { spans: number };
+  baseline: { spans: number };
+  differences: Difference[];
+  exemplars: { selection: string[]; baseline: string[] };
+}
+
+export interface FlameAnswer {
+  meta: Meta;
+  requests: number;
+  baseline_requests: number | null;
+  nodes: import("../lib/flame").FlameNode[];
+}
+
+export interface MapNode {
+  id: string;
+  name: string;
+  type: string;
+  requests: number;
+  rate: number;
+  errors: number;
+  error_rate: number;
+  p50_ns: number | null;
+  p99_ns: number | null;
+  critical_share: number;
+  instances: number;
+}
+
+export interface MapEdge {
+  from: string;
+  to: string;
+  calls: number;
+  rate: number;
+  errors: number;
+  p50_ns: number | null;
+  p99_ns: number | null;
+  critical_share: number;
+  gap_ns: number | null;
+}
+
+export interface ServiceMapAnswer {
+  meta: Meta;
+  nodes: MapNode[];
+  edges: MapEdge[];
+}
+
+export interface ServiceRow {
+  service: string;
+  instances: number;
+  operations: number;
+  spans: number;
+  rate: number;
+  errors: number;
+  error_rate: number;
+  p50_ns: number | null;
+  p90_ns: number | null;
+  p99_ns: number | null;
+  critical_share: number;
+  trend: number[];
+}
+
+export interface ServicesAnswer {
+  meta: Meta;
+  services: ServiceRow[];
+}
+
+export interface OperationRow {
+  service: string;
+  operation: string;
+  kind: string;
+  peer: string | null;
+  count: number;
+  rate: number;
+  errors: number;
+  error_rate: number;
+  p50_ns: number | null;
+  p90_ns: number | null;
+  p99_ns: number | null;
+  max_ns: number | null;
+  self_ns: number | null;
+  critical_ns: number | null;
+  critical_share: number;
+  trend: number[];
+}
+
+export interface OperationsAnswer {
+  meta: Meta;
+  operations: OperationRow[];
+}
+
+export interface TraceHead {
+  trace_id: string;
+  service: string;
+  operation: string;
+  start_us: number;
+  duration_ns: number;
+  spans: number;
+  services: number;
+  errors: number;
+  status_code: string;
+}
+
+export interface SearchAnswer {
+  meta: Meta;
+  t0: string;
+  traces: TraceHead[];
+}
+
+export interface AttributesAnswer {
+  meta: Meta;
+  keys: { key: string; scope: string; type: string }[];
+}
+
+export interface TraceSpan {
+  span_id: string;
+  parent_span_id: string;
+  name: string;
+  kind: string;
+  service: string;
+  service_namespace: string | null;
+  instance_id: string | null;
+  start_us: number;
+  start_ns: number;
+  duration_ns: number;
+  status_code: string;
+  status_message: string | null;
+  self_time_ns: number | null;
+  critical_path_ns: number | null;
+  critical_segments: [number, number][];
+  flags: string[];
+  attributes: Record<string, unknown>;
+  resource_attributes: Record<string, unknown>;
+  scope_name: string | null;
+  scope_version: string | null;
+  trace_state: string | null;
+  events: { time_ns: number; name: string; attributes: Record<string, unknown> }[];
+  links: { trace_id: string; span_id: string; attributes: Record<string, unknown> }[];
+}
+
+export interface TraceAnswer {
+  trace_id: string;
+  t0: string;
+  duration_ns: number;
+  services: number;
+  depth: number;
+  spans: TraceSpan[];
+  truncated: boolean;
+  flags: string[];
+}
+
+export interface MetricName {
+  name: string;
+  type: string;
+  unit: string;
+  description: string;
+  services: number;
+  points: number;
+}
+
+export interface MetricNamesAnswer {
+  metrics: MetricName[];
+}
+
+export interface MetricSeriesAnswer {
+  t0: string;
+  step_us: number;
+  unit: string;
+  type: string;
+  series: { labels: Record<string, string>; t_us: number[]; values: (number | null)[] }[];
+  truncated: boolean;
+}
+
+export interface SqlAnswer {
+  columns: { name: string; type: string }[];
+  rows: unknown[][];
+  truncated: boolean;
+  elapsed_ms: number;
+  rows_total: number;
+}
+
+export interface SchemaAnswer {
+  tables: { name: string; doc: string; columns: { name: string; type: string; doc: string }[] }[];
+  functions: { name: string; doc: string; example: string }[];
+}
+
+export interface LedgerTotals {
+  received: number;
+  stored: number;
+  rejected: number;
+  refused: number;
+  duplicates: number;
+  in_flight: number;
+}
+
+export interface StatusAnswer {
+  version: string;
+  started_at: string;
+  uptime_s: number;
+  ledger: Record<"spans" | "metrics" | "logs", LedgerTotals>;
+  rates: { spans_per_s: number; metrics_per_s: number; logs_per_s: number; exports_per_s: number };
+  export_latency_ns: { p50: number | null; p90: number | null; p99: number | null };
+  wal: { segments: number; bytes: number; oldest_s: number | null; queued_bytes: number; fsync_p99_ns: number | null };
+  memory: { rows: number; bytes: number };
+  tables: { name: string; tenant: string; files: number; rows: number; bytes: number; version: number }[];
+  in_flight_bytes: { now: number; limit: number };
+  reasons: { signal: string; outcome: string; reason: string; count: number }[];
+  process: { rss_bytes: number; cpu_seconds: number; open_fds: number; threads: number };
+  disk: { free_bytes: number; total_bytes: number };
+  retention: { age_s: number | null; max_bytes: number | null };
+  damage: string[];
+  endpoints: { otlp_grpc: string | null; otlp_http: string | null; listen: string | null; pg: string | null };
+  insecure: boolean;
+}

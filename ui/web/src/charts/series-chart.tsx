@@ -1,0 +1,65 @@
+// Series of a metric over time. Cursors of charts on one page move together.
+
+import { useMemo } from "react";
+import type uPlot from "uplot";
+import type { MetricSeriesAnswer } from "../api/types";
+import { useText } from "../i18n";
+import { clock, number } from "../lib/format";
+import { serviceColor } from "../lib/palette";
+import { microsOfT0 } from "../lib/time";
+import { dark } from "../state/settings";
+import { Plot } from "./plot";
+import { ink, timeAxis, valueAxis } from "./theme";
+
+export const MOST_SERIES = 24;
+
+export function labelOf(labels: Record<string, string>): string {
+  const text = Object.values(labels).join(" · ");
+  return text || "–";
+}
+
+export function SeriesChart({ answer, summary }: { answer: MetricSeriesAnswer; summary: string }) {
+  const { lang } = useText();
+  const isDark = dark.use();
+  const names = answer.series.slice(0, MOST_SERIES).map((s) => labelOf(s.labels));
+  const data = useMemo(() => aligned(answer), [answer]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: made again for theme, language and another set of series
+  const options = useMemo<Omit<uPlot.Options, "width" | "height">>(() => {
+    const colors = ink();
+    return {
+      cursor: { sync: { key: "metrics" }, points: { size: 6 } },
+      legend: { show: true },
+      padding: [10, 12, 0, 0],
+      scales: { x: { time: true } },
+      axes: [timeAxis(colors), valueAxis(colors, number)],
+      series: [
+        { value: (_, v) => (v === null ? "–" : clock(v * 1e3)) },
+        ...names.map((label) => ({
+          label,
+          stroke: names.length === 1 ? colors.blue : serviceColor(label),
+          width: 1.5,
+          points: { show: false },
+          spanGaps: false,
+          value: (_: uPlot, v: number | null) => (v === null ? "–" : number(v)),
+        })),
+      ],
+    };
+  }, [isDark, lang, names.join("\u0000")]);
+  return <Plot options={options} data={data} height={280} summary={summary} />;
+}
+
+/** Series on one time axis; moments that a series lacks are gaps. */
+function aligned(answer: MetricSeriesAnswer): uPlot.AlignedData {
+  const shown = answer.series.slice(0, MOST_SERIES);
+  const moments = [...new Set(shown.flatMap((s) => s.t_us))].sort((a, b) => a - b);
+  const at = new Map(moments.map((m, i) => [m, i]));
+  const columns = shown.map((s) => {
+    const values: (number | null)[] = new Array(moments.length).fill(null);
+    s.t_us.forEach((m, i) => {
+      values[at.get(m)!] = s.values[i];
+    });
+    return values;
+  });
+  const t0 = microsOfT0(answer.t0) / 1e6;
+  return [moments.map((m) => t0 + m / 1e6), ...columns] as uPlot.AlignedData;
+}

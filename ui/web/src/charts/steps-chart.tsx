@@ -1,0 +1,175 @@
+// Throughput and latency over time with the load levels found in them. The window and the baseline of the analysis are
+// shaded in both charts. A click picks the level under the pointer, Shift+click makes it the baseline, a drag picks a
+// range; the table of levels below offers the same without a pointer.
+
+import { useMemo, useRef } from "react";
+import uPlot from "uplot";
+import type { LoadStep, StepsAnswer } from "../api/types";
+import { useText } from "../i18n";
+import { duration, number } from "../lib/format";
+import { microsOf, microsOfT0 } from "../lib/time";
+import { dark } from "../state/settings";
+import { Plot } from "./plot";
+import { CHART_FONT, type Ink, ink, timeAxis, valueAxis } from "./theme";
+
+/** Seconds since the epoch. */
+export interface Interval {
+  from: number;
+  to: number;
+}
+
+export interface StepsChartProps {
+  answer: StepsAnswer;
+  window: Interval | null;
+  baseline: Interval | null;
+  pickStep(step: LoadStep, asBaseline: boolean): void;
+  pickRange(fromUs: number, toUs: number): void;
+}
+
+interface Picture {
+  levels: (Interval & { step: LoadStep })[];
+  window: Interval | null;
+  baseline: Interval | null;
+  words: { window: string; baseline: string };
+}
+
+export function StepsChart({ answer, window, baseline, pickStep, pickRange }: StepsChartProps) {
+  const { t, lang } = useText();
+  const isDark = dark.use();
+  const data = useMemo(() => columnsOf(answer), [answer]);
+  const levels = answer.steps.map((step) => ({ step, from: microsOf(step.start) / 1e6, to: microsOf(step.end) / 1e6 }));
+  const picture = useRef<Picture>(null!);
+  picture.current = { levels, window, baseline, words: { window: t("chips.window"), baseline: t("chips.baseline") } };
+  const act = useRef({ pickStep, pickRange });
+  act.current = { pickStep, pickRange };
+  const shading = `${window?.from}-${window?.to}-${baseline?.from}-${baseline?.to}-${levels.length}`;
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: theme, language and shading change what the hooks draw
+  const [load, latency] = useMemo(() => {
+    const colors = ink();
+    return [
+      options(colors, picture, act, true, number, [
+        { label: t("chart.requests"), stroke: colors.text, width: 1.5, points: { show: false }, value: (_, v) => rateText(v) },
+      ]),
+      options(colors, picture, act, false, duration, [
+        { label: "p50", stroke: colors.blue, width: 1.5, points: { show: false }, value: (_, v) => duration(v) },
+        { label: "p99", stroke: colors.orange, width: 1.5, points: { show: false }, value: (_, v) => duration(v) },
+      ]),
+    ];
+  }, [isDark, lang, shading]);
+
+  const last = answer.steps.filter((s) => !s.transition).at(-1);
+  const summary = t("chart.steps.summary", {
+    n: answer.steps.filter((s) => !s.transition).length,
+    qps: last ? number(last.qps) : "0",
+    p99: duration(last?.p99_ns),
+  });
+  return (
+    <div className="steps-chart">
+      <p className="chart-title">{t("chart.requests")}</p>
+      <Plot options={load} data={data.load} height={132} summary={summary} />
+      <p className="chart-title">
+        {t("chart.latency")} <span className="key blue">p50</span> <span className="key orange">p99</span>
+      </p>
+      <Plot options={latency} data={data.latency} height={132} summary={summary} />
+    </div>
+  );
+}
+
+function rateText(v: number | null): string {
+  return v === null ? "–" : `${number(v)}/s`;
+}
+
+function columnsOf(answer: StepsAnswer): { load: uPlot.AlignedData; latency: uPlot.AlignedData } {
+  const t0 = microsOfT0(answer.t0) / 1e6;
+  const x = answer.timeline.map((b) => t0 + b.t_us / 1e6);
+  const seconds = answer.bin_us / 1e6;
+  return {
+    load: [x, answer.timeline.map((b) => b.requests / seconds)],
+    latency: [x, answer.timeline.map((b) => b.p50_ns), answer.timeline.map((b) => b.p99_ns)],
+  };
+}
+
+type Ref<T> = { current: T };
+
+function options(
+  colors: Ink,
+  picture: Ref<Picture>,
+  act: Ref<Pick<StepsChartProps, "pickStep" | "pickRange">>,
+  labelled: boolean,
+  print: (v: number) => string,
+  series: uPlot.Series[],
+): Omit<uPlot.Options, "width" | "height"> {
+  let dragged = false;
+  return {
+    cursor: { sync: { key: "steps" }, drag: { x: true, y: false, setScale: false, dist: 5 }, points: { size: 6 } },
+    legend: { show: true, live: true },
+    padding: [labelled ? 18 : 8, 12, 0, 0],
+    scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
+    axes: [timeAxis(colors), valueAxis(colors, print)],
+    series: [{ value: (_, v) => (v === null ? "–" : new Date(v * 1e3).toTimeString().slice(0, 8)) }, ...series],
+    hooks: {
+      drawClear: [(u) => shade(u, colors, picture.current, labelled)],
+      setSelect: [
+        (u) => {
+          if (u.select.width < 5) return;
+          dragged = true;
+          const from = u.posToVal(u.select.left, "x");
+          const to = u.posToVal(u.select.left + u.select.width, "x");
+          u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          act.current.pickRange(Math.round(from * 1e6), Math.round(to * 1e6));
+        },
+      ],
+      ready: [
+        (u) => {
+          u.over.addEventListener("mousedown", () => {
+            dragged = false;
+          });
+          u.over.addEventListener("click", (e) => {
+            if (dragged) return;
+            const at = u.posToVal(e.offsetX, "x");
+            const hit = picture.current.levels.find((l) => at >= l.from && at < l.to && !l.step.transition);
+            if (hit) act.current.pickStep(hit.step, e.shiftKey);
+          });
+        },
+      ],
+    },
+  };
+}
+
+/** Bands behind the lines: boundaries of the levels, then baseline and window with their names. */
+function shade(u: uPlot, colors: Ink, picture: Picture, labelled: boolean) {
+  const { ctx, bbox } = u;
+  const x = (seconds: number) => Math.min(bbox.left + bbox.width, Math.max(bbox.left, u.valToPos(seconds, "x", true)));
+  const ratio = devicePixelRatio;
+  ctx.save();
+  for (const level of picture.levels) {
+    ctx.fillStyle = colors.dim;
+    ctx.globalAlpha = level.step.transition ? 0.1 : 0.04;
+    ctx.fillRect(x(level.from) + 1, bbox.top, Math.max(0, x(level.to) - x(level.from) - 2), bbox.height);
+  }
+  const bands = [
+    { at: picture.baseline, color: colors.blue, word: picture.words.baseline },
+    { at: picture.window, color: colors.orange, word: picture.words.window },
+  ];
+  for (const { at, color, word } of bands) {
+    if (!at) continue;
+    const left = x(at.from);
+    const width = x(at.to) - left;
+    ctx.fillStyle = color;
+    ctx.globalAlpha = 0.13;
+    ctx.fillRect(left, bbox.top, width, bbox.height);
+    ctx.globalAlpha = 1;
+    ctx.fillRect(left, bbox.top - 2 * ratio, width, 2 * ratio);
+    if (!labelled || width < 24 * ratio) continue;
+    ctx.fillStyle = colors.text;
+    ctx.font = scaledFont(ratio);
+    ctx.textBaseline = "bottom";
+    ctx.fillText(word, left + 2 * ratio, bbox.top - 4 * ratio, width);
+  }
+  ctx.restore();
+}
+
+function scaledFont(ratio: number): string {
+  return CHART_FONT.replace("11px", `${11 * ratio}px`);
+}

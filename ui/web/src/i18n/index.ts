@@ -1,0 +1,30 @@
+// Texts in the reader's language. English is the source of keys; a language that lacks one does not compile.
+
+import { language, type Language } from "../state/settings";
+import { en } from "./en";
+import { zh } from "./zh";
+
+export type Key = keyof typeof en;
+export type Vars = Record<string, string | number>;
+export type Translate = (key: Key, vars?: Vars) => string;
+
+const DICTIONARIES: Record<Language, Record<Key, string>> = { en, zh };
+
+export function translate(lang: Language, key: Key, vars: Vars = {}): string {
+  return DICTIONARIES[lang][key].replace(/\{(\w+)\}/g, (whole, name) => (name in vars ? String(vars[name]) : whole));
+}
+
+/** The text of a word that the server chose (a category, a flag); unknown ones stay as they are. */
+export function translateWord(lang: Language, prefix: string, word: string): string {
+  const key = `${prefix}.${word}`;
+  return key in DICTIONARIES.en ? DICTIONARIES[lang][key as Key] : word;
+}
+
+export function useText(): { t: Translate; word: (prefix: string, word: string) => string; lang: Language } {
+  const lang = language.use();
+  return {
+    t: (key, vars) => translate(lang, key, vars),
+    word: (prefix, w) => translateWord(lang, prefix, w),
+    lang,
+  };
+}

@@ -1,0 +1,118 @@
+// Numbers, durations and times as text. Digits are never shortened by language ("2.5万"): figures of an analysis are
+// compared by eye, so they keep the same shape in every language.
+
+const NS = 1;
+const US = 1e3;
+const MS = 1e6;
+const S = 1e9;
+
+/** Three significant digits, grouped thousands, no exponent. */
+export function number(value: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  const size = Math.abs(value);
+  const digits = size >= 100 || Number.isInteger(value) ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
+  return group(trimZeros(value.toFixed(digits)));
+}
+
+/** A count: whole, with grouped thousands. */
+export function count(value: number): string {
+  return Number.isFinite(value) ? group(Math.round(value).toString()) : String(value);
+}
+
+/** Nanoseconds with the unit that keeps the figure readable. */
+export function duration(ns: number | null | undefined): string {
+  if (ns === null || ns === undefined || !Number.isFinite(ns)) return "–";
+  if (ns === 0) return "0";
+  const size = Math.abs(ns);
+  if (size < US) return `${significant(ns / NS)} ns`;
+  if (size < MS * 0.9995) return `${significant(ns / US)} µs`;
+  if (size < S * 0.9995) return `${significant(ns / MS)} ms`;
+  if (size < 120 * S) return `${significant(ns / S)} s`;
+  const seconds = Math.round(size / S);
+  const sign = ns < 0 ? "-" : "";
+  const hours = Math.floor(seconds / 3600);
+  const minutes = Math.floor((seconds % 3600) / 60);
+  return hours > 0 ? `${sign}${hours} h ${minutes} min` : `${sign}${minutes} min ${seconds % 60} s`;
+}
+
+/** A change of a duration, always with its sign. */
+export function change(ns: number | null | undefined): string {
+  if (ns === null || ns === undefined) return "–";
+  return ns > 0 ? `+${duration(ns)}` : ns < 0 ? `−${duration(-ns)}` : "0";
+}
+
+export function percent(share: number | null | undefined, digits?: number): string {
+  if (share === null || share === undefined || !Number.isFinite(share)) return "–";
+  const p = share * 100;
+  const places = digits ?? (p === 0 || p === 100 || Math.abs(p) >= 10 ? 0 : Math.abs(p) >= 1 ? 1 : 2);
+  return `${p.toFixed(places)} %`;
+}
+
+export function rate(perSecond: number | null | undefined): string {
+  return perSecond === null || perSecond === undefined ? "–" : `${number(perSecond)}/s`;
+}
+
+export function bytes(size: number | null | undefined): string {
+  if (size === null || size === undefined || !Number.isFinite(size)) return "–";
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let value = size;
+  let unit = 0;
+  while (Math.abs(value) >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 ? count(value) : significant(value)} ${units[unit]}`;
+}
+
+/** `14:03:07` in local time; tenths when the step asks for them. */
+export function clock(ms: number, tenths = false): string {
+  const d = new Date(ms);
+  const text = `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
+  return tenths ? `${text}.${Math.floor(d.getMilliseconds() / 100)}` : text;
+}
+
+/** `2026-11-22 14:03:07` in local time: the same in every language, never ambiguous. */
+export function dateTime(ms: number): string {
+  const d = new Date(ms);
+  return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${clock(ms)}`;
+}
+
+/** A window as short as it can be said: the date only when it is not today's. */
+export function span(startMs: number, endMs: number, nowMs: number): string {
+  const sameDay = dateTime(startMs).slice(0, 10) === dateTime(nowMs).slice(0, 10);
+  const from = sameDay ? clock(startMs) : dateTime(startMs);
+  const to = dateTime(startMs).slice(0, 10) === dateTime(endMs).slice(0, 10) ? clock(endMs) : dateTime(endMs);
+  return `${from} – ${to}`;
+}
+
+/** An attribute's value, as it was sent. */
+export function value(v: unknown): string {
+  return typeof v === "string" ? v : (JSON.stringify(v) ?? String(v));
+}
+
+/** "12 ms", "1.5 s", "800us", "0.2" (milliseconds when no unit is given) as nanoseconds; null when it is not one. */
+export function parseDuration(text: string): number | null {
+  const m = /^\s*([0-9]*\.?[0-9]+)\s*(ns|us|µs|ms|s|m|min)?\s*$/.exec(text);
+  if (!m) return null;
+  const scale: Record<string, number> = { ns: NS, us: US, µs: US, ms: MS, s: S, m: 60 * S, min: 60 * S };
+  return Number(m[1]) * scale[m[2] ?? "ms"];
+}
+
+function significant(v: number): string {
+  const size = Math.abs(v);
+  return trimZeros(v.toFixed(size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2));
+}
+
+function trimZeros(text: string): string {
+  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+}
+
+function group(text: string): string {
+  const [whole, fraction] = text.split(".");
+  const grouped = whole.replace(/\B(?=(\d{3})+(?!\d))/g, ",");
+  return fraction ? `${grouped}.${fraction}` : grouped;
+}
+
+function two(n: number): string {
+  return n.toString().padStart(2, "0");
+}

@@ -1,0 +1,120 @@
+// What selection and baseline do not share, most telling first: each attribute's value with its share on either side,
+// and examples of both. A value can become a filter, or narrow the list to its key.
+
+import { useState } from "react";
+import { Link } from "wouter";
+import type { CompareAnswer, Difference } from "../api/types";
+import { useText } from "../i18n";
+import { percent, value } from "../lib/format";
+import { useScope } from "../state/use-scope";
+
+export function Differences({ answer }: { answer: CompareAnswer }) {
+  const { t } = useText();
+  const { scope, change } = useScope();
+  const [all, setAll] = useState(false);
+  const ofKey = scope.group ? answer.differences.filter((d) => d.key === scope.group) : answer.differences;
+  const shown = all || scope.group ? ofKey : ofKey.slice(0, 10);
+  const few = answer.selection.spans < 30 || answer.baseline.spans < 30;
+  return (
+    <>
+      <p className="diff-key">
+        <span className="key orange">{t("diff.selection")}</span>
+        <span className="key blue">{t("chips.baseline")}</span>
+        {scope.group && (
+          <button type="button" className="small" onClick={() => change({ group: "" }, { replace: true })}>
+            {t("diff.allkeys", { key: scope.group })}
+          </button>
+        )}
+      </p>
+      {few && <p className="hint">{t("diff.few")}</p>}
+      {shown.length === 0 && <p className="empty">{t("diff.empty")}</p>}
+      <ol className="diffs">
+        {shown.map((d) => (
+          <Entry key={`${d.scope}.${d.key}.${value(d.value)}`} difference={d} example={answer.exemplars.selection[0]} />
+        ))}
+      </ol>
+      {shown.length < ofKey.length && (
+        <button type="button" onClick={() => setAll(true)}>
+          {t("diff.more", { n: ofKey.length - shown.length })}
+        </button>
+      )}
+      <div className="spot-columns">
+        <Exemplars title={t("diff.exemplars.selection")} ids={answer.exemplars.selection} />
+        <Exemplars title={t("diff.exemplars.baseline")} ids={answer.exemplars.baseline} />
+      </div>
+    </>
+  );
+}
+
+function Entry({ difference: d, example }: { difference: Difference; example: string | undefined }) {
+  const { t, word } = useText();
+  const { scope, change, link } = useScope();
+  const text = value(d.value);
+  const trace = example && link(`/trace/${example}`);
+  return (
+    <li>
+      <div className="diff-head">
+        <span className="diff-name">
+          <span className="dim">{d.key}</span> <b>{text || t("diff.absent")}</b>
+        </span>
+        <span className="diff-scope">{word("scope", d.scope)}</span>
+      </div>
+      <Side tone="orange" share={d.selection_share} label={t("diff.selection")} />
+      <Side tone="blue" share={d.baseline_share} label={t("chips.baseline")} />
+      <p className="diff-actions">
+        {trace && (
+          <Link className="button small" href={trace}>
+            {t("action.trace")}
+          </Link>
+        )}
+        <button type="button" className="small" onClick={() => change({ ...filterFor(d, text, scope.attributes), selection: scope.selection })}>
+          {t("diff.filter")}
+        </button>
+        {scope.group !== d.key && (
+          <button type="button" className="small" onClick={() => change({ group: d.key }, { replace: true })}>
+            {t("diff.group")}
+          </button>
+        )}
+      </p>
+    </li>
+  );
+}
+
+/** Intrinsic keys have filters of their own; attributes become attribute filters. */
+function filterFor(d: Difference, text: string, attributes: { key: string; value: string }[]) {
+  if (d.scope === "intrinsic" && (d.key === "instance" || d.key === "instance_id")) return { instance: text };
+  if (d.scope === "intrinsic" && d.key === "kind") return { kind: text };
+  return { attributes: [...attributes.filter((a) => a.key !== d.key), { key: d.key, value: text }] };
+}
+
+function Side({ tone, share, label }: { tone: string; share: number; label: string }) {
+  return (
+    <div className="diff-side">
+      <span className="sr-only">{label}</span>
+      <span className="diff-track" aria-hidden="true">
+        <span className={tone} style={{ width: `${Math.max(share > 0 ? 0.5 : 0, share * 100)}%` }} />
+      </span>
+      <span className="num">{percent(share)}</span>
+    </div>
+  );
+}
+
+function Exemplars({ title, ids }: { title: string; ids: string[] }) {
+  const { t } = useText();
+  const { link } = useScope();
+  return (
+    <div>
+      <h3>{title}</h3>
+      {ids.length === 0 && <p className="dim">{t("diff.noexemplars")}</p>}
+      <ul>
+        {ids.slice(0, 5).map((id) => (
+          <li key={id}>
+            <Link className="mono" href={link(`/trace/${id}`)}>
+              {id.slice(0, 16)}
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}

@@ -1,0 +1,210 @@
+// The ranking of hot spots. A row opens to its explanation, its callers and examples.
+
+import { Link } from "wouter";
+import type { HotSpot, HotSpotsAnswer } from "../api/types";
+import { useText } from "../i18n";
+import { change, duration, number, percent, value } from "../lib/format";
+import { parseOrder, printOrder } from "../lib/sort";
+import { microsOf } from "../lib/time";
+import { type ScopeHandle, useScope } from "../state/use-scope";
+import { type Column, ShareBar, Table } from "./table";
+import { ServiceName } from "./service-name";
+
+export function hotSpotKey(h: HotSpot): string {
+  return [h.service, h.operation, h.span_kind, h.category, h.peer ?? "", h.instance ?? ""].join("|");
+}
+
+/** The heat map of a hot spot with its slow band of the window already selected. */
+export function heatLink(link: ScopeHandle["link"], answer: HotSpotsAnswer, h: HotSpot): string {
+  const slowFrom = h.baseline_p99_ns ?? null;
+  const selection =
+    answer.baseline && slowFrom
+      ? {
+          startUs: microsOf(answer.window.start),
+          endUs: microsOf(answer.window.end),
+          minNs: Math.round(slowFrom),
+          maxNs: null,
+          errors: false,
+        }
+      : null;
+  const baseline = answer.baseline && { start: answer.baseline.start, end: answer.baseline.end };
+  return link("/heat", { service: h.service, operation: h.operation, kind: h.span_kind, baseline, selection });
+}
+
+export function traceLink(link: ScopeHandle["link"], h: HotSpot, id = h.exemplars[0]): string {
+  return link(`/trace/${id}`, { service: h.service, operation: h.operation, kind: h.span_kind });
+}
+
+export function HotSpotTable({ answer, current }: { answer: HotSpotsAnswer; current: string | null }) {
+  const { t, word } = useText();
+  const { scope, change: changeScope } = useScope();
+  const columns: Column<HotSpot>[] = [
+    { id: "rank", title: "#", numeric: true, value: (h) => h.rank, cell: (h) => h.rank },
+    {
+      id: "operation",
+      title: t("col.operation"),
+      value: (h) => `${h.service} ${h.operation}`,
+      cell: (h) => <HotSpotName spot={h} />,
+      className: "wide",
+    },
+    {
+      id: "category",
+      title: t("col.category"),
+      value: (h) => h.category,
+      cell: (h) => <span className="tag">{word("category", h.category)}</span>,
+    },
+    {
+      id: "critical",
+      title: t("col.critical"),
+      doc: t("col.critical.doc"),
+      numeric: true,
+      value: (h) => h.critical_path_ns_per_request,
+      cell: (h) => duration(h.critical_path_ns_per_request),
+    },
+    {
+      id: "change",
+      title: t("col.change"),
+      doc: t("col.change.doc"),
+      numeric: true,
+      value: (h) => h.change_ns_per_request,
+      cell: (h) => <Change spot={h} />,
+    },
+    {
+      id: "share",
+      title: t("col.share"),
+      doc: t("col.share.doc"),
+      value: (h) => h.share_of_latency,
+      cell: (h) => <ShareBar share={h.share_of_latency} label={percent(h.share_of_latency)} />,
+    },
+    {
+      id: "p99",
+      title: "p99",
+      numeric: true,
+      value: (h) => h.p99_ns ?? null,
+      cell: (h) => <Before now={duration(h.p99_ns)} before={h.baseline_p99_ns ? duration(h.baseline_p99_ns) : null} />,
+    },
+    {
+      id: "calls",
+      title: t("col.calls"),
+      numeric: true,
+      value: (h) => h.calls_per_request ?? null,
+      cell: (h) => (h.calls_per_request == null ? "–" : number(h.calls_per_request)),
+    },
+    {
+      id: "confidence",
+      title: t("col.confidence"),
+      numeric: true,
+      value: (h) => h.confidence,
+      cell: (h) => percent(h.confidence),
+    },
+  ];
+  return (
+    <Table
+      caption={t("overview.hotspots")}
+      columns={columns}
+      rows={answer.hotspots}
+      rowKey={hotSpotKey}
+      order={parseOrder(scope.sort, { column: "rank", descending: false })}
+      setOrder={(o) => changeScope({ sort: printOrder(o) }, { replace: true })}
+      open={scope.focus || null}
+      setOpen={(key) => changeScope({ focus: key ?? "" }, { replace: true })}
+      detail={(h) => <HotSpotDetail answer={answer} spot={h} />}
+      rowClass={(h) => (hotSpotKey(h) === current ? "current" : undefined)}
+    />
+  );
+}
+
+function HotSpotName({ spot }: { spot: HotSpot }) {
+  const { t } = useText();
+  const confined = [
+    spot.peer && `→ ${spot.peer}`,
+    spot.instance && t("hotspot.instance", { value: spot.instance }),
+    spot.attribute && `${spot.attribute.key} = ${value(spot.attribute.value)}`,
+  ].filter(Boolean);
+  return (
+    <span className="two-lines">
+      <span>
+        <ServiceName name={spot.service} /> <span className="op">{spot.operation}</span>
+      </span>
+      {confined.length > 0 && <span className="dim">{confined.join("  ·  ")}</span>}
+    </span>
+  );
+}
+
+function Change({ spot }: { spot: HotSpot }) {
+  const rose = (spot.change_ns_per_request ?? 0) > 0;
+  return (
+    <span className="two-lines">
+      <span className={spot.change_ns_per_request === null ? "dim" : rose ? "rose" : "fell"}>
+        {change(spot.change_ns_per_request)}
+      </span>
+      {spot.interval_ns && (
+        <span className="dim">
+          {duration(spot.interval_ns[0])} … {duration(spot.interval_ns[1])}
+        </span>
+      )}
+    </span>
+  );
+}
+
+function Before({ now, before }: { now: string; before: string | null }) {
+  const { t } = useText();
+  return (
+    <span className="two-lines">
+      <span>{now}</span>
+      {before && <span className="dim">{t("hotspot.was", { value: before })}</span>}
+    </span>
+  );
+}
+
+function HotSpotDetail({ answer, spot }: { answer: HotSpotsAnswer; spot: HotSpot }) {
+  const { t, lang } = useText();
+  const { link } = useScope();
+  return (
+    <div className="spot-detail">
+      <p className="spot-why">{spot.explanation[lang]}</p>
+      <div className="spot-columns">
+        <Names title={t("hotspot.callers")} names={spot.callers} empty={t("hotspot.callers.none")} />
+        {spot.victims && spot.victims.length > 0 && <Names title={t("hotspot.victims")} names={spot.victims} />}
+        <div>
+          <h3>{t("hotspot.exemplars")}</h3>
+          <ul>
+            {spot.exemplars.slice(0, 5).map((id) => (
+              <li key={id}>
+                <Link href={traceLink(link, spot, id)} className="mono">
+                  {id.slice(0, 16)}
+                </Link>
+              </li>
+            ))}
+          </ul>
+        </div>
+      </div>
+      <p className="verdict-links">
+        <Link className="button primary" href={heatLink(link, answer, spot)}>
+          {t("action.heat")}
+        </Link>
+        {spot.exemplars.length > 0 && (
+          <Link className="button" href={traceLink(link, spot)}>
+            {t("action.trace")}
+          </Link>
+        )}
+      </p>
+    </div>
+  );
+}
+
+function Names({ title, names, empty }: { title: string; names: [string, string][]; empty?: string }) {
+  return (
+    <div>
+      <h3>{title}</h3>
+      {names.length === 0 && <p className="dim">{empty}</p>}
+      <ul>
+        {names.slice(0, 6).map(([service, operation]) => (
+          <li key={service + operation}>
+            <ServiceName name={service} /> <span className="op">{operation}</span>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}

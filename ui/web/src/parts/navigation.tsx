@@ -1,0 +1,43 @@
+// The left navigation. Links keep the times and filters of the current page.
+
+import { Link, useLocation } from "wouter";
+import { useText } from "../i18n";
+import { useScope } from "../state/use-scope";
+import { PAGES } from "../views/pages";
+
+const GROUPS = ["investigate", "system", "tools"] as const;
+
+export function Navigation() {
+  const { t } = useText();
+  const [path] = useLocation();
+  const { link } = useScope();
+  return (
+    <nav className="nav" aria-label={t("shell.navigation")}>
+      <Link href={link("/")} className="brand">
+        <svg viewBox="0 0 16 16" width="18" height="18" aria-hidden="true">
+          <path d="M1 4h6" className="brand-dim" />
+          <path d="M4 8h11" className="brand-hot" />
+          <path d="M7 12h5" className="brand-dim" />
+        </svg>
+        hotspan
+      </Link>
+      {GROUPS.map((group) => (
+        <div key={group} className="nav-group">
+          <p>{t(`nav.${group}`)}</p>
+          <ul>
+            {PAGES.filter((p) => p.group === group).map((p) => (
+              <li key={p.path}>
+                <Link
+                  href={link(p.path)}
+                  aria-current={path === p.path || (p.path === "/traces" && path.startsWith("/trace/")) ? "page" : undefined}
+                >
+                  {t(p.title)}
+                </Link>
+              </li>
+            ))}
+          </ul>
+        </div>
+      ))}
+    </nav>
+  );
+}

@@ -1,0 +1,72 @@
+// The load levels as a table: the chart's twin, and the way to pick window and baseline by keyboard.
+
+import type { LoadStep, StepsAnswer } from "../api/types";
+import type { Interval } from "../charts/steps-chart";
+import { useText } from "../i18n";
+import { count, duration, number, percent } from "../lib/format";
+import { microsOf } from "../lib/time";
+import { windowText } from "./top-bar";
+
+export interface StepsTableProps {
+  answer: StepsAnswer;
+  window: Interval | null;
+  baseline: Interval | null;
+  pick(step: LoadStep, asBaseline: boolean): void;
+}
+
+export function StepsTable({ answer, window, baseline, pick }: StepsTableProps) {
+  const { t } = useText();
+  const levels = answer.steps.filter((s) => !s.transition);
+  if (levels.length === 0) return <p className="dim">{t("steps.none")}</p>;
+  return (
+    <div className="table-scroll" tabIndex={0} role="region" aria-label={t("steps.title")}>
+      <table className="grid steps-table">
+        <caption className="sr-only">{t("steps.title")}</caption>
+        <thead>
+          <tr>
+            <th scope="col">{t("steps.level")}</th>
+            <th scope="col" className="num">{t("col.rate")}</th>
+            <th scope="col" className="num">{t("col.requests")}</th>
+            <th scope="col" className="num">p50</th>
+            <th scope="col" className="num">p95</th>
+            <th scope="col" className="num">p99</th>
+            <th scope="col" className="num">{t("col.errors")}</th>
+            <th scope="col">{t("steps.use")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {levels.map((s) => (
+            <tr key={s.index}>
+              <td>{windowText(s)}</td>
+              <td className="num strong">{number(s.qps)}/s</td>
+              <td className="num">{count(s.requests)}</td>
+              <td className="num">{duration(s.p50_ns)}</td>
+              <td className="num">{duration(s.p95_ns)}</td>
+              <td className="num">{duration(s.p99_ns)}</td>
+              <td className="num">{percent(s.requests > 0 ? s.errors / s.requests : 0)}</td>
+              <td className="choices">
+                <Choice name={t("chips.baseline")} tone="baseline" on={covers(baseline, s)} pick={() => pick(s, true)} />
+                <Choice name={t("chips.window")} tone="window" on={covers(window, s)} pick={() => pick(s, false)} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Choice({ name, tone, on, pick }: { name: string; tone: string; on: boolean; pick(): void }) {
+  return (
+    <button type="button" className={`choice ${tone}`} aria-pressed={on} onClick={pick}>
+      {name}
+    </button>
+  );
+}
+
+/** Whether the middle of a level lies in an interval. */
+function covers(interval: Interval | null, step: LoadStep): boolean {
+  if (!interval) return false;
+  const middle = (microsOf(step.start) + microsOf(step.end)) / 2e6;
+  return middle >= interval.from && middle < interval.to;
+}

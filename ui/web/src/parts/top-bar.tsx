@@ -1,0 +1,127 @@
+// What is looked at, and against what: time range, window, baseline, filters; then live, language, theme and help.
+
+import { useText } from "../i18n";
+import { span } from "../lib/format";
+import { parseTime, type Window } from "../lib/time";
+import type { Scope } from "../state/scope";
+import { LANGUAGES, type Language, language, live, THEMES, type Theme, theme } from "../state/settings";
+import { useScope } from "../state/use-scope";
+import { Popover } from "./popover";
+import { Segmented } from "./segmented";
+import { TimeRange } from "./time-range";
+
+export function TopBar({ openHelp }: { openHelp(): void }) {
+  const { t } = useText();
+  const isLive = live.use();
+  return (
+    <header className="top-bar">
+      <TimeRange />
+      <ScopeChips />
+      <div className="top-bar-end">
+        <button
+          type="button"
+          role="switch"
+          aria-checked={isLive}
+          className={isLive ? "live on" : "live"}
+          title={t("live.doc")}
+          onClick={() => live.set(!isLive)}
+        >
+          <span className="live-dot" aria-hidden="true" />
+          {t("live.name")}
+        </button>
+        <Appearance />
+        <button type="button" className="plain-button" aria-label={t("help.title")} title={t("help.title")} onClick={openHelp}>
+          ?
+        </button>
+      </div>
+    </header>
+  );
+}
+
+/** A short name of a window; absolute ones in local time. */
+export function windowText(window: Window, nowMs = Date.now()): string {
+  const start = parseTime(window.start, nowMs);
+  const end = parseTime(window.end, nowMs);
+  return start === null || end === null ? `${window.start} – ${window.end}` : span(start, end, nowMs);
+}
+
+function ScopeChips() {
+  const { t } = useText();
+  const { scope, change } = useScope();
+  const chips = chipsOf(scope);
+  return (
+    <ul className="chips" aria-label={t("chips.name")}>
+      {scope.window && (
+        <Chip name={t("chips.window")} value={windowText(scope.window)} tone="window" remove={() => change({ window: null })} />
+      )}
+      {scope.baseline && (
+        <Chip
+          name={t("chips.baseline")}
+          value={windowText(scope.baseline)}
+          tone="baseline"
+          remove={() => change({ baseline: null })}
+        />
+      )}
+      {chips.map((c) => (
+        <Chip key={c.name + c.value} name={c.name} value={c.value} remove={() => change(c.without)} />
+      ))}
+    </ul>
+  );
+}
+
+function chipsOf(scope: Scope): { name: string; value: string; without: Partial<Scope> }[] {
+  const fields = (["service", "operation", "kind", "instance"] as const)
+    .filter((f) => scope[f])
+    .map((f) => ({ name: f as string, value: scope[f], without: { [f]: "" } as Partial<Scope> }));
+  const attributes = scope.attributes.map((a, i) => ({
+    name: a.key,
+    value: a.value,
+    without: { attributes: scope.attributes.filter((_, j) => j !== i) },
+  }));
+  return [...fields, ...attributes];
+}
+
+function Chip({ name, value, tone, remove }: { name: string; value: string; tone?: string; remove(): void }) {
+  const { t } = useText();
+  return (
+    <li className={`chip ${tone ?? ""}`}>
+      <span className="chip-name">{name}</span>
+      <span className="chip-value" title={value}>
+        {value}
+      </span>
+      <button type="button" aria-label={t("chips.remove", { name, value })} onClick={remove}>
+        ×
+      </button>
+    </li>
+  );
+}
+
+const LANGUAGE_NAMES: Record<Language, string> = { en: "English", zh: "中文" };
+
+function Appearance() {
+  const { t } = useText();
+  const lang = language.use();
+  const tone = theme.use();
+  return (
+    <Popover label={lang === "zh" ? "中文" : "EN"} name={t("settings.title")} className="plain-button" align="end">
+      {() => (
+        <div className="settings">
+          <p>{t("settings.language")}</p>
+          <Segmented
+            name={t("settings.language")}
+            value={lang}
+            options={LANGUAGES.map((l) => ({ value: l, label: LANGUAGE_NAMES[l] }))}
+            onChange={(l) => language.set(l)}
+          />
+          <p>{t("settings.theme")}</p>
+          <Segmented
+            name={t("settings.theme")}
+            value={tone}
+            options={THEMES.map((v: Theme) => ({ value: v, label: t(`theme.${v}`) }))}
+            onChange={(v) => theme.set(v)}
+          />
+        </div>
+      )}
+    </Popover>
+  );
+}

@@ -1,0 +1,55 @@
+// Questions to the server as hooks. An answer belongs to the parameters it was asked with: when they change, the old
+// request is aborted and a late answer is dropped, while the old picture stays (dimmed) until the new one is there.
+
+import { keepPreviousData, QueryClient, useQuery } from "@tanstack/react-query";
+import { ApiError, get, type Params } from "../api/client";
+import { frozen, live } from "./settings";
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 5_000,
+      refetchOnWindowFocus: false,
+      retry: (failures, error) => failures < 1 && error instanceof ApiError && error.status === 503,
+    },
+  },
+});
+
+export interface Answer<T> {
+  data: T | undefined;
+  error: Error | null;
+  /** Nothing to show yet. */
+  loading: boolean;
+  /** What is shown belongs to the scope before. */
+  old: boolean;
+  retry(): void;
+}
+
+export interface AskOptions {
+  /** Do not ask yet. */
+  off?: boolean;
+  /** Ask again every so often, whatever the live switch says. */
+  everyMs?: number;
+  /** Take part in live refresh. */
+  live?: boolean;
+}
+
+export function useAnswer<T>(path: string, params: Params, options: AskOptions = {}): Answer<T> {
+  const isLive = live.use();
+  const isFrozen = frozen.use();
+  const refetchInterval = options.everyMs ?? (isLive && !isFrozen && options.live ? 1_000 : false);
+  const query = useQuery({
+    queryKey: [path, params],
+    queryFn: ({ signal }) => get<T>(path, params, signal),
+    placeholderData: keepPreviousData,
+    enabled: !options.off,
+    refetchInterval,
+  });
+  return {
+    data: options.off ? undefined : query.data,
+    error: query.error,
+    loading: query.isPending && !options.off,
+    old: query.isPlaceholderData,
+    retry: () => void query.refetch(),
+  };
+}

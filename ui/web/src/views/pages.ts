@@ -1,0 +1,29 @@
+// Every page once: its path, its place in the navigation, and how its code arrives. A new page is a line here.
+
+import { type ComponentType, lazy } from "react";
+import type { Key } from "../i18n";
+import { Overview } from "./overview";
+
+export interface Page {
+  path: string;
+  /** Null keeps it out of the navigation. */
+  title: Key;
+  group: "investigate" | "system" | "tools" | null;
+  view: ComponentType;
+}
+
+const load = (get: () => Promise<{ default: ComponentType }>) => lazy(get);
+
+export const PAGES: Page[] = [
+  { path: "/", title: "page.overview", group: "investigate", view: Overview },
+  { path: "/heat", title: "page.heat", group: "investigate", view: load(() => import("./heat")) },
+  { path: "/flame", title: "page.flame", group: "investigate", view: load(() => import("./flame")) },
+  { path: "/traces", title: "page.traces", group: "investigate", view: load(() => import("./traces")) },
+  { path: "/trace/:id", title: "page.trace", group: null, view: load(() => import("./trace")) },
+  { path: "/services", title: "page.services", group: "system", view: load(() => import("./services")) },
+  { path: "/operations", title: "page.operations", group: "system", view: load(() => import("./operations")) },
+  { path: "/map", title: "page.map", group: "system", view: load(() => import("./map")) },
+  { path: "/metrics", title: "page.metrics", group: "system", view: load(() => import("./metrics")) },
+  { path: "/sql", title: "page.sql", group: "tools", view: load(() => import("./sql")) },
+  { path: "/health", title: "page.health", group: "tools", view: load(() => import("./health")) },
+];

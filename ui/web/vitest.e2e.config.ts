@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+// One browser, one journey after another: the machine that runs this has two cores.
+export default defineConfig({
+  test: {
+    include: ["e2e/**/*.e2e.ts"],
+    environment: "node",
+    testTimeout: 180_000,
+    hookTimeout: 120_000,
+    fileParallelism: false,
+  },
+});
