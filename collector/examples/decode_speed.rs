@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use collector::decode::OtlpDecoder;
+use hotspan_collector::decode::OtlpDecoder;
 use model::{Decoder, Encoding, Format, Payload, Signal, Tenant};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};

@@ -18,7 +18,6 @@ use std::time::Duration;
 use model::{Error, Result, Tenant};
 use tokio::sync::oneshot;
 
-
 /// How long an export waits for room. Short, because its client's clock is running: SDKs give up after 10 s.
 const WAIT: Duration = Duration::from_millis(100);
 

@@ -7,13 +7,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::{Error, Kind, Signal};
 use prost::Message;
 use serde_json::{Value, json};
 use tonic::Code;
 use tonic_types::{ErrorDetails, StatusExt};
-
 
 /// The pause we ask for when the store itself did not name one.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -86,7 +85,7 @@ pub(crate) struct Refusal {
     /// The label of `hotspan_exports_failed_total`.
     pub reason: &'static str,
     /// One more header that the answer carries, e.g. `allow`.
-    pub header: Option<(HeaderName, HeaderValue)>,
+    pub header: Option<(&'static str, &'static str)>,
 }
 
 impl From<Error> for Refusal {
@@ -108,8 +107,7 @@ impl From<Error> for Refusal {
             _ if code == Code::Unavailable => Some(PAUSE),
             _ => None,
         };
-        let header = (code == Code::Unauthenticated)
-            .then(|| (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hotspan\"")));
+        let header = (code == Code::Unauthenticated).then_some(("www-authenticate", "Bearer realm=\"hotspan\""));
         let message = match &error.hint {
             Some(hint) => format!("{}; {hint}", error.message),
             None => error.message,
@@ -125,7 +123,7 @@ impl Refusal {
 
     pub fn method(allowed: &'static str, message: impl Into<String>) -> Self {
         let mut refusal = Refusal::new(Code::Unimplemented, StatusCode::METHOD_NOT_ALLOWED, "method", message);
-        refusal.header = Some((header::ALLOW, HeaderValue::from_static(allowed)));
+        refusal.header = Some(("allow", allowed));
         refusal
     }
 
@@ -138,10 +136,9 @@ impl Refusal {
     }
 
     /// A compression we do not know; `listing` names the header that lists those we do.
-    pub fn encoding(listing: HeaderName, known: &'static str, message: impl Into<String>) -> Self {
-        let mut refusal =
-            Refusal::new(Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding", message);
-        refusal.header = Some((listing, HeaderValue::from_static(known)));
+    pub fn encoding(listing: &'static str, known: &'static str, message: impl Into<String>) -> Self {
+        let mut refusal = Refusal::new(Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding", message);
+        refusal.header = Some((listing, known));
         refusal
     }
 
@@ -202,8 +199,8 @@ impl Refusal {
             let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some((name, value)) = &self.header {
-            headers.insert(name, value.clone());
+        if let Some((name, value)) = self.header {
+            headers.insert(name, HeaderValue::from_static(value));
         }
     }
 }

@@ -47,6 +47,8 @@ pub struct Collector {
 }
 
 impl Collector {
+    /// `settings` have passed [`Settings::validate`], and `decoder` refuses more than `max_request_bytes` after
+    /// decompression. `clock` stamps exports with their receive time.
     pub fn new(
         settings: Settings,
         access: Arc<Access>,

@@ -140,7 +140,8 @@ impl Server {
             Ok(Ok(stream)) => self.serve(stream, peer).await,
             failed => {
                 self.connections.handshakes_failed.fetch_add(1, Ordering::Relaxed);
-                let error = failed.map_or_else(|_| "timed out".to_owned(), |r| r.err().map_or_else(String::new, |e| e.to_string()));
+                let error = failed
+                    .map_or_else(|_| "timed out".to_owned(), |r| r.err().map_or_else(String::new, |e| e.to_string()));
                 tracing::debug!(%peer, error, "TLS handshake failed");
             }
         }

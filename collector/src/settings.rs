@@ -8,6 +8,8 @@ use std::time::Duration;
 use model::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::decode::Limits;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -42,9 +44,10 @@ impl Settings {
     /// # Errors
     /// `Invalid`, naming the setting and what it conflicts with.
     pub fn validate(&self) -> Result<()> {
-        if self.max_request_bytes == 0 || self.max_request_bytes > u64::from(u32::MAX) {
+        let most = Limits::MOST_DECODED_BYTES as u64;
+        if self.max_request_bytes == 0 || self.max_request_bytes > most {
             return Err(Error::invalid(format!("max_request_bytes is {}", self.max_request_bytes))
-                .hint("it takes 1 byte to 4 GiB; gRPC cannot send more in one message"));
+                .hint(format!("it takes 1 to {most}; more than that does not decode into one batch")));
         }
         if self.max_in_flight_bytes < self.max_request_bytes {
             return Err(Error::invalid(format!(
@@ -117,7 +120,8 @@ mod seconds {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         let seconds = f64::deserialize(deserializer)?;
-        Duration::try_from_secs_f64(seconds).map_err(|_| D::Error::custom(format!("{seconds} is not a time in seconds")))
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|_| D::Error::custom(format!("{seconds} is not a time in seconds")))
     }
 }
 
@@ -140,7 +144,10 @@ mod tests {
         let small = Settings { max_in_flight_bytes: 5, max_request_bytes: 6, ..Settings::default() };
         let message = small.validate().expect_err("too small").message;
         assert_eq!(message, "max_in_flight_bytes is 5, less than max_request_bytes 6");
-        let negative = serde_json::from_str::<Settings>(r#"{"connections":{"idle_timeout":-1}}"#).expect_err("negative");
+        let huge = Settings { max_request_bytes: 1 << 32, max_in_flight_bytes: 1 << 33, ..Settings::default() };
+        assert_eq!(huge.validate().expect_err("too large").message, "max_request_bytes is 4294967296");
+        let negative =
+            serde_json::from_str::<Settings>(r#"{"connections":{"idle_timeout":-1}}"#).expect_err("negative");
         assert!(negative.to_string().contains("-1"), "{negative}");
     }
 }

@@ -6,3 +6,6 @@
 
 pub mod load;
 pub mod shop;
+
+#[cfg(test)]
+mod sink;

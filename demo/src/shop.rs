@@ -30,6 +30,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use faults::{Fault, Truth, faults, truth};
+pub(crate) use request::mix;
 pub use run::{Error, Report, run};
 pub use simulation::simulate;
 pub use span::{Process, SimSpan, to_otlp};

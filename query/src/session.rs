@@ -16,7 +16,7 @@ pub use settings::Settings;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -33,9 +33,11 @@ use tokio::runtime::Runtime;
 
 use crate::error::from_datafusion;
 use crate::query::Query;
+use crate::tables::join::IdJoins;
 use crate::tables::rewrite::{IdComparisons, PromotedAttributes};
 use crate::tables::{self, Audience};
-use crate::{analysis, functions};
+use crate::analysis;
+use crate::functions::Functions;
 use admission::Admission;
 
 /// The answer to a statement.
@@ -80,6 +82,7 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     source: Arc<dyn Source>,
     env: RuntimeEnv,
+    functions: Functions,
     admission: Admission,
 }
 
@@ -97,7 +100,7 @@ impl Engine {
         let runtime = threads::start(settings.threads)?;
         let env = environment(&settings).map_err(|e| from_datafusion(e).context("preparing the query memory"))?;
         let admission = Admission::new(settings.concurrency, settings.queue);
-        let shared = Arc::new(Shared { settings, clock, source, env, admission });
+        let shared = Arc::new(Shared { settings, clock, source, env, functions: Functions::new(), admission });
         Ok(Engine { shared, runtime: Arc::new(QueryThreads(Some(runtime))) })
     }
 
@@ -208,12 +211,13 @@ impl Shared {
             .with_config(config(&self.settings).with_extension(Arc::new(query.clone())))
             .with_runtime_env(Arc::new(env))
             .with_catalog_list(tables::catalog(snapshot, audience).map_err(from_datafusion)?)
-            .with_scalar_functions(functions::scalar())
-            .with_aggregate_functions(functions::aggregate())
-            .with_window_functions(functions::allowed::window())
-            .with_expr_planners(functions::planners())
-            .with_table_function_list(analysis::table_functions())
+            .with_scalar_functions(self.functions.scalar.clone())
+            .with_aggregate_functions(self.functions.aggregate.clone())
+            .with_window_functions(self.functions.window.clone())
+            .with_expr_planners(self.functions.planners.clone())
+            .with_table_functions(analysis::table_functions())
             .with_optimizer_rule(Arc::new(IdComparisons))
+            .with_optimizer_rule(Arc::new(IdJoins))
             .with_execution_props(ExecutionProps::new().with_query_execution_start_time(started))
             .build();
         state.register_function_rewrite(Arc::new(PromotedAttributes)).map_err(from_datafusion)?;

@@ -34,22 +34,35 @@ class Comparison:
         self.differences = []
         self.checked = 0
 
+    def lines(self, each=3):
+        """The differences as text, at most `each` of one field, so that one fault does not hide the others."""
+        lines, seen = [], {}
+        for what, field, said in self.differences:
+            seen[field] = seen.get(field, 0) + 1
+            if seen[field] <= each:
+                lines.append(f"{what}: {field}: {said}")
+        lines += [f"and {count - each} more like that: {field}" for field, count in seen.items() if count > each]
+        return lines
+
+    def differs(self, what, field, said):
+        self.differences.append((what, field, said))
+
     def same(self, what, field, sent, found):
         self.checked += 1
         if sent != found:
-            self.differences.append(f"{what}: {field}: sent {_short(sent)}, found {_short(found)}")
+            self.differs(what, field, f"sent {_short(sent)}, found {_short(found)}")
 
     def attributes(self, what, field, sent, text):
         try:
             found = typed.decode_all(text)
         except ValueError as error:
-            self.differences.append(f"{what}: {field}: {error}")
+            self.differs(what, field, str(error))
             return
         for key in sorted(sent.keys() | found.keys()):
             self.checked += 1
             a, b = sent.get(key), found.get(key)
             if a is None or b is None or typed.canonical(a) != typed.canonical(b):
-                self.differences.append(f"{what}: {field}[{key!r}]: sent {_short(a)}, found {_short(b)}")
+                self.differs(what, f"{field}[{key!r}]", f"sent {_short(a)}, found {_short(b)}")
 
 
 def spans(comparison, sent, rows):
@@ -60,11 +73,11 @@ def spans(comparison, sent, rows):
         row = found.pop(key, None)
         what = f"span {key[0]}/{key[1]} {record['name']!r}"
         if row is None:
-            comparison.differences.append(f"{what}: not found")
+            comparison.differs(what, "record", "not found")
             continue
         _span(comparison, what, record, row)
     for key in found:
-        comparison.differences.append(f"span {key[0]}/{key[1]}: found, but the SDK did not send it")
+        comparison.differs(f"span {key[0]}/{key[1]}", "record", "found, but the SDK did not send it")
 
 
 def _span(comparison, what, record, row):
@@ -106,11 +119,11 @@ def metrics(comparison, sent, rows):
         row = found.pop(key, None)
         what = f"metric {record['name']} at {record['time_ns']} {sorted(record['attributes'])}"
         if row is None:
-            comparison.differences.append(f"{what}: not found")
+            comparison.differs(what, "record", "not found")
             continue
         _point(comparison, what, record, row)
     for key in found:
-        comparison.differences.append(f"metric {key[0]} at {key[1]}: found, but the SDK did not send it")
+        comparison.differs(f"metric {key[0]} at {key[1]}", "record", "found, but the SDK did not send it")
 
 
 def _point(comparison, what, record, row):
@@ -189,11 +202,11 @@ def logs(comparison, sent, rows):
         row = found.pop(key, None)
         what = f"log {key}"
         if row is None:
-            comparison.differences.append(f"{what}: not found")
+            comparison.differs(what, "record", "not found")
             continue
         _log(comparison, what, record, row)
     for key in found:
-        comparison.differences.append(f"log {key}: found, but the SDK did not send it")
+        comparison.differs(f"log {key}", "record", "found, but the SDK did not send it")
 
 
 def _log(comparison, what, record, row):
@@ -232,7 +245,7 @@ def _by_key(comparison, rows, key_of):
     for row in rows:
         key = key_of(row)
         if key in found:
-            comparison.differences.append(f"{key}: stored twice")
+            comparison.differs(str(key), "record", "stored twice")
         found[key] = row
     return found
 

@@ -2,7 +2,8 @@
 """Sends with the official OpenTelemetry SDKs and checks that hotspan has exactly what the SDKs say they sent.
 
     tests/sdk/run.py --hotspan target/debug/hotspan                 # starts a server of its own
-    tests/sdk/run.py --otlp-grpc 127.0.0.1:4317 --otlp-http 127.0.0.1:4318 --listen 127.0.0.1:4320 [--data DIR]
+    tests/sdk/run.py --ready-file FILE [--data DIR]                 # the one that wrote FILE
+    tests/sdk/run.py --listen 127.0.0.1:4320 [--data DIR]           # one on these addresses
 
 Each language sends once per OTLP protocol it speaks, with and without gzip, with delta and cumulative temporality.
 Spans, data points and log records are compared field by field and with types through `POST /api/v1/sql`; the ids
@@ -40,8 +41,7 @@ def main():
                 everything(server, arguments, tally)
                 stopped(server, tally)
         else:
-            server = Server(arguments.otlp_grpc, arguments.otlp_http, arguments.listen, arguments.data, arguments.token)
-            everything(server, arguments, tally)
+            everything(running(arguments), arguments, tally)
     except StartError as error:
         tally.failed("hotspan", [str(error)])
     sys.exit(tally.close())
@@ -50,6 +50,7 @@ def main():
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hotspan", metavar="BINARY", help="start this program on free ports")
+    parser.add_argument("--ready-file", metavar="FILE", help="take the addresses from a server's ready file")
     parser.add_argument("--otlp-grpc", default="127.0.0.1:4317", metavar="HOST:PORT")
     parser.add_argument("--otlp-http", default="127.0.0.1:4318", metavar="HOST:PORT")
     parser.add_argument("--listen", default="127.0.0.1:4320", metavar="HOST:PORT")
@@ -58,6 +59,16 @@ def parse():
     parser.add_argument("--language", action="append", choices=[one.name for one in LANGUAGES])
     parser.add_argument("--deadline", type=float, default=60, metavar="S", help="to wait for rows (default 60)")
     return parser.parse_args()
+
+
+def running(arguments):
+    """The server that somebody else started."""
+    addresses = {name: getattr(arguments, name) for name in ("otlp_grpc", "otlp_http", "listen")}
+    if arguments.ready_file:
+        with open(arguments.ready_file, encoding="utf-8") as file:
+            ready = json.load(file)
+        addresses = {name: ready[name] for name in addresses}
+    return Server(**addresses, data=arguments.data, token=arguments.token)
 
 
 class Tally:
@@ -72,7 +83,7 @@ class Tally:
 
     def failed(self, name, differences):
         self.counts["failed"] += 1
-        print(f"FAILED   {name}: {len(differences)} differences")
+        print(f"FAILED   {name}:")
         for line in differences[:SHOWN]:
             print(f"         {line}")
         if len(differences) > SHOWN:
@@ -121,11 +132,11 @@ def one_pass(server, language, folder, one, deadline, tally):
         sent = [record for record in records if record["signal"] == signal]
         rows = wait_for_rows(server, table, service, len(sent), deadline)
         if isinstance(rows, str):
-            comparison.differences.append(rows)
+            comparison.differs(table, "rows", rows)
             continue
         compare_rows(comparison, sent, rows)
     if comparison.differences:
-        tally.failed(name, comparison.differences)
+        tally.failed(name, comparison.lines())
     else:
         detail = f"{len(records)} records, {comparison.checked} fields alike"
         tally.passed(name, f"{detail}, {time.monotonic() - started:.1f} s")
@@ -175,11 +186,11 @@ def wait_for_rows(server, table, service, expected, deadline):
             if next(iter(seen[0].values())) >= expected:
                 return server.sql(f"select * {condition}")
         except SqlError as error:
-            return f"{table}: {error}"
+            return str(error)
         except OSError as error:
             seen = error
         time.sleep(0.1)
-    return f"{table}: expected {expected} rows within {deadline:.0f} s, last saw {seen}"
+    return f"expected {expected} rows within {deadline:.0f} s, last saw {seen}"
 
 
 def delta(server, ids, tally, deadline=30.0, name="delta table beside the running server"):

@@ -54,7 +54,7 @@ class Started(Server):
         self.log_path = os.path.join(self.folder.name, "log")
         ready = os.path.join(self.folder.name, "ready.json")
         data = os.path.join(self.folder.name, "data")
-        command = [binary, "serve", "--data", data, "--ready-file", ready, "--pg", ""]
+        command = [binary, "serve", "--data", data, "--ready-file", ready]
         for flag in ("--otlp-grpc", "--otlp-http", "--listen"):
             command += [flag, "127.0.0.1:0"]
         with open(self.log_path, "wb") as log:

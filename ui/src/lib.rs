@@ -1,1 +1,124 @@
-//! placeholder
+//! The web address: the page, the HTTP API under it, health and metrics.
+//!
+//! ```text
+//!   browser, curl, Grafana ──▶ access ──▶ sql · analyses · traces · metrics · status · live ──▶ query
+//! ```
+//! *Architecture invariants:* reads only; knows the store and the collector only through [`Health`]. Every path under
+//! `/api` and `/metrics` asks `model::access` first; the page's files hold no data and need no token.
+
+mod analyses;
+mod answer;
+mod assets;
+mod live;
+mod openapi;
+mod runs;
+mod sql;
+mod traces;
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use model::access::{Access, Scope};
+use model::{Error, Kind, Tenant};
+use query::Engine;
+use serde_json::Value;
+use tower_http::compression::CompressionLayer;
+
+use answer::{Answer, Failure};
+
+/// What the rest of the program tells about itself.
+pub trait Health: Send + Sync + 'static {
+    /// The answer of `GET /api/v1/status`.
+    fn status(&self) -> Value;
+    /// Prometheus text format.
+    fn metrics(&self) -> String;
+}
+
+/// What every handler shares.
+#[derive(Clone)]
+struct Server {
+    engine: Arc<Engine>,
+    access: Arc<Access>,
+    health: Arc<dyn Health>,
+}
+
+/// The tenant that a request may read.
+struct Reader(Tenant);
+
+impl FromRequestParts<Server> for Reader {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Failure> {
+        let text = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
+        let tenant = server.access.authorize(text("authorization"), text("x-scope-orgid"), Scope::Read)?;
+        Ok(Reader(tenant))
+    }
+}
+
+/// Everything that the web address answers.
+pub fn router(engine: Arc<Engine>, access: Arc<Access>, health: Arc<dyn Health>) -> Router {
+    let server = Server { engine, access, health };
+    let api = Router::new()
+        .route("/status", get(status))
+        .route("/live", get(live::stream))
+        .route("/sql", post(sql::run))
+        .route("/schema", get(sql::schema))
+        .route("/analyses", get(analyses::list))
+        .route("/traces/{trace_id}", get(traces::one))
+        .route("/metrics/names", get(analyses::metric_names))
+        .route("/metrics/series", get(analyses::metric_series))
+        .route("/runs", get(runs::unbuilt).post(runs::unbuilt))
+        .route("/runs/{*rest}", get(runs::unbuilt).post(runs::unbuilt).patch(runs::unbuilt))
+        .route("/openapi.json", get(openapi::document))
+        .route("/{analysis}", get(analyses::run))
+        .fallback(unknown)
+        .layer(middleware::from_fn(never_stored));
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(|| async { "ready\n" }))
+        .route("/metrics", get(metrics))
+        .nest("/api/v1", api)
+        .route("/api/{*rest}", get(unknown).post(unknown))
+        .route("/jaeger/{*rest}", get(runs::unbuilt))
+        .route("/tempo/{*rest}", get(runs::unbuilt))
+        .route("/prometheus/{*rest}", get(runs::unbuilt).post(runs::unbuilt))
+        .fallback(get(assets::serve))
+        .layer(CompressionLayer::new().gzip(true))
+        .with_state(server)
+}
+
+async fn status(State(server): State<Server>, _: Reader) -> Json<Value> {
+    Json(server.health.status())
+}
+
+async fn metrics(State(server): State<Server>, _: Reader) -> Response {
+    let media = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, media)], server.health.metrics()).into_response()
+}
+
+async fn unknown(request: Request) -> Answer<()> {
+    let path = request.uri().path().to_owned();
+    Err(Error::new(Kind::NotFound, format!("nothing is at {path}"))
+        .hint("GET /api/v1/openapi.json lists what there is")
+        .into())
+}
+
+/// Answers change with every export; nobody may keep them.
+async fn never_stored(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        let error = Error::new(Kind::Invalid, "this path does not take this method");
+        let mut body = Failure(error).into_response();
+        *body.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        return body;
+    }
+    response
+}

@@ -1,5 +1,5 @@
-// Builds the pages into dist/. Asset addresses are relative to the document's <base>, which the server rewrites
-// when it is asked for a deeper path, so that one build works at any proxy prefix.
+// Builds the pages into dist/. Scripts find each other relative to themselves; only index.html names them from the root,
+// so that a deep address (/trace/…) finds them too. A server behind a proxy prefix rewrites those few addresses.
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
@@ -8,7 +8,7 @@ function mockApi(): Plugin {
   return {
     name: "hotspan-mock-api",
     async configureServer(server) {
-      const { answer } = await import("./e2e/mock");
+      const { answer } = await import("./e2e/mock.ts");
       server.middlewares.use((req, res, next) => {
         if (req.url?.startsWith("/api/")) answer(req, res);
         else next();
@@ -17,14 +17,23 @@ function mockApi(): Plugin {
   };
 }
 
+/** Addresses in index.html from the root; those between scripts stay relative. */
+function rootedEntry(): Plugin {
+  return {
+    name: "hotspan-rooted-entry",
+    apply: "build",
+    transformIndexHtml: { order: "post", handler: (html) => html.replaceAll('="./', '="/') },
+  };
+}
+
 export default defineConfig(({ mode }) => ({
   base: "./",
-  plugins: [react(), ...(mode === "mock" ? [mockApi()] : [])],
+  plugins: [react(), rootedEntry(), ...(mode === "mock" ? [mockApi()] : [])],
   build: {
     target: "es2023",
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 500,
   },
-  server: { proxy: mode === "mock" ? {} : { "/api": process.env.HOTSPAN_SERVER ?? "http://127.0.0.1:4320" } },
+  server: { proxy: mode === "mock" ? undefined : { "/api": process.env.HOTSPAN_SERVER ?? "http://127.0.0.1:4320" } },
 }));

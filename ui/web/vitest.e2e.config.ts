@@ -8,5 +8,7 @@ export default defineConfig({
     testTimeout: 180_000,
     hookTimeout: 120_000,
     fileParallelism: false,
+    // Vite gives BASE_URL another meaning inside tests.
+    env: { HOTSPAN_URL: process.env.BASE_URL ?? "" },
   },
 });

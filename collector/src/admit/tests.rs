@@ -50,7 +50,8 @@ async fn what_fits_is_granted_and_given_back() {
 #[tokio::test(start_paused = true)]
 async fn freed_room_goes_to_the_tenant_that_holds_the_least() {
     let budget = budget(10 * (1000 + OVERHEAD));
-    let mut held: Vec<_> = (0..10).map(|_| ask(&budget, "loud", 1000).now_or_never().expect("fits").expect("fits")).collect();
+    let mut held: Vec<_> =
+        (0..10).map(|_| ask(&budget, "loud", 1000).now_or_never().expect("fits").expect("fits")).collect();
     let mut loud = ask(&budget, "loud", 1000);
     let mut quiet = ask(&budget, "quiet", 1000);
     held.pop();

@@ -20,11 +20,13 @@ fn every_kind() -> Vec<Kind> {
 #[test]
 fn no_failure_of_ours_makes_an_exporter_drop_data_and_no_bad_export_comes_back() {
     // The retryable ones of OTLP's tables, for gRPC and for HTTP.
-    let by_grpc = [Code::Cancelled, Code::DeadlineExceeded, Code::Aborted, Code::OutOfRange, Code::Unavailable, Code::DataLoss];
+    let by_grpc =
+        [Code::Cancelled, Code::DeadlineExceeded, Code::Aborted, Code::OutOfRange, Code::Unavailable, Code::DataLoss];
     let by_http = [429, 502, 503, 504];
     for kind in every_kind() {
         let refusal = Refusal::from(Error::new(kind, "why"));
-        let ours = matches!(kind, Kind::Overloaded { .. } | Kind::Unavailable | Kind::Limit | Kind::Corrupt | Kind::Internal);
+        let ours =
+            matches!(kind, Kind::Overloaded { .. } | Kind::Unavailable | Kind::Limit | Kind::Corrupt | Kind::Internal);
         assert_eq!(by_grpc.contains(&refusal.code), ours, "{kind:?}");
         assert_eq!(by_http.contains(&refusal.http.as_u16()), ours, "{kind:?}");
         assert_eq!(refusal.is_retryable(), ours, "{kind:?}");

@@ -131,8 +131,8 @@ impl<'a> Attributes<'a> {
     /// Ends the map; `None` when it is empty.
     #[inline]
     pub fn finish(&mut self) -> Option<Range<usize>> {
-        let empty = self.text.is_empty_object();
         self.text.close(false);
+        let empty = self.text.len() == self.start + "{}".len();
         if empty {
             self.text.truncate(self.start);
         }
@@ -158,7 +158,7 @@ impl<'a> Attributes<'a> {
         let any = Any::read(pair.value)?;
         let Some((slot, ty)) = slots.keys.find(pair.key) else { return self.entry(pair.key, any) };
         let repeated = match self.promote(any, ty) {
-            Some(value) => slots.set(slot, value) || self.text.kill(pair.key),
+            Some(value) => slots.set(slot, value) || slots.left_out(slot) && self.text.kill(pair.key),
             None => {
                 let repeated = slots.unset(slot);
                 self.entry(pair.key, any)?;

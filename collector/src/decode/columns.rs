@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayBuilder, ArrayRef, BooleanBuilder, FixedSizeBinaryArray, Float64Builder, Int32Builder, Int64Array, Int64Builder,
-    ListArray, StringViewBuilder, StructArray, new_null_array,
-};
 use arrow::array::builder::NullBufferBuilder;
+use arrow::array::{
+    Array, ArrayBuilder, ArrayRef, BooleanBuilder, FixedSizeBinaryArray, Float64Builder, Int32Builder, Int64Array,
+    Int64Builder, ListArray, StringViewBuilder, StructArray, new_null_array,
+};
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, Fields};
 use arrow::error::ArrowError;
@@ -28,8 +28,13 @@ pub(super) struct Texts {
 impl Texts {
     /// `block` is the size of a block for strings that do not fit into a view.
     pub fn new(block: usize) -> Self {
+        Self::with_rows(block, 0)
+    }
+
+    /// Like [`Texts::new`], with room for `rows`.
+    pub fn with_rows(block: usize, rows: usize) -> Self {
         let block = block.clamp(256, 1 << 20) as u32;
-        Texts { values: StringViewBuilder::with_capacity(0).with_fixed_block_size(block), owed: 0 }
+        Texts { values: StringViewBuilder::with_capacity(rows).with_fixed_block_size(block), owed: 0 }
     }
 
     #[inline]
@@ -179,6 +184,10 @@ impl<const N: usize> Default for Ids<N> {
 }
 
 impl<const N: usize> Ids<N> {
+    pub fn with_rows(rows: usize) -> Self {
+        Ids { bytes: Vec::with_capacity(rows * N), nulls: NullBufferBuilder::new(rows) }
+    }
+
     #[inline]
     pub fn push(&mut self, id: &[u8; N]) {
         self.bytes.extend_from_slice(id);

@@ -7,11 +7,13 @@ use super::report::Anomalies;
 /// Text from the wire; broken bytes become U+FFFD and an anomaly.
 #[inline]
 pub(super) fn lossy<'a>(bytes: &'a [u8], anomalies: &mut Anomalies) -> Cow<'a, str> {
-    let text = String::from_utf8_lossy(bytes);
-    if matches!(text, Cow::Owned(_)) {
-        anomalies.add(Anomalies::INVALID_UTF8);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => {
+            anomalies.add(Anomalies::INVALID_UTF8);
+            String::from_utf8_lossy(bytes)
+        }
     }
-    text
 }
 
 /// An id that may be absent. Absent is empty or all zero; any other length than `N` is an anomaly, and absent too.

@@ -15,6 +15,7 @@ mod columns;
 mod envelope;
 mod field;
 mod inflate;
+mod json;
 mod limits;
 mod log;
 mod metric;
@@ -25,7 +26,11 @@ mod text;
 mod trace;
 mod wire;
 
-use model::{Decoded, Decoder, Error, Format, Payload, Result, Signal};
+#[cfg(test)]
+mod tests;
+
+use arrow::array::RecordBatch;
+use model::{Decoded, Decoder, Format, Payload, Result, Signal};
 use xxhash_rust::xxh3::xxh3_128;
 
 pub use self::limits::Limits;
@@ -51,7 +56,11 @@ impl Decoder for OtlpDecoder {
         let mut report = Report::default();
         let rows = match payload.format {
             Format::Protobuf => self.rows(&body, payload, &mut report)?,
-            Format::Json => return Err(Error::invalid("json is not built yet")),
+            Format::Json => {
+                let wire = json::to_protobuf(&body, payload.signal, self.limits, &mut report)
+                    .map_err(|fault| fault.into_error(&body))?;
+                self.rows(&wire, payload, &mut report)?
+            }
         };
         let mut decoded = Decoded {
             rows,
@@ -67,7 +76,7 @@ impl Decoder for OtlpDecoder {
 }
 
 impl OtlpDecoder {
-    fn rows(&self, body: &[u8], payload: &Payload, report: &mut Report) -> Result<arrow::array::RecordBatch> {
+    fn rows(&self, body: &[u8], payload: &Payload, report: &mut Report) -> Result<RecordBatch> {
         let (limits, received) = (self.limits, payload.received);
         let rows = match payload.signal {
             Signal::Traces => envelope::read::<trace::Spans<'_>>(body, limits, received, report),

@@ -90,8 +90,7 @@ pub(super) enum Identity {
 }
 
 impl Identity {
-    const KEYS: [&'static str; 4] =
-        ["service.name", "service.namespace", "service.version", "service.instance.id"];
+    const KEYS: [&'static str; 4] = ["service.name", "service.namespace", "service.version", "service.instance.id"];
 
     pub fn slot(self) -> usize {
         PROMOTED_RESOURCE.len() + self as usize
@@ -111,14 +110,17 @@ pub(super) struct Slots<'a> {
     pub keys: &'static Keys,
     values: Vec<Option<PromotedValue<'a>>>,
     filled: u64,
+    /// Slots whose key came with a value of another type.
+    left_out: u64,
 }
 
 impl<'a> Slots<'a> {
     pub fn new(keys: &'static Keys) -> Self {
-        Slots { keys, values: vec![None; keys.len()], filled: 0 }
+        Slots { keys, values: vec![None; keys.len()], filled: 0, left_out: 0 }
     }
 
     pub fn clear(&mut self) {
+        self.left_out = 0;
         while self.filled != 0 {
             self.values[self.filled.trailing_zeros() as usize] = None;
             self.filled &= self.filled - 1;
@@ -132,10 +134,17 @@ impl<'a> Slots<'a> {
         self.values[slot].replace(value).is_some()
     }
 
-    /// Empties a slot; true when there was a value.
+    /// Empties a slot because its key has a value of another type; true when there was a value.
     pub fn unset(&mut self, slot: usize) -> bool {
         self.filled &= !(1 << slot);
+        self.left_out |= 1 << slot;
         self.values[slot].take().is_some()
+    }
+
+    /// Whether the slot's key came with a value of another type before.
+    #[inline]
+    pub fn left_out(&self, slot: usize) -> bool {
+        self.left_out & 1 << slot != 0
     }
 
     pub fn text(&self, slot: usize) -> Option<&str> {

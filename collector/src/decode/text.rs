@@ -110,11 +110,6 @@ impl JsonText {
         self.end(b'}');
     }
 
-    /// Whether the innermost object has no entry yet.
-    pub fn is_empty_object(&self) -> bool {
-        self.open.last().is_some_and(|open| open.entries == Some(self.entries.len()))
-    }
-
     /// Whether the innermost array has no element yet.
     pub fn is_empty_array(&self) -> bool {
         self.open.last().is_some_and(|open| open.start + 1 == self.out.len())

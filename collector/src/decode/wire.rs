@@ -145,7 +145,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next field, or `None` at the end of the message.
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self) -> Walk<Option<Field<'a>>> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -166,7 +166,7 @@ impl<'a> Cursor<'a> {
         Ok(Some(Field { number, value, at: at.as_ptr() as usize }))
     }
 
-    #[inline]
+    #[inline(always)]
     fn tag(&mut self) -> Walk<(u32, u8)> {
         let at = self.rest;
         let tag = self.varint()?;
@@ -176,7 +176,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self) -> Walk<u64> {
         match *self.rest {
             [first, ref rest @ ..] if first < 0x80 => {
@@ -206,7 +206,7 @@ impl<'a> Cursor<'a> {
         Err(Malformed::new(self.rest, "a varint of at most 64 bits"))
     }
 
-    #[inline]
+    #[inline(always)]
     fn array<const N: usize>(&mut self, expected: &'static str) -> Walk<[u8; N]> {
         let Some((head, rest)) = self.rest.split_first_chunk::<N>() else {
             return Err(Malformed::new(self.rest, expected));
@@ -215,7 +215,7 @@ impl<'a> Cursor<'a> {
         Ok(*head)
     }
 
-    #[inline]
+    #[inline(always)]
     fn delimited(&mut self) -> Walk<&'a [u8]> {
         let at = self.rest;
         let len = self.varint()?;

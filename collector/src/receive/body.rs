@@ -22,6 +22,9 @@ const MIN_RATE: u64 = 1024;
 /// No body takes longer, whatever its rate: it holds room that others wait for.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// How long the rest of a refused body is read and thrown away.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// Charged for a body of unknown length before its first byte.
 pub(super) const FIRST_CHARGE: u64 = 64 << 10;
 
@@ -103,6 +106,13 @@ impl Reader {
                 Ok(false)
             }
         }
+    }
+
+    /// Reads on without keeping anything, so that the client gets to reading its answer.
+    pub fn discard_rest(mut self, limit: u64) {
+        let end = self.received.saturating_add(limit);
+        let discarding = async move { while self.received < end && matches!(self.chunk().await, Ok(Some(_))) {} };
+        tokio::spawn(tokio::time::timeout(LINGER, discarding));
     }
 
     /// The whole body; `charge` covers every byte before it is kept.

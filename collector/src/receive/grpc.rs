@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use ::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -27,9 +27,9 @@ use crate::receive::{Meter, Pipeline, encoding, too_large};
 use crate::stats::Protocol;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
-const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
-const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const ENCODING: &str = "grpc-encoding";
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+const TIMEOUT: &str = "grpc-timeout";
 const ENCODINGS: &str = "identity,gzip,zstd,deflate";
 
 /// Bytes before each message.
@@ -87,7 +87,7 @@ fn not_grpc(request: &Request) -> Option<Response> {
 }
 
 async fn before_deadline(pipeline: &Arc<Pipeline>, request: Request, meter: &mut Meter) -> Result<Taken, Refusal> {
-    let timeout = request.headers().get(&TIMEOUT).map(timeout).transpose()?;
+    let timeout = request.headers().get(TIMEOUT).map(timeout).transpose()?;
     let work = take(pipeline, request, meter);
     let Some(timeout) = timeout else { return work.await };
     match tokio::time::timeout(timeout, work).await {
@@ -146,7 +146,7 @@ fn message_format(headers: &HeaderMap) -> Result<Format, Refusal> {
 
 /// What `grpc-encoding` names; it holds for messages that are flagged as compressed.
 fn named_encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
-    let Some(name) = headers.get(&ENCODING) else { return Ok(Encoding::Identity) };
+    let Some(name) = headers.get(ENCODING) else { return Ok(Encoding::Identity) };
     name.to_str().ok().and_then(encoding).ok_or_else(|| {
         let message = format!("grpc-encoding {name:?} is not known; send one of {ENCODINGS}");
         Refusal::encoding(ACCEPT_ENCODING, ENCODINGS, message)
@@ -223,7 +223,8 @@ mod tests {
 
     #[test]
     fn grpc_web_is_not_grpc() {
-        let headers = |value: &'static str| HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]);
+        let headers =
+            |value: &'static str| HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]);
         assert!(is_grpc(&headers("application/grpc")));
         assert!(is_grpc(&headers("application/grpc+proto; a=b")));
         assert!(!is_grpc(&headers("application/grpc-web+proto")));

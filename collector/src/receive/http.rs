@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use ::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use ::http::request::Parts;
+use ::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
@@ -32,8 +33,13 @@ pub(crate) fn path(signal: Signal) -> &'static str {
 pub(crate) async fn export(pipeline: Arc<Pipeline>, signal: Signal, request: Request) -> Response {
     let format = format(request.headers());
     let mut meter = Meter::start(&pipeline, Protocol::Http, signal);
-    let result = take(&pipeline, format, request, &mut meter).await;
+    let (head, body) = request.into_parts();
+    let mut reader = Reader::new(body);
+    let result = take(&pipeline, format, &head, &mut reader, &mut meter).await;
     meter.end(&result);
+    if result.is_err() && must_be_read(&head, &reader) {
+        reader.discard_rest(pipeline.settings.max_request_bytes);
+    }
     match &result {
         Ok(taken) => success(taken, signal, format.unwrap_or(Format::Json)),
         Err(refusal) => failure(refusal, format),
@@ -42,24 +48,26 @@ pub(crate) async fn export(pipeline: Arc<Pipeline>, signal: Signal, request: Req
 
 /// A path where nothing is.
 pub(crate) fn unknown_path(request: &Request) -> Response {
-    let message = format!("there is no {}; OTLP/HTTP goes to /v1/traces, /v1/metrics and /v1/logs", request.uri().path());
+    let message =
+        format!("there is no {}; OTLP/HTTP goes to /v1/traces, /v1/metrics and /v1/logs", request.uri().path());
     failure(&Refusal::path(message), format(request.headers()))
 }
 
 async fn take(
     pipeline: &Arc<Pipeline>,
     format: Option<Format>,
-    request: Request,
+    head: &Parts,
+    reader: &mut Reader,
     meter: &mut Meter,
 ) -> Result<Taken, Refusal> {
-    if request.method() != Method::POST {
-        return Err(Refusal::method("POST", format!("exports are POST requests, not {}", request.method())));
+    if head.method != Method::POST {
+        return Err(Refusal::method("POST", format!("exports are POST requests, not {}", head.method)));
     }
-    let tenant = pipeline.authorize(request.headers())?;
-    let Some(format) = format else { return Err(unknown_format(request.headers())) };
-    let encoding = content_encoding(request.headers())?;
+    let tenant = pipeline.authorize(&head.headers)?;
+    let Some(format) = format else { return Err(unknown_format(&head.headers)) };
+    let encoding = content_encoding(&head.headers)?;
     let limit = pipeline.settings.max_request_bytes;
-    let declared = content_length(request.headers());
+    let declared = content_length(&head.headers);
     meter.declared(declared.unwrap_or(0));
     if let Some(length) = declared
         && length > limit
@@ -68,12 +76,17 @@ async fn take(
     }
     let paid = declared.unwrap_or(FIRST_CHARGE.min(limit));
     let mut permit = pipeline.budget.admit(&tenant, paid).await?;
-    let mut reader = Reader::new(request.into_body());
     let body = reader.whole(Charge { permit: &mut permit, paid, limit }).await;
     meter.read(reader.received());
     let payload =
         Payload { tenant, signal: meter.signal, format, encoding, received: pipeline.clock.now(), body: body? };
     pipeline.store(payload, Protocol::Http, permit).await
+}
+
+/// An HTTP/1 client that is still sending when its connection is closed often loses the answer to a reset. One
+/// that waits for `100 Continue` is not sending.
+fn must_be_read(head: &Parts, reader: &Reader) -> bool {
+    head.version < Version::HTTP_2 && (reader.received() > 0 || !head.headers.contains_key(header::EXPECT))
 }
 
 /// The format by the media type; its parameters (`charset=utf-8`) do not matter.
@@ -104,7 +117,7 @@ fn content_encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     let known = first.to_str().ok().map(str::trim).and_then(encoding).filter(|_| values.next().is_none());
     known.ok_or_else(|| {
         let message = format!("content-encoding {first:?} is not known; send one of {ENCODINGS}");
-        Refusal::encoding(header::ACCEPT_ENCODING, ENCODINGS, message)
+        Refusal::encoding("accept-encoding", ENCODINGS, message)
     })
 }
 

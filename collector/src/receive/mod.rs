@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::Settings;
 use crate::admit::Budget;
 use crate::answer::{Refusal, Taken};
-use crate::stats::{Outcome, Protocol, Stats};
+use crate::stats::{Outcome, Protocol, Stats, signal_name};
 
 mod body;
 pub(crate) mod grpc;
@@ -103,6 +103,14 @@ impl Meter {
             Err(_) => Outcome::Rejected,
         };
         if let Err(refusal) = result {
+            let signal = signal_name(self.signal);
+            tracing::debug!(
+                signal,
+                reason = refusal.reason,
+                bytes = self.bytes,
+                "export not taken: {}",
+                refusal.message
+            );
             self.stats.failed(self.protocol, self.signal, refusal.reason, self.bytes);
         }
         self.count(outcome);

@@ -50,7 +50,9 @@ mod tests {
 
     #[test]
     fn bounds_belong_to_their_own_bucket() {
-        for (micros, expected) in [(0, 0), (1, 0), (128, 0), (129, 1), (256, 1), (257, 2), (128 << 17, 17), (u64::MAX / 2, 18)] {
+        for (micros, expected) in
+            [(0, 0), (1, 0), (128, 0), (129, 1), (256, 1), (257, 2), (128 << 17, 17), (u64::MAX / 2, 18)]
+        {
             assert_eq!(bucket(micros), expected, "{micros} µs");
         }
     }

@@ -174,20 +174,60 @@ async fn calls_that_break_grpcs_rules_are_refused_for_good() {
     let twice = || vec![good(), good()];
     let rows = [
         ("no message", call(EXPORT, vec![]), Code::InvalidArgument, "the call has no message"),
-        ("half a prefix", call(EXPORT, vec![good().slice(..3)]), Code::InvalidArgument, "the body ends after 3 of 5 bytes"),
+        (
+            "half a prefix",
+            call(EXPORT, vec![good().slice(..3)]),
+            Code::InvalidArgument,
+            "the body ends after 3 of 5 bytes",
+        ),
         ("only a prefix", call(EXPORT, vec![good().slice(..5)]), Code::InvalidArgument, "the call ends before"),
         ("half a message", call(EXPORT, vec![good().slice(..9)]), Code::InvalidArgument, "the body ends after 4 of"),
         ("two messages", call(EXPORT, twice()), Code::InvalidArgument, "an export is one message"),
         ("flag 2", call(EXPORT, vec![framed(2, b"").into()]), Code::InvalidArgument, "the message starts with 2"),
         ("unnamed compression", call(EXPORT, vec![zipped()]), Code::InvalidArgument, "the message is flagged"),
-        ("identity compression", with("grpc-encoding", "identity", call(EXPORT, vec![zipped()])), Code::InvalidArgument, "the message is flagged"),
-        ("wrong compression", with("grpc-encoding", "zstd", call(EXPORT, vec![zipped()])), Code::InvalidArgument, "decompressing"),
-        ("unknown compression", with("grpc-encoding", "snappy", call(EXPORT, vec![good()])), Code::Unimplemented, "grpc-encoding"),
-        ("bad timeout", with("grpc-timeout", "soon", call(EXPORT, vec![good()])), Code::InvalidArgument, "grpc-timeout"),
+        (
+            "identity compression",
+            with("grpc-encoding", "identity", call(EXPORT, vec![zipped()])),
+            Code::InvalidArgument,
+            "the message is flagged",
+        ),
+        (
+            "wrong compression",
+            with("grpc-encoding", "zstd", call(EXPORT, vec![zipped()])),
+            Code::InvalidArgument,
+            "decompressing",
+        ),
+        (
+            "unknown compression",
+            with("grpc-encoding", "snappy", call(EXPORT, vec![good()])),
+            Code::Unimplemented,
+            "grpc-encoding",
+        ),
+        (
+            "bad timeout",
+            with("grpc-timeout", "soon", call(EXPORT, vec![good()])),
+            Code::InvalidArgument,
+            "grpc-timeout",
+        ),
         ("not protobuf", call(EXPORT, vec![framed(0, b"\xff\xff").into()]), Code::InvalidArgument, ""),
-        ("JSON", with("content-type", "application/grpc+json", call(EXPORT, vec![good()])), Code::InvalidArgument, "content-type"),
-        ("unknown method", call("/opentelemetry.proto.collector.trace.v1.TraceService/Import", vec![good()]), Code::Unimplemented, "there is no method"),
-        ("profiles", call("/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export", vec![good()]), Code::Unimplemented, "there is no method"),
+        (
+            "JSON",
+            with("content-type", "application/grpc+json", call(EXPORT, vec![good()])),
+            Code::InvalidArgument,
+            "content-type",
+        ),
+        (
+            "unknown method",
+            call("/opentelemetry.proto.collector.trace.v1.TraceService/Import", vec![good()]),
+            Code::Unimplemented,
+            "there is no method",
+        ),
+        (
+            "profiles",
+            call("/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export", vec![good()]),
+            Code::Unimplemented,
+            "there is no method",
+        ),
         ("bad tenant", with("x-scope-orgid", "a/b", call(EXPORT, vec![good()])), Code::InvalidArgument, ""),
     ];
     for (name, request, code, start) in rows {

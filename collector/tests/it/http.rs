@@ -31,13 +31,16 @@ fn status_of(answer: &Answer) -> (i32, String, bool, bool) {
     match answer.header("content-type") {
         PROTOBUF => {
             let status = Status::decode(answer.body.clone()).expect("a google.rpc.Status");
-            let has = |name: &str| status.details.iter().any(|any| any.type_url == format!("type.googleapis.com/google.rpc.{name}"));
+            let has = |name: &str| {
+                status.details.iter().any(|any| any.type_url == format!("type.googleapis.com/google.rpc.{name}"))
+            };
             (status.code, status.message.clone(), has("RetryInfo"), has("BadRequest"))
         }
         JSON => {
             let status: Value = serde_json::from_slice(&answer.body).expect("JSON");
             let details = status["details"].as_array().expect("a list");
-            let has = |name: &str| details.iter().any(|any| any["@type"] == format!("type.googleapis.com/google.rpc.{name}"));
+            let has =
+                |name: &str| details.iter().any(|any| any["@type"] == format!("type.googleapis.com/google.rpc.{name}"));
             let code = i32::try_from(status["code"].as_i64().expect("a number")).expect("small");
             (code, status["message"].as_str().expect("text").to_owned(), has("RetryInfo"), has("BadRequest"))
         }
@@ -71,7 +74,8 @@ async fn partial_success_has_the_count_and_the_reason_in_the_requests_format() {
     let all_bad = serde_json::to_vec(&without_ids(spans(&["bad"]))).expect("JSON");
     let answer = bench.send(post("/v1/traces", JSON, all_bad)).await;
     let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
-    let expected = json!({"partialSuccess": {"rejectedSpans": "1", "errorMessage": "1 spans without a valid trace id"}});
+    let expected =
+        json!({"partialSuccess": {"rejectedSpans": "1", "errorMessage": "1 spans without a valid trace id"}});
     assert_eq!((answer.status, body), (StatusCode::OK, expected));
     assert_eq!(bench.store.rows(), 1, "nothing was left to store");
 
@@ -97,7 +101,12 @@ async fn an_empty_export_succeeds_without_the_store() {
 #[tokio::test]
 async fn the_store_gets_the_body_as_it_was_sent() {
     let bench = Bench::new();
-    let names = [("identity", Encoding::Identity), ("gzip", Encoding::Gzip), ("zstd", Encoding::Zstd), ("deflate", Encoding::Deflate)];
+    let names = [
+        ("identity", Encoding::Identity),
+        ("gzip", Encoding::Gzip),
+        ("zstd", Encoding::Zstd),
+        ("deflate", Encoding::Deflate),
+    ];
     for (name, encoding) in names {
         let body = compressed(encoding, &spans(&[name]).encode_to_vec());
         let mut request = traces(body.clone());
@@ -105,7 +114,10 @@ async fn the_store_gets_the_body_as_it_was_sent() {
         let answer = bench.send(request).await;
         assert_eq!(answer.status, StatusCode::OK, "{name}");
         let payload = bench.store.payloads().pop().expect("kept");
-        assert_eq!((payload.encoding, payload.format, payload.body.as_ref()), (encoding, Format::Protobuf, body.as_slice()));
+        assert_eq!(
+            (payload.encoding, payload.format, payload.body.as_ref()),
+            (encoding, Format::Protobuf, body.as_slice())
+        );
         assert_eq!((payload.received, payload.tenant.as_str()), (RECEIVED, "default"));
     }
 }
@@ -167,20 +179,33 @@ fn requests_that_are_wrong(content_type: &'static str) -> Vec<Row> {
         _ => spans(&["a"]).encode_to_vec(),
     };
     let with = |name: &'static str, value: &'static str| {
-        Request::post("/v1/traces").header("content-type", content_type).header(name, value).body(Body::from(good())).expect("a request")
+        Request::post("/v1/traces")
+            .header("content-type", content_type)
+            .header(name, value)
+            .body(Body::from(good()))
+            .expect("a request")
     };
     let method = |method: Method| {
-        Request::builder().method(method).uri("/v1/logs").header("content-type", content_type).body(Body::empty()).expect("a request")
+        Request::builder()
+            .method(method)
+            .uri("/v1/logs")
+            .header("content-type", content_type)
+            .body(Body::empty())
+            .expect("a request")
     };
     let huge = compressed(Encoding::Gzip, &vec![0; 5000]);
-    let bomb = Request::post("/v1/traces").header("content-type", content_type).header("content-encoding", "gzip").body(Body::from(huge));
+    let bomb = Request::post("/v1/traces")
+        .header("content-type", content_type)
+        .header("content-encoding", "gzip")
+        .body(Body::from(huge));
     vec![
         Row::new("GET", method(Method::GET), 405, 12).header("allow", "POST"),
         Row::new("PUT", method(Method::PUT), 405, 12).header("allow", "POST"),
         Row::new("unknown path", post("/v1development/profiles", content_type, good()), 404, 12),
         Row::new("doubled path", post("/v1/traces/v1/traces", content_type, good()), 404, 12),
         Row::new("root", post("/", content_type, good()), 404, 12),
-        Row::new("unknown compression", with("content-encoding", "br"), 415, 12).header("accept-encoding", "gzip, zstd, deflate"),
+        Row::new("unknown compression", with("content-encoding", "br"), 415, 12)
+            .header("accept-encoding", "gzip, zstd, deflate"),
         Row::new("two compressions", with("content-encoding", "gzip, zstd"), 415, 12),
         Row::new("not compressed at all", with("content-encoding", "gzip"), 400, 3).bad_request(),
         Row::new("not decodable", post("/v1/traces", content_type, "\u{1}[nonsense"), 400, 3).bad_request(),
@@ -236,10 +261,9 @@ async fn every_error_is_a_status_in_the_requests_format() {
 #[tokio::test]
 async fn an_unknown_format_is_answered_in_json() {
     let bench = Bench::new();
-    for request in [
-        post("/v1/traces", "text/plain", "a"),
-        Request::post("/v1/traces").body(Body::from("a")).expect("a request"),
-    ] {
+    for request in
+        [post("/v1/traces", "text/plain", "a"), Request::post("/v1/traces").body(Body::from("a")).expect("a request")]
+    {
         let answer = bench.send(request).await;
         assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
         assert_eq!(status_of(&answer).0, 3);

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use hotspan_collector::{ConnectionLimits, tls};
+use hotspan_collector::{ConnectionLimits, Settings, tls};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use model::access::Access;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -23,8 +24,9 @@ use crate::support::{Bench, Mode, Running, framed, spans};
 
 const SHORT: Duration = Duration::from_millis(200);
 
-fn short() -> ConnectionLimits {
-    ConnectionLimits { header_timeout: SHORT, idle_timeout: SHORT, ..ConnectionLimits::default() }
+/// Requests may take their time, idling may not.
+fn short_idle() -> ConnectionLimits {
+    ConnectionLimits { idle_timeout: SHORT, drain_timeout: SHORT, ..ConnectionLimits::default() }
 }
 
 async fn started(bench: &Bench, limits: ConnectionLimits) -> Running {
@@ -42,7 +44,7 @@ async fn until_closed(mut stream: TcpStream) -> String {
 #[tokio::test]
 async fn peers_that_dawdle_are_closed() {
     let bench = Bench::new();
-    let running = started(&bench, short()).await;
+    let running = started(&bench, ConnectionLimits { header_timeout: SHORT, ..short_idle() }).await;
     let openings: [&[u8]; 5] = [
         b"",
         b"P",
@@ -60,37 +62,102 @@ async fn peers_that_dawdle_are_closed() {
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_for_the_next_request_and_closed_when_idle() {
+async fn a_connection_is_kept_for_the_next_request() {
     let bench = Bench::new();
-    let running = started(&bench, short()).await;
+    let running = started(&bench, ConnectionLimits::default()).await;
     let mut stream = TcpStream::connect(running.address).await.expect("connects");
-    let request = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
-    for _ in 0..2 {
-        stream.write_all(request).await.expect("sends");
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"{}") {
-            assert!(stream.read_buf(&mut answer).await.expect("reads") > 0, "closed too early");
-        }
-        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    for _ in 0..3 {
+        one_request(&mut stream).await;
     }
-    assert_eq!(until_closed(stream).await, "", "closed without a word");
     assert_eq!(running.connections.accepted(), 1);
+    drop(stream);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let bench = Bench::new();
+    let running = started(&bench, short_idle()).await;
+    let mut stream = TcpStream::connect(running.address).await.expect("connects");
+    one_request(&mut stream).await;
+    assert_eq!(until_closed(stream).await, "", "closed without a word");
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_request_in_work_is_not_idle() {
     let bench = Bench::new();
-    let running = started(&bench, short()).await;
+    let running = started(&bench, short_idle()).await;
     bench.store.set(Mode::Stall);
     let mut sender = connect_h2(TcpStream::connect(running.address).await.expect("connects")).await;
     let answer = tokio::spawn(sender.send_request(export()));
     bench.store.has_begun(1).await;
-    // Another connection is closed for idling in the meantime, so that long has passed.
-    until_closed(TcpStream::connect(running.address).await.expect("connects")).await;
-    until_closed(TcpStream::connect(running.address).await.expect("connects")).await;
+    // Two other connections are closed for idling in the meantime, one after the other, so that long has passed.
+    for _ in 0..2 {
+        let mut other = TcpStream::connect(running.address).await.expect("connects");
+        one_request(&mut other).await;
+        until_closed(other).await;
+    }
     bench.store.set(Mode::Store);
     assert_eq!(answer.await.expect("no panic").expect("an answer").status(), StatusCode::OK);
+    running.stop().await;
+}
+
+/// An empty export and its answer, leaving the connection open.
+async fn one_request(stream: &mut TcpStream) {
+    let request =
+        b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    stream.write_all(request).await.expect("sends");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"{}") {
+        assert!(stream.read_buf(&mut answer).await.expect("reads") > 0, "closed too early");
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+}
+
+#[tokio::test]
+async fn an_http1_client_that_is_still_sending_gets_its_answer() {
+    let settings = Settings { max_request_bytes: 10_000_000, ..Settings::default() };
+    let bench = Bench::with(settings, Access::parse("a ingest * aaaaaaaaaaaaaaaaaaaa").expect("parses"));
+    let running = started(&bench, ConnectionLimits::default()).await;
+    let mut stream = TcpStream::connect(running.address).await.expect("connects");
+    let head =
+        "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 5000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.expect("sends");
+    // More than the sockets' buffers hold, and all of it before the answer is looked at.
+    stream.write_all(&vec![b' '; 5_000_000]).await.expect("the server reads on");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}") {
+        assert!(stream.read_buf(&mut answer).await.expect("no reset") > 0, "closed without an answer");
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 401 "), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(bench.collector.stats().in_flight_bytes(), 0);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_need_not_send() {
+    let bench = Bench::with(Settings { max_request_bytes: 10, ..Settings::default() }, Access::open());
+    let running = started(&bench, ConnectionLimits::default()).await;
+    let ask = |length: usize| {
+        format!(
+            "POST /v1/traces HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: 100-continue\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        )
+    };
+    let mut refused = TcpStream::connect(running.address).await.expect("connects");
+    refused.write_all(ask(11).as_bytes()).await.expect("sends");
+    assert!(until_closed(refused).await.starts_with("HTTP/1.1 413 "));
+
+    let mut taken = TcpStream::connect(running.address).await.expect("connects");
+    taken.write_all(ask(2).as_bytes()).await.expect("sends");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        assert!(taken.read_buf(&mut answer).await.expect("reads") > 0);
+    }
+    assert_eq!(answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    taken.write_all(b"{}").await.expect("sends");
+    assert!(until_closed(taken).await.starts_with("HTTP/1.1 200 OK\r\n"));
     running.stop().await;
 }
 
@@ -204,8 +271,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let io = TokioIo::new(stream);
-    let (sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.expect("HTTP/2");
+    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.expect("HTTP/2");
     tokio::spawn(connection);
     sender
 }

@@ -1,13 +1,13 @@
 //! What both protocols share: who may, for whom, what is counted, and that nothing is lost on the way.
 
 use axum::body::Body;
+use hotspan_collector::Settings;
 use http::Request;
 use model::access::Access;
 use model::{Error, Signal};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use prost::Message;
-use hotspan_collector::Settings;
 
 use crate::support::{Bench, Mode, framed, spans};
 
@@ -177,7 +177,9 @@ async fn metrics_are_well_formed() {
             let (name, value) = line.rsplit_once(' ').expect("a value");
             value.parse::<f64>().expect("a number");
             let family = name.split('{').next().expect("a name");
-            let known = ["", "_bucket", "_sum", "_count"].iter().any(|s| family.strip_suffix(s).is_some_and(|f| named.contains(f)));
+            let known = ["", "_bucket", "_sum", "_count"]
+                .iter()
+                .any(|s| family.strip_suffix(s).is_some_and(|f| named.contains(f)));
             assert!(known, "no TYPE before {line}");
         }
     }

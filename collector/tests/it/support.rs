@@ -10,9 +10,11 @@ use bytes::Bytes;
 use hotspan_collector::{Collector, Settings};
 use http_body_util::BodyExt;
 use model::access::Access;
-use model::ledger::Totals;
 use model::ingest::Pending;
-use model::{Ack, Batch, Decoded, Decoder, Encoding, Error, Format, Ingest, Kind, Ledger, ManualClock, Payload, Signal};
+use model::ledger::Totals;
+use model::{
+    Ack, Batch, Decoded, Decoder, Encoding, Error, Format, Ingest, Kind, Ledger, ManualClock, Payload, Signal,
+};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -57,7 +59,10 @@ impl CountingDecoder {
             Encoding::Zstd => Box::new(zstd::stream::read::Decoder::new(payload.body.as_ref()).expect("a decoder")),
         };
         let mut body = Vec::new();
-        reader.take(self.limit + 1).read_to_end(&mut body).map_err(|e| Error::invalid(format!("decompressing: {e}")))?;
+        reader
+            .take(self.limit + 1)
+            .read_to_end(&mut body)
+            .map_err(|e| Error::invalid(format!("decompressing: {e}")))?;
         if body.len() as u64 > self.limit {
             return Err(Error::new(Kind::TooLarge, format!("more than {} bytes after decompression", self.limit)));
         }
@@ -176,8 +181,7 @@ impl Bench {
         let (store, ledger) = (FakeStore::new(), Arc::new(Ledger::default()));
         let decoder = Arc::new(CountingDecoder { limit: settings.max_request_bytes });
         let clock = Arc::new(ManualClock::at(RECEIVED));
-        let collector =
-            Collector::new(settings, Arc::new(access), ledger.clone(), decoder, store.clone(), clock);
+        let collector = Collector::new(settings, Arc::new(access), ledger.clone(), decoder, store.clone(), clock);
         Bench { store, ledger, collector }
     }
 

@@ -12,7 +12,7 @@ use futures::future::try_join_all;
 use opentelemetry::trace::SpanId;
 
 use super::kernel::{Instant, MILLISECOND, Reply};
-use super::plan::{Cache, Call, Operation, Query, Section, Step, ThirdParty, Beyond};
+use super::plan::{Beyond, Cache, Call, Operation, Query, Section, Step, ThirdParty};
 use super::record::{Failure, OpenSpan};
 use super::request::Request;
 use super::world::{Instance, Message, World};
@@ -283,8 +283,7 @@ impl<'a> Thread<'a> {
         let span = OpenSpan::publish(self, topic, self.request.below(PARTITIONS));
         self.network().await;
         self.world.kernel.sleep(self.request.time(BROKER_MS)).await;
-        let message =
-            Message { customer: self.request.customer.clone(), producer: (self.request.trace_id, span.id) };
+        let message = Message { customer: self.request.customer.clone(), producer: (self.request.trace_id, span.id) };
         self.world.topic(topic).send(message);
         self.network().await;
         self.compute(WAKE_UP_MS).await;

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use opentelemetry::Context;
 use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity};
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::{
     Span, SpanBuilder, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
     TracerProvider,
 };
-use opentelemetry::Context;
 use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{BatchLogProcessor, SdkLogger, SdkLoggerProvider};
@@ -33,7 +33,8 @@ use super::span::{Process, SimSpan, real_time};
 const SPAN_DELAY: Duration = Duration::from_secs(1);
 const METRIC_INTERVAL: Duration = Duration::from_secs(5);
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
-const QUEUE: usize = 16_384;
+/// Spans that one process keeps while the server does not answer. The SDK reserves the room at once.
+const QUEUE: usize = 4_096;
 
 /// What all exporters together have done.
 #[derive(Debug, Default)]
@@ -136,8 +137,7 @@ impl Agent {
 
 fn parent_context(span: &SimSpan) -> Context {
     let Some(parent) = span.parent else { return Context::new() };
-    let context =
-        SpanContext::new(span.trace_id, parent.span_id, TraceFlags::SAMPLED, parent.remote, TraceState::NONE);
+    let context = SpanContext::new(span.trace_id, parent.span_id, TraceFlags::SAMPLED, parent.remote, TraceState::NONE);
     Context::new().with_remote_span_context(context)
 }
 

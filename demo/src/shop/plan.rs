@@ -101,10 +101,16 @@ pub enum Step {
     /// CPU work of the thread, in slices, together with everybody else on the instance.
     Compute(Millis),
     /// The steps within an INTERNAL span.
-    Span { name: &'static str, steps: Vec<Step> },
+    Span {
+        name: &'static str,
+        steps: Vec<Step>,
+    },
     Query(Query),
     /// The steps while holding one connection to the store.
-    Transaction { store: &'static str, steps: Vec<Step> },
+    Transaction {
+        store: &'static str,
+        steps: Vec<Step>,
+    },
     /// Looks a key up; runs `miss` when it is not there, and puts it there.
     Cache(Cache),
     Call(Call),
@@ -112,14 +118,27 @@ pub enum Step {
     /// All branches at once.
     Fork(Vec<Vec<Step>>),
     /// The steps about so many times, one after the other.
-    Repeat { times: f64, steps: Vec<Step> },
+    Repeat {
+        times: f64,
+        steps: Vec<Step>,
+    },
     /// The steps with this probability.
-    Chance { probability: f64, steps: Vec<Step> },
+    Chance {
+        probability: f64,
+        steps: Vec<Step>,
+    },
     /// Something that only so many may do at once; no span shows it.
     Section(Section),
     /// The steps, so many times a second on each instance; beyond that refuse, or leave them out.
-    RateLimit { name: &'static str, per_second: f64, beyond: Beyond, steps: Vec<Step> },
-    Publish { topic: &'static str },
+    RateLimit {
+        name: &'static str,
+        per_second: f64,
+        beyond: Beyond,
+        steps: Vec<Step>,
+    },
+    Publish {
+        topic: &'static str,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -117,9 +117,10 @@ impl Shop {
         Ok(Shop { simulation, agents, counters, began, epoch, requests: 0 })
     }
 
+    /// Whether the time is over, or all requests are answered and no more will come.
     fn is_over(&self, closing_time: u64) -> bool {
-        let now = self.simulation.world.kernel.now();
-        now >= closing_time
+        let kernel = &self.simulation.world.kernel;
+        kernel.now() >= closing_time || (kernel.now() >= self.simulation.end && kernel.next_timer().is_none())
     }
 
     /// Lets everything happen that is due by now, and records what has ended.

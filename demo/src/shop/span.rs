@@ -191,7 +191,8 @@ pub fn to_otlp(spans: &[SimSpan], epoch: SystemTime, per_export: usize) -> Vec<E
         let resource = ResourceAttributesWithSchema::from(&spans[0].process.resource());
         for chunk in spans.chunks(per_export.max(1)) {
             let data = chunk.iter().map(|span| span.span_data(epoch)).collect();
-            requests.push(ExportTraceServiceRequest { resource_spans: group_spans_by_resource_and_scope(data, &resource) });
+            requests
+                .push(ExportTraceServiceRequest { resource_spans: group_spans_by_resource_and_scope(data, &resource) });
         }
     }
     requests

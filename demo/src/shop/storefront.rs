@@ -125,11 +125,7 @@ fn catalog() -> Service {
                     compute(0.4),
                     Step::Transaction {
                         store: "catalog-db",
-                        steps: vec![
-                            cache("catalog-cache", "GET", Key::Product, vec![product]),
-                            reviews,
-                            compute(1.2),
-                        ],
+                        steps: vec![cache("catalog-cache", "GET", Key::Product, vec![product]), reviews, compute(1.2)],
                     },
                     compute(0.6),
                 ],
@@ -160,8 +156,12 @@ fn pricing() -> Service {
 }
 
 fn inventory() -> Service {
-    let stock =
-        query("inventory-db", "SELECT stock", "SELECT available, reserved FROM stock WHERE sku = $1 AND site = $2", 2.5);
+    let stock = query(
+        "inventory-db",
+        "SELECT stock",
+        "SELECT available, reserved FROM stock WHERE sku = $1 AND site = $2",
+        2.5,
+    );
     let take = query(
         "inventory-db",
         "UPDATE stock",
@@ -179,11 +179,7 @@ fn inventory() -> Service {
             operation("inventory.Inventory/CheckAvailability", vec![compute(0.5), stock, compute(0.4)]),
             operation(
                 "inventory.Inventory/Reserve",
-                vec![
-                    compute(0.5),
-                    Step::Transaction { store: "inventory-db", steps: vec![take, keep] },
-                    compute(0.3),
-                ],
+                vec![compute(0.5), Step::Transaction { store: "inventory-db", steps: vec![take, keep] }, compute(0.3)],
             ),
         ],
         ..service("inventory", "2.2.7", Language::Java, 2)
@@ -307,13 +303,7 @@ fn payment() -> Service {
     Service {
         operations: vec![operation(
             "payment.Payment/Charge",
-            vec![
-                compute(0.8),
-                begin,
-                third_party("api.paygate.example", "POST /v1/charges", 55.0),
-                done,
-                compute(0.4),
-            ],
+            vec![compute(0.8), begin, third_party("api.paygate.example", "POST /v1/charges", 55.0), done, compute(0.4)],
         )],
         ..service("payment", "2.9.1", Language::Java, 2)
     }
@@ -365,7 +355,14 @@ fn stores() -> Vec<Store> {
         sql("payment-db", "payments"),
         sql("shipping-db", "shipping"),
         sql("notification-db", "notifications"),
-        Store { name: "search-index", system: "opensearch", namespace: "products", port: 9200, cores: 8, pooled: false },
+        Store {
+            name: "search-index",
+            system: "opensearch",
+            namespace: "products",
+            port: 9200,
+            cores: 8,
+            pooled: false,
+        },
         redis("catalog-cache"),
         redis("pricing-cache"),
         redis("session-cache"),

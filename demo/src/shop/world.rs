@@ -154,13 +154,7 @@ impl Instance {
     }
 
     /// A station of this instance.
-    pub fn station(
-        &self,
-        kernel: &Kernel,
-        kind: &'static str,
-        name: &'static str,
-        permits: usize,
-    ) -> Rc<Station> {
+    pub fn station(&self, kernel: &Kernel, kind: &'static str, name: &'static str, permits: usize) -> Rc<Station> {
         self.stations.get(kernel, kind, name, permits)
     }
 

@@ -163,7 +163,12 @@ mod tests {
 
     #[test]
     fn few_spans_never_outrank_many() {
-        let counts = [count("few", "x", 2, 10), count("few", "y", 1, 500), count("many", "x", 600, 90), count("many", "y", 400, 8910)];
+        let counts = [
+            count("few", "x", 2, 10),
+            count("few", "y", 1, 500),
+            count("many", "x", 600, 90),
+            count("many", "y", 400, 8910),
+        ];
         let found = differences(&counts, TOTALS, 5);
         assert_eq!(found[0].key, "many");
     }

@@ -42,7 +42,7 @@ impl Segment {
 ///
 /// The cost is O(n²) at worst (a load that never changes), so choose bins such that there are a few thousand.
 pub fn load_levels(counts: &[u64], bin_seconds: f64) -> Vec<Segment> {
-    if counts.is_empty() || !(bin_seconds > 0.0) {
+    if counts.is_empty() || bin_seconds.is_nan() || bin_seconds <= 0.0 {
         return Vec::new();
     }
     let least = ((LEAST_SECONDS / bin_seconds).ceil() as usize).max(2);
@@ -207,8 +207,9 @@ impl Series<'_> {
     fn is_transition(&self, segments: &[Segment], i: usize) -> bool {
         let rate = |i: usize| segments.get(i).map(|s| s.rate);
         let (before, here, after) = (i.checked_sub(1).and_then(rate), segments[i].rate, rate(i + 1));
+        let short = |i: usize| segments.get(i).is_some_and(|s| s.bins() < 2 * self.least);
         let warm_up = before.is_none() && after.is_some_and(|after| here < after);
-        if warm_up && segments[i].bins() < 2 * self.least {
+        if warm_up && short(i) {
             return true;
         }
         // The usual change from piece to piece; none where the load turns round.
@@ -218,7 +219,16 @@ impl Series<'_> {
             (None, Some(after)) => after - here,
             _ => return false,
         };
-        self.trend(&segments[i]) / step > 0.5
+        // Several short pieces in a row, all up or all down, are a ramp; one alone has to show its slope.
+        let neighbours = [i.checked_sub(1), Some(i + 1)];
+        let among_short = |j: usize| short(j) && j > 0 && j + 1 < segments.len() && self.goes_on(segments, j, step);
+        let in_a_row = short(i) && i > 0 && neighbours.into_iter().flatten().any(among_short);
+        in_a_row || self.trend(&segments[i]) / step > 0.5
+    }
+
+    /// Whether the load moves through piece `i`, from the one before to the one after, in the direction of `step`.
+    fn goes_on(&self, segments: &[Segment], i: usize, step: f64) -> bool {
+        segments[i - 1..i + 2].windows(2).all(|w| (w[1].rate - w[0].rate) * step > 0.0)
     }
 
     /// By how much the rate rises from the beginning to the end of a piece, by least squares.

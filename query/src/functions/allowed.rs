@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 const SCALAR: &[&str] = &[
@@ -42,20 +42,15 @@ const AGGREGATE: &[&str] = &[
 
 /// The allowed part of DataFusion's scalar functions.
 pub fn scalar() -> Vec<Arc<ScalarUDF>> {
-    let mut all = SessionStateBuilder::new_with_default_features();
-    let all = all.scalar_functions().take().unwrap_or_default();
-    all.into_iter().filter(|f| SCALAR.contains(&f.name())).collect()
+    SessionStateDefaults::default_scalar_functions().into_iter().filter(|f| SCALAR.contains(&f.name())).collect()
 }
 
 /// The allowed part of DataFusion's aggregate functions.
 pub fn aggregate() -> Vec<Arc<AggregateUDF>> {
-    let mut all = SessionStateBuilder::new_with_default_features();
-    let all = all.aggregate_functions().take().unwrap_or_default();
-    all.into_iter().filter(|f| AGGREGATE.contains(&f.name())).collect()
+    SessionStateDefaults::default_aggregate_functions().into_iter().filter(|f| AGGREGATE.contains(&f.name())).collect()
 }
 
 /// DataFusion's window functions; all of them are bounded by their input.
 pub fn window() -> Vec<Arc<WindowUDF>> {
-    let mut all = SessionStateBuilder::new_with_default_features();
-    all.window_functions().take().unwrap_or_default()
+    SessionStateDefaults::default_window_functions()
 }

@@ -16,7 +16,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::expressions::Literal;
 
-use super::sketch::{Sketch, bounds};
+use super::sketch::Sketch;
+use crate::analysis::histogram::bounds;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Answer {
@@ -123,11 +124,11 @@ fn histograms(sketches: &[Sketch]) -> Result<ListArray> {
     let mut lengths = Vec::with_capacity(sketches.len());
     for sketch in sketches {
         let mut length = 0;
-        for (bucket, count) in sketch.buckets() {
-            let (lower, upper) = bounds(bucket);
-            columns[0].append_value(lower);
-            columns[1].append_value(upper);
-            columns[2].append_value(i64::try_from(count).unwrap_or(i64::MAX));
+        for (bucket, count) in sketch.histogram().iter() {
+            let bucket = bounds(bucket);
+            for (column, value) in columns.iter_mut().zip([bucket.start, bucket.end, count]) {
+                column.append_value(i64::try_from(value).unwrap_or(i64::MAX));
+            }
             length += 1;
         }
         lengths.push(length);
@@ -201,7 +202,7 @@ impl Groups {
         let sketch = &mut self.sketches[group];
         let before = sketch.size();
         change(sketch);
-        self.bytes += sketch.size() - before;
+        self.bytes = (self.bytes + sketch.size()).saturating_sub(before);
     }
 
     fn take(&mut self, emit: EmitTo) -> Vec<Sketch> {

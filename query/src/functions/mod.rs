@@ -16,8 +16,9 @@ pub mod time_bucket;
 
 use std::sync::Arc;
 
+use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::planner::ExprPlanner;
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 /// What `/api/v1/schema` tells about a function.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
@@ -58,7 +59,7 @@ pub const OURS: &[Doc] = &[
     ),
     doc(
         "quantile",
-        "an approximate quantile (relative error at most 2 %), mergeable; exact for counts below 32",
+        "an approximate quantile of whole numbers, within 1.6 %; the greatest and the least are exact",
         "SELECT name, quantile(duration_ns, 0.99) FROM spans GROUP BY name",
     ),
     doc(
@@ -71,26 +72,26 @@ pub const OURS: &[Doc] = &[
     doc("rpad", "text filled up on the right; limited to 1 MiB a row", "SELECT rpad('7', 3, '.')"),
 ];
 
-/// All scalar functions of a session.
-pub fn scalar() -> Vec<Arc<ScalarUDF>> {
-    let mut all = allowed::scalar();
-    all.extend(json::functions());
-    all.extend(hex::functions());
-    all.extend(bounded::functions());
-    all.push(time_bucket::function());
-    all
+/// What a session is given; made once, as the lists are long.
+pub struct Functions {
+    pub scalar: Vec<Arc<ScalarUDF>>,
+    pub aggregate: Vec<Arc<AggregateUDF>>,
+    pub window: Vec<Arc<WindowUDF>>,
+    pub planners: Vec<Arc<dyn ExprPlanner>>,
 }
 
-/// All aggregate functions of a session.
-pub fn aggregate() -> Vec<Arc<AggregateUDF>> {
-    let mut all = allowed::aggregate();
-    all.extend(latency::functions());
-    all
-}
-
-/// DataFusion's planners and ours; ours first, as the first answer counts.
-pub fn planners() -> Vec<Arc<dyn ExprPlanner>> {
-    let mut all: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(json::JsonPlanner)];
-    all.extend(datafusion::execution::SessionStateDefaults::default_expr_planners());
-    all
+impl Functions {
+    pub fn new() -> Self {
+        let mut scalar = allowed::scalar();
+        scalar.extend(json::functions());
+        scalar.extend(hex::functions());
+        scalar.extend(bounded::functions());
+        scalar.push(time_bucket::function());
+        let mut aggregate = allowed::aggregate();
+        aggregate.extend(latency::functions());
+        // The first planner that answers is heard, so ours come first.
+        let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(json::JsonPlanner)];
+        planners.extend(SessionStateDefaults::default_expr_planners());
+        Functions { scalar, aggregate, window: allowed::window(), planners }
+    }
 }

@@ -10,6 +10,7 @@
 //! ```
 
 pub mod describe;
+pub mod join;
 pub mod provider;
 pub mod prune;
 pub mod rewrite;

@@ -26,7 +26,8 @@ use model::schema::{self, ASSEMBLED};
 use model::time::SECOND;
 use model::{Nanos, Signal};
 use object_store::ObjectStore;
-use storage::{DataFile, Snapshot, TableSnapshot};
+use storage::delta::DataFile;
+use storage::{Snapshot, TableSnapshot};
 
 use super::prune::Bounds;
 
@@ -102,7 +103,7 @@ impl PhysicalTable {
         for (at, file) in files.iter().enumerate() {
             groups[at % parts].push(self.partitioned(file));
         }
-        let rows: u64 = files.iter().map(|f| f.rows).sum();
+        let rows: u64 = if files.iter().any(|f| f.rows == 0) { 0 } else { files.iter().map(|f| f.rows).sum() };
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE_URL)?, Arc::new(source))
             .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
             .with_statistics(self.statistics(rows, None))
@@ -126,8 +127,10 @@ impl PhysicalTable {
             columns[at].min_value = Precision::Exact(ScalarValue::Int64(Some(least)));
             columns[at].max_value = Precision::Exact(ScalarValue::Int64(Some(greatest)));
         }
+        // A file of another program may not tell its number of rows.
+        let num_rows = if rows == 0 { Precision::Absent } else { Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX)) };
         Statistics {
-            num_rows: Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX)),
+            num_rows,
             total_byte_size: Precision::Absent,
             column_statistics: columns,
         }

@@ -6,7 +6,7 @@
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, Operator};
 use model::schema::column;
-use storage::DataFile;
+use storage::delta::DataFile;
 
 /// What the conditions of a scan say about time and service.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! [`Disk`] is the real one. [`crate::sim::SimFs`] models what a power cut leaves.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read, Seek, Write};
 use std::path::Path;
 
 /// Folders and names. Every change of a name is durable only after [`Fs::sync_dir`].
@@ -22,6 +22,12 @@ pub trait Fs: Send + Sync + 'static {
 
     /// An existing file, to write on at its end.
     fn open(&self, path: &Path) -> io::Result<Box<dyn File>>;
+
+    /// Writes bytes of a file again that it already holds, and makes them durable.
+    ///
+    /// After a sync that failed the system may show bytes that will never reach the disk, and report the next sync
+    /// as done. Only writing them again is sure. A power cut meanwhile harms nothing, since nothing changes.
+    fn rewrite(&self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()>;
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
@@ -90,6 +96,14 @@ impl Fs for Disk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
         Ok(Box::new(DiskFile(OpenOptions::new().append(true).open(path)?)))
+    }
+
+    fn rewrite(&self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
+        // Not through a file opened for appending: there, Linux writes at the end whatever the offset.
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.seek(io::SeekFrom::Start(at))?;
+        file.write_all(bytes)?;
+        file.sync_data()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

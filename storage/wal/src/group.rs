@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -102,7 +103,7 @@ impl Group {
         {
             let mut queue = self.shared.lock();
             if queue.closing {
-                return Err(WalError::Closed);
+                return Err(queue.why_stopped().unwrap_or(WalError::Closed));
             }
             queue.orders.push_back(order(tell));
             self.shared.wake.notify_one();
@@ -208,15 +209,16 @@ struct Writer {
     last_group: usize,
 }
 
-/// Stops the log when the writer ends in any way but by `close`, so that nobody waits for it.
+/// Refuses all who come when the writer has ended, however it ended, so that nobody waits for it.
 struct Watch(Arc<Shared>);
 
 impl Drop for Watch {
     fn drop(&mut self) {
         let (waiting, orders) = {
             let mut queue = self.0.lock();
+            queue.closing = true;
             if thread::panicking() {
-                queue.failed = Some("a completion panicked".into());
+                queue.failed = Some("the writer thread panicked".into());
             }
             (mem::take(&mut queue.waiting), mem::take(&mut queue.orders))
         };
@@ -295,11 +297,24 @@ impl Writer {
         self.last_group = dones.len();
         self.count(dones.len() as u64, committed.as_ref().ok().map(|committed| committed.sync));
         self.publish();
-        match committed {
-            Ok(committed) => (committed.first..).zip(dones).for_each(|(seq, done)| done(Ok(seq))),
-            Err(error) => dones.into_iter().for_each(|done| done(Err(error.clone()))),
-        }
+        self.answer(committed.map(|committed| committed.first), dones);
         self.refuse_if_failed();
+    }
+
+    /// Calls the completions in order. After one that panicked, what the others would build is no longer a prefix of
+    /// the log: they are told so, and the log stops.
+    fn answer(&mut self, mut answer: Result<u64, WalError>, dones: Vec<Done>) {
+        for done in dones {
+            let given = answer.clone();
+            match catch_unwind(AssertUnwindSafe(|| done(given))) {
+                Ok(()) => answer = answer.map(|seq| seq + 1),
+                Err(_) => {
+                    let why = "a completion panicked";
+                    self.log.fail(why.into());
+                    answer = Err(WalError::Failed { why: why.into() });
+                }
+            }
+        }
     }
 
     fn count(&self, records: u64, sync: Option<Duration>) {

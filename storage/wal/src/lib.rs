@@ -37,7 +37,7 @@ use std::sync::Arc;
 pub use error::{OpenError, Quota, WalError};
 pub use frame::MAX_RECORD;
 pub use fs::{Disk, File, Fs};
-pub use record::{Done, Record};
+pub use record::{Done, Record, Replay};
 pub use report::{Damage, Recovery, Report, SegmentReport, Stats, TornTail, Trimmed, Why};
 pub use settings::Settings;
 
@@ -62,7 +62,7 @@ impl Wal {
         fs: Arc<dyn Fs>,
         dir: &Path,
         settings: Settings,
-        replay: &mut dyn FnMut(u64, &[u8]) -> Result<(), E>,
+        replay: &mut Replay<'_, E>,
     ) -> Result<(Wal, Recovery), OpenError<E>> {
         settings.validate()?;
         let (log, recovery) = log::Log::open(fs, dir, settings.clone(), replay)?;
@@ -77,7 +77,7 @@ impl Wal {
     /// dropped without being called. [`WalError::retryable`] tells whether the same may be sent again.
     ///
     /// Keep `done` short: the next group waits for it. A completion that panics stops the log for
-    /// good, and those behind it are dropped.
+    /// good, and those behind it get [`WalError::Failed`].
     #[must_use = "a refused record's completion is never called"]
     pub fn append(&self, record: Record, done: Done) -> Result<(), WalError> {
         self.group.append(record, done)
@@ -133,10 +133,6 @@ pub fn verify(fs: &dyn Fs, dir: &Path) -> Result<Report, WalError> {
 
 /// Hands every record of a log to `each` in order without changing anything, for readers of a folder that another
 /// process may be writing to. Segments trimmed meanwhile are left out.
-pub fn read<E>(
-    fs: &dyn Fs,
-    dir: &Path,
-    each: &mut dyn FnMut(u64, &[u8]) -> Result<(), E>,
-) -> Result<Report, OpenError<E>> {
+pub fn read<E>(fs: &dyn Fs, dir: &Path, each: &mut Replay<'_, E>) -> Result<Report, OpenError<E>> {
     Ok(walk::walk(fs, dir, each)?.report())
 }

@@ -20,7 +20,7 @@ use crate::frame::{SegmentHeader, Tip};
 use crate::replay::scan;
 use crate::segment::{ASIDE, Active, WriteFailure};
 use crate::walk::{Segment, Walked, walk};
-use crate::{Fs, OpenError, Record, Recovery, Settings, Trimmed, WalError};
+use crate::{Fs, OpenError, Record, Recovery, Replay, Settings, Trimmed, WalError};
 
 /// A segment that is not written any more.
 struct Ended {
@@ -67,7 +67,7 @@ impl Log {
         fs: Arc<dyn Fs>,
         dir: &Path,
         settings: Settings,
-        replay: &mut dyn FnMut(u64, &[u8]) -> Result<(), E>,
+        replay: &mut Replay<'_, E>,
     ) -> Result<(Log, Recovery), OpenError<E>> {
         fs.create_dir(dir).map_err(|e| WalError::io("making the log's folder", e))?;
         let Walked { segments, mut recovery, tip } = walk(&*fs, dir, replay)?;
@@ -109,12 +109,20 @@ impl Log {
         }
         let mut active = Active::resume(&*self.fs, &last)?;
         active.cut().map_err(|e| WalError::io("syncing the last segment", e))?;
+        self.rewrite(&last)?;
         if !last.damaged && last.tip.seq + 1 == self.next && last.bytes < self.segment_bytes {
             self.active = Some(active);
         } else {
             self.ended.push_back(Ended::found(&last));
         }
         Ok(())
+    }
+
+    /// Writes again what a process before this one may have failed to sync, so that this one can answer for it.
+    fn rewrite(&self, last: &Segment) -> Result<(), WalError> {
+        let bytes = self.fs.read(&last.path, last.bytes).map_err(|e| WalError::io("reading the last group", e))?;
+        let tail = usize::try_from(last.unproven).ok().and_then(|from| bytes.get(from..)).unwrap_or_default();
+        self.fs.rewrite(&last.path, last.unproven, tail).map_err(|e| WalError::io("writing the last group again", e))
     }
 
     /// Writes and syncs a group. On `Err` none of its records is acknowledged; [`Log::failed`] tells whether the log
@@ -128,15 +136,22 @@ impl Log {
                 self.next = self.tip.seq + 1;
                 Ok(Committed { first, sync })
             }
-            Err(WriteFailure::Write(error)) => {
-                if active.cut().is_err() {
-                    self.abandon(records.len() as u64);
+            Err(failure) => Err(self.repair(failure, records.len() as u64)),
+        }
+    }
+
+    /// Brings the active segment back to its durable end, or gives it up. Returns what to answer.
+    fn repair(&mut self, failure: WriteFailure, lost: u64) -> WalError {
+        match failure {
+            WriteFailure::Write(error) => {
+                if self.active.as_mut().is_some_and(|active| active.cut().is_err()) {
+                    self.abandon(lost);
                 }
-                Err(error)
+                error
             }
-            Err(WriteFailure::Sync(error)) => {
-                self.abandon(records.len() as u64);
-                Err(error)
+            WriteFailure::Sync(error) => {
+                self.abandon(lost);
+                error
             }
         }
     }
@@ -257,14 +272,25 @@ impl Log {
     /// Marks a clean end.
     pub fn seal(&mut self) -> Result<(), WalError> {
         self.check_running()?;
-        match self.active.as_mut().map_or(Ok(()), Active::seal) {
-            Ok(()) => Ok(()),
-            // There is no room for the mark. All records are safe without it.
-            Err(WriteFailure::Write(error)) if error.is_no_space() => {
-                self.active.as_mut().map_or(Ok(()), Active::cut).map_err(|e| WalError::io("cutting a torn seal", e))
+        let Some(active) = &mut self.active else { return Ok(()) };
+        match active.seal() {
+            Ok(()) => {
+                if !active.is_empty() {
+                    self.tip = active.tip;
+                }
+                Ok(())
             }
-            Err(WriteFailure::Write(error) | WriteFailure::Sync(error)) => Err(error),
+            Err(failure) => match self.repair(failure, 0) {
+                // There is no room for the mark. All records are safe without it.
+                error if error.is_no_space() => Ok(()),
+                error => Err(error),
+            },
         }
+    }
+
+    /// Stops the log for good.
+    pub fn fail(&mut self, why: String) {
+        self.failed = Some(why.into());
     }
 
     /// Why the log has stopped for good.
@@ -283,10 +309,6 @@ impl Log {
             }
         }
         extent
-    }
-
-    fn fail(&mut self, why: String) {
-        self.failed = Some(why.into());
     }
 
     fn check_running(&self) -> Result<(), WalError> {

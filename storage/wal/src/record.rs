@@ -7,6 +7,9 @@ use crate::WalError;
 /// Called once with the record's sequence number when it is durable, or with why it was not kept.
 pub type Done = Box<dyn FnOnce(Result<u64, WalError>) + Send>;
 
+/// Takes the records of a log in order: number and bytes. Its first error ends the reading.
+pub type Replay<'a, E> = dyn FnMut(u64, &[u8]) -> Result<(), E> + 'a;
+
 type Part = Box<dyn AsRef<[u8]> + Send>;
 
 /// One record: its parts are written one after the other and come back from a replay as one slice.

@@ -112,6 +112,9 @@ pub(crate) struct Verdict {
     pub torn: Option<usize>,
     /// Readable records that were never acknowledged and are left out.
     pub unacknowledged: u64,
+    /// Where the last group or seal begins. All before it was durable when it was written; of itself that is not
+    /// known.
+    pub unproven: usize,
     /// The last frame that counts, for the next segment to continue.
     pub tip: Tip,
 }
@@ -127,9 +130,13 @@ pub(crate) fn judge(scan: Scan, len: usize, first: u64, identity: u32, bound: Op
         .into_iter()
         .partition(|gap| gap.first < durable_below || (gap.count == Some(0) && gap.first <= durable_below));
 
+    // A seal that was written and not acknowledged may stand behind the frame that the next segment continues.
+    let continued = frames.iter().any(|f| bound == Some(Tip { seq: f.header.seq, check: f.check }));
     let torn = torn.first().map(|gap| gap.at);
-    let mut verdict =
-        Verdict { keep: Vec::new(), damage, torn, unacknowledged: 0, tip: Tip { seq: first - 1, check: identity } };
+    let tip = Tip { seq: first - 1, check: identity };
+    let whole = torn.map_or(frames.len(), |at| frames.partition_point(|frame| frame.at < at));
+    let unproven = unproven(&frames[..whole]);
+    let mut verdict = Verdict { keep: Vec::new(), damage, torn, unacknowledged: 0, unproven, tip };
     for frame in frames {
         let acknowledged = bound.is_none_or(|tip| frame.header.seq <= tip.seq) && torn.is_none_or(|at| frame.at < at);
         if acknowledged {
@@ -141,12 +148,24 @@ pub(crate) fn judge(scan: Scan, len: usize, first: u64, identity: u32, bound: Op
             (_, true) => {}
         }
     }
-    settle(&mut verdict, durable_below, len, bound);
+    settle(&mut verdict, durable_below, len, bound, continued);
     verdict
 }
 
+/// Where the last group or seal begins; without any, not even the header is proven.
+fn unproven(frames: &[Found]) -> usize {
+    match frames.last() {
+        None => 0,
+        Some(seal) if seal.header.is_seal() => seal.at,
+        Some(last) => frames
+            .iter()
+            .find(|frame| !frame.header.is_seal() && frame.header.seq >= last.header.durable_below())
+            .map_or(last.at, |frame| frame.at),
+    }
+}
+
 /// Completes the counts of damage, and compares the end with what the next segment says.
-fn settle(verdict: &mut Verdict, durable_below: u64, len: usize, bound: Option<Tip>) {
+fn settle(verdict: &mut Verdict, durable_below: u64, len: usize, bound: Option<Tip>, continued: bool) {
     for gap in &mut verdict.damage {
         gap.count = gap.count.or(Some(durable_below.saturating_sub(gap.first)));
     }
@@ -157,7 +176,7 @@ fn settle(verdict: &mut Verdict, durable_below: u64, len: usize, bound: Option<T
         if known < tip.seq {
             let gap = Gap { at: len, end: len, first: known + 1, count: Some(tip.seq - known), why: Why::Missing };
             verdict.damage.push(gap);
-        } else if !verdict.keep.is_empty() && verdict.tip.seq == tip.seq && verdict.tip.check != tip.check {
+        } else if !continued && verdict.keep.last().is_some_and(|frame| frame.header.seq == tip.seq) {
             let gap = Gap { at: len, end: len, first: tip.seq + 1, count: Some(0), why: Why::Chain };
             verdict.damage.push(gap);
         }

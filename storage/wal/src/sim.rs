@@ -11,10 +11,17 @@
 //!
 //! Public so that the store's tests can use it; the server never does.
 
+mod chance;
+mod change;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use chance::Chance;
+use chance::Mood;
+use change::{Change, Inode, NameChange};
 
 use crate::{File, Fs};
 
@@ -91,148 +98,6 @@ struct Fault {
     op: Op,
     skip: u64,
     errno: Errno,
-}
-
-#[derive(Clone)]
-enum NameChange {
-    Link(PathBuf, usize),
-    Unlink(PathBuf),
-    Rename(PathBuf, PathBuf),
-}
-
-impl NameChange {
-    fn dir(&self) -> Option<&Path> {
-        match self {
-            NameChange::Link(path, _) | NameChange::Unlink(path) | NameChange::Rename(path, _) => path.parent(),
-        }
-    }
-
-    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
-        match self {
-            NameChange::Link(path, file) => {
-                names.insert(path.clone(), *file);
-            }
-            NameChange::Unlink(path) => {
-                names.remove(path);
-            }
-            NameChange::Rename(from, to) => {
-                if let Some(file) = names.remove(from) {
-                    names.insert(to.clone(), file);
-                }
-            }
-        }
-    }
-}
-
-#[derive(Default)]
-struct Inode {
-    /// What a reader sees.
-    live: Vec<u8>,
-    /// What is on the disk for certain.
-    synced: Vec<u8>,
-    /// Changes that may or may not be on the disk.
-    pending: Vec<Change>,
-}
-
-enum Change {
-    Write(usize, Vec<u8>),
-    SetLen(usize),
-}
-
-impl Change {
-    fn apply(&self, bytes: &mut Vec<u8>) {
-        match self {
-            Change::Write(at, data) => {
-                let end = at + data.len();
-                bytes.resize(bytes.len().max(end), 0);
-                bytes[*at..end].copy_from_slice(data);
-            }
-            Change::SetLen(len) => bytes.resize(*len, 0),
-        }
-    }
-}
-
-impl Inode {
-    fn change(&mut self, change: Change) {
-        change.apply(&mut self.live);
-        self.pending.push(change);
-    }
-
-    fn sync(&mut self) {
-        for change in self.pending.drain(..) {
-            change.apply(&mut self.synced);
-        }
-    }
-
-    /// Some of what is pending reaches the disk, sector by sector; the rest never will.
-    fn tear(&mut self, mood: Mood, chance: &mut Chance) {
-        let mut states = vec![self.synced.clone()];
-        for change in self.pending.drain(..) {
-            let mut next = states[states.len() - 1].clone();
-            change.apply(&mut next);
-            states.push(next);
-        }
-        let newest = states.len() - 1;
-        let len = states[mood.pick(newest, chance)].len();
-        let mut bytes = vec![0; len];
-        for (index, sector) in bytes.chunks_mut(SECTOR).enumerate() {
-            let state = &states[mood.pick(newest, chance)];
-            let from = (index * SECTOR).min(state.len());
-            let kept = &state[from..state.len().min(from + sector.len())];
-            sector[..kept.len()].copy_from_slice(kept);
-        }
-        self.synced = bytes;
-    }
-}
-
-/// How much a power cut leaves of what was not synced.
-#[derive(Clone, Copy)]
-enum Mood {
-    Nothing,
-    Everything,
-    Any,
-}
-
-impl Mood {
-    fn choose(chance: &mut Chance) -> Mood {
-        match chance.below(4) {
-            0 => Mood::Nothing,
-            1 => Mood::Everything,
-            _ => Mood::Any,
-        }
-    }
-
-    /// One of the states from 0, the synced one, to `newest`.
-    fn pick(self, newest: usize, chance: &mut Chance) -> usize {
-        match self {
-            Mood::Nothing => 0,
-            Mood::Everything => newest,
-            Mood::Any => usize::try_from(chance.below(newest as u64 + 1)).unwrap_or(newest),
-        }
-    }
-}
-
-/// A small deterministic source of numbers: splitmix64 (Steele, Lea and Flood, 2014).
-#[derive(Debug, Clone)]
-pub struct Chance(u64);
-
-impl Chance {
-    pub fn new(seed: u64) -> Self {
-        Chance(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number from 0 to `bound - 1`. The bound must not be 0.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
 }
 
 impl SimFs {
@@ -315,6 +180,11 @@ impl SimFs {
     /// All files, sorted.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.lock().names.keys().cloned().collect()
+    }
+
+    fn open_file(&self, path: &Path) -> io::Result<SimFile> {
+        let state = self.lock();
+        Ok(SimFile { fs: self.clone(), file: state.file(path)?, cuts: state.cuts })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -410,9 +280,19 @@ impl Fs for SimFs {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        let state = self.lock();
-        let file = state.file(path)?;
-        Ok(Box::new(SimFile { fs: self.clone(), file, cuts: state.cuts }))
+        Ok(Box::new(self.open_file(path)?))
+    }
+
+    fn rewrite(&self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let file = self.open_file(path)?;
+        let (mut state, cut) = file.begin(Op::Write)?;
+        let at = usize::try_from(at).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        state.files[file.file].change(Change::Write(at, bytes.to_vec()));
+        if cut {
+            return Err(power_is_off());
+        }
+        drop(state);
+        file.sync_now()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -468,6 +348,17 @@ impl SimFile {
         };
         Ok((state, cut))
     }
+
+    fn sync_now(&self) -> io::Result<()> {
+        let (mut state, cut) = self.begin(Op::Sync)?;
+        if cut {
+            return Err(power_is_off());
+        }
+        if !state.lies.contains(&Lie::Sync) {
+            state.files[self.file].sync();
+        }
+        Ok(())
+    }
 }
 
 impl File for SimFile {
@@ -494,14 +385,7 @@ impl File for SimFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let (mut state, cut) = self.begin(Op::Sync)?;
-        if cut {
-            return Err(power_is_off());
-        }
-        if !state.lies.contains(&Lie::Sync) {
-            state.files[self.file].sync();
-        }
-        Ok(())
+        self.sync_now()
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::frame::{BadHeader, FORMAT, SEGMENT_HEADER, SegmentHeader, Tip};
 use crate::replay::{Scan, Verdict, judge, scan};
 use crate::segment::{is_aside, parse, path};
-use crate::{Damage, Fs, OpenError, Recovery, Report, SegmentReport, TornTail, WalError, Why};
+use crate::{Damage, Fs, OpenError, Recovery, Replay, Report, SegmentReport, TornTail, WalError, Why};
 
 /// A segment as it was found.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub(crate) struct Segment {
     pub tip: Tip,
     /// It ends in bytes that were never acknowledged.
     pub torn: Option<u64>,
+    /// From here on nothing in the log itself proves that the bytes had been durable: the last group, or a seal.
+    pub unproven: u64,
     /// It never got as far as a durable header: there cannot be a record in it.
     pub stillborn: bool,
 }
@@ -74,22 +76,27 @@ struct Listed {
     path: PathBuf,
     first: u64,
     header: Option<SegmentHeader>,
+    /// No more bytes than a header. Without a usable one, there was never a record in it.
+    bare: bool,
+}
+
+impl Listed {
+    fn stillborn(&self) -> bool {
+        self.bare && self.header.is_none()
+    }
 }
 
 /// Hands every record to `each`, and tells what there is.
-pub(crate) fn walk<E>(
-    fs: &dyn Fs,
-    dir: &Path,
-    each: &mut dyn FnMut(u64, &[u8]) -> Result<(), E>,
-) -> Result<Walked, OpenError<E>> {
+pub(crate) fn walk<E>(fs: &dyn Fs, dir: &Path, each: &mut Replay<'_, E>) -> Result<Walked, OpenError<E>> {
     let mut walked = Walked::default();
     walked.recovery.next_seq = 1;
     let (listed, aside) = list(fs, dir)?;
     walked.recovery.aside = aside;
     for (index, file) in listed.iter().enumerate() {
-        // The next header that can be read: what lies between is damaged anyway.
-        let bound = listed[index + 1..].iter().find_map(|later| later.header).map(|header| header.tip);
-        let last = index + 1 == listed.len();
+        // Only the segment right behind can say what was acknowledged here.
+        let later = listed[index + 1..].iter().find(|later| !later.stillborn());
+        let bound = later.and_then(|later| later.header).map(|header| header.tip);
+        let last = later.is_none();
         let bytes = match fs.read(&file.path, u64::MAX) {
             Ok(bytes) => bytes,
             // Another process trimmed it since it was listed.
@@ -108,7 +115,7 @@ fn list(fs: &dyn Fs, dir: &Path) -> Result<(Vec<Listed>, u64), WalError> {
     let mut listed = Vec::new();
     for first in names.iter().filter_map(|(name, _)| parse(name)) {
         let path = path(dir, first);
-        let head = match fs.read(&path, SEGMENT_HEADER as u64) {
+        let head = match fs.read(&path, SEGMENT_HEADER as u64 + 1) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             head => head.map_err(|e| WalError::io("reading a segment's header", e))?,
         };
@@ -119,7 +126,7 @@ fn list(fs: &dyn Fs, dir: &Path) -> Result<(Vec<Listed>, u64), WalError> {
                 return Err(WalError::NewerFormat { segment: first, found, known: FORMAT });
             }
         };
-        listed.push(Listed { path, first, header });
+        listed.push(Listed { path, first, header, bare: head.len() <= SEGMENT_HEADER });
     }
     listed.sort_by_key(|file| file.first);
     Ok((listed, aside))
@@ -131,7 +138,7 @@ fn visit<E>(
     bytes: &[u8],
     bound: Option<Tip>,
     last: bool,
-    each: &mut dyn FnMut(u64, &[u8]) -> Result<(), E>,
+    each: &mut Replay<'_, E>,
 ) -> Result<(), OpenError<E>> {
     let mut segment = Segment {
         path: file.path.clone(),
@@ -143,6 +150,7 @@ fn visit<E>(
         identity: 0,
         tip: Tip::default(),
         torn: None,
+        unproven: 0,
         stillborn: false,
     };
     if walked.segments.is_empty() {
@@ -192,7 +200,8 @@ fn headless(walked: &mut Walked, segment: &mut Segment, bound: Option<Tip>, last
     segment.stillborn = segment.bytes <= SEGMENT_HEADER as u64;
     if segment.stillborn {
         if last && segment.bytes > 0 {
-            walked.recovery.torn = Some(TornTail { segment: segment.first, offset: 0, bytes: segment.bytes });
+            let torn = TornTail { segment: segment.first, offset: 0, bytes: segment.bytes };
+            walked.recovery.torn.get_or_insert(torn);
         }
         return;
     }
@@ -218,11 +227,12 @@ fn settle(walked: &mut Walked, segment: &mut Segment, verdict: &Verdict, bound: 
             let bytes = segment.bytes - offset;
             walked.recovery.torn = Some(TornTail { segment: segment.first, offset, bytes });
         } else if bound.is_none() {
-            // Later segments exist, but none can say what was acknowledged here.
+            // There is a later segment, but it cannot say what was acknowledged here.
             walked.damage(segment, offset, Why::Frame, 1);
         }
     }
     walked.recovery.unacknowledged += verdict.unacknowledged;
+    segment.unproven = verdict.unproven as u64;
     segment.tip = verdict.tip;
     segment.last = verdict.tip.seq;
     if verdict.tip.seq >= segment.first {

@@ -169,11 +169,11 @@ func spanRecord(span sdktrace.ReadOnlySpan) fields {
 	}
 	links := []fields{}
 	for _, link := range span.Links() {
+		// This exporter leaves a link's trace state out, so there is nothing to compare.
 		links = append(links, fields{
-			"trace_id":    link.SpanContext.TraceID().String(),
-			"span_id":     link.SpanContext.SpanID().String(),
-			"trace_state": link.SpanContext.TraceState().String(),
-			"attributes":  typedAll(link.Attributes),
+			"trace_id":   link.SpanContext.TraceID().String(),
+			"span_id":    link.SpanContext.SpanID().String(),
+			"attributes": typedAll(link.Attributes),
 		})
 	}
 	context := span.SpanContext()

@@ -8,8 +8,8 @@ import { KeyboardHelp } from "./parts/keyboard-help";
 import { Navigation } from "./parts/navigation";
 import { Contained } from "./parts/panel";
 import { TopBar } from "./parts/top-bar";
-import { live } from "./state/settings";
 import { isTyping } from "./state/keys";
+import { live } from "./state/settings";
 import { useScope } from "./state/use-scope";
 import { NotFound } from "./views/not-found";
 import { PAGES } from "./views/pages";
@@ -20,7 +20,9 @@ export function App() {
   const main = useRef<HTMLElement>(null);
   const [path, navigate] = useLocation();
   const { link } = useScope();
-  const page = PAGES.find((p) => p.path === path) ?? (path.startsWith("/trace/") ? PAGES.find((p) => p.path === "/trace/:id") : null);
+  const page =
+    PAGES.find((p) => p.path === path) ??
+    (path.startsWith("/trace/") ? PAGES.find((p) => p.path === "/trace/:id") : null);
 
   useEffect(() => {
     document.title = page ? `${t(page.title)} · hotspan` : "hotspan";
@@ -50,7 +52,13 @@ export function App() {
         <Banners />
         <main id="main" ref={main} tabIndex={-1}>
           <Contained key={path}>
-            <Suspense fallback={<p className="skeleton page-wait"><span>{t("state.loading")}</span></p>}>
+            <Suspense
+              fallback={
+                <p className="skeleton page-wait">
+                  <span>{t("state.loading")}</span>
+                </p>
+              }
+            >
               <Switch>
                 {PAGES.map((p) => (
                   <Route key={p.path} path={p.path} component={p.view} />
@@ -73,7 +81,7 @@ const GO: Record<string, string> = {
   t: "/traces",
   s: "/services",
   m: "/map",
-  e: "/metrics",
+  e: "/metrics-explorer",
   q: "/sql",
   i: "/health",
 };
@@ -92,7 +100,10 @@ function globalKeys(act: { help(): void; go(path: string): void }) {
       prefix = performance.now();
     } else if (e.key === "?") {
       act.help();
-    } else if (e.key === " " && !(e.target as HTMLElement).closest("button, a, summary, [role=button], .table-scroll, pre")) {
+    } else if (
+      e.key === " " &&
+      !(e.target as HTMLElement).closest("button, a, summary, [role=button], .table-scroll, pre")
+    ) {
       e.preventDefault();
       live.set(!live.get());
     }

@@ -117,11 +117,7 @@ pub(super) struct Points<'a> {
 
 impl<'a> SignalRows<'a> for Points<'a> {
     fn new(limits: Limits, body: usize) -> Self {
-        Points {
-            row: PointRow::new(limits),
-            metadata: Attributes::new(limits),
-            columns: PointColumns::new(body),
-        }
+        Points { row: PointRow::new(limits), metadata: Attributes::new(limits), columns: PointColumns::new(body) }
     }
 
     fn rows(&self) -> usize {

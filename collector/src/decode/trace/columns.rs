@@ -9,6 +9,9 @@ use super::super::columns::{AnomalyTexts, Ids, Ints, Lists, Texts, dense};
 use super::super::origin::OriginColumns;
 use super::super::promoted::{PromotedValue, Slots};
 
+/// A large span; more of them than guessed make the columns grow.
+const BYTES_A_SPAN: usize = 512;
+
 #[derive(Debug)]
 enum PromotedColumn {
     Text(Texts),
@@ -51,35 +54,38 @@ pub(super) struct SpanColumns {
 }
 
 impl SpanColumns {
-    /// `body` is the request's size, from which the first blocks are sized.
+    /// `body` is the request's size, from which columns and blocks are sized.
     pub fn new(body: usize) -> Self {
+        let rows = body / BYTES_A_SPAN;
+        let ints = || Vec::with_capacity(rows);
         let texts = || Texts::new(body / 16);
+        let in_every_row = || Texts::with_rows(body / 16, rows);
         let promoted = |promoted: &schema::Promoted| match promoted.ty {
             PromotedType::Text => PromotedColumn::Text(texts()),
             PromotedType::Int => PromotedColumn::Int(Ints::default()),
         };
         SpanColumns {
-            trace_id: Ids::default(),
-            span_id: Ids::default(),
-            parent_span_id: Ids::default(),
+            trace_id: Ids::with_rows(rows),
+            span_id: Ids::with_rows(rows),
+            parent_span_id: Ids::with_rows(rows),
             trace_state: texts(),
-            flags: Vec::new(),
-            name: texts(),
-            kind: texts(),
-            start: Vec::new(),
-            end: Vec::new(),
-            duration: Vec::new(),
-            status_code: texts(),
+            flags: ints(),
+            name: in_every_row(),
+            kind: in_every_row(),
+            start: ints(),
+            end: ints(),
+            duration: ints(),
+            status_code: in_every_row(),
             status_message: texts(),
-            attributes: Texts::new(body / 2),
-            dropped_attributes: Vec::new(),
+            attributes: Texts::with_rows(body / 2, rows),
+            dropped_attributes: ints(),
             promoted: PROMOTED_SPAN.iter().map(promoted).collect(),
             events: Lists::default(),
             event_time: Vec::new(),
             event_name: texts(),
             event_attributes: Texts::new(body / 4),
             event_dropped: Vec::new(),
-            dropped_events: Vec::new(),
+            dropped_events: ints(),
             links: Lists::default(),
             link_trace_id: Ids::default(),
             link_span_id: Ids::default(),
@@ -87,7 +93,7 @@ impl SpanColumns {
             link_attributes: texts(),
             link_dropped: Vec::new(),
             link_flags: Vec::new(),
-            dropped_links: Vec::new(),
+            dropped_links: ints(),
             anomalies: AnomalyTexts::new(),
         }
     }

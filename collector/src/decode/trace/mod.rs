@@ -9,10 +9,10 @@ use model::Nanos;
 
 use self::columns::SpanColumns;
 use self::span::SpanRow;
+use super::envelope::SignalRows;
 use super::limits::Limits;
 use super::origin::OriginColumns;
 use super::report::Report;
-use super::envelope::SignalRows;
 
 /// Reads spans. One for each request.
 pub(super) struct Spans<'a> {

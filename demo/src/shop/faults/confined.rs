@@ -56,8 +56,7 @@ fn overloaded_shard(plan: &mut Plan, site: &Site) -> Truth {
 
 /// The stock of one region is in one hot partition.
 fn hot_partition(plan: &mut Plan, site: &Site) -> Truth {
-    let (service, operation, value, share) =
-        ("inventory", "inventory.Inventory/CheckAvailability", "hangzhou", 0.25);
+    let (service, operation, value, share) = ("inventory", "inventory.Inventory/CheckAvailability", "hangzhou", 0.25);
     let time = site.busy_time(plan.visits(service, operation) * share, 1);
     edit_query(plan, service, "SELECT stock", &mut |query| {
         query.time = time;

@@ -13,9 +13,10 @@ pub fn db_pool_too_small(plan: &mut Plan, site: &Site) -> Truth {
     if let Some(found) = plan.service_mut(service) {
         found.connections = fit.permits;
         for operation in &mut found.operations {
-            each(&mut operation.steps, &mut |step| match step {
-                Step::Query(query) => query.time *= fit.stretch,
-                _ => {}
+            each(&mut operation.steps, &mut |step| {
+                if let Step::Query(query) = step {
+                    query.time *= fit.stretch;
+                }
             });
         }
     }
@@ -173,4 +174,3 @@ fn calls(steps: &[Step], service: &str, operation: &str) -> bool {
         _ => false,
     })
 }
-

@@ -178,6 +178,17 @@ fn a_segment_without_a_whole_header_was_never_in_use() {
 }
 
 #[test]
+fn a_torn_tail_in_front_of_a_segment_that_was_never_in_use_is_still_one() {
+    let fs = SimFs::new();
+    three_groups(&fs);
+    fs.edit(&segment(1), |bytes| bytes.truncate(bytes.len() - 3)).unwrap();
+    fs.create(&segment(7)).unwrap();
+    let (recovery, found) = reopen(&fs);
+    assert_eq!((found, recovery.damage), (vec![1, 2, 3, 4, 5], vec![]));
+    assert_eq!(recovery.torn.unwrap().offset, 40 + 5 * 38);
+}
+
+#[test]
 fn a_newer_format_is_refused_before_anything_is_changed() {
     let fs = SimFs::new();
     three_groups(&fs);
@@ -273,7 +284,7 @@ proptest! {
             open_log(&fs, settings()).unwrap().0.seal().unwrap();
         }
         let at = at.index(records.last().unwrap().2);
-        fs.edit(&segment(1), |bytes| bytes[at] ^= 1 << bit).unwrap();
+        fs.edit(&segment(1), |bytes| bytes[at] ^= 1_u8 << bit).unwrap();
 
         let hit = records.iter().position(|r| (r.1..r.2).contains(&at));
         let torn = hit.filter(|&hit| !sealed && records[hit].3 == groups.len() - 1);

@@ -157,7 +157,7 @@ fn refusals_keep_nothing_and_say_why() {
         }
     };
     assert!(matches!(full, WalError::Full { quota: Quota::Log, limit: 300, .. }) && full.retryable(), "{full}");
-    assert_eq!(full.to_string(), "the write-ahead log is full: it holds 314 of 300 bytes");
+    assert_eq!(full.to_string(), "the write-ahead log is full: it holds 354 of 300 bytes");
     wal.trim(last).unwrap();
     wal.append_wait(Record::from(vec![0; 50])).unwrap();
 }

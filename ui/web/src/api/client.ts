@@ -1,5 +1,5 @@
-// One way to the server: addresses relative to the document's base (it may stand behind a proxy prefix), an AbortSignal
-// on every request, and errors that keep the server's kind, message and hint.
+// One way to the server: addresses relative to where this script came from (it may stand behind a proxy prefix), an
+// AbortSignal on every request, and errors that keep the server's kind, message and hint.
 
 export class ApiError extends Error {
   constructor(
@@ -12,8 +12,8 @@ export class ApiError extends Error {
   }
 }
 
-/** The path under which the pages are served, ending in a slash. */
-export const basePath = new URL(".", document.baseURI).pathname;
+/** The path under which the pages are served, ending in a slash: scripts lie in `assets/` below it. */
+export const basePath = import.meta.env.DEV ? "/" : new URL(/* @vite-ignore */ "..", import.meta.url).pathname;
 
 export type Params = Record<string, string | number | boolean | null | undefined | string[]>;
 
@@ -43,10 +43,19 @@ export async function postSql(query: string, accept: string, signal: AbortSignal
   });
 }
 
+const TOKEN = "hotspan.token";
+
+/** The bearer token for a server that asks for one; kept as long as the tab. */
+export function setToken(token: string) {
+  sessionStorage.setItem(TOKEN, token);
+}
+
 async function send(url: string, init: RequestInit): Promise<Response> {
+  const token = sessionStorage.getItem(TOKEN);
+  const headers = token ? { ...init.headers, authorization: `Bearer ${token}` } : init.headers;
   let response: Response;
   try {
-    response = await fetch(url, init);
+    response = await fetch(url, { ...init, headers });
   } catch (cause) {
     if (init.signal?.aborted) throw cause;
     throw new ApiError(0, "unreachable", "the server does not answer", null);

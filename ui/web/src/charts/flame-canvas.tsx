@@ -3,8 +3,8 @@
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { useText } from "../i18n";
-import { count, duration, percent } from "../lib/format";
 import { type Box, type FlameNode, growth, layoutFlame, type Weights } from "../lib/flame";
+import { count, duration, percent } from "../lib/format";
 import { css, difference, inkOn, type Rgb, rgbOf, serviceColor } from "../lib/palette";
 import { dark } from "../state/settings";
 import { CHART_FONT, ink } from "./theme";
@@ -33,7 +33,7 @@ export function FlameCanvas(props: FlameCanvasProps) {
   const [width, setWidth] = useState(0);
   const [hover, setHover] = useState<number | null>(null);
   const boxes = useMemo(() => layoutFlame(weights, zoom), [weights, zoom]);
-  const height = (Math.max(0, ...boxes.map((b) => b.depth)) + 1) * ROW;
+  const height = (boxes.reduce((deepest, b) => Math.max(deepest, b.depth), 0) + 1) * ROW;
 
   useLayoutEffect(() => {
     const element = canvas.current?.parentElement;
@@ -73,7 +73,9 @@ export function FlameCanvas(props: FlameCanvasProps) {
       >
         <canvas ref={canvas} style={{ width: "100%", height }} />
       </div>
-      <p className="heat-hover">{hover !== null && nodes[hover] ? <HoverText {...props} node={hover} /> : t("flame.hint")}</p>
+      <p className="heat-hover">
+        {hover !== null && nodes[hover] ? <HoverText {...props} node={hover} /> : t("flame.hint")}
+      </p>
     </div>
   );
 }

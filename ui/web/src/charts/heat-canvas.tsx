@@ -63,7 +63,12 @@ export function HeatCanvas(props: HeatCanvasProps) {
     return { c: Math.min(grid.columns - 1, Math.max(0, c)), r: Math.min(grid.rows - 1, Math.max(0, r)) };
   };
   const between = (a: { c: number; r: number }, b: { c: number; r: number }): Cells => {
-    const box = { c0: Math.min(a.c, b.c), c1: Math.max(a.c, b.c) + 1, r0: Math.min(a.r, b.r), r1: Math.max(a.r, b.r) + 1 };
+    const box = {
+      c0: Math.min(a.c, b.c),
+      c1: Math.max(a.c, b.c) + 1,
+      r0: Math.min(a.r, b.r),
+      r1: Math.max(a.r, b.r) + 1,
+    };
     if (props.shape === "strip") return { ...box, r0: 0, r1: grid.rows };
     if (props.shape === "band") return { ...box, c0: 0, c1: grid.columns };
     return box;
@@ -165,9 +170,9 @@ function cellText(props: HeatCanvasProps, at: { c: number; r: number }, t: Retur
   });
 }
 
-/** Colour of a count: a root scale, so that single slow spans are still seen beside thousands of fast ones. */
+/** Colour of a count: a log scale, so that single slow spans are still seen beside thousands of fast ones. */
 function shade(n: number, max: number): number {
-  return n === 0 ? 0 : 0.08 + 0.92 * Math.cbrt(n / Math.max(1, max));
+  return n === 0 ? 0 : 0.16 + 0.84 * (Math.log(n) / Math.log(Math.max(2, max)));
 }
 
 function paintCells(grid: HeatGrid, max: number, isDark: boolean): HTMLCanvasElement {

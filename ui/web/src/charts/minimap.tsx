@@ -2,10 +2,10 @@
 // zooms; the keys + − 0 and the buttons beside it do the same.
 
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import type { TraceSpan } from "../api/types";
 import { serviceColor } from "../lib/palette";
 import { dark } from "../state/settings";
 import { ink } from "./theme";
-import type { TraceSpan } from "../api/types";
 
 export interface MinimapProps {
   spans: readonly TraceSpan[];

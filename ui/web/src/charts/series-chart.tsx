@@ -4,7 +4,7 @@ import { useMemo } from "react";
 import type uPlot from "uplot";
 import type { MetricSeriesAnswer } from "../api/types";
 import { useText } from "../i18n";
-import { clock, number } from "../lib/format";
+import { clock, inUnit } from "../lib/format";
 import { serviceColor } from "../lib/palette";
 import { microsOfT0 } from "../lib/time";
 import { dark } from "../state/settings";
@@ -19,10 +19,11 @@ export function labelOf(labels: Record<string, string>): string {
 }
 
 export function SeriesChart({ answer, summary }: { answer: MetricSeriesAnswer; summary: string }) {
-  const { lang } = useText();
+  const { t, lang } = useText();
   const isDark = dark.use();
   const names = answer.series.slice(0, MOST_SERIES).map((s) => labelOf(s.labels));
   const data = useMemo(() => aligned(answer), [answer]);
+  const print = (v: number) => inUnit(v, answer.unit);
   // biome-ignore lint/correctness/useExhaustiveDependencies: made again for theme, language and another set of series
   const options = useMemo<Omit<uPlot.Options, "width" | "height">>(() => {
     const colors = ink();
@@ -31,20 +32,20 @@ export function SeriesChart({ answer, summary }: { answer: MetricSeriesAnswer; s
       legend: { show: true },
       padding: [10, 12, 0, 0],
       scales: { x: { time: true } },
-      axes: [timeAxis(colors), valueAxis(colors, number)],
+      axes: [timeAxis(colors), valueAxis(colors, print)],
       series: [
-        { value: (_, v) => (v === null ? "–" : clock(v * 1e3)) },
+        { label: t("chart.time"), value: (_, v) => (v === null ? "–" : clock(v * 1e3)) },
         ...names.map((label) => ({
           label,
           stroke: names.length === 1 ? colors.blue : serviceColor(label),
           width: 1.5,
           points: { show: false },
           spanGaps: false,
-          value: (_: uPlot, v: number | null) => (v === null ? "–" : number(v)),
+          value: (_: uPlot, v: number | null) => (v === null ? "–" : print(v)),
         })),
       ],
     };
-  }, [isDark, lang, names.join("\u0000")]);
+  }, [isDark, lang, names.join("\u0000"), answer.unit]);
   return <Plot options={options} data={data} height={280} summary={summary} />;
 }
 

@@ -1,6 +1,14 @@
 // A row's trend in the height of its text. The figures beside it say the same; it is hidden from screen readers.
 
-export function Sparkline({ values, width = 88, height = 18 }: { values: readonly number[]; width?: number; height?: number }) {
+export function Sparkline({
+  values,
+  width = 88,
+  height = 18,
+}: {
+  values: readonly number[];
+  width?: number;
+  height?: number;
+}) {
   if (values.length < 2) return null;
   const top = Math.max(...values, Number.MIN_VALUE);
   const x = (i: number) => 1 + (i / (values.length - 1)) * (width - 2);

@@ -3,10 +3,10 @@
 // range; the table of levels below offers the same without a pointer.
 
 import { useMemo, useRef } from "react";
-import uPlot from "uplot";
+import type uPlot from "uplot";
 import type { LoadStep, StepsAnswer } from "../api/types";
 import { useText } from "../i18n";
-import { duration, number } from "../lib/format";
+import { clock, duration, number } from "../lib/format";
 import { microsOf, microsOfT0 } from "../lib/time";
 import { dark } from "../state/settings";
 import { Plot } from "./plot";
@@ -48,10 +48,16 @@ export function StepsChart({ answer, window, baseline, pickStep, pickRange }: St
   const [load, latency] = useMemo(() => {
     const colors = ink();
     return [
-      options(colors, picture, act, true, number, [
-        { label: t("chart.requests"), stroke: colors.text, width: 1.5, points: { show: false }, value: (_, v) => rateText(v) },
+      options(colors, picture, act, true, number, t("chart.time"), [
+        {
+          label: t("chart.requests"),
+          stroke: colors.text,
+          width: 1.5,
+          points: { show: false },
+          value: (_, v) => rateText(v),
+        },
       ]),
-      options(colors, picture, act, false, duration, [
+      options(colors, picture, act, false, duration, t("chart.time"), [
         { label: "p50", stroke: colors.blue, width: 1.5, points: { show: false }, value: (_, v) => duration(v) },
         { label: "p99", stroke: colors.orange, width: 1.5, points: { show: false }, value: (_, v) => duration(v) },
       ]),
@@ -98,6 +104,7 @@ function options(
   act: Ref<Pick<StepsChartProps, "pickStep" | "pickRange">>,
   labelled: boolean,
   print: (v: number) => string,
+  timeLabel: string,
   series: uPlot.Series[],
 ): Omit<uPlot.Options, "width" | "height"> {
   let dragged = false;
@@ -107,7 +114,7 @@ function options(
     padding: [labelled ? 18 : 8, 12, 0, 0],
     scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
     axes: [timeAxis(colors), valueAxis(colors, print)],
-    series: [{ value: (_, v) => (v === null ? "–" : new Date(v * 1e3).toTimeString().slice(0, 8)) }, ...series],
+    series: [{ label: timeLabel, value: (_, v) => (v === null ? "–" : clock(v * 1e3)) }, ...series],
     hooks: {
       drawClear: [(u) => shade(u, colors, picture.current, labelled)],
       setSelect: [

@@ -1,6 +1,6 @@
 // Texts in the reader's language. English is the source of keys; a language that lacks one does not compile.
 
-import { language, type Language } from "../state/settings";
+import { type Language, language } from "../state/settings";
 import { en } from "./en";
 import { zh } from "./zh";
 

@@ -137,7 +137,17 @@ export function byOperation(nodes: readonly FlameNode[]): OperationSum[] {
       const { service, operation, kind, peer } = n;
       const zero = { calls: 0, self_ns: 0, critical_ns: 0, total_ns: 0 };
       const base = n.base_calls === null ? null : 0;
-      sum = { key, service, operation, kind, peer, ...zero, base_critical_ns: base, base_self_ns: base, callers: new Map() };
+      sum = {
+        key,
+        service,
+        operation,
+        kind,
+        peer,
+        ...zero,
+        base_critical_ns: base,
+        base_self_ns: base,
+        callers: new Map(),
+      };
       sums.set(key, sum);
     }
     sum.calls += n.calls;

@@ -23,22 +23,25 @@ export function count(value: number): string {
 export function duration(ns: number | null | undefined): string {
   if (ns === null || ns === undefined || !Number.isFinite(ns)) return "–";
   if (ns === 0) return "0";
-  const size = Math.abs(ns);
+  if (ns < 0) return `−${duration(-ns)}`;
+  const size = ns;
   if (size < US) return `${significant(ns / NS)} ns`;
   if (size < MS * 0.9995) return `${significant(ns / US)} µs`;
   if (size < S * 0.9995) return `${significant(ns / MS)} ms`;
   if (size < 120 * S) return `${significant(ns / S)} s`;
   const seconds = Math.round(size / S);
-  const sign = ns < 0 ? "-" : "";
   const hours = Math.floor(seconds / 3600);
+  if (hours >= 48) return `${Math.floor(hours / 24)} d${hours % 24 > 0 ? ` ${hours % 24} h` : ""}`;
   const minutes = Math.floor((seconds % 3600) / 60);
-  return hours > 0 ? `${sign}${hours} h ${minutes} min` : `${sign}${minutes} min ${seconds % 60} s`;
+  return hours > 0
+    ? `${hours} h${minutes > 0 ? ` ${minutes} min` : ""}`
+    : `${minutes} min${seconds % 60 > 0 ? ` ${seconds % 60} s` : ""}`;
 }
 
 /** A change of a duration, always with its sign. */
 export function change(ns: number | null | undefined): string {
   if (ns === null || ns === undefined) return "–";
-  return ns > 0 ? `+${duration(ns)}` : ns < 0 ? `−${duration(-ns)}` : "0";
+  return ns > 0 ? `+${duration(ns)}` : duration(ns);
 }
 
 export function percent(share: number | null | undefined, digits?: number): string {
@@ -62,6 +65,19 @@ export function bytes(size: number | null | undefined): string {
     unit++;
   }
   return `${unit === 0 ? count(value) : significant(value)} ${units[unit]}`;
+}
+
+/** A metric's value in its unit (UCUM): bytes and seconds become readable, annotations in braces are words. */
+export function inUnit(v: number, unit: string): string {
+  if (unit === "By") return bytes(v);
+  if (unit === "s") return duration(v * S);
+  if (unit === "ms") return duration(v * MS);
+  return number(v);
+}
+
+/** A unit as a word: `{connection}` is an annotation, not a unit. */
+export function unitName(unit: string): string {
+  return unit === "1" ? "" : unit.replace(/^\{(.*)\}$/, "$1").replace(/^By$/, "bytes");
 }
 
 /** `14:03:07` in local time; tenths when the step asks for them. */

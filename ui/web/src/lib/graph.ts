@@ -8,7 +8,12 @@ export interface GraphEdge {
 }
 
 /** The nodes to show: all of a small map, else the neighbourhood of a node (or of the heaviest edges). */
-export function visibleNodes(nodes: readonly string[], edges: readonly GraphEdge[], around: string, most = 150): Set<string> {
+export function visibleNodes(
+  nodes: readonly string[],
+  edges: readonly GraphEdge[],
+  around: string,
+  most = 150,
+): Set<string> {
   if (around && nodes.includes(around)) {
     const near = new Set([around]);
     for (const e of edges) {

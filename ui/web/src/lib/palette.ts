@@ -1,4 +1,4 @@
-// Colours of data. Cividis for density (readable with any colour vision), Okabe-Ito for services, blue/orange for
+// Colours of data. Cividis for density (readable with any colour vision), hues after Okabe-Ito for services, blue/orange for
 // differences. The light theme reverses cividis, so that dense always differs most from the ground.
 
 export type Rgb = readonly [number, number, number];
@@ -30,9 +30,19 @@ function sample(stops: Rgb[], at: number): Rgb {
   return [a[0] + (b[0] - a[0]) * f, a[1] + (b[1] - a[1]) * f, a[2] + (b[2] - a[2]) * f];
 }
 
-// Okabe-Ito without black and yellow, then the same hues darkened: each differs from both grounds by 3:1 or is paired
-// with text.
-const SERVICE_HUES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7a6bb8", "#8c6d31", "#5f9ea0", "#a0522d"];
+// Okabe-Ito's hues without its oranges, which mark the critical path, then some between them. Always beside a name.
+const SERVICE_HUES = [
+  "#0072b2",
+  "#009e73",
+  "#c46a9b",
+  "#3a9bd4",
+  "#7a6bb8",
+  "#8c6d31",
+  "#4d9296",
+  "#a0567f",
+  "#5b8c3a",
+  "#6b7f99",
+];
 
 /** The colour of a service: the same on every page and in every session. */
 export function serviceColor(name: string): string {

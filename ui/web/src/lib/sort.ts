@@ -20,7 +20,9 @@ export function sorted<T>(rows: readonly T[], value: (row: T) => string | number
   keyed.sort((a, b) => {
     if (a.key === null || b.key === null) return a.key === b.key ? 0 : a.key === null ? 1 : -1;
     const order =
-      typeof a.key === "number" && typeof b.key === "number" ? a.key - b.key : String(a.key).localeCompare(String(b.key));
+      typeof a.key === "number" && typeof b.key === "number"
+        ? a.key - b.key
+        : String(a.key).localeCompare(String(b.key));
     return descending ? -order : order;
   });
   return keyed.map((k) => k.row);

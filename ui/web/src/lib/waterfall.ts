@@ -97,7 +97,8 @@ export function layoutRows(spans: readonly WaterfallSpan[], tree: Tree, folding:
     rows.push(row);
     if (!row.expanded) continue;
     if (row.group) {
-      for (let i = row.group.length - 1; i >= 0; i--) stack.push(spanRow(spans, tree, row.group[i], row.depth + 1, folding));
+      for (let i = row.group.length - 1; i >= 0; i--)
+        stack.push(spanRow(spans, tree, row.group[i], row.depth + 1, folding));
     } else {
       push(tree.children[row.span], row.depth + 1, row.key);
     }

@@ -15,15 +15,15 @@ export function Banners() {
   const { t } = useText();
   const { link } = useScope();
   const status = useStatus().data;
-  if (!status) return null;
+  if (!status?.ledger) return null;
   const lost = lossesOf(status);
   return (
     <>
-      {(lost.rows > 0 || status.damage.length > 0) && (
+      {(lost.rows > 0 || status.damage?.length > 0) && (
         <div className="banner bad" role="status">
           <p>
             {lost.rows > 0 && t("banner.lost", { n: count(lost.rows), reason: lost.reason })}{" "}
-            {status.damage.length > 0 && t("banner.damage", { what: status.damage[0] })}
+            {status.damage?.length > 0 && t("banner.damage", { what: status.damage[0] })}
           </p>
           <Link href={link("/health")}>{t("page.health")}</Link>
         </div>
@@ -40,6 +40,6 @@ export function Banners() {
 /** Rows not kept since the server started, and the reason of most of them. */
 function lossesOf(status: StatusAnswer): { rows: number; reason: string } {
   const rows = Object.values(status.ledger).reduce((sum, l) => sum + l.rejected + l.refused, 0);
-  const worst = [...status.reasons].sort((a, b) => b.count - a.count)[0];
+  const worst = [...(status.reasons ?? [])].sort((a, b) => b.count - a.count)[0];
   return { rows, reason: worst?.reason ?? "?" };
 }

@@ -6,6 +6,7 @@ import { Link } from "wouter";
 import type { CompareAnswer, Difference } from "../api/types";
 import { useText } from "../i18n";
 import { percent, value } from "../lib/format";
+import type { Scope } from "../state/scope";
 import { useScope } from "../state/use-scope";
 
 export function Differences({ answer }: { answer: CompareAnswer }) {
@@ -34,7 +35,7 @@ export function Differences({ answer }: { answer: CompareAnswer }) {
         ))}
       </ol>
       {shown.length < ofKey.length && (
-        <button type="button" onClick={() => setAll(true)}>
+        <button type="button" className="start" onClick={() => setAll(true)}>
           {t("diff.more", { n: ofKey.length - shown.length })}
         </button>
       )}
@@ -48,43 +49,71 @@ export function Differences({ answer }: { answer: CompareAnswer }) {
 
 function Entry({ difference: d, example }: { difference: Difference; example: string | undefined }) {
   const { t, word } = useText();
-  const { scope, change, link } = useScope();
   const text = value(d.value);
-  const trace = example && link(`/trace/${example}`);
   return (
     <li>
       <div className="diff-head">
-        <span className="diff-name">
+        <span className="diff-name" title={word("scope", d.scope)}>
           <span className="dim">{d.key}</span> <b>{text || t("diff.absent")}</b>
         </span>
-        <span className="diff-scope">{word("scope", d.scope)}</span>
+        <Actions difference={d} text={text} example={example} />
       </div>
       <Side tone="orange" share={d.selection_share} label={t("diff.selection")} />
       <Side tone="blue" share={d.baseline_share} label={t("chips.baseline")} />
-      <p className="diff-actions">
-        {trace && (
-          <Link className="button small" href={trace}>
-            {t("action.trace")}
-          </Link>
-        )}
-        <button type="button" className="small" onClick={() => change({ ...filterFor(d, text, scope.attributes), selection: scope.selection })}>
-          {t("diff.filter")}
-        </button>
-        {scope.group !== d.key && (
-          <button type="button" className="small" onClick={() => change({ group: d.key }, { replace: true })}>
-            {t("diff.group")}
-          </button>
-        )}
-      </p>
     </li>
   );
 }
 
+function Actions({
+  difference: d,
+  text,
+  example,
+}: {
+  difference: Difference;
+  text: string;
+  example: string | undefined;
+}) {
+  const { t } = useText();
+  const { scope, change, link } = useScope();
+  const of = `${d.key} ${text}`;
+  return (
+    <span className="diff-actions">
+      {example && (
+        <Link className="button small" href={link(`/trace/${example}`)} aria-label={`${t("action.trace")}: ${of}`}>
+          {t("action.trace")}
+        </Link>
+      )}
+      <button
+        type="button"
+        className="small"
+        aria-label={`${t("diff.filter")}: ${of}`}
+        onClick={() => change(filterFor(d, text, scope))}
+      >
+        {t("diff.filter")}
+      </button>
+      {scope.group !== d.key && (
+        <button
+          type="button"
+          className="small"
+          aria-label={`${t("diff.group")}: ${d.key}`}
+          onClick={() => change({ group: d.key }, { replace: true })}
+        >
+          {t("diff.group")}
+        </button>
+      )}
+    </span>
+  );
+}
+
 /** Intrinsic keys have filters of their own; attributes become attribute filters. */
-function filterFor(d: Difference, text: string, attributes: { key: string; value: string }[]) {
-  if (d.scope === "intrinsic" && (d.key === "instance" || d.key === "instance_id")) return { instance: text };
+function filterFor(d: Difference, text: string, scope: Scope): Partial<Scope> {
+  if (d.scope === "intrinsic" && d.key.startsWith("instance")) return { instance: text };
   if (d.scope === "intrinsic" && d.key === "kind") return { kind: text };
-  return { attributes: [...attributes.filter((a) => a.key !== d.key), { key: d.key, value: text }] };
+  if (d.scope === "intrinsic" && d.key === "name") return { operation: text };
+  if (d.scope === "intrinsic" && d.key.startsWith("status")) {
+    return scope.selection ? { selection: { ...scope.selection, errors: text === "ERROR" } } : {};
+  }
+  return { attributes: [...scope.attributes.filter((a) => a.key !== d.key), { key: d.key, value: text }] };
 }
 
 function Side({ tone, share, label }: { tone: string; share: number; label: string }) {

@@ -1,7 +1,9 @@
 // What failed, what to do about it, and a way to try again.
 
-import { ApiError } from "../api/client";
+import { useState } from "react";
+import { ApiError, setToken } from "../api/client";
 import { useText } from "../i18n";
+import { queryClient } from "../state/answers";
 
 export function Failure({ error, retry }: { error: Error; retry?: () => void }) {
   const { t } = useText();
@@ -11,11 +13,8 @@ export function Failure({ error, retry }: { error: Error; retry?: () => void }) 
       <p className="failure-what">{failureText(error, t("error.unreachable"))}</p>
       {api?.hint && <p>{api.hint}</p>}
       {api?.kind === "unreachable" && <p>{t("error.unreachable.hint")}</p>}
-      {api && api.status > 0 && (
-        <p className="dim">
-          {t("error.status", { status: api.status, kind: api.kind })}
-        </p>
-      )}
+      {api && api.status > 0 && <p className="dim">{t("error.status", { status: api.status, kind: api.kind })}</p>}
+      {api && (api.status === 401 || api.status === 403) && <TokenForm />}
       {retry && (
         <button type="button" onClick={retry}>
           {t("action.retry")}
@@ -28,4 +27,28 @@ export function Failure({ error, retry }: { error: Error; retry?: () => void }) 
 export function failureText(error: Error, unreachable: string): string {
   if (error instanceof ApiError && error.kind === "unreachable") return unreachable;
   return error.message.charAt(0).toUpperCase() + error.message.slice(1);
+}
+
+/** Asks for the token of a server with authentication, then asks all questions again. */
+function TokenForm() {
+  const { t } = useText();
+  const [token, setText] = useState("");
+  return (
+    <form
+      className="fields"
+      onSubmit={(e) => {
+        e.preventDefault();
+        setToken(token.trim());
+        void queryClient.resetQueries();
+      }}
+    >
+      <label>
+        {t("error.token")}
+        <input type="password" autoComplete="off" value={token} onChange={(e) => setText(e.target.value)} size={36} />
+      </label>
+      <button type="submit" disabled={token.trim() === ""}>
+        {t("action.apply")}
+      </button>
+    </form>
+  );
 }

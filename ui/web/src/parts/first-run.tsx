@@ -35,7 +35,7 @@ export function FirstRun({ endpoints }: { endpoints: StatusAnswer["endpoints"] }
           { value: "java", label: t("firstrun.java") },
           { value: "collector", label: t("firstrun.collector") },
         ]}
-        onChange={setSender}
+        onChange={(s) => setSender(s)}
       />
       <Snippet title={t(`firstrun.${sender}`)} text={SNIPPETS[sender](grpc)} />
       <p className="dim">{t("firstrun.demo")}</p>

@@ -4,8 +4,8 @@ import { useState } from "react";
 import { Link } from "wouter";
 import type { FlameAnswer } from "../api/types";
 import { useText } from "../i18n";
-import { change, count, duration, number, percent } from "../lib/format";
 import { byOperation, type OperationSum, type Weights } from "../lib/flame";
+import { change, count, duration, number, percent } from "../lib/format";
 import { parseOrder, printOrder } from "../lib/sort";
 import { useScope } from "../state/use-scope";
 import { ServiceName } from "./service-name";
@@ -13,7 +13,10 @@ import { type Column, ShareBar, Table } from "./table";
 
 export function TopDown({ answer, weights }: { answer: FlameAnswer; weights: Weights }) {
   const { t } = useText();
-  const whole = Math.max(1, weights.roots.reduce((sum, i) => sum + weights.inclusive[i], 0));
+  const whole = Math.max(
+    1,
+    weights.roots.reduce((sum, i) => sum + weights.inclusive[i], 0),
+  );
   const [open, setOpen] = useState<ReadonlySet<number>>(() => hottestPath(weights));
   const { nodes } = answer;
   const rows: { i: number; depth: number }[] = [];
@@ -36,11 +39,21 @@ export function TopDown({ answer, weights }: { answer: FlameAnswer; weights: Wei
           <tr>
             <th scope="col">{t("col.operation")}</th>
             <th scope="col">{t("flame.share")}</th>
-            <th scope="col" className="num">{t("flame.perrequest")}</th>
-            <th scope="col" className="num">{t("col.change")}</th>
-            <th scope="col" className="num">{t("col.self")}</th>
-            <th scope="col" className="num">{t("col.calls")}</th>
-            <th scope="col" className="num">{t("col.errors")}</th>
+            <th scope="col" className="num">
+              {t("flame.perrequest")}
+            </th>
+            <th scope="col" className="num">
+              {t("col.change")}
+            </th>
+            <th scope="col" className="num">
+              {t("col.self")}
+            </th>
+            <th scope="col" className="num">
+              {t("col.calls")}
+            </th>
+            <th scope="col" className="num">
+              {t("col.errors")}
+            </th>
           </tr>
         </thead>
         <tbody>
@@ -68,7 +81,7 @@ export function TopDown({ answer, weights }: { answer: FlameAnswer; weights: Wei
                   <ShareBar share={weights.inclusive[i] / whole} label={percent(weights.inclusive[i] / whole)} />
                 </td>
                 <td className="num">{duration(per)}</td>
-                <td className="num">{before === null ? "–" : <Grown by={per - before} />}</td>
+                <td className="num">{before === null ? "–" : <Grown by={per - before} now={per} />}</td>
                 <td className="num">{duration(n.self_ns / Math.max(1, answer.requests))}</td>
                 <td className="num">{number(n.calls / Math.max(1, answer.requests))}</td>
                 <td className="num">{count(n.errors)}</td>
@@ -86,10 +99,15 @@ export function BottomUp({ answer }: { answer: FlameAnswer }) {
   const { scope, change: changeScope, link } = useScope();
   const [open, setOpen] = useState<string | null>(null);
   const rows = byOperation(answer.nodes);
-  const whole = Math.max(1, rows.reduce((sum, r) => sum + r.critical_ns, 0));
+  const whole = Math.max(
+    1,
+    rows.reduce((sum, r) => sum + r.critical_ns, 0),
+  );
   const per = (ns: number) => ns / Math.max(1, answer.requests);
   const grown = (r: OperationSum) =>
-    r.base_critical_ns === null || !answer.baseline_requests ? null : per(r.critical_ns) - r.base_critical_ns / answer.baseline_requests;
+    r.base_critical_ns === null || !answer.baseline_requests
+      ? null
+      : per(r.critical_ns) - r.base_critical_ns / answer.baseline_requests;
   const columns: Column<OperationSum>[] = [
     {
       id: "operation",
@@ -111,8 +129,20 @@ export function BottomUp({ answer }: { answer: FlameAnswer }) {
       value: (r) => r.critical_ns,
       cell: (r) => <ShareBar share={r.critical_ns / whole} label={percent(r.critical_ns / whole)} />,
     },
-    { id: "critical", title: t("col.critical"), numeric: true, value: (r) => r.critical_ns, cell: (r) => duration(per(r.critical_ns)) },
-    { id: "change", title: t("col.change"), numeric: true, value: grown, cell: (r) => <Grown by={grown(r)} /> },
+    {
+      id: "critical",
+      title: t("col.critical"),
+      numeric: true,
+      value: (r) => r.critical_ns,
+      cell: (r) => duration(per(r.critical_ns)),
+    },
+    {
+      id: "change",
+      title: t("col.change"),
+      numeric: true,
+      value: grown,
+      cell: (r) => <Grown by={grown(r)} now={per(r.critical_ns)} />,
+    },
     { id: "self", title: t("col.self"), numeric: true, value: (r) => r.self_ns, cell: (r) => duration(per(r.self_ns)) },
     { id: "calls", title: t("col.calls"), numeric: true, value: (r) => r.calls, cell: (r) => number(per(r.calls)) },
   ];
@@ -146,9 +176,11 @@ export function BottomUp({ answer }: { answer: FlameAnswer }) {
   );
 }
 
-function Grown({ by }: { by: number | null }) {
+/** A change per request; coloured when it is worth looking at: a tenth of what there was. */
+function Grown({ by, now }: { by: number | null; now: number }) {
   if (by === null) return <>–</>;
-  return <span className={by > 0 ? "rose" : "fell"}>{change(by)}</span>;
+  const large = Math.abs(by) > 0.1 * Math.max(now - by, 0) && Math.abs(by) > 1e5;
+  return <span className={large ? (by > 0 ? "rose" : "fell") : undefined}>{change(by)}</span>;
 }
 
 /** Open at first: from the heaviest entry always to the heaviest child. */

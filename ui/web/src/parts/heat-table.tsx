@@ -4,7 +4,15 @@ import { useText } from "../i18n";
 import { count, duration } from "../lib/format";
 import { cellsOf, type HeatGrid, type Selection } from "../lib/heat";
 
-export function HeatTable({ grid, errors, selection }: { grid: HeatGrid; errors: ArrayLike<number>; selection: Selection | null }) {
+export function HeatTable({
+  grid,
+  errors,
+  selection,
+}: {
+  grid: HeatGrid;
+  errors: ArrayLike<number>;
+  selection: Selection | null;
+}) {
   const { t } = useText();
   const box = selection ? cellsOf(grid, selection) : null;
   const rows = Array.from({ length: grid.rows }, (_, i) => grid.rows - 1 - i)
@@ -27,9 +35,15 @@ export function HeatTable({ grid, errors, selection }: { grid: HeatGrid; errors:
           <thead>
             <tr>
               <th scope="col">{t("col.duration")}</th>
-              <th scope="col" className="num">{t("col.spans")}</th>
-              <th scope="col" className="num">{t("col.errors")}</th>
-              <th scope="col" className="num">{t("col.selected")}</th>
+              <th scope="col" className="num">
+                {t("col.spans")}
+              </th>
+              <th scope="col" className="num">
+                {t("col.errors")}
+              </th>
+              <th scope="col" className="num">
+                {t("col.selected")}
+              </th>
             </tr>
           </thead>
           <tbody>

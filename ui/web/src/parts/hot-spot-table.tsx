@@ -7,8 +7,8 @@ import { change, duration, number, percent, value } from "../lib/format";
 import { parseOrder, printOrder } from "../lib/sort";
 import { microsOf } from "../lib/time";
 import { type ScopeHandle, useScope } from "../state/use-scope";
-import { type Column, ShareBar, Table } from "./table";
 import { ServiceName } from "./service-name";
+import { type Column, ShareBar, Table } from "./table";
 
 export function hotSpotKey(h: HotSpot): string {
   return [h.service, h.operation, h.span_kind, h.category, h.peer ?? "", h.instance ?? ""].join("|");
@@ -28,7 +28,9 @@ export function heatLink(link: ScopeHandle["link"], answer: HotSpotsAnswer, h: H
         }
       : null;
   const baseline = answer.baseline && { start: answer.baseline.start, end: answer.baseline.end };
-  return link("/heat", { service: h.service, operation: h.operation, kind: h.span_kind, baseline, selection });
+  // Without a figure to begin with, the heat map takes the preset once it knows its cells.
+  const tab = selection ? "" : answer.baseline ? "above-baseline" : "slowest";
+  return link("/heat", { service: h.service, operation: h.operation, kind: h.span_kind, baseline, selection, tab });
 }
 
 export function traceLink(link: ScopeHandle["link"], h: HotSpot, id = h.exemplars[0]): string {
@@ -132,15 +134,14 @@ function HotSpotName({ spot }: { spot: HotSpot }) {
 }
 
 function Change({ spot }: { spot: HotSpot }) {
-  const rose = (spot.change_ns_per_request ?? 0) > 0;
+  const sure = spot.confidence !== null && spot.confidence >= 0.9;
+  const tone = (spot.change_ns_per_request ?? 0) > 0 ? "rose" : "fell";
   return (
     <span className="two-lines">
-      <span className={spot.change_ns_per_request === null ? "dim" : rose ? "rose" : "fell"}>
-        {change(spot.change_ns_per_request)}
-      </span>
+      <span className={sure ? tone : undefined}>{change(spot.change_ns_per_request)}</span>
       {spot.interval_ns && (
         <span className="dim">
-          {duration(spot.interval_ns[0])} … {duration(spot.interval_ns[1])}
+          {change(spot.interval_ns[0])} … {change(spot.interval_ns[1])}
         </span>
       )}
     </span>

@@ -29,7 +29,9 @@ export function Navigation() {
               <li key={p.path}>
                 <Link
                   href={link(p.path)}
-                  aria-current={path === p.path || (p.path === "/traces" && path.startsWith("/trace/")) ? "page" : undefined}
+                  aria-current={
+                    path === p.path || (p.path === "/traces" && path.startsWith("/trace/")) ? "page" : undefined
+                  }
                 >
                   {t(p.title)}
                 </Link>

@@ -36,7 +36,7 @@ export function Panel({ title, note, actions, answer, minHeight, className, flus
         {note && <p className="note">{note}</p>}
         {actions && <div className="actions">{actions}</div>}
       </header>
-      <div className={flush ? "panel-body flush" : "panel-body"} style={minHeight ? { minHeight } : undefined}>
+      <div className={flush ? "panel-body flush" : "panel-body"}>
         {answer?.error && !answer.loading ? (
           <Failure error={answer.error} retry={answer.retry} />
         ) : answer?.loading ? (

@@ -5,8 +5,8 @@ import { type ReactNode, useId } from "react";
 export interface SegmentedProps<T extends string> {
   name: string;
   value: T;
-  options: readonly { value: T; label: ReactNode }[];
-  onChange(value: T): void;
+  options: readonly { value: NoInfer<T>; label: ReactNode }[];
+  onChange(value: NoInfer<T>): void;
 }
 
 export function Segmented<T extends string>({ name, value, options, onChange }: SegmentedProps<T>) {

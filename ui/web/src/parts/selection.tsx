@@ -4,7 +4,7 @@ import { useState } from "react";
 import { useText } from "../i18n";
 import { dateTime, duration, parseDuration } from "../lib/format";
 import { type HeatGrid, quantileEdge, type Selection } from "../lib/heat";
-import { parseTime } from "../lib/time";
+import { parseTime, type Window } from "../lib/time";
 import { useScope } from "../state/use-scope";
 
 export interface SelectionProps {
@@ -18,23 +18,14 @@ const ALL: Selection = { startUs: null, endUs: null, minNs: null, maxNs: null, e
 export function SelectionPresets({ grid, selection, select }: SelectionProps) {
   const { t } = useText();
   const { scope } = useScope();
-  const baseline = scope.baseline && columnsOf(grid, scope.baseline);
-  const abovePercentile = (share: number) => select({ ...ALL, minNs: Math.round(quantileEdge(grid, share)) });
   return (
     <div className="presets">
       <span className="dim">{t("heat.presets")}</span>
-      <button type="button" onClick={() => abovePercentile(0.99)}>
+      <button type="button" onClick={() => select(slowest(grid))}>
         {t("heat.slowest")}
       </button>
-      {baseline && (
-        <button
-          type="button"
-          onClick={() => {
-            const after = grid.t0 + baseline.c1 * grid.binUs;
-            const minNs = Math.round(quantileEdge(grid, 0.99, baseline));
-            select({ ...ALL, minNs, startUs: after, endUs: grid.t0 + grid.columns * grid.binUs });
-          }}
-        >
+      {scope.baseline && (
+        <button type="button" onClick={() => scope.baseline && select(aboveBaseline(grid, scope.baseline))}>
           {t("heat.abovebaseline")}
         </button>
       )}
@@ -48,8 +39,21 @@ export function SelectionPresets({ grid, selection, select }: SelectionProps) {
   );
 }
 
+/** The slowest hundredth of all spans. */
+export function slowest(grid: HeatGrid): Selection {
+  return { ...ALL, minNs: Math.round(quantileEdge(grid, 0.99)) };
+}
+
+/** What came after the baseline and is slower than its p99. */
+export function aboveBaseline(grid: HeatGrid, baseline: Window): Selection {
+  const before = columnsOf(grid, baseline);
+  const minNs = Math.round(quantileEdge(grid, 0.99, before));
+  const startUs = grid.t0 + before.c1 * grid.binUs;
+  return { ...ALL, minNs, startUs, endUs: grid.t0 + grid.columns * grid.binUs };
+}
+
 /** The columns of a window: all rows of it. */
-function columnsOf(grid: HeatGrid, window: { start: string; end: string }) {
+function columnsOf(grid: HeatGrid, window: Window) {
   const now = Date.now();
   const column = (text: string) => ((parseTime(text, now) ?? now) * 1e3 - grid.t0) / grid.binUs;
   const c0 = Math.min(grid.columns - 1, Math.max(0, Math.floor(column(window.start))));

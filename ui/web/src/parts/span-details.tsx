@@ -32,7 +32,7 @@ export function SpanDetails({ trace, span }: { trace: TraceAnswer; span: TraceSp
         <Fact name={t("col.duration")} text={duration(span.duration_ns)} />
         <Fact name={t("col.self")} text={duration(span.self_time_ns)} />
         <Fact name={t("col.oncritical")} text={duration(span.critical_path_ns)} />
-        <Fact name="instance" text={span.instance_id ?? "–"} />
+        <Fact name={t("col.instance")} text={span.instance_id ?? "–"} />
         <Fact name="span_id" text={span.span_id} mono />
       </dl>
       <p className="verdict-links">
@@ -40,10 +40,7 @@ export function SpanDetails({ trace, span }: { trace: TraceAnswer; span: TraceSp
           {t("trace.heat")}
         </Link>
         {scope.baseline && (
-          <Link
-            className="button small"
-            href={link("/traces", { ...same, window: scope.baseline, tab: "typical" })}
-          >
+          <Link className="button small" href={link("/traces", { ...same, window: scope.baseline, tab: "typical" })}>
             {t("trace.baseline")}
           </Link>
         )}
@@ -72,7 +69,10 @@ export function SpanDetails({ trace, span }: { trace: TraceAnswer; span: TraceSp
           <ul>
             {span.links.map((l) => (
               <li key={l.trace_id + l.span_id}>
-                <Link className="mono" href={link(`/trace/${l.trace_id}`, { focus: l.span_id, service: "", operation: "", kind: "" })}>
+                <Link
+                  className="mono"
+                  href={link(`/trace/${l.trace_id}`, { focus: l.span_id, service: "", operation: "", kind: "" })}
+                >
                   {l.trace_id.slice(0, 16)}…/{l.span_id}
                 </Link>
               </li>
@@ -108,9 +108,9 @@ function Attributes({ title, of, open }: { title: string; of: Record<string, unk
     <details open={open}>
       <summary>
         {title} ({n})
-        {n > 0 && <CopyButton text={JSON.stringify(of, null, 2)} />}
       </summary>
       <AttributeList of={of} />
+      {n > 0 && <CopyButton text={JSON.stringify(of, null, 2)} />}
     </details>
   );
 }

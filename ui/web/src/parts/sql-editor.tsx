@@ -53,7 +53,11 @@ export function SqlEditor(props: SqlEditorProps) {
   useEffect(() => {
     if (!place.current) return;
     const { label, hint, text } = latest.current;
-    const runKey = { key: "Ctrl-Enter", mac: "Cmd-Enter", run: () => (latest.current.run(), true) };
+    const runLatest = () => {
+      latest.current.run();
+      return true;
+    };
+    const runKey = { key: "Ctrl-Enter", mac: "Cmd-Enter", run: runLatest };
     const editor = new EditorView({
       parent: place.current,
       state: EditorState.create({
@@ -101,7 +105,11 @@ function dialect(schema: SchemaAnswer | undefined) {
     tables[table.name] = table.columns.map((c) => ({ label: c.name, type: "property", detail: c.type, info: c.doc }));
   }
   const support = sql({ dialect: PostgreSQL, schema: tables, upperCaseKeywords: false });
-  const functions = (schema?.functions ?? []).map((f) => ({ label: f.name, type: "function", info: `${f.doc}\n${f.example}` }));
+  const functions = (schema?.functions ?? []).map((f) => ({
+    label: f.name,
+    type: "function",
+    info: `${f.doc}\n${f.example}`,
+  }));
   const complete = PostgreSQL.language.data.of({
     autocomplete: (context: { matchBefore(r: RegExp): { from: number; text: string } | null; explicit: boolean }) => {
       const word = context.matchBefore(/\w+/);

@@ -25,12 +25,24 @@ export function StepsTable({ answer, window, baseline, pick }: StepsTableProps) 
         <thead>
           <tr>
             <th scope="col">{t("steps.level")}</th>
-            <th scope="col" className="num">{t("col.rate")}</th>
-            <th scope="col" className="num">{t("col.requests")}</th>
-            <th scope="col" className="num">p50</th>
-            <th scope="col" className="num">p95</th>
-            <th scope="col" className="num">p99</th>
-            <th scope="col" className="num">{t("col.errors")}</th>
+            <th scope="col" className="num">
+              {t("col.rate")}
+            </th>
+            <th scope="col" className="num">
+              {t("col.requests")}
+            </th>
+            <th scope="col" className="num">
+              p50
+            </th>
+            <th scope="col" className="num">
+              p95
+            </th>
+            <th scope="col" className="num">
+              p99
+            </th>
+            <th scope="col" className="num">
+              {t("col.errors")}
+            </th>
             <th scope="col">{t("steps.use")}</th>
           </tr>
         </thead>
@@ -45,7 +57,12 @@ export function StepsTable({ answer, window, baseline, pick }: StepsTableProps) 
               <td className="num">{duration(s.p99_ns)}</td>
               <td className="num">{percent(s.requests > 0 ? s.errors / s.requests : 0)}</td>
               <td className="choices">
-                <Choice name={t("chips.baseline")} tone="baseline" on={covers(baseline, s)} pick={() => pick(s, true)} />
+                <Choice
+                  name={t("chips.baseline")}
+                  tone="baseline"
+                  on={covers(baseline, s)}
+                  pick={() => pick(s, true)}
+                />
                 <Choice name={t("chips.window")} tone="window" on={covers(window, s)} pick={() => pick(s, false)} />
               </td>
             </tr>

@@ -74,7 +74,10 @@ export function Table<T>(props: TableProps<T>) {
                     </td>
                   )}
                   {columns.map((c) => (
-                    <td key={c.id} className={[c.numeric ? "num" : "", c.className ?? ""].join(" ").trim() || undefined}>
+                    <td
+                      key={c.id}
+                      className={[c.numeric ? "num" : "", c.className ?? ""].join(" ").trim() || undefined}
+                    >
                       {c.cell(row)}
                     </td>
                   ))}

@@ -25,11 +25,7 @@ export function TimeRange() {
   const now = Date.now();
   const start = parseTime(scope.start, now) ?? now;
   const end = parseTime(scope.end, now) ?? now;
-  const label = known
-    ? t(known[1])
-    : isRelative(scope.start)
-      ? `${scope.start} – ${scope.end}`
-      : span(start, end, now);
+  const label = known ? t(known[1]) : isRelative(scope.start) ? `${scope.start} – ${scope.end}` : span(start, end, now);
   return (
     <Popover
       className="time-button"

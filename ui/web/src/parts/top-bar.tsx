@@ -1,6 +1,6 @@
 // What is looked at, and against what: time range, window, baseline, filters; then live, language, theme and help.
 
-import { useText } from "../i18n";
+import { type Key, type Translate, useText } from "../i18n";
 import { span } from "../lib/format";
 import { parseTime, type Window } from "../lib/time";
 import type { Scope } from "../state/scope";
@@ -30,7 +30,13 @@ export function TopBar({ openHelp }: { openHelp(): void }) {
           {t("live.name")}
         </button>
         <Appearance />
-        <button type="button" className="plain-button" aria-label={t("help.title")} title={t("help.title")} onClick={openHelp}>
+        <button
+          type="button"
+          className="plain-button"
+          aria-label={t("help.title")}
+          title={t("help.title")}
+          onClick={openHelp}
+        >
           ?
         </button>
       </div>
@@ -48,11 +54,16 @@ export function windowText(window: Window, nowMs = Date.now()): string {
 function ScopeChips() {
   const { t } = useText();
   const { scope, change } = useScope();
-  const chips = chipsOf(scope);
+  const chips = chipsOf(scope, t);
   return (
     <ul className="chips" aria-label={t("chips.name")}>
       {scope.window && (
-        <Chip name={t("chips.window")} value={windowText(scope.window)} tone="window" remove={() => change({ window: null })} />
+        <Chip
+          name={t("chips.window")}
+          value={windowText(scope.window)}
+          tone="window"
+          remove={() => change({ window: null })}
+        />
       )}
       {scope.baseline && (
         <Chip
@@ -69,10 +80,17 @@ function ScopeChips() {
   );
 }
 
-function chipsOf(scope: Scope): { name: string; value: string; without: Partial<Scope> }[] {
+const FIELD_NAMES = {
+  service: "col.service",
+  operation: "col.operation",
+  kind: "col.kind",
+  instance: "col.instance",
+} as const satisfies Record<string, Key>;
+
+function chipsOf(scope: Scope, t: Translate): { name: string; value: string; without: Partial<Scope> }[] {
   const fields = (["service", "operation", "kind", "instance"] as const)
     .filter((f) => scope[f])
-    .map((f) => ({ name: f as string, value: scope[f], without: { [f]: "" } as Partial<Scope> }));
+    .map((f) => ({ name: t(FIELD_NAMES[f]), value: scope[f], without: { [f]: "" } as Partial<Scope> }));
   const attributes = scope.attributes.map((a, i) => ({
     name: a.key,
     value: a.value,

@@ -29,7 +29,12 @@ export function createStore<T>(initial: T, changed: (value: T) => void = () => {
 }
 
 /** A store of one of a few words, kept under `hotspan.<name>`; storage may be forbidden, then it lasts for the page. */
-export function keptStore<T extends string>(name: string, words: readonly T[], initial: T, changed?: (v: T) => void): Store<T> {
+export function keptStore<T extends string>(
+  name: string,
+  words: readonly T[],
+  initial: T,
+  changed?: (v: T) => void,
+): Store<T> {
   const key = `hotspan.${name}`;
   let start = initial;
   try {

@@ -22,7 +22,11 @@ export default function Health() {
         <>
           {answer.error && <p className="hint">{t("health.stale")}</p>}
           <Figures status={s} />
-          <Panel title={t("health.ledger")} note={t("health.ledger.note", { time: dateTime(Date.parse(s.started_at)) })} flush>
+          <Panel
+            title={t("health.ledger")}
+            note={t("health.ledger.note", { time: dateTime(Date.parse(s.started_at)) })}
+            flush
+          >
             <Ledger ledger={s.ledger} />
             <p className="equation mono">{t("health.equation")}</p>
           </Panel>
@@ -40,7 +44,11 @@ export default function Health() {
 function Figures({ status: s }: { status: StatusAnswer }) {
   const { t } = useText();
   const figures: [string, string, string][] = [
-    [t("health.rate.spans"), `${number(s.rates.spans_per_s)}/s`, t("health.rate.exports", { n: number(s.rates.exports_per_s) })],
+    [
+      t("health.rate.spans"),
+      `${number(s.rates.spans_per_s)}/s`,
+      t("health.rate.exports", { n: number(s.rates.exports_per_s) }),
+    ],
     [t("health.rate.metrics"), `${number(s.rates.metrics_per_s)}/s`, ""],
     [t("health.rate.logs"), `${number(s.rates.logs_per_s)}/s`, ""],
     [t("health.latency"), duration(s.export_latency_ns.p99), `p50 ${duration(s.export_latency_ns.p50)}`],
@@ -81,7 +89,11 @@ function Ledger({ ledger }: { ledger: StatusAnswer["ledger"] }) {
       rows={rows}
       rowKey={(r) => r.signal}
       columns={[
-        { id: "signal", title: t("health.signal"), cell: (r) => <b>{t(`signal.${r.signal as "spans" | "metrics" | "logs"}`)}</b> },
+        {
+          id: "signal",
+          title: t("health.signal"),
+          cell: (r) => <b>{t(`signal.${r.signal as "spans" | "metrics" | "logs"}`)}</b>,
+        },
         figure("received"),
         figure("stored"),
         figure("rejected", true),
@@ -97,7 +109,11 @@ function Ledger({ ledger }: { ledger: StatusAnswer["ledger"] }) {
 function Balance({ totals: l }: { totals: LedgerTotals }) {
   const { t } = useText();
   const off = l.received - (l.stored + l.rejected + l.refused + l.duplicates + l.in_flight);
-  return off === 0 ? <span className="good-text">✓ {t("health.adds")}</span> : <b className="bad-text">{t("health.off", { n: count(off) })}</b>;
+  return off === 0 ? (
+    <span className="good-text">✓ {t("health.adds")}</span>
+  ) : (
+    <b className="bad-text">{t("health.off", { n: count(off) })}</b>
+  );
 }
 
 function Reasons({ status: s }: { status: StatusAnswer }) {
@@ -168,7 +184,10 @@ function Process({ status: s }: { status: StatusAnswer }) {
     [t("health.fds"), `${count(s.process.open_fds)} · ${count(s.process.threads)}`],
     [
       t("health.retention"),
-      [s.retention.age_s ? duration(s.retention.age_s * 1e9) : "", s.retention.max_bytes ? bytes(s.retention.max_bytes) : ""]
+      [
+        s.retention.age_s ? duration(s.retention.age_s * 1e9) : "",
+        s.retention.max_bytes ? bytes(s.retention.max_bytes) : "",
+      ]
         .filter(Boolean)
         .join(" · ") || "–",
     ],

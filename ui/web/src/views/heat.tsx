@@ -1,6 +1,6 @@
 // One operation's latency as a heat map, and what is different about the spans one selects in it.
 
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import type { CompareAnswer, HeatMapAnswer } from "../api/types";
 import { type BrushShape, HeatCanvas } from "../charts/heat-canvas";
 import { useText } from "../i18n";
@@ -12,7 +12,7 @@ import { HeatTable } from "../parts/heat-table";
 import { OperationPicker } from "../parts/operation-picker";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
-import { SelectionFields, SelectionPresets } from "../parts/selection";
+import { aboveBaseline, SelectionFields, SelectionPresets, slowest } from "../parts/selection";
 import { useAnswer } from "../state/answers";
 import { compareParams, rangeParams } from "../state/params";
 import { useScope } from "../state/use-scope";
@@ -24,6 +24,12 @@ export default function Heat() {
   const heat = useAnswer<HeatMapAnswer>("heatmap", { ...rangeParams(scope), columns: 120, rows: 40 }, { live: true });
   const grid = useMemo(() => (heat.data ? gridOf(heat.data) : null), [heat.data]);
   const select = (selection: Selection | null) => change({ selection }, { replace: scope.selection !== null });
+  useEffect(() => {
+    if (!grid || heat.old || scope.selection || !scope.tab) return;
+    const selection =
+      scope.tab === "above-baseline" && scope.baseline ? aboveBaseline(grid, scope.baseline) : slowest(grid);
+    change({ selection, tab: "" }, { replace: true });
+  }, [grid, heat.old, scope, change]);
   const what = scope.service ? `${scope.service} · ${scope.operation || t("heat.alloperations")}` : t("heat.requests");
 
   return (
@@ -43,7 +49,7 @@ export default function Heat() {
               name={t("heat.shape")}
               value={shape}
               options={(["box", "strip", "band"] as const).map((s) => ({ value: s, label: t(`heat.${s}`) }))}
-              onChange={setShape}
+              onChange={(s) => setShape(s)}
             />
           }
         >
@@ -63,7 +69,12 @@ export default function Heat() {
                 })}
               />
               <SelectionPresets grid={grid} select={select} selection={scope.selection} />
-              <SelectionFields key={JSON.stringify(scope.selection)} selection={scope.selection} grid={grid} select={select} />
+              <SelectionFields
+                key={JSON.stringify(scope.selection)}
+                selection={scope.selection}
+                grid={grid}
+                select={select}
+              />
               <HeatTable grid={grid} errors={heat.data.errors} selection={scope.selection} />
             </>
           ) : (

@@ -14,7 +14,7 @@ import { useAnswer } from "../state/answers";
 import { windowParams } from "../state/params";
 import { useScope } from "../state/use-scope";
 
-const WIDTH = 168;
+const WIDTH = 188;
 const HEIGHT = 54;
 
 export default function ServiceMap() {
@@ -114,7 +114,16 @@ function Drawing({ answer }: { answer: ServiceMapAnswer }) {
           aria-label={summary}
         >
           <defs>
-            <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">
+            <marker
+              id="arrow"
+              viewBox="0 0 8 8"
+              refX="7"
+              refY="4"
+              markerWidth="8"
+              markerHeight="8"
+              markerUnits="userSpaceOnUse"
+              orient="auto"
+            >
               <path d="M0,0L8,4L0,8z" />
             </marker>
           </defs>
@@ -135,14 +144,27 @@ function Drawing({ answer }: { answer: ServiceMapAnswer }) {
               role="button"
               tabIndex={0}
               aria-pressed={scope.focus === n.id}
-              aria-label={t("map.node", { name: n.name, rate: number(n.rate), p99: duration(n.p99_ns), share: percent(n.critical_share) })}
               onClick={() => change({ focus: scope.focus === n.id ? "" : n.id })}
               onKeyDown={(e) => e.key === "Enter" && change({ focus: scope.focus === n.id ? "" : n.id })}
             >
+              <title>
+                {t("map.node", {
+                  name: n.name,
+                  rate: number(n.rate),
+                  p99: duration(n.p99_ns),
+                  share: percent(n.critical_share),
+                })}
+              </title>
               <rect width={WIDTH} height={HEIGHT} rx={n.type === "service" ? 4 : 14} />
-              <rect className="map-share" y={HEIGHT - 4} x={6} width={(WIDTH - 12) * Math.min(1, n.critical_share)} height={3} />
+              <rect
+                className="map-share"
+                y={HEIGHT - 4}
+                x={6}
+                width={(WIDTH - 12) * Math.min(1, n.critical_share)}
+                height={3}
+              />
               <text x={10} y={20} className="map-name">
-                {clip(n.name, 21)}
+                {clip(n.name, 24)}
               </text>
               <text x={10} y={38} className="map-figures">
                 {n.type === "service" ? "" : `${word("nodetype", n.type)} · `}
@@ -166,7 +188,11 @@ function Edges({ answer }: { answer: ServiceMapAnswer }) {
   const nameOf = new Map(answer.nodes.map((n) => [n.id, n]));
   const name = (id: string) => {
     const node = nameOf.get(id);
-    return node?.type === "service" ? <Link href={link("/operations", { service: node.name })}>{node.name}</Link> : (node?.name ?? id);
+    return node?.type === "service" ? (
+      <Link href={link("/operations", { service: node.name })}>{node.name}</Link>
+    ) : (
+      (node?.name ?? id)
+    );
   };
   return (
     <Table

@@ -4,7 +4,7 @@ import { useMemo } from "react";
 import type { MetricName, MetricNamesAnswer, MetricSeriesAnswer } from "../api/types";
 import { labelOf, MOST_SERIES, SeriesChart } from "../charts/series-chart";
 import { useText } from "../i18n";
-import { count, number } from "../lib/format";
+import { count, inUnit, unitName } from "../lib/format";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
 import { Table } from "../parts/table";
@@ -48,7 +48,7 @@ export default function Metrics() {
                   <span className="mono">{m.name}</span>
                   <span className="dim">
                     {m.type.toLowerCase().replace("_", " ")}
-                    {m.unit ? ` · ${m.unit}` : ""}
+                    {unitName(m.unit) ? ` · ${unitName(m.unit)}` : ""}
                   </span>
                 </button>
               </li>
@@ -87,17 +87,28 @@ function Metric({ metric }: { metric: MetricName }) {
     { live: true },
   );
   const setGroup = (name: string, on: boolean) =>
-    change({ group: (on ? [...groups, name] : groups.filter((g) => g !== name)).join(",") || "none" }, { replace: true });
+    change(
+      { group: (on ? [...groups, name] : groups.filter((g) => g !== name)).join(",") || "none" },
+      { replace: true },
+    );
   const extra = groups.filter((g) => g !== "none" && !(GROUPS as readonly string[]).includes(g)).join(",");
   const data = answer.data;
   const more = data ? data.series.length - MOST_SERIES : 0;
   return (
-    <Panel title={<span className="mono">{metric.name}</span>} note={metric.description} answer={answer} minHeight={420}>
+    <Panel
+      title={<span className="mono">{metric.name}</span>}
+      note={metric.description}
+      answer={answer}
+      minHeight={420}
+    >
       <div className="fields">
         <Segmented
           name={t("metrics.aggregate")}
           value={AGGREGATES.find((a) => a === scope.aggregate) ?? "auto"}
-          options={[{ value: "auto" as const, label: t("metrics.auto") }, ...AGGREGATES.map((a) => ({ value: a, label: a }))]}
+          options={[
+            { value: "auto" as const, label: t("metrics.auto") },
+            ...AGGREGATES.map((a) => ({ value: a, label: a })),
+          ]}
           onChange={(a) => change({ aggregate: a === "auto" ? "" : a }, { replace: true })}
         />
         <span className="dim">{t("metrics.groupby")}</span>
@@ -116,7 +127,10 @@ function Metric({ metric }: { metric: MetricName }) {
             onKeyDown={(e) => e.key === "Enter" && e.currentTarget.blur()}
             onBlur={(e) => {
               const kept = groups.filter((g) => (GROUPS as readonly string[]).includes(g));
-              const named = e.target.value.split(",").map((g) => g.trim()).filter(Boolean);
+              const named = e.target.value
+                .split(",")
+                .map((g) => g.trim())
+                .filter(Boolean);
               const next = [...kept, ...named].join(",") || "none";
               if (e.target.value.trim() !== extra) change({ group: next }, { replace: true });
             }}
@@ -125,7 +139,9 @@ function Metric({ metric }: { metric: MetricName }) {
       </div>
       {data && data.series.length > 0 ? (
         <>
-          <p className="chart-title">{data.unit ? t("metrics.unit", { unit: data.unit }) : "\u00a0"}</p>
+          <p className="chart-title">
+            {unitName(data.unit) ? t("metrics.unit", { unit: unitName(data.unit) }) : "\u00a0"}
+          </p>
           <SeriesChart answer={data} summary={t("metrics.summary", { name: metric.name, n: data.series.length })} />
           {more > 0 && <p className="hint">{t("metrics.more", { n: more })}</p>}
           {data.truncated && <p className="hint">{t("state.partial")}</p>}
@@ -155,7 +171,7 @@ function SeriesTable({ answer }: { answer: MetricSeriesAnswer }) {
       }),
     [answer],
   );
-  const figure = (v: number | null) => (v === null ? "–" : number(v));
+  const figure = (v: number | null) => (v === null ? "–" : inUnit(v, answer.unit));
   return (
     <Table
       caption={t("metrics.series")}

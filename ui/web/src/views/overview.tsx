@@ -9,7 +9,7 @@ import { count } from "../lib/format";
 import { isoMicros, microsOf } from "../lib/time";
 import { useStatus } from "../parts/banners";
 import { FirstRun } from "../parts/first-run";
-import { heatLink, HotSpotTable, hotSpotKey } from "../parts/hot-spot-table";
+import { HotSpotTable, heatLink, hotSpotKey } from "../parts/hot-spot-table";
 import { Panel } from "../parts/panel";
 import { StepsTable } from "../parts/steps-table";
 import { windowText } from "../parts/top-bar";
@@ -42,13 +42,25 @@ export function Overview() {
   return (
     <div className="page">
       <h1 className="sr-only">{t("page.overview")}</h1>
-      <Panel title={t("overview.verdict")} className="verdict-panel" answer={hot} minHeight={96} note={<Compared hot={hot.data} />}>
+      <Panel
+        title={t("overview.verdict")}
+        className="verdict-panel"
+        answer={hot}
+        minHeight={96}
+        note={<Compared hot={hot.data} />}
+      >
         {hot.data && <VerdictSentence answer={hot.data} />}
       </Panel>
       <Panel title={t("overview.load")} note={t("overview.load.note")} answer={steps} minHeight={320}>
         {steps.data && (
           <>
-            <StepsChart answer={steps.data} window={window} baseline={baseline} pickStep={pickStep} pickRange={pickRange} />
+            <StepsChart
+              answer={steps.data}
+              window={window}
+              baseline={baseline}
+              pickStep={pickStep}
+              pickRange={pickRange}
+            />
             <StepsTable answer={steps.data} window={window} baseline={baseline} pick={pickStep} />
           </>
         )}
@@ -83,7 +95,8 @@ function HotSpots({ answer, steps }: { answer: HotSpotsAnswer; steps: StepsAnswe
       const inControl = (e.target as HTMLElement).closest("button, a, summary");
       if (e.key === "j") setAt((i) => Math.min(rows.length - 1, i + 1));
       else if (e.key === "k") setAt((i) => Math.max(0, i - 1));
-      else if (e.key === "Enter" && !inControl) change({ focus: scope.focus === hotSpotKey(current) ? "" : hotSpotKey(current) });
+      else if (e.key === "Enter" && !inControl)
+        change({ focus: scope.focus === hotSpotKey(current) ? "" : hotSpotKey(current) });
       else if (e.key === "h") navigate(heatLink(link, answer, current));
       else if (e.key === "b") change({ baseline: scope.window ?? stepWindow(steps, steps?.baseline_step) });
       else return;

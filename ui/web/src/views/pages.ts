@@ -23,7 +23,8 @@ export const PAGES: Page[] = [
   { path: "/services", title: "page.services", group: "system", view: load(() => import("./services")) },
   { path: "/operations", title: "page.operations", group: "system", view: load(() => import("./operations")) },
   { path: "/map", title: "page.map", group: "system", view: load(() => import("./map")) },
-  { path: "/metrics", title: "page.metrics", group: "system", view: load(() => import("./metrics")) },
+  // Not /metrics: there the server tells its own, in Prometheus' format.
+  { path: "/metrics-explorer", title: "page.metrics", group: "system", view: load(() => import("./metrics")) },
   { path: "/sql", title: "page.sql", group: "tools", view: load(() => import("./sql")) },
   { path: "/health", title: "page.health", group: "tools", view: load(() => import("./health")) },
 ];

@@ -48,8 +48,20 @@ export default function Services() {
       value: (s) => s.critical_share,
       cell: (s) => <ShareBar share={s.critical_share} label={percent(s.critical_share)} />,
     },
-    { id: "operations", title: t("col.operations"), numeric: true, value: (s) => s.operations, cell: (s) => count(s.operations) },
-    { id: "instances", title: t("col.instances"), numeric: true, value: (s) => s.instances, cell: (s) => count(s.instances) },
+    {
+      id: "operations",
+      title: t("col.operations"),
+      numeric: true,
+      value: (s) => s.operations,
+      cell: (s) => count(s.operations),
+    },
+    {
+      id: "instances",
+      title: t("col.instances"),
+      numeric: true,
+      value: (s) => s.instances,
+      cell: (s) => count(s.instances),
+    },
   ];
   return (
     <div className="page">

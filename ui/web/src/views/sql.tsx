@@ -45,7 +45,14 @@ export default function Sql() {
         }
         flush
       >
-        <SqlEditor text={text} schema={schema} label={t("page.sql")} hint={t("sql.hint")} onChange={setText} run={() => run(text)} />
+        <SqlEditor
+          text={text}
+          schema={schema}
+          label={t("page.sql")}
+          hint={t("sql.hint")}
+          onChange={setText}
+          run={() => run(text)}
+        />
       </Panel>
       <div className="sql-columns">
         <section className="panel sql-result" aria-busy={answer.isFetching || undefined}>
@@ -78,7 +85,11 @@ export default function Sql() {
         </section>
         <SchemaBrowser schema={schema} />
       </div>
-      {answer.data && <Panel title={t("sql.examples")} flush><Examples run={run} /></Panel>}
+      {answer.data && (
+        <Panel title={t("sql.examples")} flush>
+          <Examples run={run} />
+        </Panel>
+      )}
     </div>
   );
 }

@@ -7,7 +7,7 @@ import { Minimap } from "../charts/minimap";
 import { useText } from "../i18n";
 import { count, dateTime, duration } from "../lib/format";
 import { microsOfT0 } from "../lib/time";
-import { buildTree, extent, type Folding, layoutRows, nextRow, reveal, type Row, type Tree } from "../lib/waterfall";
+import { buildTree, extent, type Folding, layoutRows, nextRow, type Row, reveal, type Tree } from "../lib/waterfall";
 import { CopyButton } from "../parts/copy";
 import { Panel } from "../parts/panel";
 import { SpanDetails } from "../parts/span-details";
@@ -19,6 +19,8 @@ import { useScope } from "../state/use-scope";
 import { traceKeys } from "./trace-keys";
 
 const GROUP_FROM = 5;
+/** Flags that are said with the number of their spans. */
+const COUNTED_FLAGS = ["orphan", "clock_skew"];
 
 export default function Trace() {
   const { id = "" } = useParams<{ id: string }>();
@@ -62,7 +64,10 @@ function TraceView({ trace }: { trace: TraceAnswer }) {
   );
   const rows = useMemo(() => layoutRows(spans, tree, folding), [spans, tree, folding]);
   const [key, setKey] = useState(() => spans[wanted].span_id);
-  const selected = Math.max(0, rows.findIndex((r) => r.key === key));
+  const selected = Math.max(
+    0,
+    rows.findIndex((r) => r.key === key),
+  );
   const span = spans[rows[selected].span];
 
   const select = useCallback(
@@ -101,11 +106,13 @@ function TraceView({ trace }: { trace: TraceAnswer }) {
       {trace.truncated && <p className="hint">{t("trace.truncated", { n: count(spans.length) })}</p>}
       {skewed > 0 && <p className="hint">{t("trace.skewed", { n: skewed })}</p>}
       {orphans > 0 && <p className="hint">{t("trace.orphans", { n: orphans })}</p>}
-      {trace.flags.map((f) => (
-        <p className="hint" key={f}>
-          {word("flag", f)}
-        </p>
-      ))}
+      {trace.flags
+        .filter((f) => !COUNTED_FLAGS.includes(f))
+        .map((f) => (
+          <p className="hint" key={f}>
+            {word("flag", f)}
+          </p>
+        ))}
       <div className="trace-tools">
         <Minimap spans={spans} depths={depths} range={range} view={view} setView={setView} />
         <div className="tool-buttons">
@@ -150,7 +157,12 @@ function spanWanted(spans: readonly TraceSpan[], scope: Scope): number {
     if (scope.kind && s.kind !== scope.kind) return;
     if (best === -1 || (s.critical_path_ns ?? 0) > (spans[best].critical_path_ns ?? 0)) best = i;
   });
-  return best >= 0 ? best : Math.max(0, spans.findIndex((s) => s.parent_span_id === ""));
+  return best >= 0
+    ? best
+    : Math.max(
+        0,
+        spans.findIndex((s) => s.parent_span_id === ""),
+      );
 }
 
 function depthsOf(tree: Tree, n: number): Int32Array {

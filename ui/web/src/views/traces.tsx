@@ -81,11 +81,23 @@ function Bounds() {
     >
       <label>
         {t("heat.min")}
-        <input value={low} size={7} placeholder="0 ms" onChange={(e) => setLow(e.target.value)} onBlur={() => apply(s.errors)} />
+        <input
+          value={low}
+          size={7}
+          placeholder="0 ms"
+          onChange={(e) => setLow(e.target.value)}
+          onBlur={() => apply(s.errors)}
+        />
       </label>
       <label>
         {t("heat.max")}
-        <input value={high} size={7} placeholder="∞" onChange={(e) => setHigh(e.target.value)} onBlur={() => apply(s.errors)} />
+        <input
+          value={high}
+          size={7}
+          placeholder="∞"
+          onChange={(e) => setHigh(e.target.value)}
+          onBlur={() => apply(s.errors)}
+        />
       </label>
       <label className="check">
         <input type="checkbox" checked={s.errors} onChange={(e) => apply(e.target.checked)} />
@@ -125,7 +137,13 @@ function Found({ answer }: { answer: SearchAnswer }) {
       cell: (x) => <ShareBar share={x.duration_ns / longest} label={duration(x.duration_ns)} />,
     },
     { id: "spans", title: t("col.spans"), numeric: true, value: (x) => x.spans, cell: (x) => count(x.spans) },
-    { id: "services", title: t("col.services"), numeric: true, value: (x) => x.services, cell: (x) => count(x.services) },
+    {
+      id: "services",
+      title: t("col.services"),
+      numeric: true,
+      value: (x) => x.services,
+      cell: (x) => count(x.services),
+    },
     {
       id: "errors",
       title: t("col.errors"),

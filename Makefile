@@ -1,0 +1,41 @@
+# The commands of this project. `make demo` runs it on real input, `make test` passes its tests; both set up what
+# they need and say plainly what is missing. Build products live outside the clone, so a second clone is warm.
+
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/hotspan/target
+export npm_config_cache ?= $(HOME)/.cache/hotspan/npm
+HOTSPAN := $(CARGO_TARGET_DIR)/debug/hotspan
+
+.PHONY: help demo test build setup web lint bench clean
+
+help:
+	@echo "make demo    start hotspan with a simulated shop that has one hidden bottleneck, and print the URL"
+	@echo "make test    run every test"
+	@echo "make build   build the program: $(HOTSPAN)"
+	@echo "make lint    format, clippy and type checks only"
+	@echo "make bench   the benchmarks of docs/benchmarks.md (release build, long)"
+	@echo "make clean   remove build products, also outside the clone"
+
+demo: build
+	@$(HOTSPAN) demo $(ARGS)
+
+build: web
+	@echo "building hotspan (the first build takes 15 to 30 minutes on two cores, later ones seconds)"
+	@cargo build --locked --workspace --bins
+
+web: setup
+	@tools/web.sh
+
+setup:
+	@tools/setup.sh
+
+test:
+	@tools/test.sh
+
+lint:
+	@tools/test.sh lint
+
+bench: web
+	@tools/bench.sh
+
+clean:
+	rm -rf "$(CARGO_TARGET_DIR)" ui/web/dist ui/web/node_modules

@@ -1,0 +1,268 @@
+//! The generator against an independent reading of its bytes, and against a server that refuses some.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::schedule::Schedule;
+use super::*;
+use crate::sink::Sink;
+
+const EPOCH: u64 = 1_800_000_000_000_000_000;
+
+fn decode(bytes: &[u8]) -> ExportTraceServiceRequest {
+    ExportTraceServiceRequest::decode(bytes).expect("valid protobuf")
+}
+
+fn spans(request: &ExportTraceServiceRequest) -> Vec<&Span> {
+    request.resource_spans.iter().flat_map(|r| &r.scope_spans).flat_map(|s| &s.spans).collect()
+}
+
+fn small() -> Settings {
+    Settings { spans_per_export: 40, ..Settings::default() }
+}
+
+#[test]
+fn every_export_decodes_to_the_ids_that_the_layout_states() {
+    let settings = small();
+    let (generator, layout) = (Generator::new(&settings, EPOCH), settings.layout());
+    let mut all = HashSet::new();
+    for export in [0, 1, 5, 11, 12, 23, 1_000_003] {
+        let request = decode(&generator.export(export));
+        let spans = spans(&request);
+        assert_eq!(spans.len(), settings.spans_per_export);
+        for (index, span) in spans.iter().enumerate() {
+            let (trace, id) = layout.ids(export, index);
+            assert_eq!((span.trace_id.as_slice(), span.span_id.as_slice()), (&trace[..], &id[..]));
+            assert!(all.insert((trace, id)), "export {export} index {index} repeats an id");
+        }
+    }
+}
+
+#[test]
+fn default_layout_is_what_span_ids_speaks_of() {
+    let layout = Settings { seed: 7, ..Settings::default() }.layout();
+    assert_eq!(span_ids(7, 31, 200), layout.ids(31, 200));
+    assert_ne!(span_ids(7, 31, 200), span_ids(8, 31, 200));
+}
+
+#[test]
+fn a_block_of_exports_holds_complete_traces() {
+    for spans_per_trace in [1, 5, 12, 30] {
+        let settings = Settings { spans_per_trace, ..small() };
+        let generator = Generator::new(&settings, EPOCH);
+        let block = 3 * spans_per_trace as u64..4 * spans_per_trace as u64;
+        let requests: Vec<_> = block.map(|export| decode(&generator.export(export))).collect();
+        let mut traces: HashMap<&[u8], HashMap<&[u8], &Span>> = HashMap::new();
+        for span in requests.iter().flat_map(spans) {
+            traces.entry(&span.trace_id).or_default().insert(&span.span_id, span);
+        }
+        assert_eq!(traces.len(), settings.spans_per_export);
+        for spans in traces.values() {
+            assert_eq!(spans.len(), spans_per_trace);
+            let roots = spans.values().filter(|span| span.parent_span_id.is_empty()).count();
+            assert_eq!(roots, 1);
+            for span in spans.values().filter(|span| !span.parent_span_id.is_empty()) {
+                let parent = spans[span.parent_span_id.as_slice()];
+                assert!(parent.start_time_unix_nano <= span.start_time_unix_nano);
+                assert!(span.start_time_unix_nano < span.end_time_unix_nano);
+                assert!(span.end_time_unix_nano <= parent.end_time_unix_nano);
+            }
+        }
+    }
+}
+
+#[test]
+fn spans_have_the_size_of_real_ones_and_users_are_many() {
+    let generator = Generator::new(&Settings::default(), EPOCH);
+    let (mut bytes, mut users) = (0, HashSet::new());
+    for export in 0..12 {
+        let encoded = generator.export(export);
+        assert_eq!(encoded, generator.export(export), "a re-send has the same bytes");
+        bytes += encoded.len();
+        let request = decode(&encoded);
+        for span in spans(&request) {
+            users.extend(span.attributes.iter().find(|a| a.key == "user.id").map(|a| format!("{:?}", a.value)));
+        }
+    }
+    let per_span = bytes / (12 * 490);
+    assert!((360..=470).contains(&per_span), "{per_span} bytes per span");
+    assert!(users.len() > 480, "{} users in 490 traces", users.len());
+}
+
+#[test]
+fn spans_end_before_their_export_is_due() {
+    let settings = Settings { rate: 2_000.0, ..Settings::default() };
+    let generator = Generator::new(&settings, EPOCH);
+    for export in 0..36 {
+        let due = EPOCH + generator.schedule().due(export).as_nanos() as u64;
+        let request = decode(&generator.export(export));
+        assert!(spans(&request).iter().all(|span| span.end_time_unix_nano < due));
+    }
+}
+
+#[test]
+fn the_schedule_follows_the_steps() {
+    let step = |rate, seconds| Step { rate, duration: Duration::from_secs(seconds) };
+    let steps = vec![step(100.0, 10), step(1_000.0, 5)];
+    let settings = Settings { steps, spans_per_trace: 10, spans_per_export: 100, ..Settings::default() };
+    let schedule = Schedule::new(&settings);
+    // 10 exports a second for 10 s, then 100 a second for 5 s.
+    assert_eq!(schedule.exports(), 600);
+    assert_eq!(schedule.due(50), Duration::from_secs(5));
+    assert_eq!(schedule.due(100), Duration::from_secs(10));
+    assert_eq!(schedule.due(350), Duration::from_millis(12_500));
+    assert_eq!((schedule.level_of(99), schedule.level_of(100)), (0, 1));
+    assert_eq!(schedule.overdue(90, Duration::from_secs(10)), 10);
+}
+
+/// 60 exports of 40 spans at once.
+fn burst(endpoint: String) -> Settings {
+    let steps = vec![Step { rate: 200.0, duration: Duration::from_secs(1) }];
+    Settings { endpoint, steps, ..small() }
+}
+
+/// Each third call is told to come again, in one of three ways; call 4 is refused for good; call 5 is taken in part.
+fn moody(call: usize) -> Result<i64, Status> {
+    match call {
+        4 => Err(Status::invalid_argument("no")),
+        5 => Ok(7),
+        _ if call.is_multiple_of(9) => Err(Status::unavailable("later")),
+        _ if call % 9 == 3 => {
+            let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(30)));
+            Err(Status::with_error_details(Code::ResourceExhausted, "full", details))
+        }
+        _ if call % 9 == 6 => Err(Status::aborted("again")),
+        _ => Ok(0),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_exports_come_again_with_the_same_bytes_and_all_is_accounted_for() {
+    let sink = Sink::new(moody);
+    let (address, _guard) = sink.serve().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = folder.path().join("ledger");
+    let settings = Settings { ledger: Some(ledger.clone()), ..burst(format!("http://{address}")) };
+    let report = run(settings.clone(), CancellationToken::new()).await.expect("runs");
+
+    let totals = report.totals;
+    assert_eq!(totals.exports, 60);
+    assert_eq!(totals.sent, 60 * 40);
+    assert_eq!(totals.failed, 40);
+    assert_eq!(totals.rejected, 7);
+    assert_eq!(totals.lost, 0);
+    assert_eq!(totals.accepted, totals.sent - 40 - 7);
+    let seen = sink.seen.lock().expect("no panic");
+    assert_eq!(totals.refusals as usize, seen.refused.len() - 1);
+    assert!(totals.refused_then_accepted > 0);
+    let taken: HashSet<_> = seen.traces.iter().map(|(request, _)| request.encode_to_vec()).collect();
+    let refused: HashSet<_> = seen.refused.iter().map(|request| request.encode_to_vec()).collect();
+    assert_eq!(refused.difference(&taken).count(), 1, "all but the one refused for good were taken later");
+
+    let (layout, acknowledged) = Acknowledged::read(&ledger).expect("reads");
+    assert_eq!(layout, settings.layout());
+    assert_eq!(acknowledged.len(), 59);
+    let found: HashSet<_> = seen.traces.iter().flat_map(|(r, _)| spans(r)).map(|s| s.span_id.as_slice()).collect();
+    for line in &acknowledged {
+        assert!((0..40).all(|index| found.contains(layout.ids(line.export, index).1.as_slice())));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_never_takes_anything_costs_everything_but_ends() {
+    let sink = Sink::new(|_| Err(Status::unavailable("later")));
+    let (address, _guard) = sink.serve().await;
+    let settings =
+        Settings { patience: Duration::from_millis(200), retry_queue: 8, ..burst(format!("http://{address}")) };
+    let report = run(settings, CancellationToken::new()).await.expect("runs");
+    assert_eq!(report.totals.lost, report.totals.sent);
+    assert_eq!(report.totals.accepted, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compressed_exports_arrive_whole() {
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let sink = Sink::new(|_| Ok(0));
+        let (address, _guard) = sink.serve().await;
+        let settings = Settings { compression, ..burst(format!("http://{address}")) };
+        let report = run(settings, CancellationToken::new()).await.expect("runs");
+        assert_eq!(report.totals.accepted, 60 * 40);
+        let seen = sink.seen.lock().expect("no panic");
+        let ids: HashSet<_> = seen.traces.iter().flat_map(|(r, _)| spans(r)).map(|s| &s.span_id).collect();
+        assert_eq!(ids.len(), 60 * 40);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_posts_the_same_bytes_and_heeds_retry_after() {
+    let (address, answers) = http_server(vec![
+        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+    ])
+    .await;
+    let steps = vec![Step { rate: 10.0, duration: Duration::from_secs(1) }];
+    let settings = Settings {
+        endpoint: format!("http://{address}"),
+        protocol: Protocol::Http,
+        steps,
+        connections: 1,
+        in_flight: 1,
+        ..small()
+    };
+    let report = run(settings, CancellationToken::new()).await.expect("runs");
+    // Three exports: refused then taken, failed, taken.
+    assert_eq!(report.totals.exports, 3);
+    assert_eq!((report.totals.accepted, report.totals.failed), (80, 40));
+    assert_eq!(report.totals.refused_then_accepted, 40);
+    let bodies = answers.await.expect("ended");
+    assert_eq!(spans(&decode(&bodies[0])).len(), 40);
+    assert_eq!(bodies[0], bodies[1]);
+}
+
+/// Answers one request after the other on one connection, and returns the bodies.
+async fn http_server(answers: Vec<&'static str>) -> (std::net::SocketAddr, tokio::task::JoinHandle<Vec<Vec<u8>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        let mut bodies = Vec::new();
+        for answer in answers {
+            bodies.push(read_body(&mut stream).await);
+            stream.write_all(answer.as_bytes()).await.expect("a listening client");
+        }
+        bodies
+    });
+    (address, served)
+}
+
+async fn read_body(stream: &mut tokio::net::TcpStream) -> Vec<u8> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.expect("a request"));
+    }
+    let head = String::from_utf8(head).expect("text").to_lowercase();
+    assert!(head.starts_with("post /v1/traces http/1.1"), "{head}");
+    assert!(head.contains("content-type: application/x-protobuf"), "{head}");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+    let mut body = vec![0; length.parse().expect("a number")];
+    stream.read_exact(&mut body).await.expect("the body");
+    body
+}
+
+#[tokio::test]
+async fn wrong_settings_are_told() {
+    let zero = Settings { spans_per_export: 0, ..Settings::default() };
+    assert!(matches!(run(zero, CancellationToken::new()).await, Err(Error::Settings(_))));
+    let nowhere = Settings { endpoint: "not an address".to_owned(), ..Settings::default() };
+    assert!(matches!(run(nowhere, CancellationToken::new()).await, Err(Error::Endpoint { .. })));
+}

@@ -1,0 +1,138 @@
+//! Latency heat map: how many spans of which duration, over time. Rows are log-spaced; the first begins at zero and
+//! the last is open, so that neither fast failures nor time-outs fall off the picture.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use model::Result;
+use serde_json::json;
+
+use super::report::Report;
+use super::rows::read;
+use super::scope::{Scope, Window, started_in};
+use super::{Analysis, Parameter, Running};
+use crate::query::Query;
+
+pub const ANALYSIS: Analysis = Analysis {
+    name: "heatmap",
+    title: ("Latency heat map", "延迟热力图"),
+    doc: "Spans by start time and duration. Without a service: requests, that is entry spans.",
+    parameters: &[
+        Parameter { name: "columns", doc: "columns in time, 10 to 500 (120)" },
+        Parameter { name: "rows", doc: "rows of duration, 10 to 120 (40)" },
+    ],
+    schema,
+    run: |query, scope| -> Running { Box::pin(run(query, scope)) },
+};
+
+fn schema() -> SchemaRef {
+    let int = |name: &str| Field::new(name, DataType::Int64, true);
+    Arc::new(Schema::new(vec![int("t_us"), int("from_ns"), int("to_ns"), int("count"), int("errors")]))
+}
+
+/// Edges of the rows: 0, then log-spaced from `least` to `most`. At least two rows.
+pub fn edges(least: i64, most: i64, rows: usize) -> Vec<i64> {
+    let low = (least.max(1_000)) as f64;
+    let high = (most as f64).max(low * 1.1);
+    let step = (high / low).powf(1.0 / (rows.max(2) - 1) as f64);
+    let mut edges = vec![0];
+    let mut at = low;
+    for _ in 0..rows.max(2) - 1 {
+        let edge = (at as i64).max(edges[edges.len() - 1] + 1);
+        edges.push(edge);
+        at *= step;
+    }
+    edges.push(most.max(edges[edges.len() - 1] + 1));
+    edges
+}
+
+/// The row whose edges hold a duration; the last is open above.
+pub fn row_of(edges: &[i64], duration: i64) -> usize {
+    edges.partition_point(|e| *e <= duration).clamp(1, edges.len() - 1) - 1
+}
+
+/// The spans that a heat map without a service is about: requests.
+fn condition(scope: &Scope) -> String {
+    let requests = if scope.service.is_none() { " AND (tree_flags & 128) <> 0" } else { "" };
+    format!("{} AND {}{requests}", started_in(scope.window), scope.conditions())
+}
+
+async fn run(query: Query, scope: Scope) -> Result<Report> {
+    let columns = scope.number("columns", 120, 10, 500)? as usize;
+    let rows = scope.number("rows", 40, 10, 120)? as usize;
+    let Window { start, end } = scope.window;
+    let bin = ((end - start) / columns as i64).max(1);
+    // Buckets of a twentieth of an octave are finer than any row; the edges are chosen over them afterwards.
+    let sql = format!(
+        "SELECT (CAST(start_time AS BIGINT) - {start}) / {bin} AS c, \
+                CAST(floor(log2(greatest(duration_ns, 1)) * 20) AS BIGINT) AS b, \
+                count(*) AS n, sum(CASE WHEN status_code = 'ERROR' THEN 1 ELSE 0 END) AS e, \
+                min(duration_ns) AS least, max(duration_ns) AS most \
+         FROM spans WHERE {} GROUP BY 1, 2",
+        condition(&scope)
+    );
+    let cells = read(&query.rows(&sql, vec![]).await?)?;
+    let (mut least, mut most) = (i64::MAX, 0);
+    for batch in &cells {
+        for row in 0..batch.len() {
+            least = least.min(batch.int("least", row));
+            most = most.max(batch.int("most", row));
+        }
+    }
+    let edges = edges(least.min(most), most, rows);
+    let rows = edges.len() - 1;
+    let (mut counts, mut errors) = (vec![0i64; columns * rows], vec![0i64; columns * rows]);
+    for batch in &cells {
+        for row in 0..batch.len() {
+            let column = batch.int("c", row).clamp(0, columns as i64 - 1) as usize;
+            // A bucket lies within one row but at an edge; its middle decides.
+            let middle = i64::midpoint(batch.int("least", row), batch.int("most", row));
+            let cell = column * rows + row_of(&edges, middle);
+            counts[cell] += batch.int("n", row);
+            errors[cell] += batch.int("e", row);
+        }
+    }
+    let cell = |(at, n): (usize, &i64)| {
+        let (column, row) = (at / rows, at % rows);
+        let t_us = column as i64 * bin / 1_000;
+        (*n > 0).then(|| json!({"t_us": t_us, "from_ns": edges[row], "to_ns": edges[row + 1], "count": n, "errors": errors[at]}))
+    };
+    let cells: Vec<_> = counts.iter().enumerate().filter_map(cell).collect();
+    Ok(Report::new(
+        "cells",
+        json!({
+            "t0": start.to_string(),
+            "bin_us": bin as f64 / 1e3,
+            "columns": columns,
+            "edges_ns": edges,
+            "max": counts.iter().max(),
+            "total": counts.iter().sum::<i64>(),
+            "counts": counts,
+            "errors": errors,
+            "cells": cells,
+        }),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_duration_has_a_row_and_edges_rise() {
+        let edges = edges(2_000_000, 900_000_000, 40);
+        assert_eq!(edges.len(), 41);
+        assert!(edges.windows(2).all(|w| w[0] < w[1]), "{edges:?}");
+        assert_eq!(row_of(&edges, 0), 0);
+        assert_eq!(row_of(&edges, 1_999_999), 0);
+        assert_eq!(row_of(&edges, 2_000_000), 1);
+        assert_eq!(row_of(&edges, 900_000_000), 39);
+        assert_eq!(row_of(&edges, i64::MAX), 39);
+    }
+
+    #[test]
+    fn a_single_duration_still_makes_a_map() {
+        let edges = edges(5, 5, 10);
+        assert!(edges.windows(2).all(|w| w[0] < w[1]), "{edges:?}");
+    }
+}

@@ -1,0 +1,98 @@
+//! The analyses: each one file and one line in [`all`]. HTTP routes, SQL table functions, `hotspan analyze` and the
+//! page's menu follow from the registry.
+//!
+//! Every analysis works over all traces of its window, from the columns that assembly filled when rows were written
+//! (`critical_path_ns`, `self_time_ns`, `entry_…`) and, for what is still in memory, from the same function run on
+//! the fly. SQL groups spans into small cubes; the mathematics is in pure functions beside it.
+
+pub mod attributes;
+pub mod compare;
+pub mod difference;
+pub mod flame;
+pub mod heatmap;
+pub mod histogram;
+pub mod hotspots;
+mod observe;
+pub mod operations;
+pub mod ranking;
+pub mod report;
+pub mod rows;
+pub mod scope;
+pub mod search;
+pub mod service_map;
+pub mod services;
+pub mod significance;
+pub mod steps;
+mod table_function;
+pub mod timeline;
+
+use std::pin::Pin;
+
+use arrow::datatypes::SchemaRef;
+use model::{Error, Result, Tenant};
+use serde_json::Value;
+
+use crate::query::Query;
+use crate::session::Engine;
+pub use report::Report;
+pub use scope::{Scope, Window};
+pub use table_function::table_functions;
+
+pub type Running = Pin<Box<dyn Future<Output = Result<Report>> + Send>>;
+
+/// A parameter besides those that every analysis takes (`scope`).
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Parameter {
+    pub name: &'static str,
+    pub doc: &'static str,
+}
+
+/// One registered analysis.
+pub struct Analysis {
+    /// Its name in URLs; SQL has `_` for `-`.
+    pub name: &'static str,
+    pub title: (&'static str, &'static str),
+    pub doc: &'static str,
+    pub parameters: &'static [Parameter],
+    /// The columns of its rows, for SQL.
+    pub schema: fn() -> SchemaRef,
+    pub run: fn(Query, Scope) -> Running,
+}
+
+/// Every analysis, in the order of the menu.
+pub fn all() -> &'static [Analysis] {
+    &[
+        hotspots::ANALYSIS,
+        timeline::ANALYSIS,
+        heatmap::ANALYSIS,
+        compare::ANALYSIS,
+        flame::ANALYSIS,
+        service_map::ANALYSIS,
+        services::ANALYSIS,
+        operations::ANALYSIS,
+        search::ANALYSIS,
+        attributes::ANALYSIS,
+    ]
+}
+
+pub fn find(name: &str) -> Result<&'static Analysis> {
+    let known = || all().iter().map(|a| a.name).collect::<Vec<_>>().join(", ");
+    all().iter().find(|a| a.name == name).ok_or_else(|| {
+        Error::not_found(format!("there is no analysis {name:?}")).hint(format!("there are {}", known()))
+    })
+}
+
+/// Runs an analysis with URL parameters and returns its JSON answer with `meta`.
+pub async fn run(engine: &Engine, tenant: &Tenant, name: &str, parameters: &[(String, String)]) -> Result<Value> {
+    let analysis = find(name)?;
+    let parameters = parameters.to_vec();
+    let answer = engine.run(tenant, move |query| async move {
+        let started = std::time::Instant::now();
+        let scope = Scope::parse(&parameters, query.now())?;
+        let window = scope.window;
+        let mut report = (analysis.run)(query, scope).await?;
+        report.finish(window, started.elapsed());
+        Ok(report.json)
+    });
+    answer.await
+}

@@ -1,0 +1,334 @@
+//! The hot spots: which operation limits the system, how sure that is, and what kind of problem it is.
+//!
+//! ```text
+//! Observed ─cube─▶ dense bins ─┬─verdict────▶ did any entry operation get worse?
+//!                              └─rates──▶ per request, with errors ─blame─▶ suspects ─category, instance─▶
+//!                                            └─behaviour─▶ errors, calls      cascade ─▶ order ─explain─▶ Ranking
+//! ```
+//!
+//! Pure: SQL gathers [`Observed`] and perhaps facts, this ranks. With a baseline the ranking is by the rise of
+//! exclusive critical-path time per request, stratified by entry operation; without one by its share of the latency.
+//! The same input and seed always give the same answer. `shared/interface.md`, "Words", defines the terms.
+
+mod behaviour;
+mod blame;
+mod calls;
+mod cascade;
+mod category;
+mod cube;
+mod explain;
+mod facts;
+mod instance;
+mod rates;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use serde::Serialize;
+
+pub use category::Category;
+pub use cube::{CellStat, Observed, Operation, OperationKey, Peer, PeerKind, Place, RequestStat};
+pub use explain::Explanation;
+pub use facts::{Details, FactBook, Facts};
+pub use verdict::{EntryChange, Measure, Verdict};
+
+use behaviour::Change;
+use blame::{Suspect, Via};
+use calls::Calls;
+use category::Judge;
+use cube::Cube;
+use explain::{Story, explain};
+use rates::{Rates, mix, rates};
+
+/// A rise smaller than this part of the largest one is not worth a line.
+const LEAST_OF_MOST: f64 = 0.03;
+
+/// What counts as worse, and how much work goes into being sure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// A latency is materially worse when it rose by this part of the baseline's and by `least_ns`. Larger: fewer
+    /// small problems are reported.
+    pub least_ratio: f64,
+    pub least_ns: f64,
+    /// An error rate is materially worse when it rose by `least_ratio` and by this many errors per request.
+    pub least_errors: f64,
+    /// What is reported as changed is so with this confidence.
+    pub confidence: f64,
+    /// Requests that a side, or an entry on both sides, needs to be compared at all.
+    pub least_requests: f64,
+    /// Resamples of the bootstrap; 500 know a standard error to 3 %.
+    pub resamples: usize,
+    pub seed: u64,
+    /// Most hot spots in the answer.
+    pub limit: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            least_ratio: 0.2,
+            least_ns: 2e6,
+            least_errors: 0.005,
+            confidence: 0.95,
+            least_requests: 30.0,
+            resamples: 500,
+            seed: 1,
+            limit: 10,
+        }
+    }
+}
+
+impl Settings {
+    fn material_latency(&self, before: f64) -> f64 {
+        (self.least_ratio * before).max(self.least_ns)
+    }
+
+    fn material_errors(&self, before: f64) -> f64 {
+        (self.least_ratio * before).max(self.least_errors)
+    }
+
+    /// No statement from a few dozen bins is surer than this.
+    fn surest(&self) -> f64 {
+        0.9999
+    }
+}
+
+/// The answer, without the times of the window, which the caller knows.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ranking {
+    pub verdict: Verdict,
+    pub window_requests: u64,
+    pub baseline_requests: Option<u64>,
+    /// The entry operations that got worse, the surest first: the evidence for the verdict.
+    pub worse: Vec<EntryChange>,
+    pub hotspots: Vec<Hotspot>,
+}
+
+/// One element of `hotspots` in `GET /api/v1/hotspots`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Hotspot {
+    pub rank: usize,
+    pub service: String,
+    pub operation: String,
+    pub span_kind: &'static str,
+    pub category: Category,
+    pub peer: Option<String>,
+    pub instance: Option<String>,
+    /// Filled by the comparison of attributes.
+    pub attribute: Option<Attribute>,
+    pub critical_path_ns_per_request: i64,
+    pub share_of_latency: f64,
+    pub change_ns_per_request: Option<i64>,
+    pub confidence: Option<f64>,
+    /// Entry operations whose requests meet the hot spot, the most affected first.
+    pub callers: Vec<Place>,
+    pub explanation: Explanation,
+    /// Filled by whoever can look up traces.
+    pub exemplars: Vec<String>,
+    /// The operation whose spans hold the time: itself, or the caller's CLIENT operation where the time is a gap
+    /// between the two. Example traces are those in which these spans take long.
+    #[serde(skip)]
+    pub evidence: Operation,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attribute {
+    pub key: String,
+    pub value: String,
+}
+
+/// Ranks the hot spots of `window`, against `baseline` where there is one.
+pub fn rank(window: &Observed, baseline: Option<&Observed>, facts: &FactBook, settings: &Settings) -> Ranking {
+    let cube = Cube::new(window, baseline);
+    let calls = Calls::new(&cube, facts);
+    Ranker { cube: &cube, calls: &calls, facts, settings }.rank()
+}
+
+struct Ranker<'a> {
+    cube: &'a Cube,
+    calls: &'a Calls,
+    facts: &'a FactBook,
+    settings: &'a Settings,
+}
+
+/// A suspect as far as it has been judged.
+struct Judged {
+    suspect: Suspect,
+    category: Category,
+    instance: Option<usize>,
+}
+
+impl Ranker<'_> {
+    fn rank(&self) -> Ranking {
+        let (cube, settings) = (self.cube, self.settings);
+        let enough = |requests: f64| requests >= settings.least_requests;
+        let baseline = cube.baseline.as_ref().filter(|side| enough(side.requests()));
+        let full_mix = mix(cube, None, 0.0);
+        let whole = rates(cube, &cube.window, &full_mix, 0, 0);
+        let mut ranking = Ranking {
+            verdict: Verdict::NotEnoughData,
+            window_requests: cube.window.requests() as u64,
+            baseline_requests: cube.baseline.as_ref().map(|side| side.requests() as u64),
+            worse: Vec::new(),
+            hotspots: Vec::new(),
+        };
+        let common = mix(cube, baseline, settings.least_requests);
+        let Some(baseline) = baseline.filter(|_| enough(cube.window.requests()) && common.iter().any(|&m| m > 0.0))
+        else {
+            ranking.hotspots = self.by_share(&whole, None);
+            return ranking;
+        };
+        let after = rates(cube, &cube.window, &common, settings.resamples, settings.seed);
+        let before = rates(cube, baseline, &common, settings.resamples, settings.seed ^ 1);
+        let changes = behaviour::changes(self.calls, &after, &before, settings);
+        ranking.worse = verdict::worse_entries(cube, baseline, &common, settings);
+        let slower = ranking.worse.iter().any(|change| change.measure != Measure::ErrorRate);
+        ranking.verdict = if slower {
+            Verdict::Bottleneck
+        } else if !ranking.worse.is_empty() || !changes.is_empty() {
+            Verdict::BehaviourChanged
+        } else {
+            Verdict::NoSignificantChange
+        };
+        ranking.hotspots = match ranking.verdict {
+            Verdict::Bottleneck => self.by_change(&whole, &after, &before, &changes),
+            Verdict::BehaviourChanged => self.by_behaviour(&whole, &after, &before, &changes),
+            Verdict::NoSignificantChange | Verdict::NotEnoughData => self.by_share(&whole, Some((&after, &before))),
+        };
+        ranking
+    }
+
+    fn suspects(&self, whole: &[Rates], sides: Option<(&[Rates], &[Rates])>) -> Vec<Judged> {
+        let judge = Judge { cube: self.cube, calls: self.calls, facts: self.facts };
+        let found = blame::suspects(self.cube, self.calls, self.facts, whole, sides, self.settings);
+        let judged = found.into_iter().map(|suspect| {
+            let category = judge.category(&suspect);
+            let own = suspect.via == Via::Own && !matches!(category, Category::Retry | Category::NPlusOne);
+            let rose = suspect.change.is_none_or(|change| change > 0.0);
+            let instance = if own && rose { instance::confined_to(self.cube, suspect.operation) } else { None };
+            Judged { category: if instance.is_some() { Category::Instance } else { category }, suspect, instance }
+        });
+        judged.collect()
+    }
+
+    /// Where the time goes, whether or not it changed.
+    fn by_share(&self, whole: &[Rates], sides: Option<(&[Rates], &[Rates])>) -> Vec<Hotspot> {
+        let mut judged = self.suspects(whole, sides);
+        judged.sort_by(|a, b| b.suspect.critical.total_cmp(&a.suspect.critical));
+        let spots = judged.iter().filter(|j| j.suspect.critical > 0.0).take(self.settings.limit);
+        self.numbered(spots.map(|j| self.hotspot(j, whole, None)).collect())
+    }
+
+    /// What got slower, causes before their shadows, then where errors began.
+    fn by_change(&self, whole: &[Rates], after: &[Rates], before: &[Rates], changes: &[Change]) -> Vec<Hotspot> {
+        let judged = self.suspects(whole, Some((after, before)));
+        let suspects: Vec<Suspect> = judged.iter().map(|j| j.suspect.clone()).collect();
+        let categories: Vec<Category> = judged.iter().map(|j| j.category).collect();
+        let order = cascade::order(self.cube, self.calls, before, &suspects, &categories);
+        let rose = |&&i: &&usize| suspects[i].change.is_some_and(|change| change > 0.0);
+        let sure = |&&i: &&usize| suspects[i].confidence.is_some_and(|c| c >= self.settings.confidence);
+        let most = suspects.iter().filter_map(|s| s.change).fold(0.0, f64::max);
+        let counts = |&&i: &&usize| suspects[i].change.is_some_and(|change| change >= LEAST_OF_MOST * most);
+        let mut shown: Vec<usize> = order.iter().filter(rose).filter(sure).filter(counts).copied().collect();
+        if shown.is_empty() {
+            // The rise is sure for the requests as a whole, though for no single operation.
+            shown = order.iter().filter(rose).copied().collect();
+        }
+        let mut spots: Vec<Hotspot> = shown.iter().map(|&i| self.hotspot(&judged[i], whole, None)).collect();
+        let named: Vec<usize> = shown.iter().map(|&i| suspects[i].operation).collect();
+        let errors = changes.iter().filter(|c| c.category == Category::Error && !named.contains(&c.operation));
+        spots.extend(errors.map(|change| self.changed(change, &judged, whole)));
+        self.numbered(spots)
+    }
+
+    /// Where errors or calls changed.
+    fn by_behaviour(&self, whole: &[Rates], after: &[Rates], before: &[Rates], changes: &[Change]) -> Vec<Hotspot> {
+        let judged = self.suspects(whole, Some((after, before)));
+        self.numbered(changes.iter().map(|change| self.changed(change, &judged, whole)).collect())
+    }
+
+    fn numbered(&self, mut spots: Vec<Hotspot>) -> Vec<Hotspot> {
+        spots.truncate(self.settings.limit);
+        for (i, spot) in spots.iter_mut().enumerate() {
+            spot.rank = i + 1;
+        }
+        spots
+    }
+
+    /// A behaviour change with the times of its operation.
+    fn changed(&self, change: &Change, judged: &[Judged], whole: &[Rates]) -> Hotspot {
+        let own = judged.iter().find(|j| j.suspect.operation == change.operation && j.suspect.via == Via::Own);
+        let times = own.map_or((0.0, Some(0.0)), |j| (j.suspect.critical, j.suspect.change));
+        let suspect = Suspect {
+            operation: change.operation,
+            via: Via::Own,
+            holders: vec![change.operation],
+            critical: times.0,
+            change: times.1,
+            by_calls: 0.0,
+            confidence: Some(change.confidence),
+        };
+        self.hotspot(&Judged { suspect, category: change.category, instance: None }, whole, Some(change))
+    }
+
+    fn hotspot(&self, judged: &Judged, whole: &[Rates], change: Option<&Change>) -> Hotspot {
+        let Judged { suspect, category, instance } = judged;
+        let operation = &self.cube.operations[suspect.operation];
+        let all: f64 = whole.iter().map(|rates| rates.critical.value).sum();
+        let share = if all > 0.0 { suspect.critical / all } else { 0.0 };
+        let instance = instance.map(|i| self.cube.instances[i].as_str());
+        let peer = operation.peer.as_ref().map(|peer| peer.name.as_str());
+        let holder = suspect.holders.first().map_or(operation, |&holder| &self.cube.operations[holder]);
+        let explanation = explain(&Story {
+            category: *category,
+            service: &operation.service,
+            operation: &operation.operation,
+            peer,
+            instance,
+            caller: (suspect.via == Via::Gap).then_some(holder.service.as_str()),
+            critical: suspect.critical,
+            change: suspect.change,
+            share,
+            counts: change.map(|c| (c.before, c.after)),
+            call: change.and_then(|c| c.call).map(|call| self.cube.operations[call].operation.as_str()),
+        });
+        Hotspot {
+            rank: 0,
+            service: operation.service.clone(),
+            operation: operation.operation.clone(),
+            span_kind: operation.kind.name(),
+            category: *category,
+            peer: peer.map(str::to_owned),
+            instance: instance.map(str::to_owned),
+            attribute: None,
+            critical_path_ns_per_request: suspect.critical.round() as i64,
+            share_of_latency: share,
+            change_ns_per_request: suspect.change.map(|change| change.round() as i64),
+            confidence: suspect.confidence,
+            callers: self.callers(suspect),
+            explanation,
+            exemplars: Vec::new(),
+            evidence: holder.clone(),
+        }
+    }
+
+    /// The entries through which the suspect's time came, by how much of it (or of its rise) is theirs.
+    fn callers(&self, suspect: &Suspect) -> Vec<Place> {
+        const MOST: usize = 5;
+        let mut by_entry = vec![0.0; self.cube.entries.len()];
+        for (number, column) in self.cube.columns.iter().enumerate() {
+            if suspect.holders.contains(&column.operation) {
+                let now = self.cube.window.totals[number].critical;
+                let requests = |side: &cube::Side| side.requests[column.entry].total();
+                let then =
+                    self.cube.baseline.as_ref().filter(|side| requests(side) > 0.0).map_or(0.0, |side| {
+                        side.totals[number].critical * requests(&self.cube.window) / requests(side)
+                    });
+                by_entry[column.entry] += now - then;
+            }
+        }
+        let mut entries: Vec<usize> = (0..by_entry.len()).filter(|&entry| by_entry[entry] > 0.0).collect();
+        entries.sort_by(|&a, &b| by_entry[b].total_cmp(&by_entry[a]));
+        entries.into_iter().take(MOST).map(|entry| self.cube.entries[entry].clone()).collect()
+    }
+}

@@ -1,0 +1,198 @@
+//! One sentence per hot spot, in English and Chinese, with its figures.
+
+use serde::Serialize;
+
+use super::category::Category;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    pub en: String,
+    pub zh: String,
+}
+
+/// The figures of a sentence.
+pub(super) struct Story<'a> {
+    pub category: Category,
+    pub service: &'a str,
+    pub operation: &'a str,
+    pub peer: Option<&'a str>,
+    pub instance: Option<&'a str>,
+    /// Who holds the time, where that is not the operation itself.
+    pub caller: Option<&'a str>,
+    /// Critical path per request, ns, its rise, and its share of the latency.
+    pub critical: f64,
+    pub change: Option<f64>,
+    pub share: f64,
+    /// Errors or calls per request, before and after, and the call meant.
+    pub counts: Option<(f64, f64)>,
+    pub call: Option<&'a str>,
+}
+
+pub(super) fn explain(story: &Story) -> Explanation {
+    match (story.category, story.counts) {
+        (Category::Error, Some(counts)) => error(story, counts),
+        (Category::Structure, Some(counts)) => structure(story, counts),
+        _ => time(story),
+    }
+}
+
+fn time(story: &Story) -> Explanation {
+    let (service, operation) = (story.service, story.operation);
+    let peer = story.peer.unwrap_or("a dependency");
+    let instance = story.instance.unwrap_or("?");
+    let (en, zh) = match story.category {
+        Category::Database => (
+            format!("{service} waits for the database {peer} in \"{operation}\""),
+            format!("{service} 在“{operation}”中等待数据库 {peer}"),
+        ),
+        Category::Cache => (
+            format!("{service} waits for the cache {peer} in \"{operation}\""),
+            format!("{service} 在“{operation}”中等待缓存 {peer}"),
+        ),
+        Category::Messaging => (
+            format!("{service} waits for the broker {peer} in \"{operation}\""),
+            format!("{service} 在“{operation}”中等待消息系统 {peer}"),
+        ),
+        Category::External => (
+            format!("{service} waits for the external service {peer} in \"{operation}\""),
+            format!("{service} 在“{operation}”中等待外部服务 {peer}"),
+        ),
+        Category::Own | Category::Error | Category::Structure => (
+            format!("{service} spends time of its own in \"{operation}\""),
+            format!("{service} 自身的“{operation}”耗时"),
+        ),
+        Category::Queue => match story.caller {
+            Some(caller) => (
+                format!("requests of {caller} queue before {service} begins to serve \"{operation}\""),
+                format!("{caller} 的请求在 {service} 开始处理“{operation}”之前排队"),
+            ),
+            None => (
+                format!("\"{operation}\" of {service} waits for a free worker or connection"),
+                format!("{service} 的“{operation}”等待空闲的工作线程或连接"),
+            ),
+        },
+        Category::Network => {
+            let caller = story.caller.unwrap_or("its callers");
+            (
+                format!("the network between {caller} and {service} delays \"{operation}\""),
+                format!("{caller} 与 {service} 之间的网络使“{operation}”变慢"),
+            )
+        }
+        Category::Retry => (
+            format!("{service} repeats failed calls of \"{operation}\" to {peer}"),
+            format!("{service} 对 {peer} 的“{operation}”失败后反复重试"),
+        ),
+        Category::NPlusOne => (
+            format!("{service} calls \"{operation}\" many times in sequence"),
+            format!("{service} 逐个重复调用“{operation}”(N+1)"),
+        ),
+        Category::Lock => (
+            format!("requests take turns at a lock in \"{operation}\" of {service}"),
+            format!("{service} 的“{operation}”中请求争用锁"),
+        ),
+        Category::Instance => (
+            format!("instance {instance} of {service} is slow in \"{operation}\" while its siblings are not"),
+            format!("{service} 的实例 {instance} 在“{operation}”中变慢,其他实例正常"),
+        ),
+    };
+    let (share, now) = (100.0 * story.share, duration(story.critical));
+    match story.change {
+        Some(change) => {
+            let more = duration(change.abs());
+            let (en_word, zh_word) = if change < 0.0 { ("less", "少") } else { ("more", "多") };
+            Explanation {
+                en: format!(
+                    "{en}: {now} per request, {more} {en_word} than in the baseline, {share:.0} % of the latency."
+                ),
+                zh: format!("{zh}:每个请求 {now},比基线{zh_word} {more},占延迟的 {share:.0}%。"),
+            }
+        }
+        None => Explanation {
+            en: format!("{en}: {now} per request, {share:.0} % of the latency."),
+            zh: format!("{zh}:每个请求 {now},占延迟的 {share:.0}%。"),
+        },
+    }
+}
+
+fn error(story: &Story, (before, after): (f64, f64)) -> Explanation {
+    let (service, operation) = (story.service, story.operation);
+    let (before, after) = (percent(before), percent(after));
+    let (to_en, to_zh) = story.peer.map_or(Default::default(), |p| (format!(" to {p}"), format!("(调用 {p})")));
+    Explanation {
+        en: format!("\"{operation}\" of {service}{to_en} fails in {after} of the requests, {before} in the baseline."),
+        zh: format!("{service} 的“{operation}”{to_zh}在 {after} 的请求中出错,基线为 {before}。"),
+    }
+}
+
+fn structure(story: &Story, (before, after): (f64, f64)) -> Explanation {
+    let (service, operation) = (story.service, story.operation);
+    let call = story.call.unwrap_or(operation);
+    Explanation {
+        en: format!(
+            "{service} in \"{operation}\" makes {after:.2} calls of \"{call}\" per request, {before:.2} in the baseline."
+        ),
+        zh: format!("{service} 的“{operation}”每个请求调用“{call}”{after:.2} 次,基线为 {before:.2} 次。"),
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+/// Three digits and the fitting unit.
+fn duration(ns: f64) -> String {
+    let (value, unit) = match ns {
+        n if n >= 1e9 => (n / 1e9, "s"),
+        n if n >= 1e6 => (n / 1e6, "ms"),
+        n if n >= 1e3 => (n / 1e3, "µs"),
+        n => (n, "ns"),
+    };
+    let digits = if value >= 100.0 {
+        0
+    } else if value >= 10.0 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.digits$} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_three_digits() {
+        assert_eq!(duration(41_000_000.0), "41.0 ms");
+        assert_eq!(duration(1_234_000_000.0), "1.23 s");
+        assert_eq!(duration(987_600.0), "988 µs");
+        assert_eq!(duration(0.0), "0.00 ns");
+    }
+
+    #[test]
+    fn a_sentence_has_its_figures_in_both_languages() {
+        let story = Story {
+            category: Category::Database,
+            service: "inventory",
+            operation: "UPDATE stock",
+            peer: Some("inventory-db"),
+            instance: None,
+            caller: None,
+            critical: 41e6,
+            change: Some(38e6),
+            share: 0.61,
+            counts: None,
+            call: None,
+        };
+        let said = explain(&story);
+        assert_eq!(
+            said.en,
+            "inventory waits for the database inventory-db in \"UPDATE stock\": 41.0 ms per request, 38.0 ms more than \
+             in the baseline, 61 % of the latency."
+        );
+        assert_eq!(
+            said.zh,
+            "inventory 在“UPDATE stock”中等待数据库 inventory-db:每个请求 41.0 ms,比基线多 38.0 ms,占延迟的 61%。"
+        );
+    }
+}

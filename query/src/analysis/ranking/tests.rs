@@ -1,0 +1,277 @@
+//! Shops with a known fault, and shops without one.
+
+mod shop;
+
+use model::trace::SpanKind::{Client, Server};
+
+use super::*;
+use shop::{ITEM, MS, ORDER, Shop, operation};
+
+fn compared(window: &Shop, facts: &FactBook) -> Ranking {
+    rank(&window.observe(2), Some(&Shop::healthy().observe(1)), facts, &Settings::default())
+}
+
+fn found(window: &Shop) -> Ranking {
+    compared(window, &FactBook::new())
+}
+
+#[track_caller]
+fn assert_first(ranking: &Ranking, service: &str, operation: &str, category: Category) {
+    let list: Vec<_> =
+        ranking.hotspots.iter().map(|h| (&h.service, &h.operation, h.category, h.change_ns_per_request)).collect();
+    let first = ranking.hotspots.first().expect("has hot spots");
+    assert_eq!(
+        (first.service.as_str(), first.operation.as_str(), first.category),
+        (service, operation, category),
+        "{list:?}"
+    );
+}
+
+#[test]
+fn a_slow_database_is_named_with_its_figures() {
+    let window = Shop::healthy().with("UPDATE stock", Client, |s| s.mean = 45.0 * MS);
+    let ranking = found(&window);
+    assert_eq!(ranking.verdict, Verdict::Bottleneck);
+    assert_first(&ranking, "inventory", "UPDATE stock", Category::Database);
+    let first = &ranking.hotspots[0];
+    // Half of the requests are orders, each 40 ms slower; all take 14 ms on average besides the database's 45 ms.
+    let change = first.change_ns_per_request.expect("compared") as f64;
+    assert!((change / (20.0 * MS) - 1.0).abs() < 0.1, "{change}");
+    assert!((first.critical_path_ns_per_request as f64 / (22.5 * MS) - 1.0).abs() < 0.1);
+    assert!((first.share_of_latency - 22.5 / (22.5 + 7.75 + 3.75)).abs() < 0.05, "{}", first.share_of_latency);
+    assert!(first.confidence.expect("compared") >= 0.99);
+    assert_eq!((first.rank, first.span_kind, first.peer.as_deref()), (1, "CLIENT", Some("inventory-db")));
+    assert_eq!(first.callers, [Place { service: "gateway".into(), operation: ORDER.into() }]);
+    assert!(ranking.worse.iter().all(|change| change.entry.operation == ORDER && change.window > change.baseline));
+}
+
+#[test]
+fn nothing_but_more_load_is_no_significant_change() {
+    let ranking = found(&Shop::healthy().at_load(5.0));
+    assert_eq!((ranking.verdict, ranking.worse.len()), (Verdict::NoSignificantChange, 0));
+    assert_first(&ranking, "gateway", "POST /charge", Category::External);
+}
+
+#[test]
+fn a_change_of_mix_moves_nothing() {
+    let mut window = Shop::healthy();
+    window.rates = vec![(ORDER, 50.0), (ITEM, 10.0)];
+    let ranking = found(&window);
+    assert_eq!(ranking.verdict, Verdict::NoSignificantChange);
+    for spot in &ranking.hotspots {
+        let (change, all) = (spot.change_ns_per_request.expect("compared"), spot.critical_path_ns_per_request);
+        assert!(change.abs() as f64 <= 0.1 * all as f64 + 0.1 * MS, "{} moved by {change}", spot.operation);
+    }
+}
+
+#[test]
+fn equal_windows_raise_no_alarm() {
+    let alarms = (0..200).filter(|&seed| {
+        let (before, after) = (Shop::healthy().observe(2 * seed), Shop::healthy().observe(2 * seed + 1));
+        let settings = Settings { seed, resamples: 200, ..Settings::default() };
+        rank(&after, Some(&before), &FactBook::new(), &settings).verdict != Verdict::NoSignificantChange
+    });
+    assert!(alarms.count() <= 2);
+}
+
+#[test]
+fn noisy_and_rare_requests_raise_no_alarm() {
+    let alarms = (0..200).filter(|&seed| {
+        let mut shop = Shop::healthy().with("POST /charge", Client, |s| s.swings = 8.0);
+        shop.rates = vec![(ORDER, 3.0), (ITEM, 1.0)];
+        let settings = Settings { seed, resamples: 200, ..Settings::default() };
+        let (before, after) = (shop.observe(2 * seed), shop.observe(2 * seed + 1));
+        rank(&after, Some(&before), &FactBook::new(), &settings).verdict != Verdict::NoSignificantChange
+    });
+    assert!(alarms.count() <= 2);
+}
+
+#[test]
+fn faster_failures_are_a_change_of_behaviour() {
+    let window = Shop::healthy().with("POST /charge", Client, |s| (s.fails, s.mean) = (0.3, 4.0 * MS));
+    let ranking = found(&window);
+    assert_eq!(ranking.verdict, Verdict::BehaviourChanged);
+    assert_first(&ranking, "gateway", "POST /charge", Category::Error);
+    let first = &ranking.hotspots[0];
+    assert_eq!(first.peer.as_deref(), Some("bank"));
+    assert!(first.explanation.en.contains("to bank fails in"), "{}", first.explanation.en);
+}
+
+#[test]
+fn failures_are_followed_down_to_where_they_began() {
+    let window = Shop::healthy().with("SELECT stock", Client, |s| s.fails = 0.2);
+    let ranking = found(&window);
+    assert_eq!(ranking.verdict, Verdict::BehaviourChanged);
+    assert_first(&ranking, "inventory", "SELECT stock", Category::Error);
+    assert_eq!(ranking.hotspots.len(), 1, "those above only pass it on");
+}
+
+#[test]
+fn calls_that_vanish_are_a_change_of_behaviour() {
+    let window = Shop::healthy().with("POST /stock", Client, |s| s.calls = 0.4);
+    let ranking = found(&window);
+    assert_eq!(ranking.verdict, Verdict::BehaviourChanged);
+    assert_first(&ranking, "gateway", ORDER, Category::Structure);
+    assert_eq!(ranking.hotspots.len(), 1, "what is below the vanished call is not listed");
+    assert!(ranking.hotspots[0].explanation.en.contains("\"POST /stock\""));
+}
+
+#[test]
+fn one_slow_instance_is_named() {
+    let window = Shop::healthy().with("GET /stock", Server, |s| s.first_instance = 8.0);
+    let ranking = found(&window);
+    assert_first(&ranking, "inventory", "GET /stock", Category::Instance);
+    assert_eq!(ranking.hotspots[0].instance.as_deref(), Some("inventory-0"));
+    // All three slower: none is named.
+    let all = found(&Shop::healthy().with("GET /stock", Server, |s| s.mean *= 5.0));
+    assert_first(&all, "inventory", "GET /stock", Category::Own);
+    assert_eq!(all.hotspots[0].instance, None);
+}
+
+#[test]
+fn one_slow_instance_stands_out_without_a_baseline() {
+    let window = Shop::healthy().with("GET /stock", Server, |s| s.first_instance = 8.0);
+    let ranking = rank(&window.observe(3), None, &FactBook::new(), &Settings::default());
+    let named: Vec<_> =
+        ranking.hotspots.iter().filter_map(|h| Some((h.operation.as_str(), h.instance.as_deref()?))).collect();
+    assert_eq!(named, [("GET /stock", "inventory-0")]);
+}
+
+#[test]
+fn without_a_baseline_the_ranking_is_by_share_and_says_so() {
+    let window = Shop::healthy().with("UPDATE stock", Client, |s| s.mean = 45.0 * MS);
+    let ranking = rank(&window.observe(1), None, &FactBook::new(), &Settings::default());
+    assert_eq!((ranking.verdict, ranking.baseline_requests), (Verdict::NotEnoughData, None));
+    assert_first(&ranking, "inventory", "UPDATE stock", Category::Database);
+    assert!(ranking.hotspots.iter().all(|h| h.change_ns_per_request.is_none() && h.confidence.is_none()));
+    let shares: Vec<f64> = ranking.hotspots.iter().map(|h| h.share_of_latency).collect();
+    assert!(shares.windows(2).all(|w| w[0] >= w[1]));
+    assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-6);
+}
+
+#[test]
+fn too_few_requests_are_not_judged() {
+    let mut few = Shop::healthy().with("UPDATE stock", Client, |s| s.mean = 500.0 * MS);
+    few.bins = 1;
+    few.rates = vec![(ORDER, 6.0)];
+    assert_eq!(found(&few).verdict, Verdict::NotEnoughData);
+    let nothing = rank(&Observed::default(), Some(&Observed::default()), &FactBook::new(), &Settings::default());
+    assert_eq!((nothing.verdict, nothing.hotspots.len()), (Verdict::NotEnoughData, 0));
+}
+
+#[test]
+fn an_entry_that_is_new_is_not_a_change() {
+    let mut before = Shop::healthy();
+    before.rates = vec![(ITEM, 60.0)];
+    let ranking = rank(&Shop::healthy().observe(2), Some(&before.observe(1)), &FactBook::new(), &Settings::default());
+    assert_eq!(ranking.verdict, Verdict::NoSignificantChange);
+    assert_first(&ranking, "gateway", "POST /charge", Category::External);
+}
+
+/// Calls wait before inventory serves them, more in one second and less in the next, since more come.
+fn queueing(shop: Shop, wait_ms: f64) -> Shop {
+    let wait = |s: &mut shop::Step| (s.mean, s.swings) = (wait_ms * MS / 2.0, 3.0);
+    shop.with("POST /stock", Client, wait).with("GET /stock", Client, wait)
+}
+
+#[test]
+fn a_wait_before_a_busy_service_is_put_down_to_that_service() {
+    let ranking = found(&queueing(Shop::healthy().at_load(5.0), 30.0));
+    assert_eq!(ranking.verdict, Verdict::Bottleneck);
+    let first = &ranking.hotspots[0];
+    assert_eq!((first.service.as_str(), first.span_kind, first.category), ("inventory", "SERVER", Category::Queue));
+    assert_eq!((first.evidence.service.as_str(), first.evidence.kind), ("gateway", Client));
+    assert!(first.explanation.en.contains("requests of gateway queue before inventory"), "{}", first.explanation.en);
+}
+
+#[test]
+fn a_delay_that_is_the_same_for_all_at_the_same_load_is_the_network() {
+    let delay = |s: &mut shop::Step| s.delay = 20.0 * MS;
+    let window = Shop::healthy().with("POST /stock", Client, delay).with("GET /stock", Client, delay);
+    let ranking = found(&window);
+    let first = &ranking.hotspots[0];
+    assert_eq!((first.service.as_str(), first.category), ("inventory", Category::Network));
+}
+
+#[test]
+fn a_queue_ranks_below_what_keeps_its_workers_busy() {
+    // The database is five times as slow, so inventory's workers are held longer and calls queue for 100 ms.
+    let slow = |s: &mut shop::Step| s.mean *= 5.0;
+    let window = queueing(Shop::healthy(), 100.0).with("UPDATE stock", Client, slow).with("SELECT stock", Client, slow);
+    let ranking = found(&window);
+    assert_first(&ranking, "inventory", "UPDATE stock", Category::Database);
+    assert!(ranking.hotspots.iter().any(|h| h.category == Category::Queue));
+    // With five times the load and a database that is hardly slower, the workers are too few.
+    let slower = |s: &mut shop::Step| s.mean *= 1.4;
+    let window = queueing(Shop::healthy().at_load(5.0), 100.0).with("UPDATE stock", Client, slower);
+    assert_eq!(found(&window).hotspots[0].category, Category::Queue);
+}
+
+fn bank() -> Operation {
+    operation("gateway", "POST /charge", Client, Some(("bank", PeerKind::Remote)))
+}
+
+#[test]
+fn retries_take_the_cost_of_repeats_and_pauses() {
+    let window =
+        Shop::healthy()
+            .with("POST /charge", Client, |s| (s.calls, s.fails) = (2.5, 0.6))
+            .with(ORDER, Server, |s| s.mean = 30.0 * MS);
+    let details = |repeats| Details { repeats_per_parent: Some(repeats), ..Details::default() };
+    let facts = FactBook::from([(bank(), Facts { window: details(1.5), baseline: details(0.0), ..Facts::default() })]);
+    let ranking = compared(&window, &facts);
+    assert_first(&ranking, "gateway", "POST /charge", Category::Retry);
+    // Half of the requests: 1.5 more calls of 10 ms, and pauses of 28 ms.
+    let change = ranking.hotspots[0].change_ns_per_request.expect("compared") as f64;
+    assert!((change / (0.5 * 43.0 * MS) - 1.0).abs() < 0.1, "{change}");
+}
+
+#[test]
+fn many_like_calls_in_sequence_are_an_n_plus_one() {
+    let window = Shop::healthy().with("SELECT stock", Client, |s| s.calls = 12.0);
+    let select = operation("inventory", "SELECT stock", Client, Some(("inventory-db", PeerKind::Database)));
+    let details = |n| Details { sequential_siblings: Some(n), ..Details::default() };
+    let facts = FactBook::from([(select, Facts { window: details(12.0), baseline: details(1.0), ..Facts::default() })]);
+    assert_first(&compared(&window, &facts), "inventory", "SELECT stock", Category::NPlusOne);
+    assert_first(&found(&window), "inventory", "SELECT stock", Category::Database);
+}
+
+#[test]
+fn own_time_is_told_apart_by_how_it_is_spread() {
+    let window = Shop::healthy().with("POST /stock", Server, |s| s.mean = 43.0 * MS);
+    let stock = operation("inventory", "POST /stock", Server, None);
+    let category = |now: Details| {
+        let facts = FactBook::from([(stock.clone(), Facts { window: now, ..Facts::default() })]);
+        compared(&window, &facts).hotspots[0].category
+    };
+    let spread = |p10: f64, p50: f64| Details {
+        exclusive_p10_ns: Some(p10 * MS),
+        exclusive_p50_ns: Some(p50 * MS),
+        ..Details::default()
+    };
+    assert_eq!(category(spread(30.0, 40.0)), Category::Own, "all take longer: the code does more");
+    assert_eq!(category(spread(3.0, 35.0)), Category::Lock, "most wait, some do not");
+    assert_eq!(category(spread(2.0, 3.0)), Category::Own, "few are hit: pauses");
+    let waits = Details { wait_before_first_child_ns: Some(35.0 * MS), ..Details::default() };
+    assert_eq!(category(waits), Category::Queue);
+}
+
+#[test]
+fn the_json_is_that_of_the_interface() {
+    let window = Shop::healthy().with("UPDATE stock", Client, |s| s.mean = 45.0 * MS);
+    let json = serde_json::to_value(found(&window)).expect("serialises");
+    assert_eq!(json["verdict"], "bottleneck");
+    let first = &json["hotspots"][0];
+    assert_eq!(first["callers"], serde_json::json!([["gateway", "POST /order"]]));
+    assert_eq!((&first["span_kind"], &first["category"]), (&"CLIENT".into(), &"database".into()));
+    assert!(first["critical_path_ns_per_request"].is_i64() && first["instance"].is_null());
+    let keys: Vec<&String> = first.as_object().expect("object").keys().collect();
+    assert_eq!(keys.len(), 15);
+}
+
+#[test]
+fn the_same_question_has_the_same_answer() {
+    let window = queueing(Shop::healthy(), 30.0);
+    let text = || serde_json::to_string(&found(&window)).expect("serialises");
+    assert_eq!(text(), text());
+}

@@ -1,0 +1,230 @@
+//! What every analysis is asked about: a window, perhaps a baseline, and conditions on spans.
+
+use chrono::DateTime;
+use model::time::{DAY, HOUR, MINUTE, SECOND};
+use model::{Error, Nanos, Result};
+
+/// Half-open, in Unix nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    pub start: Nanos,
+    pub end: Nanos,
+}
+
+impl Window {
+    pub fn seconds(&self) -> f64 {
+        (self.end - self.start) as f64 / SECOND as f64
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Scope {
+    pub window: Window,
+    /// Whether the window was asked for, rather than being the default.
+    pub window_given: bool,
+    pub baseline: Option<Window>,
+    pub service: Option<String>,
+    pub operation: Option<String>,
+    pub kind: Option<String>,
+    pub instance: Option<String>,
+    /// Attributes by key, with the text they have to have.
+    pub attributes: Vec<(String, String)>,
+    /// The analysis' own parameters.
+    others: Vec<(String, String)>,
+}
+
+const DEFAULT_WINDOW: Nanos = 15 * MINUTE;
+
+impl Scope {
+    /// Reads URL parameters; unknown names are left to the analysis.
+    pub fn parse(parameters: &[(String, String)], now: Nanos) -> Result<Scope> {
+        let of = |name: &str| parameters.iter().find(|(k, v)| k == name && !v.is_empty()).map(|(_, v)| v.as_str());
+        let time = |name: &str| of(name).map(|text| parse_time(text, now).map_err(|e| e.context(name))).transpose();
+        let end = time("end")?.unwrap_or(now);
+        let start = time("start")?.unwrap_or(end.saturating_sub(DEFAULT_WINDOW));
+        let baseline = match (time("baseline_start")?, time("baseline_end")?) {
+            (None, None) => None,
+            (Some(start), Some(end)) => Some(window("baseline", start, end)?),
+            _ => return Err(Error::invalid("a baseline needs baseline_start and baseline_end")),
+        };
+        let text = |name: &str| of(name).map(str::to_owned);
+        let mut attributes = Vec::new();
+        for (_, value) in parameters.iter().filter(|(k, v)| k == "attr" && !v.is_empty()) {
+            let Some((key, value)) = value.split_once('=') else {
+                return Err(Error::invalid(format!("attr {value:?} is not KEY=VALUE")));
+            };
+            attributes.push((key.to_owned(), value.to_owned()));
+        }
+        Ok(Scope {
+            window: window("window", start, end)?,
+            window_given: of("start").is_some(),
+            baseline,
+            service: text("service"),
+            operation: text("operation"),
+            kind: text("kind"),
+            instance: text("instance"),
+            attributes,
+            others: parameters.to_vec(),
+        })
+    }
+
+    /// A parameter of the analysis' own.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.others.iter().find(|(k, v)| k == name && !v.is_empty()).map(|(_, v)| v.as_str())
+    }
+
+    /// A number within bounds; outside of them the nearer bound.
+    pub fn number(&self, name: &str, default: i64, least: i64, most: i64) -> Result<i64> {
+        let Some(text) = self.text(name) else { return Ok(default) };
+        let value: f64 = text.parse().map_err(|_| Error::invalid(format!("{name} {text:?} is not a number")))?;
+        Ok((value as i64).clamp(least, most))
+    }
+
+    pub fn flag(&self, name: &str) -> bool {
+        self.text(name).is_some_and(|v| matches!(v, "true" | "1" | "yes"))
+    }
+
+    /// A time of the analysis' own.
+    pub fn time(&self, name: &str, now: Nanos) -> Result<Option<Nanos>> {
+        self.text(name).map(|text| parse_time(text, now).map_err(|e| e.context(name))).transpose()
+    }
+
+    /// Whether any condition on spans was given.
+    pub fn has_filters(&self) -> bool {
+        self.service.is_some()
+            || self.operation.is_some()
+            || self.kind.is_some()
+            || self.instance.is_some()
+            || !self.attributes.is_empty()
+    }
+
+    /// The conditions on spans as SQL over the view `spans`; `TRUE` when there are none.
+    pub fn conditions(&self) -> String {
+        let columns = [
+            ("service_name", &self.service),
+            ("name", &self.operation),
+            ("kind", &self.kind),
+            ("instance_id", &self.instance),
+        ];
+        let mut all: Vec<String> = columns
+            .iter()
+            .filter_map(|(column, value)| value.as_ref().map(|v| format!("{column} = {}", quoted(v))))
+            .collect();
+        all.extend(self.attributes.iter().map(|(key, value)| attribute_condition(key, value)));
+        if all.is_empty() { "TRUE".to_owned() } else { all.join(" AND ") }
+    }
+}
+
+fn attribute_condition(key: &str, value: &str) -> String {
+    let (key, value) = (quoted(key), quoted(value));
+    format!("(attributes->>{key} = {value} OR resource_attributes->>{key} = {value})")
+}
+
+/// Spans that started in a window, as SQL.
+pub fn started_in(window: Window) -> String {
+    time_range("start_time", window)
+}
+
+/// Spans of traces whose entry started in a window. The second half lets files be skipped: a span starts at its
+/// entry's time or later, give or take clocks and asynchronous work.
+pub fn entered_in(window: Window) -> String {
+    let near = Window { start: window.start.saturating_sub(MINUTE), end: window.end.saturating_add(10 * MINUTE) };
+    format!("{} AND {}", time_range("entry_start_time", window), started_in(near))
+}
+
+fn time_range(column: &str, Window { start, end }: Window) -> String {
+    format!("{column} >= {} AND {column} < {}", timestamp(start), timestamp(end))
+}
+
+/// A timestamp literal in nanoseconds.
+pub fn timestamp(at: Nanos) -> String {
+    format!("arrow_cast({at}, 'Timestamp(Nanosecond, Some(\"UTC\"))')")
+}
+
+/// A text literal; quotes doubled, so that no value can leave it.
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn window(what: &str, start: Nanos, end: Nanos) -> Result<Window> {
+    if end <= start {
+        return Err(Error::invalid(format!("the {what} ends before it starts")).hint("start has to be before end"));
+    }
+    Ok(Window { start, end })
+}
+
+/// RFC 3339, Unix seconds (may be fractional), or relative: `now`, `now-15m`.
+pub fn parse_time(text: &str, now: Nanos) -> Result<Nanos> {
+    let text = text.trim();
+    let wrong = || {
+        Error::invalid(format!("{text:?} is not a time"))
+            .hint("give RFC 3339 (2026-11-11T00:00:00Z), unix seconds, or a time like now-15m")
+    };
+    if let Some(offset) = text.strip_prefix("now") {
+        if offset.is_empty() {
+            return Ok(now);
+        }
+        let (sign, rest) = match offset.as_bytes()[0] {
+            b'-' => (-1.0, &offset[1..]),
+            b'+' => (1.0, &offset[1..]),
+            _ => return Err(wrong()),
+        };
+        let split = rest.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?;
+        let number: f64 = rest[..split].parse().map_err(|_| wrong())?;
+        let unit = match &rest[split..] {
+            "ms" => SECOND / 1000,
+            "s" => SECOND,
+            "m" => MINUTE,
+            "h" => HOUR,
+            "d" => DAY,
+            _ => return Err(wrong()),
+        };
+        return Ok(now.saturating_add((sign * number * unit as f64) as Nanos));
+    }
+    if let Ok(seconds) = text.parse::<f64>() {
+        // Split before scaling: a double holds whole seconds exactly, and the fraction to a microsecond.
+        let whole = seconds.trunc();
+        let fraction = ((seconds - whole) * 1e6).round() as Nanos * 1_000;
+        return (seconds.abs() < 9e9).then_some(whole as Nanos * SECOND + fraction).ok_or_else(wrong);
+    }
+    let parsed = DateTime::parse_from_rfc3339(text).map_err(|_| wrong())?;
+    parsed.timestamp_nanos_opt().ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(parameters: &[(&str, &str)]) -> Result<Scope> {
+        let owned: Vec<_> = parameters.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        Scope::parse(&owned, 1_000 * SECOND)
+    }
+
+    #[test]
+    fn times_are_read_in_all_forms() {
+        let now = 1_000 * SECOND;
+        assert_eq!(parse_time("now", now).expect("now"), now);
+        assert_eq!(parse_time("now-15m", now).expect("relative"), now - 900 * SECOND);
+        assert_eq!(parse_time("now-1.5s", now).expect("relative"), now - 1_500_000_000);
+        assert_eq!(parse_time("1700000000.25", now).expect("unix"), 1_700_000_000_250_000_000);
+        assert_eq!(parse_time("2023-11-14T22:13:20Z", now).expect("rfc"), 1_700_000_000 * SECOND);
+        for bad in ["", "yesterday", "now-", "now-5", "now*5m", "1e30"] {
+            assert!(parse_time(bad, now).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_window_that_ends_before_it_starts_and_half_a_baseline_are_refused() {
+        assert!(scope(&[("start", "900"), ("end", "800")]).is_err());
+        assert!(scope(&[("baseline_start", "800")]).is_err());
+        let scope = scope(&[("start", "800"), ("end", "900"), ("attr", "a.b=c=d")]).expect("valid");
+        assert_eq!(scope.window, Window { start: 800 * SECOND, end: 900 * SECOND });
+        assert_eq!(scope.attributes, [("a.b".to_owned(), "c=d".to_owned())]);
+    }
+
+    #[test]
+    fn a_value_cannot_leave_its_quotes() {
+        let scope = scope(&[("service", "x' OR '1'='1")]).expect("valid");
+        assert_eq!(scope.conditions(), "service_name = 'x'' OR ''1''=''1'");
+    }
+}

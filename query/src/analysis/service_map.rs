@@ -1,0 +1,150 @@
+//! Service map: who calls whom, how often, with which errors and latency, and where the critical path goes.
+//!
+//! A client span joined with the server span below it is an edge between services; a client span without one is an
+//! edge to a dependency that sends no spans (a database, a cache, a third party), named by its peer attributes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use model::Result;
+use serde_json::{Value, json};
+
+use super::operations::{PEER, error_rate};
+use super::report::Report;
+use super::rows::{Rows, read};
+use super::scope::{Scope, started_in};
+use super::{Analysis, Running};
+use crate::query::Query;
+
+pub const ANALYSIS: Analysis = Analysis {
+    name: "service-map",
+    title: ("Service map", "应用拓扑"),
+    doc: "Services and dependencies with rate, errors and latency; edges carry calls and the gap between caller and callee.",
+    parameters: &[],
+    schema,
+    run: |query, scope| -> Running { Box::pin(run(query, scope)) },
+};
+
+fn schema() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    let int = |name: &str| Field::new(name, DataType::Int64, true);
+    let float = |name: &str| Field::new(name, DataType::Float64, true);
+    Arc::new(Schema::new(vec![
+        text("from"),
+        text("to"),
+        int("calls"),
+        float("rate"),
+        int("errors"),
+        int("p50_ns"),
+        int("p99_ns"),
+        float("critical_share"),
+        int("gap_ns"),
+    ]))
+}
+
+/// What kind of thing a peer without spans is, as SQL over its client span.
+const TYPE: &str = "CASE WHEN coalesce(db_system_name, db_system) IN ('redis', 'memcached', 'valkey') THEN 'cache' \
+                    WHEN coalesce(db_system_name, db_system) IS NOT NULL THEN 'database' \
+                    WHEN messaging_system IS NOT NULL OR kind IN ('PRODUCER', 'CONSUMER') THEN 'messaging' \
+                    ELSE 'external' END";
+
+#[derive(Default)]
+struct Node {
+    kind: String,
+    calls: i64,
+    errors: i64,
+    p50: i64,
+    p99: i64,
+    critical: i64,
+    instances: i64,
+}
+
+async fn run(query: Query, scope: Scope) -> Result<Report> {
+    let window = started_in(scope.window);
+    let seconds = scope.window.seconds();
+    let calls = format!(
+        "SELECT c.service_name AS a, coalesce(s.service_name, c.peer, c.name) AS b, \
+                CASE WHEN s.service_name IS NULL THEN c.type ELSE 'service' END AS type, \
+                count(*) AS n, sum(CASE WHEN c.status_code = 'ERROR' THEN 1 ELSE 0 END) AS errors, \
+                quantile(c.duration_ns, 0.5) AS p50, quantile(c.duration_ns, 0.99) AS p99, \
+                sum(c.critical_path_ns) AS critical, \
+                CAST(avg(CASE WHEN s.duration_ns IS NULL OR c.kind = 'PRODUCER' THEN NULL \
+                              ELSE greatest(c.duration_ns - s.duration_ns, 0) END) AS BIGINT) AS gap \
+         FROM (SELECT trace_id, span_id, service_name, name, kind, status_code, duration_ns, critical_path_ns, \
+                      {PEER} AS peer, {TYPE} AS type \
+               FROM spans WHERE {window} AND kind IN ('CLIENT', 'PRODUCER')) c \
+         LEFT JOIN (SELECT trace_id, parent_span_id, service_name, duration_ns \
+                    FROM spans WHERE {window} AND kind IN ('SERVER', 'CONSUMER')) s \
+           ON s.trace_id = c.trace_id AND s.parent_span_id = c.span_id \
+         GROUP BY 1, 2, 3"
+    );
+    let edges = read(&query.rows(&calls, vec![]).await?)?;
+    let served = format!(
+        "SELECT service_name, count(DISTINCT instance_id) AS instances, sum(critical_path_ns) AS critical, \
+                sum(CASE WHEN kind IN ('SERVER', 'CONSUMER') THEN 1 ELSE 0 END) AS n, \
+                sum(CASE WHEN kind IN ('SERVER', 'CONSUMER') AND status_code = 'ERROR' THEN 1 ELSE 0 END) AS errors, \
+                quantile(CASE WHEN kind IN ('SERVER', 'CONSUMER') THEN duration_ns END, 0.5) AS p50, \
+                quantile(CASE WHEN kind IN ('SERVER', 'CONSUMER') THEN duration_ns END, 0.99) AS p99 \
+         FROM spans WHERE {window} GROUP BY 1"
+    );
+    let served = read(&query.rows(&served, vec![]).await?)?;
+    let total: i64 = each(&served).map(|(rows, row)| rows.int("critical", row)).sum();
+    let share = |critical: i64| if total == 0 { 0.0 } else { critical as f64 / total as f64 };
+    let nodes = nodes(&served, &edges);
+    let node = |(name, n): (&String, &Node)| {
+        json!({
+            "id": name, "name": name, "type": n.kind,
+            "requests": n.calls, "rate": n.calls as f64 / seconds,
+            "errors": n.errors, "error_rate": error_rate(n.errors, n.calls),
+            "p50_ns": n.p50, "p99_ns": n.p99,
+            "critical_share": share(n.critical), "instances": n.instances,
+        })
+    };
+    let edge = |(rows, row): (&Rows, usize)| {
+        let calls = rows.int("n", row);
+        json!({
+            "from": rows.text("a", row), "to": rows.text("b", row),
+            "calls": calls, "rate": calls as f64 / seconds, "errors": rows.int("errors", row),
+            "p50_ns": rows.int("p50", row), "p99_ns": rows.int("p99", row),
+            "critical_share": share(rows.int("critical", row)), "gap_ns": rows.int("gap", row),
+        })
+    };
+    let nodes: Vec<Value> = nodes.iter().map(node).collect();
+    let edges: Vec<Value> = each(&edges).map(edge).collect();
+    Ok(Report::new("edges", json!({"nodes": nodes, "edges": edges})))
+}
+
+fn each(batches: &[Rows]) -> impl Iterator<Item = (&Rows, usize)> {
+    batches.iter().flat_map(|rows| (0..rows.len()).map(move |row| (rows, row)))
+}
+
+fn nodes(served: &[Rows], edges: &[Rows]) -> BTreeMap<String, Node> {
+    let mut nodes: BTreeMap<String, Node> = BTreeMap::new();
+    for (rows, row) in each(served) {
+        let node = Node {
+            kind: "service".to_owned(),
+            calls: rows.int("n", row),
+            errors: rows.int("errors", row),
+            p50: rows.int("p50", row),
+            p99: rows.int("p99", row),
+            critical: rows.int("critical", row),
+            instances: rows.int("instances", row),
+        };
+        nodes.insert(rows.text("service_name", row).to_owned(), node);
+    }
+    for (rows, row) in each(edges).filter(|(rows, row)| rows.text("type", *row) != "service") {
+        let node = nodes.entry(rows.text("b", row).to_owned()).or_default();
+        if node.kind == "service" {
+            continue;
+        }
+        node.kind = rows.text("type", row).to_owned();
+        node.calls += rows.int("n", row);
+        node.errors += rows.int("errors", row);
+        // Over several callers the worst is shown.
+        node.p50 = node.p50.max(rows.int("p50", row));
+        node.p99 = node.p99.max(rows.int("p99", row));
+        node.critical += rows.int("critical", row);
+    }
+    nodes
+}

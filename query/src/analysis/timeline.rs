@@ -1,0 +1,190 @@
+//! Requests over time with their latency, and the load levels found in them: what the overview opens with.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use model::time::SECOND;
+use model::{Nanos, Result};
+use serde_json::{Value, json};
+
+use super::histogram::Histogram;
+use super::report::{Report, rfc3339};
+use super::rows::read_sketches;
+use super::scope::{Scope, Window, started_in};
+use super::steps::{Segment, baseline_for, busiest_level, load_levels};
+use super::{Analysis, Running};
+use crate::query::Query;
+
+pub const ANALYSIS: Analysis = Analysis {
+    name: "steps",
+    title: ("Load steps", "压测阶梯"),
+    doc: "Requests per bin with p50 and p99, and the load levels detected from the arrival rate.",
+    parameters: &[],
+    schema,
+    run: |query, scope| -> Running { Box::pin(run(query, scope)) },
+};
+
+fn schema() -> SchemaRef {
+    let int = |name: &str| Field::new(name, DataType::Int64, true);
+    let float = |name: &str| Field::new(name, DataType::Float64, true);
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    let flag = Field::new("transition", DataType::Boolean, true);
+    Arc::new(Schema::new(vec![
+        int("index"),
+        text("start"),
+        text("end"),
+        float("qps"),
+        int("requests"),
+        int("errors"),
+        int("p50_ns"),
+        int("p95_ns"),
+        int("p99_ns"),
+        flag,
+    ]))
+}
+
+/// Traces are taken as settled this long after they were received; later ones are left out of the levels.
+pub const SETTLE: Nanos = 10 * SECOND;
+
+/// Bins for step detection and for pictures: at most this many.
+const MOST_BINS: i64 = 900;
+
+/// Requests by bin.
+pub struct Timeline {
+    pub window: Window,
+    pub bin: Nanos,
+    pub requests: Vec<u64>,
+    pub errors: Vec<u64>,
+    pub latency: Vec<Histogram>,
+    /// Sum of durations, for the mean number in flight.
+    pub duration: Vec<f64>,
+    pub levels: Vec<Segment>,
+}
+
+/// Whole seconds, such that the window has at most [`MOST_BINS`] bins.
+pub fn bin_of(Window { start, end }: Window) -> Nanos {
+    ((end - start) / MOST_BINS / SECOND + 1) * SECOND
+}
+
+/// A span that is a request: the entry of a tree that is neither an orphan's nor a consumer's.
+pub const IS_REQUEST: &str = "(tree_flags & 128) <> 0 AND (tree_flags & 17) = 0";
+
+impl Timeline {
+    /// The requests that match the scope, over `window`.
+    pub async fn read(query: &Query, scope: &Scope, window: Window) -> Result<Timeline> {
+        let bin = bin_of(window);
+        let bins = ((window.end - window.start + bin - 1) / bin).max(1) as usize;
+        let requests = if scope.service.is_none() { IS_REQUEST } else { "kind IN ('SERVER', 'CONSUMER')" };
+        let sql = format!(
+            "SELECT (CAST(start_time AS BIGINT) - {}) / {bin} AS b, count(*) AS n, \
+                    sum(CASE WHEN status_code = 'ERROR' THEN 1 ELSE 0 END) AS e, \
+                    CAST(sum(duration_ns) AS DOUBLE) AS d, sketch(duration_ns) AS s \
+             FROM spans WHERE {} AND {} AND {requests} GROUP BY 1",
+            window.start,
+            started_in(window),
+            scope.conditions(),
+        );
+        let mut timeline = Timeline {
+            window,
+            bin,
+            requests: vec![0; bins],
+            errors: vec![0; bins],
+            latency: vec![Histogram::default(); bins],
+            duration: vec![0.0; bins],
+            levels: Vec::new(),
+        };
+        for (rows, sketches) in read_sketches(&query.rows(&sql, vec![]).await?, "s")? {
+            for (row, sketch) in sketches.into_iter().enumerate() {
+                let at = rows.int("b", row).clamp(0, bins as i64 - 1) as usize;
+                timeline.requests[at] += rows.int("n", row) as u64;
+                timeline.errors[at] += rows.int("e", row) as u64;
+                timeline.duration[at] += rows.float("d", row);
+                timeline.latency[at].merge(&sketch);
+            }
+        }
+        timeline.levels = load_levels(&timeline.requests, bin as f64 / SECOND as f64);
+        Ok(timeline)
+    }
+
+    pub fn window_of(&self, segment: &Segment) -> Window {
+        let at = |bin: usize| self.window.start + bin as i64 * self.bin;
+        Window { start: at(segment.start), end: at(segment.end).min(self.window.end) }
+    }
+
+    pub fn bins_of(&self, window: Window) -> Range<usize> {
+        let at = |t: Nanos| ((t - self.window.start) / self.bin).clamp(0, self.requests.len() as i64) as usize;
+        at(window.start)..at(window.end + self.bin - 1)
+    }
+
+    /// The level to look at, and the one to compare it with.
+    pub fn current_and_baseline(&self, asked: Option<Window>) -> (Option<Segment>, Option<Segment>) {
+        let range = asked.map_or(0..self.requests.len(), |window| self.bins_of(window));
+        let current = busiest_level(&self.levels, range.clone());
+        let window = current.as_ref().map_or(range, |s| s.start..s.end);
+        (current, baseline_for(&self.levels, window))
+    }
+
+    fn step(&self, index: usize, segment: &Segment) -> Value {
+        let bins = segment.start..segment.end;
+        let mut latency = Histogram::default();
+        self.latency[bins.clone()].iter().for_each(|h| latency.merge(h));
+        let quantile = |q: f64| latency.quantile(q).unwrap_or(0.0) as i64;
+        let window = self.window_of(segment);
+        json!({
+            "index": index,
+            "start": rfc3339(window.start),
+            "end": rfc3339(window.end),
+            "qps": segment.rate,
+            "requests": self.requests[bins.clone()].iter().sum::<u64>(),
+            "errors": self.errors[bins].iter().sum::<u64>(),
+            "p50_ns": quantile(0.5),
+            "p95_ns": quantile(0.95),
+            "p99_ns": quantile(0.99),
+            "transition": segment.is_transition,
+        })
+    }
+
+    fn point(&self, at: usize) -> Value {
+        let quantile = |q: f64| self.latency[at].quantile(q).map(|v| v as i64);
+        json!({
+            "t_us": at as i64 * self.bin / 1_000,
+            "requests": self.requests[at],
+            "errors": self.errors[at],
+            "p50_ns": quantile(0.5),
+            "p99_ns": quantile(0.99),
+            // Little's law: the time spent in the bin's requests, per time.
+            "in_flight": self.duration[at] / self.bin as f64,
+        })
+    }
+}
+
+/// The part of a window whose traces are settled.
+pub fn settled(window: Window, now: Nanos) -> Window {
+    let end = window.end.min(now - SETTLE);
+    Window { start: window.start, end: end.max(window.start + SECOND) }
+}
+
+async fn run(query: Query, scope: Scope) -> Result<Report> {
+    let window = settled(scope.window, query.now());
+    let timeline = Timeline::read(&query, &scope, window).await?;
+    let (current, baseline) = timeline.current_and_baseline(None);
+    // A baseline cut at the window's start is still the level it is part of.
+    let index = |segment: &Option<Segment>| {
+        let segment = segment.as_ref()?;
+        timeline.levels.iter().position(|l| l.start <= segment.start && segment.end <= l.end)
+    };
+    let steps: Vec<Value> = timeline.levels.iter().enumerate().map(|(i, s)| timeline.step(i, s)).collect();
+    let points: Vec<Value> = (0..timeline.requests.len()).map(|at| timeline.point(at)).collect();
+    Ok(Report::new(
+        "steps",
+        json!({
+            "t0": window.start.to_string(),
+            "bin_us": timeline.bin / 1_000,
+            "timeline": points,
+            "steps": steps,
+            "current_step": index(&current),
+            "baseline_step": index(&baseline),
+        }),
+    ))
+}

@@ -1,0 +1,227 @@
+//! Points and rises of many series into one line per group: one value per step.
+
+use model::Nanos;
+
+use super::buckets::Buckets;
+use super::point::{Rise, Value};
+
+/// How the values of one step become one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Aggregate {
+    Avg,
+    Max,
+    Min,
+    Sum,
+    Rate,
+    Count,
+    Quantile(f64),
+}
+
+impl Aggregate {
+    pub fn parse(text: &str) -> Option<Aggregate> {
+        Some(match text {
+            "avg" => Aggregate::Avg,
+            "max" => Aggregate::Max,
+            "min" => Aggregate::Min,
+            "sum" => Aggregate::Sum,
+            "rate" => Aggregate::Rate,
+            "count" => Aggregate::Count,
+            _ => {
+                let percent: f64 = text.strip_prefix('p')?.parse().ok()?;
+                return (0.0..=100.0).contains(&percent).then_some(Aggregate::Quantile(percent / 100.0));
+            }
+        })
+    }
+}
+
+/// The steps of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Steps {
+    pub start: Nanos,
+    pub step: Nanos,
+    pub count: usize,
+}
+
+impl Steps {
+    fn at(&self, time: Nanos) -> Option<usize> {
+        let at = usize::try_from(time.checked_sub(self.start)?.div_euclid(self.step)).ok()?;
+        (time >= self.start && at < self.count).then_some(at)
+    }
+
+    /// The steps that `(from, to]` touches, with the share of it that lies in each.
+    fn shares(&self, from: Nanos, to: Nanos) -> Vec<(usize, f64)> {
+        let length = (i128::from(to) - i128::from(from)) as f64;
+        if length <= 0.0 {
+            return self.at(to).map(|at| (at, 1.0)).into_iter().collect();
+        }
+        let mut out = Vec::new();
+        let first = ((i128::from(from) - i128::from(self.start)).max(0) / i128::from(self.step)) as usize;
+        for at in first..self.count {
+            let begin = i128::from(self.start) + at as i128 * i128::from(self.step);
+            let end = begin + i128::from(self.step);
+            let overlap = end.min(to.into()) - begin.max(from.into());
+            if begin >= to.into() {
+                break;
+            }
+            if overlap > 0 {
+                out.push((at, overlap as f64 / length));
+            }
+        }
+        out
+    }
+}
+
+/// One step of one group.
+#[derive(Debug, Clone, Default)]
+struct Cell {
+    /// Values of gauges; per-second rates of counters.
+    values: Vec<f64>,
+    /// Rise of counters and of histogram counts.
+    rise: f64,
+    sum: f64,
+    /// Whether `rise` and `sum` were given anything.
+    risen: bool,
+    buckets: Buckets,
+    /// Summaries: (quantile, value) as sent.
+    quantiles: Vec<(f64, f64)>,
+}
+
+/// A group's line.
+#[derive(Debug, Clone)]
+pub struct Line {
+    steps: Steps,
+    cells: Vec<Cell>,
+}
+
+impl Line {
+    pub fn new(steps: Steps) -> Self {
+        Line { steps, cells: vec![Cell::default(); steps.count] }
+    }
+
+    /// A value that holds at a moment.
+    pub fn gauge(&mut self, time: Nanos, value: f64) {
+        if let Some(at) = self.steps.at(time) {
+            self.cells[at].values.push(value);
+        }
+    }
+
+    /// What was added over an interval, spread evenly over the steps it touches.
+    pub fn rise(&mut self, rise: &Rise) {
+        for (at, share) in self.steps.shares(rise.from, rise.to) {
+            let cell = &mut self.cells[at];
+            cell.risen = true;
+            match &rise.value {
+                Value::Number(n) => {
+                    cell.rise += n * share;
+                    let seconds = (rise.to - rise.from) as f64 / 1e9;
+                    cell.values.extend((seconds > 0.0).then(|| n / seconds));
+                }
+                Value::Histogram { count, sum, buckets } => {
+                    cell.rise += count * share;
+                    cell.sum += sum.unwrap_or(0.0) * share;
+                    cell.buckets.merge(buckets, share);
+                }
+                Value::Exponential { count, sum, histogram } => {
+                    cell.rise += count * share;
+                    cell.sum += sum.unwrap_or(0.0) * share;
+                    cell.buckets.merge(&histogram.buckets(), share);
+                }
+                Value::Summary { count, sum, quantiles } => {
+                    cell.rise += count * share;
+                    cell.sum += sum * share;
+                    cell.quantiles.extend(quantiles);
+                }
+                Value::Gap => {}
+            }
+        }
+    }
+
+    /// One value per step; `None` where nothing is known.
+    pub fn values(&self, aggregate: Aggregate, counts_rises: bool) -> Vec<Option<f64>> {
+        let seconds = self.steps.step as f64 / 1e9;
+        self.cells.iter().map(|cell| cell.value(aggregate, counts_rises, seconds).filter(|v| v.is_finite())).collect()
+    }
+}
+
+impl Cell {
+    fn value(&self, aggregate: Aggregate, counts_rises: bool, seconds: f64) -> Option<f64> {
+        let rise = self.risen.then_some(self.rise);
+        let distribution = self.sum != 0.0 || self.buckets.total() > 0.0 || !self.quantiles.is_empty();
+        match aggregate {
+            Aggregate::Rate => rise.map(|r| r / seconds),
+            Aggregate::Count if counts_rises => rise,
+            Aggregate::Count => Some(self.values.len() as f64).filter(|n| *n > 0.0),
+            Aggregate::Sum if distribution => Some(self.sum),
+            Aggregate::Sum if counts_rises => rise,
+            Aggregate::Sum => (!self.values.is_empty()).then(|| self.values.iter().sum()),
+            Aggregate::Avg if distribution => (self.rise > 0.0).then(|| self.sum / self.rise),
+            Aggregate::Avg => mean(&self.values),
+            Aggregate::Max if distribution => self.quantile(1.0),
+            Aggregate::Max => self.values.iter().copied().reduce(f64::max),
+            Aggregate::Min if distribution => self.quantile(0.0),
+            Aggregate::Min => self.values.iter().copied().reduce(f64::min),
+            Aggregate::Quantile(q) if distribution => self.quantile(q),
+            Aggregate::Quantile(q) => nearest_rank(&self.values, q),
+        }
+    }
+
+    /// From buckets; of summaries the mean of what was sent for the nearest quantile.
+    fn quantile(&self, q: f64) -> Option<f64> {
+        if let Some(value) = self.buckets.quantile(q) {
+            return Some(value);
+        }
+        let distance = |sent: f64| (sent - q).abs();
+        let nearest = self.quantiles.iter().map(|(sent, _)| distance(*sent)).reduce(f64::min)?;
+        let values: Vec<f64> =
+            self.quantiles.iter().filter(|(sent, _)| distance(*sent) <= nearest).map(|(_, v)| *v).collect();
+        mean(&values)
+    }
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+fn nearest_rank(values: &[f64], q: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (q * sorted.len() as f64).ceil().max(1.0) as usize;
+    sorted.get(rank.min(sorted.len()).checked_sub(1)?).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEPS: Steps = Steps { start: 0, step: 10_000_000_000, count: 3 };
+
+    fn rise(from: i64, to: i64, n: f64) -> Rise {
+        Rise { from: from * 1_000_000_000, to: to * 1_000_000_000, value: Value::Number(n) }
+    }
+
+    #[test]
+    fn a_rise_is_spread_over_the_steps_it_touches() {
+        let mut line = Line::new(STEPS);
+        // 30 within (5, 20]: a third before 10 s, two thirds after.
+        line.rise(&rise(5, 20, 30.0));
+        assert_eq!(line.values(Aggregate::Rate, true), [Some(1.0), Some(2.0), None]);
+    }
+
+    #[test]
+    fn what_lies_outside_the_window_is_left_out() {
+        let mut line = Line::new(STEPS);
+        line.rise(&rise(-10, 10, 20.0));
+        line.rise(&rise(25, 35, 10.0));
+        assert_eq!(line.values(Aggregate::Sum, true), [Some(10.0), None, Some(5.0)]);
+    }
+
+    #[test]
+    fn gauges_are_averaged_within_a_step() {
+        let mut line = Line::new(STEPS);
+        for (time, value) in [(0, 1.0), (9, 3.0), (10, 5.0), (30, 9.0)] {
+            line.gauge(time * 1_000_000_000, value);
+        }
+        assert_eq!(line.values(Aggregate::Avg, false), [Some(2.0), Some(5.0), None]);
+        assert_eq!(line.values(Aggregate::Quantile(1.0), false), [Some(3.0), Some(5.0), None]);
+    }
+}

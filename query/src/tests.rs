@@ -1,0 +1,11 @@
+//! Tests of the crate as a whole: SQL scripts over every state of a store, what the sandbox refuses, what is pruned,
+//! and the analyses against a plain calculation.
+
+mod analyses;
+mod escapes;
+mod fixture;
+mod limits;
+mod metrics;
+mod pruning;
+mod scripts;
+mod traces;

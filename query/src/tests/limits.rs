@@ -1,0 +1,56 @@
+//! Answers that are cut, queries that are cancelled, and streams.
+
+use model::Tenant;
+
+use super::fixture::{Fixture, State, lines, shop, sql};
+use crate::Settings;
+
+#[tokio::test]
+async fn a_long_answer_is_cut_and_says_so() {
+    let fixture = Fixture::new().with(model::Signal::Traces, &shop(40), State::Mixed).await;
+    let engine = fixture.engine_with(Settings { threads: 2, max_rows: 7, ..Settings::default() });
+    let result = sql(&engine, "SELECT name FROM spans").await.expect("answers");
+    assert_eq!((result.rows(), result.truncated), (7, true));
+    let result = sql(&engine, "SELECT name FROM spans LIMIT 7").await.expect("answers");
+    assert_eq!((result.rows(), result.truncated), (7, false));
+}
+
+#[tokio::test]
+async fn parameters_are_values_and_never_text_of_the_statement() {
+    let engine = Fixture::new().with(model::Signal::Traces, &shop(4), State::Memory).await.engine();
+    let params = [serde_json::json!("POST /order"), serde_json::json!(1)];
+    let text = "SELECT count(*) FROM spans WHERE name = $1 AND duration_ns > $2";
+    let result = engine.sql(&Tenant::default(), text, &params).await.expect("answers");
+    assert_eq!(lines(&result), ["4"]);
+    let params = [serde_json::json!("' OR '1'='1"), serde_json::json!(1)];
+    let result = engine.sql(&Tenant::default(), text, &params).await.expect("answers");
+    assert_eq!(lines(&result), ["0"]);
+    let error = engine.sql(&Tenant::default(), text, &params[..1]).await.expect_err("one is missing");
+    assert_eq!(error.kind, model::Kind::Invalid, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_stream_gives_every_row_beyond_the_limit_of_an_answer() {
+    let fixture = Fixture::new().with(model::Signal::Traces, &shop(40), State::Mixed).await;
+    let engine = fixture.engine_with(Settings { threads: 2, max_rows: 7, ..Settings::default() });
+    let (schema, mut rows) =
+        engine.sql_stream(&Tenant::default(), "SELECT name FROM spans", &[]).await.expect("starts");
+    assert_eq!(schema.fields().len(), 1);
+    let mut count = 0;
+    while let Some(batch) = rows.recv().await {
+        count += batch.expect("a batch").num_rows();
+    }
+    assert_eq!(count, 120);
+    let wrong = engine.sql_stream(&Tenant::default(), "SELECT nope FROM spans", &[]).await.expect_err("no such column");
+    assert!(wrong.message.contains("nope"), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_name_gets_the_nearest_ones() {
+    let engine = Fixture::new().engine();
+    let error = sql(&engine, "SELECT servce_name FROM spans").await.expect_err("no such column");
+    assert_eq!(error.message, "no column \"servce_name\"");
+    assert!(error.hint.as_deref().is_some_and(|h| h.contains("service_name")), "{:?}", error.hint);
+    let error = sql(&engine, "SELECT * FROM span").await.expect_err("no such table");
+    assert_eq!(error.message, "no table \"span\"");
+}

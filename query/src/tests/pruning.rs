@@ -1,0 +1,119 @@
+//! What is not read: proven by the metrics of `EXPLAIN ANALYZE`.
+
+use model::Signal;
+use serde_json::json;
+
+use super::fixture::{Fixture, and, answer, span};
+use crate::Engine;
+
+/// Three files: two services with row groups of 8 spans each, and one file an hour older.
+async fn store() -> Engine {
+    let rows = |service: &str, first: u64, shift_ms: i64| -> Vec<_> {
+        (0..64)
+            .map(|n| {
+                let at = shift_ms + n as i64 * 100;
+                let row = span(first + n, first + n, 0, (service, &format!("op-{:02}", n / 8), "SERVER"), at, at + 10);
+                and(row, json!({ "http_route": format!("/r{:02}", n / 8) }))
+            })
+            .collect()
+    };
+    let files = [rows("cart", 1, 0), rows("stock", 1_001, 0), rows("stock", 2_001, -3_600_000)];
+    Fixture::new().with_files(Signal::Traces, &files, 8).await.engine()
+}
+
+/// The metric `name` of the only scan in the plan: what was pruned and how much there was (`64 total → 1 matched`).
+async fn metric(engine: &Engine, query: &str, name: &str) -> (usize, usize) {
+    let plan = answer(engine, &format!("EXPLAIN ANALYZE {query}")).await.join("\n");
+    let text = plan.split(&format!("{name}=")).nth(1).unwrap_or_else(|| panic!("no {name} in {plan}"));
+    let numbers: Vec<usize> = text
+        .split([',', ']'])
+        .next()
+        .unwrap_or_default()
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|n| n.parse().ok())
+        .collect();
+    (numbers[0], *numbers.get(1).unwrap_or(&numbers[0]))
+}
+
+async fn files_read(engine: &Engine, query: &str) -> usize {
+    let plan = answer(engine, &format!("EXPLAIN {query}")).await.join("\n");
+    plan.matches(".parquet").count()
+}
+
+#[tokio::test]
+async fn one_trace_is_found_through_bloom_filters() {
+    let engine = store().await;
+    let query = format!("SELECT name FROM spans WHERE trace_id = '{:032x}'", 1_010);
+    assert_eq!(answer(&engine, &query).await, ["op-01"]);
+    let (total, matched) = metric(&engine, &query, "row_groups_pruned_bloom_filter").await;
+    assert_eq!(total, 24, "all row groups were asked");
+    assert!(matched <= 2, "{matched} row groups matched");
+}
+
+#[tokio::test]
+async fn a_list_of_traces_and_a_join_with_one_prune_too() {
+    let engine = store().await;
+    let list = format!("SELECT name FROM spans WHERE trace_id IN ('{:032x}', '{:032x}', 'nonsense')", 5, 1_010);
+    assert_eq!(answer(&engine, &list).await.len(), 2);
+    let (_, matched) = metric(&engine, &list, "row_groups_pruned_bloom_filter").await;
+    assert!(matched <= 4, "{matched} row groups matched");
+}
+
+#[tokio::test]
+async fn text_that_is_no_id_matches_nothing_and_reads_nothing() {
+    let engine = store().await;
+    for text in ["xyz", "", "00", "zz000000000000000000000000000001", "0000000000000000000000000000000A"] {
+        let query = format!("SELECT count(*) FROM spans WHERE trace_id = '{text}'");
+        assert_eq!(answer(&engine, &query).await, ["0"], "{text:?}");
+        assert_eq!(files_read(&engine, &query).await, 0, "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn files_outside_the_time_are_not_opened() {
+    let engine = store().await;
+    for query in [
+        "SELECT count(*) FROM spans WHERE start_time >= '2023-11-14T22:10:00Z' AND name <> ''",
+        "SELECT count(*) FROM spans WHERE start_time > now() - interval '10 minutes' AND name <> ''",
+        "SELECT count(*) FROM spans WHERE start_time BETWEEN '2023-11-14T22:10:00Z' AND '2023-11-14T22:30:00Z' AND name <> ''",
+    ] {
+        assert_eq!(answer(&engine, query).await, ["128"], "{query}");
+        assert_eq!(files_read(&engine, query).await, 2, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn service_and_operation_prune_files_and_row_groups() {
+    let engine = store().await;
+    let query = "SELECT count(*) FROM spans WHERE service_name = 'cart' AND name = 'op-03'";
+    assert_eq!(answer(&engine, query).await, ["8"]);
+    assert_eq!(files_read(&engine, query).await, 1);
+    assert_eq!(metric(&engine, query, "row_groups_pruned_statistics").await, (8, 1));
+}
+
+#[tokio::test]
+async fn a_promoted_attribute_prunes_by_statistics() {
+    let engine = store().await;
+    for query in [
+        "SELECT count(*) FROM spans WHERE attributes->>'http.route' = '/r03'",
+        "SELECT count(*) FROM spans s WHERE s.attributes->>'http.route' = '/r03'",
+        "SELECT count(*) FROM spans WHERE http_route = '/r03'",
+    ] {
+        assert_eq!(answer(&engine, query).await, ["24"], "{query}");
+        assert_eq!(metric(&engine, query, "row_groups_pruned_statistics").await, (24, 3), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_newest_spans_are_found_without_reading_old_files() {
+    let engine = store().await;
+    let query = "SELECT name FROM spans ORDER BY start_time DESC LIMIT 2";
+    assert_eq!(answer(&engine, query).await, ["op-07", "op-07"]);
+}
+
+#[tokio::test]
+async fn counting_reads_no_rows() {
+    let engine = store().await;
+    assert_eq!(answer(&engine, "SELECT count(*) FROM spans").await, ["192"]);
+    assert_eq!(files_read(&engine, "SELECT count(*) FROM spans").await, 0);
+}

@@ -1,0 +1,112 @@
+//! One trace: all its spans from memory and files, assembled on the fly, with the critical path drawn through them.
+//!
+//! The stored columns of assembly are not used: a span that came late may not be in them yet, and one trace is
+//! quickly assembled again.
+
+mod json;
+
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use datafusion::common::ScalarValue;
+use model::schema::{column, schema};
+use model::trace::{Assembled, Node, Segment, SpanKind, assemble, critical_segments};
+use model::{Error, Nanos, Result, Signal, Tenant, TraceId};
+
+use crate::query::Query;
+use crate::session::Engine;
+
+/// Spans shown unless asked otherwise.
+pub const DEFAULT_LIMIT: usize = 10_000;
+/// Spans shown at most.
+pub const MAX_LIMIT: usize = 100_000;
+
+/// The spans of one trace in order of start, in the physical schema, and what assembly found for each.
+pub struct Trace {
+    pub id: TraceId,
+    pub rows: RecordBatch,
+    pub assembled: Vec<Assembled>,
+    pub segments: Vec<Segment>,
+    pub truncated: bool,
+}
+
+impl Engine {
+    /// The answer of `GET /api/v1/traces/{id}` (docs/api.md). `NotFound` when no span has the id.
+    pub async fn trace(&self, tenant: &Tenant, id: TraceId, limit: usize) -> Result<serde_json::Value> {
+        self.run(tenant, move |query| async move { Ok(json::answer(&read(&query, id, limit).await?)) }).await
+    }
+
+    /// The spans themselves, for other forms of the answer (`format=otlp`).
+    pub async fn trace_rows(&self, tenant: &Tenant, id: TraceId, limit: usize) -> Result<Trace> {
+        self.run(tenant, move |query| async move { read(&query, id, limit).await }).await
+    }
+}
+
+/// Reads and assembles one trace; the earliest `limit` spans of a larger one.
+pub async fn read(query: &Query, id: TraceId, limit: usize) -> Result<Trace> {
+    let limit = limit.clamp(1, MAX_LIMIT);
+    let sql = format!(
+        "SELECT * FROM physical.spans WHERE trace_id = $1 ORDER BY start_time_unix_nano, span_id LIMIT {}",
+        limit + 1
+    );
+    let found = query.rows(&sql, vec![ScalarValue::FixedSizeBinary(16, Some(id.0.to_vec()))]).await?;
+    let rows = arrow::compute::concat_batches(&schema(Signal::Traces), &found)
+        .map_err(|e| Error::internal(format!("reading trace {id}: {e}")))?;
+    if rows.num_rows() == 0 {
+        return Err(Error::not_found(format!("there is no trace {id}"))
+            .hint("it may be older than the retention, belong to another tenant, or never have arrived"));
+    }
+    let truncated = rows.num_rows() > limit;
+    let rows = rows.slice(0, rows.num_rows().min(limit));
+    let nodes = nodes(&rows)?;
+    let assembled = assemble(&nodes);
+    let segments = critical_segments(&nodes, &assembled);
+    Ok(Trace { id, rows, assembled, segments, truncated })
+}
+
+fn nodes(rows: &RecordBatch) -> Result<Vec<Node>> {
+    let columns = Columns::of(rows)?;
+    let ids = |name| columns.ids(name);
+    let (span, parent) = (ids(column::SPAN_ID)?, ids(column::PARENT_SPAN_ID)?);
+    let id = |ids: &FixedSizeBinaryArray, row| ids.value(row).try_into().unwrap_or([0; 8]);
+    (0..rows.num_rows())
+        .map(|row| {
+            Ok(Node {
+                span_id: id(span, row),
+                parent_span_id: (!parent.is_null(row)).then(|| id(parent, row)),
+                start: columns.int(column::START, row),
+                end: columns.int(column::END, row),
+                kind: SpanKind::parse(columns.text(column::KIND, row)),
+            })
+        })
+        .collect()
+}
+
+/// The columns of a batch in the physical schema, by name; what is null is 0 or empty.
+struct Columns<'a>(&'a RecordBatch);
+
+impl<'a> Columns<'a> {
+    fn of(rows: &'a RecordBatch) -> Result<Self> {
+        let expected = schema(Signal::Traces);
+        let same = rows.schema().fields().iter().map(|f| f.data_type()).eq(expected.fields().iter().map(|f| f.data_type()));
+        same.then_some(Columns(rows)).ok_or_else(|| Error::internal("spans are not in the physical schema"))
+    }
+
+    fn column(&self, name: &str) -> Option<&'a ArrayRef> {
+        self.0.column_by_name(name)
+    }
+
+    fn int(&self, name: &str, row: usize) -> Nanos {
+        let values = self.column(name).and_then(|c| c.as_primitive_opt::<Int64Type>());
+        values.filter(|v| !v.is_null(row)).map_or(0, |v| v.value(row))
+    }
+
+    fn text(&self, name: &str, row: usize) -> &'a str {
+        let values = self.column(name).and_then(|c| c.as_string_view_opt());
+        values.filter(|v| !v.is_null(row)).map_or("", |v| v.value(row))
+    }
+
+    fn ids(&self, name: &str) -> Result<&'a FixedSizeBinaryArray> {
+        let ids = self.column(name).and_then(|c| c.as_fixed_size_binary_opt());
+        ids.ok_or_else(|| Error::internal(format!("column {name} holds no ids")))
+    }
+}

@@ -1,0 +1,224 @@
+//! `hotspan demo`: a server and a simulated shop with one hidden bottleneck, to be found on the page.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use demo::shop;
+use tokio_util::sync::CancellationToken;
+
+use super::serve::runtime;
+use crate::config::{Config, Options};
+use crate::server::{Server, asked_to_stop, write_whole};
+use crate::telemetry;
+
+/// Start a server and a simulated shop under a step load, with one hidden bottleneck to find
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  hotspan demo\n  hotspan demo --fault slow_sql --seed 7\n  \
+    hotspan demo --reveal        # in a second shell: what the bottleneck is")]
+pub struct Demo {
+    /// Which fault the shop has; `none` for none, `list` to list them [default: a random one]
+    #[arg(long)]
+    fault: Option<String>,
+    /// The same seed makes the same shop [default: from the process id]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Stop after this time, e.g. 90s [default: on Ctrl-C]
+    #[arg(long, value_name = "TIME")]
+    duration: Option<String>,
+    /// Customer requests per second before and after the step
+    #[arg(long, value_names = ["BASE", "PEAK"], num_args = 2)]
+    rates: Option<Vec<f64>>,
+    /// When the step comes
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    step_after: String,
+    /// Write the addresses as JSON to this file once the server accepts
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// Keep the data in this folder [default: a temporary one, removed at the end]
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Address of the web UI; its port is replaced by a free one when it is in use
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4320")]
+    listen: SocketAddr,
+    /// Ask the demo that is running what its bottleneck is
+    #[arg(long, conflicts_with_all = ["fault", "seed", "duration", "data"])]
+    reveal: bool,
+}
+
+impl Demo {
+    pub fn run(self) -> Result<ExitCode> {
+        if self.reveal {
+            return reveal();
+        }
+        if self.fault.as_deref() == Some("list") {
+            for fault in shop::faults() {
+                println!("{:<24} {}", fault.name, fault.doc);
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        telemetry::start_logging("warn")?;
+        runtime()?.block_on(self.play())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn settings(&self) -> Result<shop::Settings> {
+        let mut settings = shop::Settings {
+            seed: self.seed.unwrap_or_else(|| u64::from(std::process::id())),
+            fault: self.fault.clone().unwrap_or_default(),
+            step_after: time(&self.step_after)?,
+            duration: self.duration.as_deref().map(time).transpose()?.unwrap_or_default(),
+            ..shop::Settings::default()
+        };
+        if let Some([base, peak]) = self.rates.as_deref() {
+            (settings.base_rate, settings.peak_rate) = (*base, *peak);
+        }
+        Ok(settings)
+    }
+
+    async fn play(&self) -> Result<()> {
+        let mut settings = self.settings()?;
+        let Some(truth) = shop::truth(&settings) else {
+            bail!(model::Error::invalid(format!("{:?} is not a fault", settings.fault))
+                .hint("`hotspan demo --fault list` lists them"));
+        };
+        let temporary = tempfile::Builder::new().prefix("hotspan-demo-").tempdir().context("making a folder")?;
+        let data = self.data.clone().unwrap_or_else(|| temporary.path().join("data"));
+        let server = Server::start(self.config(data)?).await?;
+        let (Some(listen), Some(grpc)) = (server.addresses.listen.clone(), server.addresses.otlp_grpc.clone()) else {
+            bail!("the demo's server has no address");
+        };
+        settings.endpoint = format!("http://{grpc}");
+        let answering = Reveal::start(&serde_json::to_string(&truth)?)?;
+        if let Some(path) = &self.ready_file {
+            write_whole(path, &serde_json::to_vec(&server.addresses)?)?;
+        }
+        announce(&listen, &settings);
+
+        let over = CancellationToken::new();
+        let shop = tokio::spawn(shop::run(settings, over.clone()));
+        let stopped = async {
+            asked_to_stop().await?;
+            println!("\nstopping");
+            over.cancel();
+            Ok::<(), anyhow::Error>(())
+        };
+        let report = tokio::select! {
+            report = async { shop.await } => report??,
+            stopped = stopped => { stopped?; shop::Report::default() }
+        };
+        if report.requests > 0 {
+            println!("{} requests made, {} spans acknowledged", report.requests, report.spans);
+        }
+        drop(answering);
+        server.stop().await
+    }
+
+    /// The usual addresses, or free ports where they are in use.
+    fn config(&self, data: PathBuf) -> Result<Config> {
+        let free = |address: SocketAddr| match std::net::TcpListener::bind(address) {
+            Ok(_) => address,
+            Err(_) => SocketAddr::new(address.ip(), 0),
+        };
+        let usual = |port: u16| free(SocketAddr::from(([127, 0, 0, 1], port))).to_string();
+        let options = Options {
+            otlp_grpc: Some(usual(4317)),
+            otlp_http: Some(usual(4318)),
+            listen: Some(free(self.listen).to_string()),
+            data: Some(data),
+            ..Options::default()
+        };
+        let mut config = Config::resolve(options, None)?;
+        config.log = "warn".to_owned();
+        Ok(config)
+    }
+}
+
+fn time(text: &str) -> Result<Duration> {
+    Ok(Duration::from_secs_f64(crate::config::duration(text)?))
+}
+
+fn announce(listen: &str, settings: &shop::Settings) {
+    println!(
+        "hotspan demo: a shop of 13 services takes {} requests/s, and from {} s on {} requests/s.\n\
+         One thing in it does not bear that. Find it:\n\n    http://{listen}/\n\n\
+         Is it right? In a second shell: hotspan demo --reveal\nStop with Ctrl-C.",
+        settings.base_rate,
+        settings.step_after.as_secs_f64(),
+        settings.peak_rate
+    );
+    let _ = std::io::stdout().flush();
+}
+
+/// Where running demos can be asked, readable by this user only.
+fn meeting_place() -> PathBuf {
+    std::env::temp_dir().join(format!("hotspan-demo-{}", rustix::process::getuid().as_raw()))
+}
+
+/// Answers `--reveal` until dropped.
+struct Reveal {
+    path: PathBuf,
+}
+
+impl Reveal {
+    fn start(answer: &str) -> Result<Self> {
+        let folder = meeting_place();
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+        let path = folder.join(format!("{}.sock", std::process::id()));
+        let _ = fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).with_context(|| format!("binding {}", path.display()))?;
+        let answer = format!("{answer}\n");
+        std::thread::Builder::new().name("reveal".into()).spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // A client that hangs up early has what it wanted, or did not want it.
+                let _ = (&stream).write_all(answer.as_bytes());
+            }
+        })?;
+        Ok(Reveal { path })
+    }
+}
+
+impl Drop for Reveal {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn reveal() -> Result<ExitCode> {
+    let mut sockets: Vec<PathBuf> = fs::read_dir(meeting_place())
+        .map(|entries| entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "sock")).collect())
+        .unwrap_or_default();
+    sockets.sort();
+    let mut asked = 0;
+    for socket in sockets {
+        let Some(answer) = ask(&socket) else {
+            // Left behind by a demo that was killed.
+            let _ = fs::remove_file(&socket);
+            continue;
+        };
+        asked += 1;
+        let pid = socket.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let truth: serde_json::Value = serde_json::from_str(&answer).context("reading the demo's answer")?;
+        println!("demo {pid}:\n{}", serde_json::to_string_pretty(&truth)?);
+    }
+    if asked == 0 {
+        bail!(model::Error::not_found("no demo of this user is running").hint("start one with: hotspan demo"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ask(socket: &Path) -> Option<String> {
+    let stream = UnixStream::connect(socket).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).ok()?;
+    (!line.is_empty()).then_some(line)
+}

@@ -1,0 +1,80 @@
+//! `GET /api/v1/openapi.json`: made from the registry of analyses, so that it cannot fall behind it.
+
+use axum::Json;
+use query::analysis;
+use serde_json::{Map, Value, json};
+
+const SCOPE: &[(&str, &str)] = &[
+    ("start", "RFC 3339, unix seconds, or relative like now-15m (the default)"),
+    ("end", "as start; now by default"),
+    ("baseline_start", "start of what to compare with"),
+    ("baseline_end", "end of what to compare with"),
+    ("service", "only spans of this service"),
+    ("operation", "only spans of this name"),
+    ("kind", "only spans of this kind"),
+    ("instance", "only spans of this instance"),
+    ("attr", "only spans with this attribute, as KEY=VALUE; may be repeated"),
+];
+
+pub async fn document() -> Json<Value> {
+    let mut paths = Map::new();
+    for analysis in analysis::all() {
+        let mut parameters: Vec<Value> = SCOPE.iter().map(|(name, doc)| parameter(name, doc)).collect();
+        parameters.extend(analysis.parameters.iter().map(|p| parameter(p.name, p.doc)));
+        let get = json!({"summary": analysis.doc, "parameters": parameters, "responses": responses()});
+        paths.insert(format!("/api/v1/{}", analysis.name), json!({"get": get}));
+    }
+    let plain = [
+        ("/api/v1/status", "Ledger, rates, log, memory, tables, limits"),
+        ("/api/v1/schema", "Tables, columns and functions of SQL"),
+        ("/api/v1/analyses", "The registered analyses"),
+        ("/api/v1/live", "Server-sent events, one status a second"),
+        ("/metrics", "Own metrics in Prometheus text format"),
+        ("/healthz", "200 while the process lives"),
+        ("/readyz", "200 while it accepts and answers"),
+    ];
+    for (path, summary) in plain {
+        paths.insert(path.to_owned(), json!({"get": {"summary": summary, "responses": responses()}}));
+    }
+    let id = json!({"name": "trace_id", "in": "path", "required": true, "schema": {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"}});
+    let trace = json!({
+        "summary": "All spans of one trace, with critical path and self time",
+        "parameters": [id, parameter("limit", "spans at most (10000)")],
+        "responses": responses(),
+    });
+    paths.insert("/api/v1/traces/{trace_id}".to_owned(), json!({"get": trace}));
+    let names = ["name", "start", "end", "group_by", "agg", "step_us"].map(|n| parameter(n, "see docs/api.md"));
+    let series = json!({"summary": "Series of a metric", "parameters": names, "responses": responses()});
+    paths.insert("/api/v1/metrics/series".to_owned(), json!({"get": series}));
+    let list = json!({"summary": "Names of metrics", "parameters": [], "responses": responses()});
+    paths.insert("/api/v1/metrics/names".to_owned(), json!({"get": list}));
+    paths.insert("/api/v1/sql".to_owned(), json!({"post": sql()}));
+    Json(json!({
+        "openapi": "3.1.0",
+        "info": {"title": "hotspan", "version": env!("CARGO_PKG_VERSION"), "description": "docs/api.md has the shapes"},
+        "paths": paths,
+        "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
+    }))
+}
+
+fn parameter(name: &str, doc: &str) -> Value {
+    json!({"name": name, "in": "query", "description": doc, "schema": {"type": "string"}})
+}
+
+fn responses() -> Value {
+    let error = json!({"description": "{\"error\":{\"kind\",\"message\",\"hint\"}}"});
+    json!({"200": {"description": "the answer"}, "400": error, "401": error, "422": error})
+}
+
+fn sql() -> Value {
+    let schema = json!({
+        "type": "object",
+        "required": ["query"],
+        "properties": {"query": {"type": "string"}, "params": {"type": "array"}},
+    });
+    json!({
+        "summary": "One SQL statement; the answer by Accept: JSON, CSV, Arrow stream or Parquet",
+        "requestBody": {"content": {"application/json": {"schema": schema}}},
+        "responses": responses(),
+    })
+}

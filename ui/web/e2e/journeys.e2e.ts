@@ -1,0 +1,368 @@
+// The ways people go through the pages, in a real browser: by pointer, by keyboard alone, and when things go wrong.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Page, Route } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { type Look, real, type Stage, settled, stage } from "./browser.ts";
+
+const fixture = (name: string) =>
+  JSON.parse(readFileSync(join(import.meta.dirname ?? "e2e", "fixtures", `${name}.json`), "utf8"));
+
+let on: Stage;
+let leave: (() => Promise<void>)[] = [];
+beforeAll(async () => {
+  on = await stage();
+});
+afterEach(async () => {
+  for (const close of leave) await close();
+  leave = [];
+});
+afterAll(() => on.close());
+
+async function open(path: string, look?: Look, prepare?: (page: Page) => Promise<unknown>) {
+  const { page, context, problems } = await on.open(look);
+  leave.push(() => context.close());
+  await prepare?.(page);
+  await page.goto(on.url + path);
+  await settled(page);
+  return { page, problems };
+}
+
+const text = (page: Page, selector: string) => page.locator(selector).first().innerText();
+const search = (page: Page) => new URL(page.url()).searchParams;
+
+describe.runIf(!real)("from the symptom to the guilty span", () => {
+  test("three clicks: hot spot, its heat map with the slow band selected, the trace at the span", async () => {
+    const { page, problems } = await open("");
+    expect(await text(page, ".verdict-main")).toContain("inventory · UPDATE stock limits the system");
+
+    await page
+      .locator(".grid tbody tr")
+      .filter({ hasText: "UPDATE stock" })
+      .getByRole("button", { name: "Details" })
+      .click();
+    expect(await text(page, ".spot-detail")).toContain("row lock");
+    await page.locator(".spot-detail").getByRole("link", { name: "Heat map" }).click();
+    await page.waitForURL(/\/heat\?/);
+    await settled(page);
+    expect(search(page).get("sel_min_ns")).not.toBeNull();
+    expect(search(page).get("baseline_start")).toBe("2026-11-22T06:00:00.000Z");
+    const compare = fixture("compare");
+    expect(await page.getByText(/selection n=/).innerText()).toBe(
+      `selection n=${compare.selection.spans.toLocaleString("en")}, baseline n=${compare.baseline.spans.toLocaleString("en")}`,
+    );
+    const first = compare.differences[0];
+    expect(await text(page, ".diffs li")).toContain(`${first.key} ${first.value}`);
+
+    await page.locator(".diffs li").first().getByRole("link").click();
+    await page.waitForURL(/\/trace\//);
+    await settled(page);
+    expect(await text(page, ".wf-row.selected")).toContain("UPDATE stock");
+    expect(await text(page, ".span-details h2")).toBe("UPDATE stock");
+    expect(await page.getByRole("link", { name: "Same operation at the baseline" }).count()).toBe(1);
+    expect(problems).toEqual([]);
+  });
+
+  test("a level of the load is picked in the chart and in the table, and is in the address", async () => {
+    const { page } = await open("");
+    const over = page.locator(".steps-chart .u-over").first();
+    const box = (await over.boundingBox())!;
+    await page.mouse.click(box.x + box.width * 0.8, box.y + box.height / 2);
+    await page.waitForURL(/window_start/);
+    expect(search(page).get("window_start")).toBe("2026-11-22T06:06:20.000Z");
+    expect(search(page).get("baseline_start")).toBe("2026-11-22T06:00:00.000Z");
+    await page.getByRole("button", { name: /^Remove Window/ }).click();
+    await page.waitForURL((u) => !u.searchParams.has("window_start"));
+    await page.locator(".steps-table tbody tr").last().getByRole("button", { name: "Window" }).click();
+    await page.waitForURL(/window_start/);
+    await page.mouse.move(box.x + box.width * 0.2, box.y + 20);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.3, box.y + 30, { steps: 4 });
+    await page.mouse.up();
+    await page.waitForURL((u) => (u.searchParams.get("window_start") ?? "") < "2026-11-22T06:05");
+  });
+
+  test("a hot spot without a p99 still leads to its slow band", async () => {
+    const hot = fixture("hotspots");
+    for (const h of hot.hotspots) delete h.baseline_p99_ns;
+    const { page } = await open("", {}, (p) =>
+      p.route("**/api/v1/hotspots?*", (r) => r.fulfill({ contentType: "application/json", body: JSON.stringify(hot) })),
+    );
+    await page.locator(".verdict").getByRole("link", { name: "Heat map" }).click();
+    await page.waitForURL((u) => u.searchParams.has("sel_min_ns") && !u.searchParams.has("tab"));
+    expect(search(page).get("sel_start")! >= "2026-11-22T06:06").toBe(true);
+  });
+
+  test("drawing on the heat map selects; a difference becomes a filter; Back undoes it", async () => {
+    const { page } = await open("heat?service=inventory&operation=UPDATE+stock&kind=CLIENT");
+    expect(await page.getByText("Select spans in the heat map").count()).toBe(1);
+    const box = (await page.locator(".heat-place").boundingBox())!;
+    await page.mouse.move(box.x + box.width * 0.6, box.y + 20);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.9, box.y + 120, { steps: 5 });
+    await page.mouse.up();
+    await page.waitForURL(/sel_min_ns/);
+    await settled(page);
+    await page
+      .getByRole("button", { name: /^Filter: app.region/ })
+      .first()
+      .click();
+    await page.waitForURL(/attr=app.region/);
+    expect(await page.locator(".chip").filter({ hasText: "app.region" }).count()).toBe(1);
+    await page.goBack();
+    await page.waitForURL((u) => !u.searchParams.has("attr"));
+    await page.getByRole("button", { name: "Slowest 1 %" }).click();
+    await page.waitForURL((u) => !u.searchParams.has("sel_start") && u.searchParams.has("sel_min_ns"));
+  });
+});
+
+describe.runIf(!real)("by keyboard alone", () => {
+  test("skip link, rows, heat map, selection, trace, help", async () => {
+    const { page } = await open("");
+    const press = (key: string) => page.keyboard.press(key);
+    await press("Tab");
+    expect(await page.evaluate(() => document.activeElement?.className)).toBe("skip");
+    await press("Enter");
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe("main");
+    expect(new URL(page.url()).pathname).toBe("/");
+
+    await press("j");
+    await press("j");
+    await press("k");
+    await press("k");
+    await press("Enter");
+    await page.locator(".spot-detail").waitFor();
+    await press("h");
+    await page.waitForURL(/\/heat\?/);
+    await settled(page);
+
+    await page.locator(".heat-place").focus();
+    const before = search(page).get("sel_min_ns");
+    await press("ArrowDown");
+    await page.waitForURL((u) => u.searchParams.get("sel_min_ns") !== before);
+    await press("Shift+ArrowDown");
+    await page.waitForURL((u) => u.searchParams.has("sel_max_ns"));
+    await press("Escape");
+    await page.waitForURL((u) => !u.searchParams.has("sel_min_ns"));
+
+    await press("g");
+    await press("t");
+    await page.waitForURL(/\/traces/);
+    await settled(page);
+    await page.locator(".grid tbody a").first().focus();
+    await press("Enter");
+    await page.waitForURL(/\/trace\//);
+    await settled(page);
+    const selected = () => text(page, ".wf-row.selected .wf-op");
+    const start = await selected();
+    await press("k");
+    expect(await selected()).not.toBe(start);
+    await press("j");
+    expect(await selected()).toBe(start);
+    await press("[");
+    await press("f");
+    expect(await page.locator(".wf-row.selected .wf-critical").count()).toBe(1);
+    await press("?");
+    await page.locator("dialog[open]").waitFor();
+    await press("Escape");
+    expect(await page.locator("dialog[open]").count()).toBe(0);
+  });
+
+  test("Space switches live refresh, but types a blank in a field", async () => {
+    const { page } = await open("services");
+    await page.locator("main").focus();
+    await page.keyboard.press("Space");
+    expect(await page.getByRole("switch", { name: "Live" }).getAttribute("aria-checked")).toBe("true");
+    await page.keyboard.press("Space");
+    expect(await page.getByRole("switch", { name: "Live" }).getAttribute("aria-checked")).toBe("false");
+    await page.goto(`${on.url}metrics-explorer`);
+    await settled(page);
+    await page.getByRole("searchbox").pressSequentially("db x");
+    expect(await page.getByRole("searchbox").inputValue()).toBe("db x");
+    expect(await page.getByRole("switch", { name: "Live" }).getAttribute("aria-checked")).toBe("false");
+  });
+});
+
+describe.runIf(!real)("settings and SQL", () => {
+  test("language and theme stay after a reload", async () => {
+    const { page } = await open("");
+    await page.getByRole("button", { name: "EN", exact: true }).click();
+    await page.getByText("中文").click();
+    await page.getByText("深色").click();
+    expect(await page.evaluate(() => [document.documentElement.lang, document.documentElement.dataset.theme])).toEqual([
+      "zh-CN",
+      "dark",
+    ]);
+    await page.reload();
+    await settled(page);
+    expect(await text(page, "nav a[aria-current=page]")).toBe("概览");
+    expect(await page.evaluate(() => document.documentElement.dataset.theme)).toBe("dark");
+    expect(await text(page, ".verdict-why")).toContain("行锁");
+  });
+
+  test("a statement runs with Ctrl+Enter, lands in the address, and a refused one says why", async () => {
+    const { page, problems } = await open("sql");
+    await page.locator(".cm-content").click();
+    await page.keyboard.type("SELECT name FROM spans");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Control+Enter");
+    await page.waitForURL(/q=SELECT/);
+    await page.locator(".result tbody td").first().waitFor();
+    expect(await text(page, ".sql-result .note")).toContain("rows in");
+    const saved = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Download as CSV" }).click();
+    expect((await saved).suggestedFilename()).toBe("hotspan.csv");
+    await page.goto(`${on.url}sql?q=DROP+TABLE+spans`);
+    await page.getByRole("alert").waitFor();
+    const said = await page.getByRole("alert").innerText();
+    expect(said).toContain("Statements that write are refused");
+    expect(said).toContain("only SELECT is answered");
+    expect(problems).toEqual([]);
+  });
+});
+
+describe.runIf(!real)("when things go wrong", () => {
+  const failing = (status: number, body: unknown) => (route: Route) =>
+    route.fulfill({ status, contentType: "application/json", body: JSON.stringify(body) });
+
+  test("a failing panel says what failed and leaves the others alone; trying again cures it", async () => {
+    let broken = true;
+    const { page } = await open("", {}, async (p) => {
+      await p.route("**/api/v1/hotspots?*", (route) =>
+        broken
+          ? failing(422, {
+              error: {
+                kind: "limit",
+                message: "the ranking exceeded 1 GiB of memory",
+                hint: "choose a shorter window",
+              },
+            })(route)
+          : route.continue(),
+      );
+    });
+    const alert = page.getByRole("alert").first();
+    expect(await alert.innerText()).toContain("The ranking exceeded 1 GiB of memory");
+    expect(await alert.innerText()).toContain("choose a shorter window");
+    expect(await page.locator(".steps-chart canvas").count()).toBe(2);
+    broken = false;
+    await alert.getByRole("button", { name: "Try again" }).click();
+    await page.locator(".verdict-main").waitFor();
+  });
+
+  test("an unreachable server and an unknown trace are told apart", async () => {
+    const { page } = await open("services", {}, (p) => p.route("**/api/v1/services?*", (r) => r.abort()));
+    expect(await page.getByRole("alert").innerText()).toContain("The server does not answer");
+    await page.goto(`${on.url}trace/${"0".repeat(32)}`);
+    await page.getByRole("alert").waitFor();
+    expect(await page.getByRole("alert").innerText()).toContain("it may be older than the retention");
+  });
+
+  test("a server that wants a token is given one, once", async () => {
+    const { page } = await open("services", {}, (p) =>
+      p.route("**/api/v1/**", (route) =>
+        route.request().headers().authorization === "Bearer s3cret"
+          ? route.continue()
+          : failing(401, { error: { kind: "unauthenticated", message: "this server asks for a token", hint: null } })(
+              route,
+            ),
+      ),
+    );
+    await page.getByLabel("Token").fill("s3cret");
+    await page.getByRole("button", { name: "Apply" }).click();
+    await page.locator(".grid tbody tr").first().waitFor();
+    await page.reload();
+    await page.locator(".grid tbody tr").first().waitFor();
+  });
+
+  test("before the first span the page says where to send", async () => {
+    const status = fixture("status");
+    for (const signal of Object.values(status.ledger) as Record<string, number>[])
+      for (const k of Object.keys(signal)) signal[k] = 0;
+    const hot = { ...fixture("hotspots"), verdict: "not_enough_data", hotspots: [], baseline: null };
+    hot.window.requests = 0;
+    const steps = { ...fixture("steps"), timeline: [], steps: [], baseline_step: null, current_step: null };
+    const { page } = await open("", {}, async (p) => {
+      await p.route("**/api/v1/status", failing(200, { ...status, reasons: [], insecure: true }));
+      await p.route("**/api/v1/hotspots?*", failing(200, hot));
+      await p.route("**/api/v1/steps?*", failing(200, steps));
+    });
+    expect(await text(page, "h1")).toBe("Waiting for the first span");
+    expect(await text(page, ".snippet pre")).toContain("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317");
+    expect(await text(page, ".banner.warn")).toContain("without authentication");
+  });
+
+  test("without a change the verdict is that nothing changed", async () => {
+    const { page } = await open("", {}, (p) =>
+      p.route("**/api/v1/hotspots?*", failing(200, { ...fixture("hotspots"), verdict: "no_significant_change" })),
+    );
+    expect(await text(page, ".verdict-main")).toBe("No operation got significantly slower.");
+  });
+
+  test("a late answer of an older choice never replaces the newer one", async () => {
+    const heat = fixture("heatmap");
+    let release = () => {};
+    const held = new Promise<void>((done) => {
+      release = done;
+    });
+    const { page } = await open("heat", {}, (p) =>
+      p.route("**/api/v1/heatmap?*", async (route) => {
+        const service = new URL(route.request().url()).searchParams.get("service");
+        if (service === "inventory") await held;
+        const total = service === "inventory" ? 111 : service === "order" ? 222 : heat.total;
+        await failing(200, { ...heat, total })(route).catch(() => {});
+      }),
+    );
+    const service = page.getByRole("combobox", { name: "Service" });
+    await service.selectOption("inventory");
+    await service.selectOption("order");
+    await page.getByText("222 spans", { exact: true }).waitFor();
+    release();
+    await settled(page);
+    expect(await page.getByText("222 spans", { exact: true }).count()).toBe(1);
+    expect(await page.getByText("111 spans", { exact: true }).count()).toBe(0);
+  });
+
+  test("a trace of 50,000 spans keeps few rows in the page", async () => {
+    const { page, problems } = await open(`trace/${"f".repeat(32)}`);
+    await page.locator(".wf-row.selected").waitFor();
+    expect(await page.locator(".wf-scroll .wf-row").count()).toBeLessThan(80);
+    await page.keyboard.press("f");
+    await page.keyboard.press("j");
+    await page.keyboard.press("+");
+    expect(await page.locator(".wf-scroll .wf-row").count()).toBeLessThan(80);
+    expect(problems).toEqual([]);
+  });
+});
+
+describe.runIf(real)("against a real server", () => {
+  const pages = [
+    "",
+    "heat",
+    "flame",
+    "traces",
+    "services",
+    "operations",
+    "map",
+    "metrics-explorer",
+    "sql?q=SELECT+1",
+    "health",
+  ];
+  test("every page answers without an error, in both languages", async () => {
+    for (const language of ["en", "zh"] as const) {
+      for (const path of pages) {
+        const { page, problems } = await open(path, { language });
+        expect([path, await page.getByRole("alert").allInnerTexts()]).toEqual([path, []]);
+        expect([path, problems]).toEqual([path, []]);
+      }
+    }
+  });
+
+  test("the first trace of the list opens", async () => {
+    const { page, problems } = await open("traces");
+    await page.locator(".grid tbody a").first().click();
+    await page.waitForURL(/\/trace\//);
+    await page.locator(".wf-row.selected").waitFor();
+    expect(problems).toEqual([]);
+  });
+});
