@@ -1,7 +1,7 @@
 # The commands of this project. `make demo` runs it on real input, `make test` passes its tests; both set up what
 # they need and say plainly what is missing. Build products live outside the clone, so a second clone is warm.
 
-export CARGO_TARGET_DIR ?= $(HOME)/.cache/hotspan/target
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/hotspan/build
 export npm_config_cache ?= $(HOME)/.cache/hotspan/npm
 HOTSPAN := $(CARGO_TARGET_DIR)/debug/hotspan
 

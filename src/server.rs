@@ -70,7 +70,11 @@ impl Server {
 
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ledger = Arc::new(Ledger::default());
-        let decoder = Arc::new(collector::decode::OtlpDecoder::default());
+        let limits = collector::decode::Limits {
+            max_decoded_bytes: config.collector.max_request_bytes as usize,
+            ..collector::decode::Limits::default()
+        };
+        let decoder = Arc::new(collector::decode::OtlpDecoder::new(limits));
         let (store, recovered) =
             storage::Store::open(&config.data, config.storage.clone(), clock.clone(), decoder.clone())
                 .await

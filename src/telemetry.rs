@@ -70,6 +70,17 @@ impl Health {
         Reading { at: self.clock.now(), stored, exports: self.stats.exports_taken() }
     }
 
+    fn reasons(&self) -> Vec<Value> {
+        let (rejected, failed) = self.stats.reasons();
+        let rows = |(signal, reason, count)| {
+            json!({"signal": signal, "outcome": "rejected", "reason": reason, "count": count, "unit": "rows"})
+        };
+        let exports = |(reason, count)| {
+            json!({"signal": null, "outcome": "refused", "reason": reason, "count": count, "unit": "exports"})
+        };
+        rejected.into_iter().map(rows).chain(failed.into_iter().map(exports)).collect()
+    }
+
     /// Rows of each signal and exports, per second, over the last second or more.
     fn rates(&self) -> ([f64; 3], f64) {
         let now = self.read();
@@ -101,7 +112,11 @@ impl ui::Health for Health {
             "uptime_s": (now - self.started) as f64 / SECOND as f64,
             "ledger": ledger,
             "rates": {"spans_per_s": spans, "metrics_per_s": metrics, "logs_per_s": logs, "exports_per_s": exports},
-            "export_latency_ns": self.stats.latency(),
+            "export_latency_ns": {
+                "p50": self.stats.latency_ns(0.5),
+                "p90": self.stats.latency_ns(0.9),
+                "p99": self.stats.latency_ns(0.99),
+            },
             "wal": {
                 "segments": store.wal.segments,
                 "bytes": store.wal.bytes,
@@ -120,7 +135,7 @@ impl ui::Health for Health {
                 "now": self.stats.in_flight_bytes(),
                 "limit": self.config.collector.max_in_flight_bytes,
             },
-            "reasons": self.stats.reasons(),
+            "reasons": self.reasons(),
             "process": process(),
             "disk": {"free_bytes": store.free_bytes, "total_bytes": store.total_bytes},
             "retention": {

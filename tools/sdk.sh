@@ -3,7 +3,7 @@
 # packages cannot be installed is skipped, and says so.
 set -eu
 cd "$(dirname "$0")/.."
-hotspan="${CARGO_TARGET_DIR:-$HOME/.cache/hotspan/target}/debug/hotspan"
+hotspan="${CARGO_TARGET_DIR:-$HOME/.cache/hotspan/build}/debug/hotspan"
 folder=$(mktemp -d)
 "$hotspan" serve --data "$folder/data" --otlp-grpc 127.0.0.1:0 --otlp-http 127.0.0.1:0 --listen 127.0.0.1:0 \
     --ready-file "$folder/ready.json" --log warn >"$folder/server.log" 2>&1 &

@@ -3,7 +3,7 @@
 # Each step prints its seconds; a failing step is named and ends the run.
 set -u
 cd "$(dirname "$0")/.."
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/hotspan/target}"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/hotspan/build}"
 export npm_config_cache="${npm_config_cache:-$HOME/.cache/hotspan/npm}"
 export CARGO_INCREMENTAL="${CARGO_INCREMENTAL:-0}"
 only="${1:-all}"

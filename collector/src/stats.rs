@@ -160,6 +160,20 @@ impl Stats {
         self.count(&[Outcome::Refused])
     }
 
+    /// Export latency since the start: bounds in nanoseconds that this part of all exports stayed within.
+    pub fn latency_ns(&self, quantile: f64) -> u64 {
+        let all: Vec<&Histogram> = self.exports.iter().flatten().map(|e| &e.latency).collect();
+        histogram::quantile_ns(&all, quantile)
+    }
+
+    /// Why rows were left out for good, as (signal, reason, rows), and why exports were not taken, as (reason, exports).
+    #[allow(clippy::type_complexity, reason = "two short lists")]
+    pub fn reasons(&self) -> (Vec<(&'static str, &'static str, u64)>, Vec<(&'static str, u64)>) {
+        let rejected = locked(&self.rejected).iter().map(|(&(signal, reason), &rows)| (signal, reason, rows)).collect();
+        let failed = locked(&self.failed).iter().map(|(&reason, &exports)| (reason, exports)).collect();
+        (rejected, failed)
+    }
+
     fn count(&self, outcomes: &[Outcome]) -> u64 {
         let all = self.exports.iter().flatten();
         all.map(|e| outcomes.iter().map(|&o| e.outcomes[o as usize].load(Ordering::Relaxed)).sum::<u64>()).sum()

@@ -60,11 +60,11 @@ impl Demo {
         }
         if self.fault.as_deref() == Some("list") {
             for fault in shop::faults() {
-                println!("{:<24} {}", fault.name, fault.doc);
+                println!("{:<24} {}", fault.name, fault.does);
             }
             return Ok(ExitCode::SUCCESS);
         }
-        telemetry::start_logging("warn")?;
+        telemetry::start_logging("warn,opentelemetry=off,opentelemetry_sdk=off,opentelemetry_otlp=off")?;
         runtime()?.block_on(self.play())?;
         Ok(ExitCode::SUCCESS)
     }

@@ -10,6 +10,7 @@ mod analyses;
 mod answer;
 mod assets;
 mod live;
+mod login;
 mod openapi;
 mod runs;
 mod sql;
@@ -55,8 +56,9 @@ impl FromRequestParts<Server> for Reader {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Failure> {
-        let text = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
-        let tenant = server.access.authorize(text("authorization"), text("x-scope-orgid"), Scope::Read)?;
+        let org = parts.headers.get("x-scope-orgid").and_then(|v| v.to_str().ok());
+        let token = login::authorization(&parts.headers);
+        let tenant = server.access.authorize(token.as_deref(), org, Scope::Read)?;
         Ok(Reader(tenant))
     }
 }
@@ -67,6 +69,8 @@ pub fn router(engine: Arc<Engine>, access: Arc<Access>, health: Arc<dyn Health>)
     let api = Router::new()
         .route("/status", get(status))
         .route("/live", get(live::stream))
+        .route("/login", post(login::login))
+        .route("/logout", post(login::logout))
         .route("/sql", post(sql::run))
         .route("/schema", get(sql::schema))
         .route("/analyses", get(analyses::list))

@@ -249,7 +249,8 @@ impl<'a> Attributes<'a> {
                     None => break None,
                 }
             };
-            let full = self.text.len() - start > self.limits.max_value_bytes;
+            let full = self.text.len() - start > self.limits.max_value_bytes
+                || self.text.entries() >= self.limits.max_attributes;
             let Some(element) = element.filter(|_| !full) else {
                 if full && element.is_some() {
                     self.text.anomalies.add(Anomalies::TRUNCATED);

@@ -86,17 +86,33 @@ impl Texts {
         }
     }
 
-    pub fn finish(mut self) -> ArrayRef {
+    pub fn finish(mut self, nulls: &mut Nulls) -> ArrayRef {
         if self.values.is_empty() {
-            return new_null_array(&DataType::Utf8View, self.owed);
+            return nulls.column(&DataType::Utf8View, self.owed);
         }
         self.settle();
         Arc::new(self.values.finish())
     }
 }
 
+/// Columns without any value. Those of one type and length are one array, so that a batch does not pay for the many
+/// columns that it does not use.
+#[derive(Debug, Default)]
+pub(super) struct Nulls(Vec<ArrayRef>);
+
+impl Nulls {
+    pub fn column(&mut self, ty: &DataType, len: usize) -> ArrayRef {
+        if let Some(made) = self.0.iter().find(|made| made.data_type() == ty && made.len() == len) {
+            return made.clone();
+        }
+        let made = new_null_array(ty, len);
+        self.0.push(made.clone());
+        made
+    }
+}
+
 macro_rules! numbers {
-    ($name:ident, $builder:ty, $native:ty, $doc:literal) => {
+    ($name:ident, $builder:ty, $native:ty, $ty:expr, $doc:literal) => {
         #[doc = $doc]
         #[derive(Debug)]
         pub(super) struct $name {
@@ -152,7 +168,10 @@ macro_rules! numbers {
                 }
             }
 
-            pub fn finish(mut self) -> ArrayRef {
+            pub fn finish(mut self, nulls: &mut Nulls) -> ArrayRef {
+                if self.values.is_empty() {
+                    return nulls.column(&$ty, self.owed);
+                }
                 self.settle();
                 Arc::new(self.values.finish())
             }
@@ -160,10 +179,10 @@ macro_rules! numbers {
     };
 }
 
-numbers!(Ints, Int64Builder, i64, "An Int64 column.");
-numbers!(Ints32, Int32Builder, i32, "An Int32 column.");
-numbers!(Doubles, Float64Builder, f64, "A Float64 column.");
-numbers!(Bools, BooleanBuilder, bool, "A Boolean column.");
+numbers!(Ints, Int64Builder, i64, DataType::Int64, "An Int64 column.");
+numbers!(Ints32, Int32Builder, i32, DataType::Int32, "An Int32 column.");
+numbers!(Doubles, Float64Builder, f64, DataType::Float64, "A Float64 column.");
+numbers!(Bools, BooleanBuilder, bool, DataType::Boolean, "A Boolean column.");
 
 /// An Int64 column without nulls.
 pub(super) fn dense(values: Vec<i64>) -> ArrayRef {
@@ -283,7 +302,7 @@ impl AnomalyTexts {
         self.texts.push(&self.scratch);
     }
 
-    pub fn finish(self) -> ArrayRef {
-        self.texts.finish()
+    pub fn finish(self, nulls: &mut Nulls) -> ArrayRef {
+        self.texts.finish(nulls)
     }
 }

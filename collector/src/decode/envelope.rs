@@ -8,7 +8,7 @@
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
-use model::{Error, Nanos};
+use model::{Error, Kind, Nanos};
 
 use super::limits::Limits;
 use super::origin::{Origin, OriginColumns, Parts};
@@ -21,6 +21,9 @@ pub(super) trait SignalRows<'a> {
 
     fn rows(&self) -> usize;
 
+    /// Rows, events, links and the like: what memory is used for.
+    fn elements(&self) -> usize;
+
     /// Appends what field 2 of a `Scope…` message holds: a span, a metric's points, a log record. What is wrong
     /// inside is reported, not returned.
     fn append(&mut self, message: &'a [u8], report: &mut Report) -> Result<(), ArrowError>;
@@ -32,6 +35,8 @@ pub(super) trait SignalRows<'a> {
 #[derive(Debug)]
 pub(super) enum Fault {
     Malformed(Malformed),
+    /// More than [`Limits::max_elements`].
+    TooMany(usize),
     Arrow(ArrowError),
 }
 
@@ -56,6 +61,9 @@ impl Fault {
                 body.len(),
                 malformed.expected
             )),
+            Fault::TooMany(limit) => {
+                Error::new(Kind::TooLarge, format!("the request has more than {limit} rows, events, links and exemplars"))
+            }
             Fault::Arrow(error) => Error::internal(format!("rows do not fit the schema: {error}")),
         }
     }
@@ -68,7 +76,7 @@ pub(super) fn read<'a, R: SignalRows<'a>>(
     received: Nanos,
     report: &mut Report,
 ) -> Result<RecordBatch, Fault> {
-    let mut envelope = Envelope { rows: R::new(limits, body.len()), origin: Origin::new(limits), report };
+    let mut envelope = Envelope { rows: R::new(limits, body.len()), origin: Origin::new(limits), limits, report };
     let mut cursor = Cursor::new(body);
     while let Some(field) = cursor.next()? {
         if field.number == 1 {
@@ -81,6 +89,7 @@ pub(super) fn read<'a, R: SignalRows<'a>>(
 struct Envelope<'a, 'r, R> {
     rows: R,
     origin: Origin<'a>,
+    limits: Limits,
     report: &'r mut Report,
 }
 
@@ -91,7 +100,7 @@ impl<'a, R: SignalRows<'a>> Envelope<'a, '_, R> {
         let mut cursor = Cursor::new(message);
         while let Some(field) = cursor.next()? {
             match field.number {
-                1 => parts.messages.push(field.bytes()?),
+                1 => parts.merge(field.bytes()?, self.report),
                 2 => self.scope(field.bytes()?)?,
                 3 => parts.schema_url = field.bytes()?,
                 _ => {}
@@ -106,8 +115,13 @@ impl<'a, R: SignalRows<'a>> Envelope<'a, '_, R> {
         let mut cursor = Cursor::new(message);
         while let Some(field) = cursor.next()? {
             match field.number {
-                1 => parts.messages.push(field.bytes()?),
-                2 => self.rows.append(field.bytes()?, self.report)?,
+                1 => parts.merge(field.bytes()?, self.report),
+                2 => {
+                    self.rows.append(field.bytes()?, self.report)?;
+                    if self.rows.elements() > self.limits.max_elements {
+                        return Err(Fault::TooMany(self.limits.max_elements));
+                    }
+                }
                 3 => parts.schema_url = field.bytes()?,
                 _ => {}
             }

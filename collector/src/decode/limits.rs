@@ -10,11 +10,19 @@ pub struct Limits {
     pub max_decoded_bytes: usize,
     /// Bytes of one attribute's value. Beyond it the value is cut (anomaly `truncated`).
     pub max_value_bytes: usize,
-    /// Attributes of one span, event, link, record, data point, resource or scope. The rest is dropped and counted
+    /// Attributes of one span, event, link, record, data point, resource, scope or kvlist. The rest is dropped and counted
     /// in `dropped_attributes_count` (anomaly `truncated`).
     pub max_attributes: usize,
     /// Arrays and kvlists inside each other. What lies deeper is kept as bytes (anomaly `deep_nesting`).
     pub max_depth: usize,
+    /// Events or links of one span, exemplars or quantiles of one point. The rest is dropped and counted where OTLP
+    /// has a count for it (anomaly `truncated`).
+    pub max_list: usize,
+    /// Buckets of one histogram's point. Beyond it the point is rejected: half a histogram would be a wrong one.
+    pub max_buckets: usize,
+    /// Rows, events, links, exemplars and quantiles of a request, and eighths of its buckets. A few bytes can stand
+    /// for each, and each takes about a hundred in columns. Beyond it the request is refused as `TooLarge`.
+    pub max_elements: usize,
 }
 
 impl Limits {
@@ -29,6 +37,14 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_decoded_bytes: 64 << 20, max_value_bytes: 64 << 10, max_attributes: 1024, max_depth: 64 }
+        Limits {
+            max_decoded_bytes: 64 << 20,
+            max_value_bytes: 64 << 10,
+            max_attributes: 1024,
+            max_depth: 64,
+            max_list: 4096,
+            max_buckets: 64 << 10,
+            max_elements: 4 << 20,
+        }
     }
 }

@@ -7,7 +7,7 @@ use arrow::error::ArrowError;
 use model::{Nanos, Signal, schema};
 
 use super::attr::{Any, Attributes};
-use super::columns::{AnomalyTexts, Ids, Ints32, Texts, dense};
+use super::columns::{AnomalyTexts, Ids, Ints32, Nulls, Texts, dense};
 use super::envelope::SignalRows;
 use super::field::{lossy, optional_id};
 use super::limits::Limits;
@@ -31,6 +31,10 @@ impl<'a> SignalRows<'a> for Records<'a> {
 
     fn rows(&self) -> usize {
         self.columns.time.len()
+    }
+
+    fn elements(&self) -> usize {
+        self.rows()
     }
 
     fn append(&mut self, message: &'a [u8], report: &mut Report) -> Result<(), ArrowError> {
@@ -231,24 +235,25 @@ impl RecordColumns {
     }
 
     fn finish(self, origin: OriginColumns, received: Nanos) -> Result<RecordBatch, ArrowError> {
-        let origin = origin.finish(received);
+        let mut nulls = Nulls::default();
+        let origin = origin.finish(received, &mut nulls);
         let mut columns = vec![
             dense(self.time),
             dense(self.observed_time),
             self.trace_id.finish()?,
             self.span_id.finish()?,
             dense(self.flags),
-            self.severity_number.finish(),
-            self.severity_text.finish(),
-            self.body.finish(),
-            self.body_type.finish(),
-            self.event_name.finish(),
+            self.severity_number.finish(&mut nulls),
+            self.severity_text.finish(&mut nulls),
+            self.body.finish(&mut nulls),
+            self.body_type.finish(&mut nulls),
+            self.event_name.finish(&mut nulls),
         ];
         columns.extend(origin.service);
-        columns.push(self.attributes.finish());
+        columns.push(self.attributes.finish(&mut nulls));
         columns.push(dense(self.dropped));
         columns.extend(origin.rest);
-        columns.push(self.anomalies.finish());
+        columns.push(self.anomalies.finish(&mut nulls));
         RecordBatch::try_new(schema::schema(Signal::Logs), columns)
     }
 }

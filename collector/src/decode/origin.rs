@@ -8,7 +8,7 @@ use arrow::error::ArrowError;
 use model::schema::{PROMOTED_RESOURCE, UNKNOWN_SERVICE};
 
 use super::attr::Attributes;
-use super::columns::{Ints, Texts, dense};
+use super::columns::{Ints, Nulls, Texts, dense};
 use super::field::lossy;
 use super::limits::Limits;
 use super::promoted::{self, Identity, Slots};
@@ -60,21 +60,22 @@ impl OriginColumns {
         }
     }
 
-    pub fn finish(self, received: i64) -> FinishedOrigin {
+    pub fn finish(self, received: i64, nulls: &mut Nulls) -> FinishedOrigin {
         let mut rest = vec![
-            self.resource_attributes.finish(),
-            self.resource_dropped.finish(),
-            self.entity_refs.finish(),
-            self.resource_schema_url.finish(),
-            self.scope_name.finish(),
-            self.scope_version.finish(),
-            self.scope_attributes.finish(),
-            self.scope_dropped.finish(),
-            self.scope_schema_url.finish(),
+            self.resource_attributes.finish(nulls),
+            self.resource_dropped.finish(nulls),
+            self.entity_refs.finish(nulls),
+            self.resource_schema_url.finish(nulls),
+            self.scope_name.finish(nulls),
+            self.scope_version.finish(nulls),
+            self.scope_attributes.finish(nulls),
+            self.scope_dropped.finish(nulls),
+            self.scope_schema_url.finish(nulls),
         ];
-        rest.extend(self.promoted.into_iter().map(Texts::finish));
+        rest.extend(self.promoted.into_iter().map(|column| column.finish(nulls)));
         rest.push(dense(vec![received; self.rows]));
-        FinishedOrigin { service: self.service.into_iter().map(Texts::finish).collect(), rest }
+        let service = self.service.into_iter().map(|column| column.finish(nulls)).collect();
+        FinishedOrigin { service, rest }
     }
 }
 
@@ -95,6 +96,19 @@ pub(super) struct Parts<'a> {
     pub schema_url: &'a [u8],
 }
 
+/// No client sends a resource in pieces; one that does has this many.
+const MOST_PIECES: usize = 64;
+
+impl<'a> Parts<'a> {
+    pub fn merge(&mut self, message: &'a [u8], report: &mut Report) {
+        if self.messages.len() < MOST_PIECES {
+            self.messages.push(message);
+        } else {
+            report.unreadable_origin();
+        }
+    }
+}
+
 impl<'a> Origin<'a> {
     pub fn new(limits: Limits) -> Self {
         Origin {
@@ -105,8 +119,11 @@ impl<'a> Origin<'a> {
         }
     }
 
-    /// Writes the columns of a resource for the `rows` that belong to it.
+    /// Writes the columns of a resource for the `rows` that belong to it. Without rows there is nothing to read.
     pub fn resource(&mut self, parts: &Parts<'a>, rows: usize, report: &mut Report) -> Result<(), ArrowError> {
+        if rows == 0 {
+            return Ok(());
+        }
         let mut anomalies = Anomalies::NONE;
         let (mut dropped, mut whole) = self.read_resource(&parts.messages, false);
         if self.attributes.as_str().is_none() || self.entities.as_str().is_none() {
@@ -173,6 +190,9 @@ impl<'a> Origin<'a> {
 
     /// Writes the columns of a scope for the `rows` that belong to it.
     pub fn scope(&mut self, parts: &Parts<'a>, rows: usize, report: &mut Report) -> Result<(), ArrowError> {
+        if rows == 0 {
+            return Ok(());
+        }
         let mut scope = self.read_scope(&parts.messages, false);
         if self.attributes.as_str().is_none() {
             scope = self.read_scope(&parts.messages, true);
@@ -232,41 +252,48 @@ impl<'a> Scope<'a> {
 
 /// Appends an `EntityRef` to the open array, with the names of OTLP/JSON.
 fn entity_ref(out: &mut JsonText, message: &[u8]) -> Walk<()> {
-    let (mut schema_url, mut ty): (&[u8], &[u8]) = (&[], &[]);
-    let (mut ids, mut descriptions) = (Vec::new(), Vec::new());
-    let mut cursor = Cursor::new(message);
-    while let Some(field) = cursor.next()? {
-        match field.number {
-            1 => schema_url = field.bytes()?,
-            2 => ty = field.bytes()?,
-            3 => ids.push(field.bytes()?),
-            4 => descriptions.push(field.bytes()?),
-            _ => {}
-        }
-    }
+    const FIELDS: [(u32, &str, bool); 4] =
+        [(1, "schemaUrl", false), (2, "type", false), (3, "idKeys", true), (4, "descriptionKeys", true)];
+    let mark = out.mark();
     out.open_object();
-    for (key, value) in [("schemaUrl", schema_url), ("type", ty)] {
-        if !value.is_empty() {
-            out.key(key.as_bytes());
-            out.string(value);
-            out.end_entry();
+    for (number, key, repeated) in FIELDS {
+        if let Err(malformed) = entity_field(out, message, number, key, repeated) {
+            out.rollback(mark);
+            return Err(malformed);
         }
-    }
-    for (key, values) in [("idKeys", ids), ("descriptionKeys", descriptions)] {
-        if values.is_empty() {
-            continue;
-        }
-        out.key(key.as_bytes());
-        out.open_array();
-        for value in values {
-            out.string(value);
-            out.end_element();
-        }
-        out.close(false);
-        out.end_entry();
     }
     out.close(false);
     out.end_element();
+    Ok(())
+}
+
+/// Appends one member, unless it is absent or empty.
+fn entity_field(out: &mut JsonText, message: &[u8], number: u32, key: &str, repeated: bool) -> Walk<()> {
+    let mut text: Option<&[u8]> = None;
+    let mut cursor = Cursor::new(message);
+    while let Some(field) = cursor.next()? {
+        if field.number != number {
+            continue;
+        }
+        let first = text.replace(field.bytes()?).is_none();
+        if repeated {
+            if first {
+                out.key(key.as_bytes());
+                out.open_array();
+            }
+            out.string(text.unwrap_or_default());
+            out.end_element();
+        }
+    }
+    match text {
+        Some(_) if repeated => out.close(false),
+        Some(text) if !text.is_empty() => {
+            out.key(key.as_bytes());
+            out.string(text);
+        }
+        _ => return Ok(()),
+    }
+    out.end_entry();
     Ok(())
 }
 

@@ -12,16 +12,18 @@ pub(super) enum Reject {
     SpanId,
     Time,
     Malformed,
+    Buckets,
     EnumName,
     BadJson,
 }
 
 impl Reject {
-    const ALL: [(Reject, &'static str, &'static str); 6] = [
+    const ALL: [(Reject, &'static str, &'static str); 7] = [
         (Reject::TraceId, "invalid_trace_id", "trace_id must be 16 non-zero bytes"),
         (Reject::SpanId, "invalid_span_id", "span_id must be 8 non-zero bytes"),
         (Reject::Time, "time_out_of_range", "a time lies after the year 2262 (more than 9223372036854775807 ns)"),
         (Reject::Malformed, "malformed", "the bytes inside are not valid protobuf of this message"),
+        (Reject::Buckets, "too_many_buckets", "a histogram has more buckets than the limit"),
         (Reject::EnumName, "enum_name", "OTLP/JSON enums are integers, not names"),
         (Reject::BadJson, "bad_json_value", "a JSON value does not fit its field"),
     ];

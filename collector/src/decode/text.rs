@@ -110,6 +110,11 @@ impl JsonText {
         self.end(b'}');
     }
 
+    /// Entries of the innermost object so far.
+    pub fn entries(&self) -> usize {
+        self.open.last().and_then(|open| open.entries).map_or(0, |first| self.entries.len() - first)
+    }
+
     /// Whether the innermost array has no element yet.
     pub fn is_empty_array(&self) -> bool {
         self.open.last().is_some_and(|open| open.start + 1 == self.out.len())

@@ -38,6 +38,19 @@ impl Histogram {
     }
 }
 
+/// The least bound, in nanoseconds, within which this part of all that was recorded stayed; 0 of nothing.
+pub(super) fn quantile_ns(histograms: &[&Histogram], quantile: f64) -> u64 {
+    let at = |bucket: usize| histograms.iter().map(|h| h.buckets[bucket].load(Ordering::Relaxed)).sum::<u64>();
+    let total: u64 = (0..=BOUNDS).map(at).sum();
+    let rank = (total as f64 * quantile).ceil() as u64;
+    let mut seen = 0;
+    let found = (0..=BOUNDS).find(|&bucket| {
+        seen += at(bucket);
+        total > 0 && seen >= rank
+    });
+    found.map_or(0, |bucket| (FIRST << bucket) * 1_000)
+}
+
 /// The first bucket whose bound, `128 µs · 2^at`, is not below.
 fn bucket(micros: u64) -> usize {
     let doublings = micros.div_ceil(FIRST).max(1).next_power_of_two().trailing_zeros() as usize;

@@ -11,10 +11,13 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Alias, ScalarFunction};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use datafusion_functions_json::udfs;
+
+use super::checked::{checked, join_texts};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![
@@ -35,11 +38,12 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
 pub struct JsonPlanner;
 
 impl ExprPlanner for JsonPlanner {
-    fn plan_binary_op(&self, expr: RawBinaryExpr, _schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let (function, sign) = match expr.op {
             BinaryOperator::Arrow => (udfs::json_get_json_udf(), "->"),
             BinaryOperator::LongArrow => (udfs::json_as_text_udf(), "->>"),
             BinaryOperator::Question => (udfs::json_contains_udf(), "?"),
+            BinaryOperator::StringConcat => return joined(expr, schema),
             _ => return Ok(PlannerResult::Original(expr)),
         };
         let name = format!("{} {sign} {}", shown(&expr.left), shown(&expr.right));
@@ -48,6 +52,19 @@ impl ExprPlanner for JsonPlanner {
         let call = Expr::ScalarFunction(ScalarFunction::new_udf(function, args));
         Ok(PlannerResult::Planned(Expr::Alias(Alias::new(call, None::<&str>, name))))
     }
+}
+
+/// `a || b` with a bound on the result (see [`super::checked`]).
+fn joined(expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+    let list = |e: &Expr| e.get_type(schema).is_ok_and(|ty| matches!(ty, DataType::List(_) | DataType::FixedSizeList(..)));
+    let function = match (list(&expr.left), list(&expr.right)) {
+        (false, false) => join_texts(),
+        (true, true) => checked(datafusion::functions_nested::concat::array_concat_udf()),
+        (true, false) => checked(datafusion::functions_nested::concat::array_append_udf()),
+        (false, true) => checked(datafusion::functions_nested::concat::array_prepend_udf()),
+    };
+    let name = format!("{} || {}", shown(&expr.left), shown(&expr.right));
+    Ok(PlannerResult::Planned(function.call(vec![expr.left, expr.right]).alias(name)))
 }
 
 /// The JSON and the path into it that `left` stands for.

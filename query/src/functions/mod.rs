@@ -7,6 +7,7 @@
 pub mod allowed;
 pub mod attributes;
 pub mod bounded;
+pub mod checked;
 pub mod hex;
 pub mod json;
 pub mod latency;
@@ -82,7 +83,7 @@ pub struct Functions {
 
 impl Functions {
     pub fn new() -> Self {
-        let mut scalar = allowed::scalar();
+        let mut scalar: Vec<_> = allowed::scalar().into_iter().map(checked::checked).collect();
         scalar.extend(json::functions());
         scalar.extend(hex::functions());
         scalar.extend(bounded::functions());

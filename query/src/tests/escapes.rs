@@ -223,6 +223,25 @@ async fn odd_but_harmless_statements_answer() {
 }
 
 #[tokio::test]
+async fn text_and_lists_that_double_meet_a_limit() {
+    let engine = store().await;
+    for (seed, step) in [
+        ("'xxxxxxxx'", "v || v"),
+        ("'xxxxxxxx'", "concat(v, v, v)"),
+        ("'xxxxxxxx'", "replace(v, 'x', v)"),
+        ("'xxxxxxxx'", "regexp_replace(v, 'x', v, 'g')"),
+        ("make_array(1, 2)", "array_concat(v, v)"),
+        ("make_array(1, 2)", "v || v"),
+        ("'x'", "encode(encode(CAST(v AS bytea), 'hex')::bytea, 'hex')"),
+    ] {
+        let steps: String = (0..40).map(|n| format!(", t{} AS (SELECT {step} AS v FROM t{n})", n + 1)).collect();
+        let text = format!("WITH t0 AS (SELECT {seed} AS v FROM spans){steps} SELECT count(v) FROM t40 WHERE v IS NOT NULL");
+        let error = sql(&engine, &text).await.expect_err(step);
+        assert!(matches!(error.kind, Kind::Invalid | Kind::Limit), "{step}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_tenant_sees_only_its_own_rows() {
     let engine = store().await;
     let other = Tenant::new("other").expect("a tenant");

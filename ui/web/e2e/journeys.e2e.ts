@@ -222,6 +222,15 @@ describe.runIf(!real)("settings and SQL", () => {
   });
 });
 
+test.runIf(!real)("behind a proxy prefix, deep addresses and links stay below it", async () => {
+  const { page, problems } = await open(`prefix/trace/${"a".repeat(32)}`);
+  await page.locator(".wf-row.selected").waitFor();
+  await page.getByRole("link", { name: "SQL" }).click();
+  await page.locator(".cm-content").waitFor();
+  expect(new URL(page.url()).pathname).toBe("/prefix/sql");
+  expect(problems).toEqual([]);
+});
+
 describe.runIf(!real)("when things go wrong", () => {
   const failing = (status: number, body: unknown) => (route: Route) =>
     route.fulfill({ status, contentType: "application/json", body: JSON.stringify(body) });

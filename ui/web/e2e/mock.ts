@@ -109,11 +109,15 @@ const TYPES: Record<string, string> = {
 /** Serves dist/ and the API on a free port. */
 export function start(): Promise<{ server: Server; url: string }> {
   const server = createServer((req, res) => {
+    // Below /prefix/ stands what a proxy with a prefix makes of it.
+    const prefix = req.url?.startsWith("/prefix/") ? "/prefix" : "";
+    req.url = req.url?.slice(prefix.length);
     const path = new URL(req.url ?? "/", "http://mock").pathname;
     if (path.startsWith("/api/")) return void answer(req, res);
     const file = /^\/assets\/[\w.-]+$|^\/[\w.-]+\.svg$/.test(path) ? path : "/index.html";
     try {
-      const body = readFileSync(join(HERE, "..", "dist", file));
+      const content = readFileSync(join(HERE, "..", "dist", file));
+      const body = file === "/index.html" ? content.toString().replaceAll('="/', `="${prefix}/`) : content;
       res.writeHead(200, {
         "content-type": TYPES[extname(file)] ?? "application/octet-stream",
         "content-security-policy": POLICY,

@@ -105,7 +105,7 @@ fn text(scalar: Scalar<'_>) -> Result<Bytes<'_>, Reject> {
 
 fn id(hex: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = vec![0; hex.len() / 2];
-    let whole = hex.len() % 2 == 0 && faster_hex::hex_decode(hex, &mut bytes).is_ok();
+    let whole = hex.len().is_multiple_of(2) && faster_hex::hex_decode(hex, &mut bytes).is_ok();
     whole.then_some(bytes)
 }
 

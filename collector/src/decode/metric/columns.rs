@@ -7,7 +7,7 @@ use arrow::error::ArrowError;
 use model::schema;
 use model::{Nanos, Signal};
 
-use super::super::columns::{AnomalyTexts, Bools, Doubles, Ids, Ints, Ints32, Lists, Texts, dense};
+use super::super::columns::{AnomalyTexts, Bools, Doubles, Ids, Ints, Ints32, Lists, Nulls, Texts, dense};
 use super::super::origin::OriginColumns;
 use super::MetricTexts;
 
@@ -110,6 +110,15 @@ impl PointColumns {
         self.time.len()
     }
 
+    /// Rows and what hangs on them; eight numbers in a list weigh as much as one other element.
+    pub fn elements(&self) -> usize {
+        let numbers = self.bound_values.len()
+            + self.count_values.len()
+            + self.positive_values.len()
+            + self.negative_values.len();
+        self.time.len() + self.exemplar_time.len() + self.quantile.len() + numbers / 8
+    }
+
     /// Writes the metric's own columns for its `rows` points.
     pub fn push_metric(&mut self, metric: &MetricTexts<'_>, rows: usize) -> Result<(), ArrowError> {
         let non_empty = |text: &'_ str| !text.is_empty();
@@ -124,51 +133,52 @@ impl PointColumns {
     }
 
     pub fn finish(self, origin: OriginColumns, received: Nanos) -> Result<RecordBatch, ArrowError> {
-        let origin = origin.finish(received);
+        let mut nulls = Nulls::default();
+        let origin = origin.finish(received, &mut nulls);
         let mut columns = vec![
-            self.name.finish(),
-            self.kind.finish(),
-            self.unit.finish(),
-            self.description.finish(),
-            self.metadata.finish(),
-            self.temporality.finish(),
-            self.is_monotonic.finish(),
+            self.name.finish(&mut nulls),
+            self.kind.finish(&mut nulls),
+            self.unit.finish(&mut nulls),
+            self.description.finish(&mut nulls),
+            self.metadata.finish(&mut nulls),
+            self.temporality.finish(&mut nulls),
+            self.is_monotonic.finish(&mut nulls),
         ];
         columns.extend(origin.service);
         let quantile = vec![doubles(self.quantile), doubles(self.quantile_value)];
         let exemplar = vec![
             dense(self.exemplar_time),
-            self.exemplar_value.finish(),
-            self.exemplar_value_int.finish(),
+            self.exemplar_value.finish(&mut nulls),
+            self.exemplar_value_int.finish(&mut nulls),
             self.exemplar_trace_id.finish()?,
             self.exemplar_span_id.finish()?,
-            self.exemplar_filtered.finish(),
+            self.exemplar_filtered.finish(&mut nulls),
         ];
         columns.extend([
             dense(self.start),
             dense(self.time),
-            self.value.finish(),
-            self.value_int.finish(),
-            self.count.finish(),
-            self.sum.finish(),
-            self.min.finish(),
-            self.max.finish(),
+            self.value.finish(&mut nulls),
+            self.value_int.finish(&mut nulls),
+            self.count.finish(&mut nulls),
+            self.sum.finish(&mut nulls),
+            self.min.finish(&mut nulls),
+            self.max.finish(&mut nulls),
             self.bounds.finish(doubles(self.bound_values))?,
             self.counts.finish(dense(self.count_values))?,
-            self.scale.finish(),
-            self.zero_count.finish(),
-            self.zero_threshold.finish(),
-            self.positive_offset.finish(),
+            self.scale.finish(&mut nulls),
+            self.zero_count.finish(&mut nulls),
+            self.zero_threshold.finish(&mut nulls),
+            self.positive_offset.finish(&mut nulls),
             self.positive.finish(dense(self.positive_values))?,
-            self.negative_offset.finish(),
+            self.negative_offset.finish(&mut nulls),
             self.negative.finish(dense(self.negative_values))?,
             self.quantiles.finish_structs(schema::quantile_fields(), quantile)?,
             self.exemplars.finish_structs(schema::exemplar_fields(), exemplar)?,
             dense(self.flags),
-            self.attributes.finish(),
+            self.attributes.finish(&mut nulls),
         ]);
         columns.extend(origin.rest);
-        columns.push(self.anomalies.finish());
+        columns.push(self.anomalies.finish(&mut nulls));
         RecordBatch::try_new(schema::schema(Signal::Metrics), columns)
     }
 }

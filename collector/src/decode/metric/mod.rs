@@ -57,6 +57,9 @@ impl MetricKind {
     }
 }
 
+/// Metadata of a metric beyond this is left out.
+const MOST_METADATA: usize = 1024;
+
 /// `AggregationTemporality` by number.
 const TEMPORALITIES: [&str; 3] = ["UNSPECIFIED", "DELTA", "CUMULATIVE"];
 
@@ -67,9 +70,7 @@ struct Metric<'a> {
     description: &'a [u8],
     unit: &'a [u8],
     metadata: Vec<&'a [u8]>,
-    /// The last oneof wins; protobuf merges a message that comes again, hence several.
-    data: Option<MetricKind>,
-    groups: Vec<&'a [u8]>,
+    data: Option<Groups<'a>>,
     temporality: i32,
     is_monotonic: bool,
 }
@@ -78,33 +79,61 @@ impl<'a> Metric<'a> {
     fn read(message: &'a [u8]) -> Walk<Self> {
         let mut metric = Metric::default();
         let mut cursor = Cursor::new(message);
-        while let Some(field) = cursor.next()? {
+        loop {
+            let rest = cursor;
+            let Some(field) = cursor.next()? else { break };
             match field.number {
                 1 => metric.name = field.bytes()?,
                 2 => metric.description = field.bytes()?,
                 3 => metric.unit = field.bytes()?,
-                12 => metric.metadata.push(field.bytes()?),
+                12 if metric.metadata.len() <= MOST_METADATA => metric.metadata.push(field.bytes()?),
                 number => {
                     let Some(kind) = MetricKind::of_field(number) else { continue };
-                    if metric.data.replace(kind) != Some(kind) {
-                        metric.groups.clear();
+                    field.bytes()?;
+                    if metric.data.is_none_or(|data| data.kind != kind) {
+                        metric.data = Some(Groups { kind, number, rest });
                     }
-                    metric.groups.push(field.bytes()?);
                 }
             }
         }
-        for group in &metric.groups {
-            let mut cursor = Cursor::new(group);
-            while let Some(field) = cursor.next()? {
-                match field.number {
-                    1 => drop(field.bytes()?),
-                    2 => metric.temporality = field.int32()?,
-                    3 => metric.is_monotonic = field.varint()? != 0,
-                    _ => {}
-                }
-            }
+        if let Some(data) = metric.data {
+            data.messages().try_for_each(|group| metric.read_group(group))?;
         }
         Ok(metric)
+    }
+
+    /// Steps over the points.
+    fn read_group(&mut self, group: &'a [u8]) -> Walk<()> {
+        let mut cursor = Cursor::new(group);
+        while let Some(field) = cursor.next()? {
+            match field.number {
+                1 => drop(field.bytes()?),
+                2 => self.temporality = field.int32()?,
+                3 => self.is_monotonic = field.varint()? != 0,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a metric's data stands. Of several kinds the last wins; of one kind that comes again the points are merged,
+/// as protobuf wants both.
+#[derive(Debug, Clone, Copy)]
+struct Groups<'a> {
+    kind: MetricKind,
+    number: u32,
+    /// The metric's fields from the first group on, already read once.
+    rest: Cursor<'a>,
+}
+
+impl<'a> Groups<'a> {
+    fn messages(self) -> impl Iterator<Item = &'a [u8]> {
+        delimited(self.rest, self.number)
+    }
+
+    fn points(self) -> impl Iterator<Item = &'a [u8]> {
+        self.messages().flat_map(|group| delimited(Cursor::new(group), 1))
     }
 }
 
@@ -124,12 +153,17 @@ impl<'a> SignalRows<'a> for Points<'a> {
         self.columns.rows()
     }
 
+    fn elements(&self) -> usize {
+        self.columns.elements()
+    }
+
     fn append(&mut self, message: &'a [u8], report: &mut Report) -> Result<(), ArrowError> {
         let Ok(metric) = Metric::read(message) else {
             report.reject(Reject::Malformed, 1);
             return Ok(());
         };
-        let Some(kind) = metric.data else { return Ok(()) };
+        let Some(data) = metric.data else { return Ok(()) };
+        let kind = data.kind;
         let before = self.columns.rows();
         let mut shared = Anomalies::NONE;
         let texts = MetricTexts {
@@ -143,7 +177,7 @@ impl<'a> SignalRows<'a> for Points<'a> {
                 .then(|| super::field::enum_name(&TEMPORALITIES, metric.temporality, &mut shared)),
             is_monotonic: (kind == MetricKind::Sum).then_some(metric.is_monotonic),
         };
-        for point in metric.groups.iter().flat_map(|group| points(group)) {
+        for point in data.points() {
             match self.row.append(kind, point, shared, &mut self.columns) {
                 Ok(anomalies) => report.kept(anomalies),
                 Err(reason) => report.reject(reason, 1),
@@ -191,12 +225,11 @@ struct MetricTexts<'t> {
     is_monotonic: Option<bool>,
 }
 
-/// The encoded points of a group that [`Metric::read`] has found whole.
-fn points(group: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut cursor = Cursor::new(group);
+/// The fields `number` of a message that was found whole.
+fn delimited(mut cursor: Cursor<'_>, number: u32) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         while let Ok(Some(field)) = cursor.next() {
-            if field.number == 1 {
+            if field.number == number {
                 return field.bytes().ok();
             }
         }

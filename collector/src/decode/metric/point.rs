@@ -26,6 +26,7 @@ pub(super) struct PointRow<'a> {
     /// Attributes of exemplars.
     filtered: Attributes<'a>,
     anomalies: Anomalies,
+    limits: Limits,
 }
 
 /// The single values.
@@ -79,17 +80,24 @@ impl Buckets {
         self.counts.clear();
     }
 
-    fn read(&mut self, message: &[u8]) -> Walk<()> {
+    fn read(&mut self, message: &[u8], most: usize) -> Walk<()> {
         self.offset.get_or_insert(0);
         let mut cursor = Cursor::new(message);
         while let Some(field) = cursor.next()? {
             match field.number {
                 1 => self.offset = Some(field.sint32()?),
-                2 => field.each_varint(|count| self.counts.push(count))?,
+                2 => field.each_varint(|count| push_bounded(&mut self.counts, count, most))?,
                 _ => {}
             }
         }
         Ok(())
+    }
+}
+
+/// One more than `most` is enough to know that the point is rejected.
+fn push_bounded<T>(values: &mut Vec<T>, value: T, most: usize) {
+    if values.len() <= most {
+        values.push(value);
     }
 }
 
@@ -115,6 +123,7 @@ impl<'a> PointRow<'a> {
             attributes: Attributes::new(limits),
             filtered: Attributes::new(limits),
             anomalies: Anomalies::NONE,
+            limits,
         }
     }
 
@@ -185,8 +194,10 @@ impl<'a> PointRow<'a> {
         match field.number {
             4 => self.fields.count = field.fixed64()?,
             5 => self.fields.sum = Some(field.double()?),
-            6 => field.each_fixed64(|count| self.counts.push(count))?,
-            7 => field.each_fixed64(|bound| self.bounds.push(f64::from_bits(bound)))?,
+            6 => field.each_fixed64(|count| push_bounded(&mut self.counts, count, self.limits.max_buckets))?,
+            7 => field.each_fixed64(|bound| {
+                push_bounded(&mut self.bounds, f64::from_bits(bound), self.limits.max_buckets);
+            })?,
             8 => self.read_exemplar(field.bytes()?)?,
             9 => self.attributes.add(field.bytes()?)?,
             10 => self.fields.flags = field.uint32()?,
@@ -204,8 +215,8 @@ impl<'a> PointRow<'a> {
             5 => self.fields.sum = Some(field.double()?),
             6 => self.fields.scale = field.sint32()?,
             7 => self.fields.zero_count = field.fixed64()?,
-            8 => self.positive.read(field.bytes()?)?,
-            9 => self.negative.read(field.bytes()?)?,
+            8 => self.positive.read(field.bytes()?, self.limits.max_buckets)?,
+            9 => self.negative.read(field.bytes()?, self.limits.max_buckets)?,
             10 => self.fields.flags = field.uint32()?,
             11 => self.read_exemplar(field.bytes()?)?,
             12 => self.fields.min = Some(field.double()?),
@@ -229,6 +240,10 @@ impl<'a> PointRow<'a> {
     }
 
     fn read_quantile(&mut self, message: &[u8]) -> Walk<()> {
+        if self.quantiles.len() == self.limits.max_list {
+            self.anomalies.add(Anomalies::TRUNCATED);
+            return Ok(());
+        }
         let (mut quantile, mut value) = (0.0, 0.0);
         let mut cursor = Cursor::new(message);
         while let Some(field) = cursor.next()? {
@@ -243,6 +258,10 @@ impl<'a> PointRow<'a> {
     }
 
     fn read_exemplar(&mut self, message: &'a [u8]) -> Walk<()> {
+        if self.exemplars.len() == self.limits.max_list {
+            self.anomalies.add(Anomalies::TRUNCATED);
+            return Ok(());
+        }
         let mut exemplar = Exemplar::default();
         self.filtered.begin();
         let mut cursor = Cursor::new(message);
@@ -265,6 +284,10 @@ impl<'a> PointRow<'a> {
     fn commit(&mut self, kind: MetricKind, columns: &mut PointColumns) -> Result<Anomalies, Reject> {
         let start = Nanos::try_from(self.fields.start).map_err(|_| Reject::Time)?;
         let time = Nanos::try_from(self.fields.time).map_err(|_| Reject::Time)?;
+        let lists = [self.bounds.len(), self.counts.len(), self.positive.counts.len(), self.negative.counts.len()];
+        if lists.iter().any(|len| *len > self.limits.max_buckets) {
+            return Err(Reject::Buckets);
+        }
         let map = self.attributes.finish();
         columns.start.push(start);
         columns.time.push(time);

@@ -24,7 +24,7 @@ fn between(odd: Span) -> (Option<Row>, model::Decoded) {
     assert_eq!(cell_text(&all[0], "name"), Some("span 1"));
     assert_eq!(cell_text(&all[all.len() - 1], "name"), Some("span 2"));
     assert_eq!(all.len() as u64 + decoded.rejected, 3);
-    assert!(all[0].get("anomalies").is_none() && all[all.len() - 1].get("anomalies").is_none());
+    assert!(!all[0].contains_key("anomalies") && !all[all.len() - 1].contains_key("anomalies"));
     (if all.len() == 3 { Some(all.remove(1)) } else { None }, decoded)
 }
 
@@ -475,4 +475,56 @@ fn odd_ids_of_a_log_record_are_left_out() {
     assert_eq!(cell_text(row, "anomalies"), Some("bad_trace_id,unknown_enum"));
     assert_eq!(row["severity_number"], Cell::Int(99));
     assert!(!row.contains_key("trace_id") && !row.contains_key("span_id") && !row.contains_key("body"));
+}
+
+#[test]
+fn lists_are_cut_at_their_limit_and_counted() {
+    let events = vec![Event::default(); 4100];
+    let links = vec![Link { trace_id: vec![1; 16], span_id: vec![1; 8], ..Link::default() }; 4097];
+    let row = kept(Span { events, links, dropped_links_count: 1, ..span(3) }, "truncated");
+    let Cell::List(kept_events) = &row["events"] else { panic!("a list") };
+    assert_eq!((kept_events.len(), &row["dropped_events_count"]), (4096, &Cell::Int(4)));
+    assert_eq!(row["dropped_links_count"], Cell::Int(2));
+}
+
+#[test]
+fn a_point_with_too_many_buckets_is_rejected() {
+    let point = |buckets| HistogramDataPoint { bucket_counts: vec![1; buckets], ..Default::default() };
+    let data_points = vec![point(65_536), point(65_537)];
+    let data = Data::Histogram(Histogram { data_points, aggregation_temporality: 1 });
+    let decoded = metrics(vec![Metric { name: "m".into(), data: Some(data), ..Metric::default() }]).decoded();
+    assert_eq!((decoded.rows.num_rows(), decoded.reasons), (1, vec![("too_many_buckets", 1)]));
+}
+
+/// Two bytes for an empty link would otherwise become a hundred in memory.
+#[test]
+fn a_request_of_very_many_small_elements_is_too_large() {
+    let limits = Limits { max_elements: 100, ..Limits::default() };
+    let decode = |spans| {
+        let body = request(spans).encode_to_vec();
+        OtlpDecoder::new(limits).decode(&payload(Signal::Traces, Format::Protobuf, body))
+    };
+    let busy = Span { links: vec![Link::default(); 49], ..span(1) };
+    assert_eq!(decode(vec![busy.clone(), busy.clone()]).expect("100 elements").rows.num_rows(), 2);
+    let error = decode(vec![busy.clone(), busy, span(2)]).expect_err("101 elements");
+    assert_eq!(error.kind, Kind::TooLarge);
+}
+
+#[test]
+fn of_several_kinds_of_data_the_last_wins_and_one_kind_is_merged() {
+    let gauge = |value: u8| {
+        let point = delimited(Vec::new(), 1, &[&[0x31, value][..], &[0; 7]].concat());
+        delimited(Vec::new(), 5, &point)
+    };
+    let sum = delimited(Vec::new(), 7, &delimited(Vec::new(), 1, &[]));
+    let rows_of = |fields: &[&[u8]]| {
+        let metric = delimited(Vec::new(), 2, &fields.concat());
+        let body = delimited(Vec::new(), 1, &delimited(Vec::new(), 2, &metric));
+        rows(&decode_wire(Signal::Metrics, body).expect("valid").rows)
+    };
+    let values = |rows: &[Row]| rows.iter().map(|row| row.get("value_int").cloned()).collect::<Vec<_>>();
+    let merged = rows_of(&[&gauge(1), &gauge(2)]);
+    assert_eq!(values(&merged), [Some(Cell::Int(1)), Some(Cell::Int(2))]);
+    let last = rows_of(&[&gauge(1), &sum, &gauge(3)]);
+    assert_eq!((values(&last), cell_text(&last[0], "type")), (vec![Some(Cell::Int(3))], Some("GAUGE")));
 }

@@ -1,11 +1,11 @@
 //! The columns of `spans`, in the order of `model::schema`.
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::error::ArrowError;
 use model::schema::{self, PROMOTED_SPAN, PromotedType};
 use model::{Nanos, Signal};
 
-use super::super::columns::{AnomalyTexts, Ids, Ints, Lists, Texts, dense};
+use super::super::columns::{AnomalyTexts, Ids, Ints, Lists, Nulls, Texts, dense};
 use super::super::origin::OriginColumns;
 use super::super::promoted::{PromotedValue, Slots};
 
@@ -101,6 +101,11 @@ impl SpanColumns {
     pub fn rows(&self) -> usize {
         self.start.len()
     }
+
+    /// Rows and what hangs on them.
+    pub fn elements(&self) -> usize {
+        self.start.len() + self.event_time.len() + self.link_flags.len()
+    }
 }
 
 impl SpanColumns {
@@ -125,28 +130,29 @@ impl SpanColumns {
 
     pub fn finish(self, origin: OriginColumns, received: Nanos) -> Result<RecordBatch, ArrowError> {
         let rows = self.rows();
-        let origin = origin.finish(received);
+        let mut nulls = Nulls::default();
+        let origin = origin.finish(received, &mut nulls);
         let mut columns = vec![
             self.trace_id.finish()?,
             self.span_id.finish()?,
             self.parent_span_id.finish()?,
-            self.trace_state.finish(),
+            self.trace_state.finish(&mut nulls),
             dense(self.flags),
-            self.name.finish(),
-            self.kind.finish(),
+            self.name.finish(&mut nulls),
+            self.kind.finish(&mut nulls),
         ];
         columns.extend(origin.service);
         let event = vec![
             dense(self.event_time),
-            self.event_name.finish(),
-            self.event_attributes.finish(),
+            self.event_name.finish(&mut nulls),
+            self.event_attributes.finish(&mut nulls),
             dense(self.event_dropped),
         ];
         let link = vec![
             self.link_trace_id.finish()?,
             self.link_span_id.finish()?,
-            self.link_trace_state.finish(),
-            self.link_attributes.finish(),
+            self.link_trace_state.finish(&mut nulls),
+            self.link_attributes.finish(&mut nulls),
             dense(self.link_dropped),
             dense(self.link_flags),
         ];
@@ -154,35 +160,35 @@ impl SpanColumns {
             dense(self.start),
             dense(self.end),
             dense(self.duration),
-            self.status_code.finish(),
-            self.status_message.finish(),
-            self.attributes.finish(),
+            self.status_code.finish(&mut nulls),
+            self.status_message.finish(&mut nulls),
+            self.attributes.finish(&mut nulls),
             dense(self.dropped_attributes),
             self.events.finish_structs(schema::event_fields(), event)?,
             dense(self.dropped_events),
             self.links.finish_structs(schema::link_fields(), link)?,
             dense(self.dropped_links),
         ]);
-        columns.extend(self.promoted.into_iter().map(|column| column.finish(rows)));
+        columns.extend(self.promoted.into_iter().map(|column| column.finish(rows, &mut nulls)));
         columns.extend(origin.rest);
-        columns.push(self.anomalies.finish());
+        columns.push(self.anomalies.finish(&mut nulls));
         let schema = schema::schema(Signal::Traces);
         let assembled = schema.fields().iter().skip(columns.len());
-        columns.extend(assembled.map(|field| new_null_array(field.data_type(), rows)));
+        columns.extend(assembled.map(|field| nulls.column(field.data_type(), rows)));
         RecordBatch::try_new(schema.clone(), columns)
     }
 }
 
 impl PromotedColumn {
-    fn finish(self, rows: usize) -> ArrayRef {
+    fn finish(self, rows: usize, nulls: &mut Nulls) -> ArrayRef {
         match self {
             PromotedColumn::Text(mut column) => {
                 column.fill_to(rows);
-                column.finish()
+                column.finish(nulls)
             }
             PromotedColumn::Int(mut column) => {
                 column.fill_to(rows);
-                column.finish()
+                column.finish(nulls)
             }
         }
     }

@@ -29,6 +29,10 @@ impl<'a> SignalRows<'a> for Spans<'a> {
         self.columns.rows()
     }
 
+    fn elements(&self) -> usize {
+        self.columns.elements()
+    }
+
     fn append(&mut self, message: &'a [u8], report: &mut Report) -> Result<(), ArrowError> {
         match self.row.append(message, &mut self.columns) {
             Ok(anomalies) => report.kept(anomalies),

@@ -37,11 +37,16 @@ pub(super) struct SpanRow<'a> {
     dropped_attributes: u32,
     events: Vec<Event<'a>>,
     dropped_events: u32,
+    /// Events beyond [`Limits::max_list`].
+    events_cut: u32,
     links: Vec<Link<'a>>,
     dropped_links: u32,
+    /// Links beyond [`Limits::max_list`].
+    links_cut: u32,
     /// Attributes of events and links.
     nested: Attributes<'a>,
     anomalies: Anomalies,
+    max_list: usize,
 }
 
 #[derive(Debug, Default)]
@@ -81,10 +86,13 @@ impl<'a> SpanRow<'a> {
             dropped_attributes: 0,
             events: Vec::new(),
             dropped_events: 0,
+            events_cut: 0,
             links: Vec::new(),
             dropped_links: 0,
+            links_cut: 0,
             nested: Attributes::new(limits),
             anomalies: Anomalies::NONE,
+            max_list: limits.max_list,
         }
     }
 
@@ -106,6 +114,7 @@ impl<'a> SpanRow<'a> {
         self.status_message = Cow::Borrowed("");
         (self.flags, self.kind, self.start, self.end, self.status_code) = (0, 0, 0, 0, 0);
         (self.dropped_attributes, self.dropped_events, self.dropped_links) = (0, 0, 0);
+        (self.events_cut, self.links_cut) = (0, 0);
         self.attributes.clear();
         self.attributes.set_lossy(lossy);
         self.nested.clear();
@@ -156,6 +165,10 @@ impl<'a> SpanRow<'a> {
     }
 
     fn read_event(&mut self, message: &'a [u8]) -> Walk<()> {
+        if self.events.len() == self.max_list {
+            self.events_cut += 1;
+            return Ok(());
+        }
         let mut event = Event::default();
         self.nested.begin();
         let mut cursor = Cursor::new(message);
@@ -175,6 +188,10 @@ impl<'a> SpanRow<'a> {
     }
 
     fn read_link(&mut self, message: &'a [u8]) -> Walk<()> {
+        if self.links.len() == self.max_list {
+            self.links_cut += 1;
+            return Ok(());
+        }
         let mut link = Link::default();
         self.nested.begin();
         let mut cursor = Cursor::new(message);
@@ -202,6 +219,9 @@ impl<'a> SpanRow<'a> {
         let end = Nanos::try_from(self.end).map_err(|_| Reject::Time)?;
         let map = self.attributes.finish();
         self.dropped_attributes = self.dropped_attributes.saturating_add(self.attributes.dropped);
+        if self.events_cut > 0 || self.links_cut > 0 {
+            self.anomalies.add(Anomalies::TRUNCATED);
+        }
         if end < start {
             self.anomalies.add(Anomalies::TIME_INVERTED);
         }
@@ -234,7 +254,7 @@ impl<'a> SpanRow<'a> {
 
     fn commit_events(&mut self, columns: &mut SpanColumns) {
         columns.events.push(self.events.len());
-        columns.dropped_events.push(i64::from(self.dropped_events));
+        columns.dropped_events.push(i64::from(self.dropped_events) + i64::from(self.events_cut));
         if self.events.is_empty() {
             return;
         }
@@ -249,7 +269,7 @@ impl<'a> SpanRow<'a> {
 
     fn commit_links(&mut self, columns: &mut SpanColumns) {
         columns.links.push(self.links.len());
-        columns.dropped_links.push(i64::from(self.dropped_links));
+        columns.dropped_links.push(i64::from(self.dropped_links) + i64::from(self.links_cut));
         if self.links.is_empty() {
             return;
         }

@@ -13,6 +13,8 @@ use super::category::Category;
 use super::cube::{Cube, Side};
 use super::rates::Rates;
 
+/// Rises that are less sure than this are nobody's cause.
+const SURE: f64 = 0.95;
 /// What holds a worker at least this many times as long as before may be the cause of a queue.
 const HOLDS_LONGER: f64 = 1.25;
 /// A longer holding time is the cause when it weighs at least this much of what the load's rise weighs.
@@ -49,7 +51,7 @@ pub(super) fn order(
 }
 
 /// All operations of a service queue before the same pool and share the same processors, so the worst of them leads
-/// with the sum of all.
+/// with the sum of all that surely rose.
 fn lead_by_service(cube: &Cube, suspects: &[Suspect], categories: &[Category], score: &mut [f64]) {
     let service = |i: usize| cube.operations[suspects[i].operation].service.as_str();
     let alone = score.to_vec();
@@ -57,7 +59,9 @@ fn lead_by_service(cube: &Cube, suspects: &[Suspect], categories: &[Category], s
         if !matches!(categories[i], Category::Queue | Category::Own) {
             continue;
         }
-        let like = (0..suspects.len()).filter(|&j| categories[j] == categories[i] && service(j) == service(i));
+        let like = (0..suspects.len())
+            .filter(|&j| categories[j] == categories[i] && service(j) == service(i))
+            .filter(|&j| j == i || suspects[j].confidence.is_some_and(|confidence| confidence >= SURE));
         let (mut sum, mut leads) = (0.0, true);
         for j in like {
             sum += alone[j];
@@ -72,7 +76,7 @@ fn lead_by_service(cube: &Cube, suspects: &[Suspect], categories: &[Category], s
 /// Whether `cause` keeps the workers busy for which `queue` waits.
 fn casts_shadow(cube: &Cube, calls: &Calls, before: &[Rates], queue: &Suspect, cause: &Suspect) -> bool {
     let Some(baseline) = &cube.baseline else { return false };
-    let sure = cause.confidence.is_some_and(|confidence| confidence >= 0.95);
+    let sure = cause.confidence.is_some_and(|confidence| confidence >= SURE);
     let inside = calls.same_service(queue.operation, cause.operation) && cause.via == Via::Own;
     if !sure || !(inside || calls.reaches(queue.operation, cause.operation)) {
         return false;

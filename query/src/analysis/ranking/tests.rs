@@ -256,6 +256,42 @@ fn own_time_is_told_apart_by_how_it_is_spread() {
     assert_eq!(category(waits), Category::Queue);
 }
 
+/// Whatever got slower and at whatever load, the operation that did is the first to be named.
+#[test]
+fn every_slow_operation_is_first_at_every_seed() {
+    for number in 0..Shop::healthy().steps.len() {
+        for seed in 0..12 {
+            let mut window = Shop::healthy().at_load([1.0, 3.0][seed as usize % 2]);
+            window.steps[number].mean += (6.0 + 5.0 * seed as f64) * MS;
+            let slow = &window.steps[number].operation;
+            // A call of a service with spans of its own stands for the way there.
+            let (service, kind) = match &slow.peer {
+                Some(peer) if peer.name == "inventory" => ("inventory", "SERVER"),
+                _ => (slow.service.as_str(), slow.kind.name()),
+            };
+            let before = Shop::healthy().observe(1000 + seed);
+            let ranking = rank(&window.observe(seed), Some(&before), &FactBook::new(), &Settings::default());
+            let first = &ranking.hotspots[0];
+            assert_eq!(ranking.verdict, Verdict::Bottleneck, "{slow:?}, seed {seed}");
+            let named = (first.service.as_str(), first.operation.as_str(), first.span_kind);
+            assert_eq!(named, (service, slow.operation.as_str(), kind), "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_dozen_seconds_after_the_step_are_enough() {
+    for seed in 0..30 {
+        let mut window = Shop::healthy().at_load(3.0).with("UPDATE stock", Client, |s| s.mean = 30.0 * MS);
+        let mut before = Shop::healthy();
+        (window.bins, before.bins) = (12, 20);
+        let ranking =
+            rank(&window.observe(seed), Some(&before.observe(seed + 500)), &FactBook::new(), &Settings::default());
+        assert_eq!(ranking.verdict, Verdict::Bottleneck, "seed {seed}");
+        assert_first(&ranking, "inventory", "UPDATE stock", Category::Database);
+    }
+}
+
 #[test]
 fn the_json_is_that_of_the_interface() {
     let window = Shop::healthy().with("UPDATE stock", Client, |s| s.mean = 45.0 * MS);

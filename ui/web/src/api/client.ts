@@ -47,12 +47,26 @@ const TOKEN = "hotspan.token";
 
 /** The bearer token for a server that asks for one; kept as long as the tab. */
 export function setToken(token: string) {
-  sessionStorage.setItem(TOKEN, token);
+  given = token;
+  try {
+    sessionStorage.setItem(TOKEN, token);
+  } catch {
+    // Storage is off in this browser: the token lasts until the page is left.
+  }
+}
+
+let given = keptToken();
+
+function keptToken(): string | null {
+  try {
+    return sessionStorage.getItem(TOKEN);
+  } catch {
+    return null;
+  }
 }
 
 async function send(url: string, init: RequestInit): Promise<Response> {
-  const token = sessionStorage.getItem(TOKEN);
-  const headers = token ? { ...init.headers, authorization: `Bearer ${token}` } : init.headers;
+  const headers = given ? { ...init.headers, authorization: `Bearer ${given}` } : init.headers;
   let response: Response;
   try {
     response = await fetch(url, { ...init, headers });

@@ -110,7 +110,7 @@ function WaterfallRow({ index, top, row, spans, view, selected, select, toggle }
       onClick={() => select(index)}
       onDoubleClick={() => row.expandable && toggle(row)}
     >
-      <span role="gridcell" className="wf-name" style={{ paddingLeft: 6 + Math.min(row.depth, 40) * 12 }}>
+      <span role="gridcell" className="wf-name" style={{ paddingLeft: indent(row.depth) }}>
         {row.expandable ? (
           <button
             type="button"
@@ -162,6 +162,11 @@ function WaterfallRow({ index, top, row, spans, view, selected, select, toggle }
       </span>
     </div>
   );
+}
+
+/** Pixels before a name: whole steps at first, then ever less, so that deep traces keep room for their names. */
+function indent(depth: number): number {
+  return 6 + Math.min(depth, 10) * 12 + Math.min(40, Math.max(0, depth - 10));
 }
 
 function Bar({ span, view }: { span: TraceSpan; view: [number, number] }) {

@@ -1,0 +1,189 @@
+//! Built-in functions whose result can be larger than what they are given, behind a check of its size: texts and
+//! lists double at each call (`concat(s, s)`), or multiply (`replace`), and DataFusion's memory pool sees none of it.
+//!
+//! *Invariant:* no call makes more than [`BATCH`] bytes, so a statement, whose calls are counted, makes a bounded
+//! number of such pieces.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{Result, exec_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+/// Most bytes that one call may be given, or make of them.
+const BATCH: usize = 128 << 20;
+/// Most bytes that one row may grow to.
+const ROW: usize = 4 << 20;
+
+/// How the result grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Growth {
+    /// With the sum of the arguments.
+    Sum,
+    /// With the product of the first argument's length and that of the argument at this position.
+    Product(usize),
+}
+
+const GROWING: &[(&str, Growth)] = &[
+    ("concat", Growth::Sum),
+    ("concat_ws", Growth::Sum),
+    ("overlay", Growth::Sum),
+    ("encode", Growth::Sum),
+    ("to_char", Growth::Sum),
+    ("array_append", Growth::Sum),
+    ("array_concat", Growth::Sum),
+    ("array_prepend", Growth::Sum),
+    ("array_union", Growth::Sum),
+    ("make_array", Growth::Sum),
+    ("named_struct", Growth::Sum),
+    ("struct", Growth::Sum),
+    ("array_to_string", Growth::Product(1)),
+    ("regexp_replace", Growth::Product(2)),
+    ("replace", Growth::Product(2)),
+    ("translate", Growth::Sum),
+];
+
+/// The function itself, or the function behind a check.
+pub fn checked(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
+    match GROWING.iter().find(|(name, _)| *name == function.name()) {
+        Some((_, growth)) => Arc::new(ScalarUDF::from(Checked { inner: function, growth: *growth })),
+        None => function,
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Checked {
+    inner: Arc<ScalarUDF>,
+    growth: Growth,
+}
+
+impl ScalarUDFImpl for Checked {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, args: &[DataType]) -> Result<DataType> {
+        self.inner.inner().return_type(args)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        self.inner.inner().return_field_from_args(args)
+    }
+
+    fn coerce_types(&self, args: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.inner().coerce_types(args)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let given: usize = args.args.iter().map(|arg| bytes(arg, args.number_rows)).sum();
+        if given > BATCH {
+            return exec_err!("{} would make more than {BATCH} bytes at once", self.name());
+        }
+        if let Growth::Product(other) = self.growth {
+            self.check_product(&args, other)?;
+        }
+        self.inner.inner().invoke_with_args(args)
+    }
+}
+
+impl Checked {
+    fn check_product(&self, args: &ScalarFunctionArgs, other: usize) -> Result<()> {
+        let (Some(text), Some(other)) = (args.args.first(), args.args.get(other)) else { return Ok(()) };
+        let (text, other) = (lengths(text, args.number_rows)?, lengths(other, args.number_rows)?);
+        let mut total = 0usize;
+        for (length, by) in text.into_iter().zip(other) {
+            let grown = length.saturating_mul(by + 1);
+            total = total.saturating_add(grown);
+            if grown > ROW && by > 1 || total > BATCH * 4 {
+                return exec_err!("{} could make a text of {grown} bytes, more than is allowed", self.name());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `a || b` on texts: null where either is null.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct JoinTexts {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for JoinTexts {
+    fn name(&self) -> &str {
+        "join_texts"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, _args: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(vec![DataType::Utf8View, DataType::Utf8View])
+    }
+
+    fn return_type(&self, _args: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8View)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let (left, right) = (args.args[0].to_array(args.number_rows)?, args.args[1].to_array(args.number_rows)?);
+        let mut out = StringViewBuilder::with_capacity(args.number_rows);
+        let (mut text, mut total) = (String::new(), 0);
+        for (left, right) in left.as_string_view().iter().zip(right.as_string_view()) {
+            let Some((left, right)) = left.zip(right) else {
+                out.append_null();
+                continue;
+            };
+            total += left.len() + right.len();
+            if left.len() + right.len() > ROW || total > BATCH {
+                return exec_err!("|| would make a text of more than {ROW} bytes");
+            }
+            text.clear();
+            text.push_str(left);
+            text.push_str(right);
+            out.append_value(&text);
+        }
+        Ok(ColumnarValue::Array(Arc::new(out.finish())))
+    }
+}
+
+pub fn join_texts() -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::from(JoinTexts { signature: Signature::user_defined(Volatility::Immutable) }))
+}
+
+/// Bytes of an argument, a scalar counted for every row.
+fn bytes(arg: &ColumnarValue, rows: usize) -> usize {
+    match arg {
+        // A slice counts as what it shows, not as the buffers it shares.
+        ColumnarValue::Array(array) => array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()),
+        ColumnarValue::Scalar(value) => value.size().saturating_mul(rows.max(1)),
+    }
+}
+
+/// The length of each row's text in bytes, or of its list in elements.
+fn lengths(arg: &ColumnarValue, rows: usize) -> Result<Vec<usize>> {
+    let array: ArrayRef = arg.to_array(rows)?;
+    Ok(match array.data_type() {
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            (0..list.len()).map(|row| list.value_length(row).max(0) as usize).collect()
+        }
+        ty if ty.is_string() => {
+            let text = cast(&array, &DataType::Utf8View)?;
+            text.as_string_view().iter().map(|t| t.map_or(0, str::len)).collect()
+        }
+        _ => vec![1; array.len()],
+    })
+}
