@@ -21,11 +21,18 @@ pub struct Remote {
 }
 
 impl Remote {
-    fn request(&self, method: reqwest::Method, path: &str) -> Result<reqwest::blocking::RequestBuilder> {
+    fn request(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        parameters: &[(String, String)],
+    ) -> Result<reqwest::blocking::RequestBuilder> {
         let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(300)).build()?;
         let base = self.server.trim_end_matches('/');
         let base = if base.contains("://") { base.to_owned() } else { format!("http://{base}") };
-        let mut request = client.request(method, format!("{base}{path}"));
+        let url = format!("{base}{path}");
+        let url = reqwest::Url::parse_with_params(&url, parameters).with_context(|| format!("{url:?} is not a URL"))?;
+        let mut request = client.request(method, url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
@@ -52,13 +59,13 @@ impl Remote {
 
     /// The JSON at a path, with query parameters.
     pub fn get(&self, path: &str, parameters: &[(String, String)]) -> Result<Value> {
-        let request = self.request(reqwest::Method::GET, path)?.query(parameters);
+        let request = self.request(reqwest::Method::GET, path, parameters)?;
         self.send(request)?.json().context("reading the answer")
     }
 
     /// Posts JSON and returns the answer's bytes in the media type asked for.
     pub fn post(&self, path: &str, body: &Value, accept: &str) -> Result<Vec<u8>> {
-        let request = self.request(reqwest::Method::POST, path)?.json(body).header("Accept", accept);
+        let request = self.request(reqwest::Method::POST, path, &[])?.json(body).header("Accept", accept);
         Ok(self.send(request)?.bytes().context("reading the answer")?.to_vec())
     }
 }

@@ -12,6 +12,8 @@ mod telemetry;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // One crypto library for clients too. It fails only when one is installed already.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     match cli::run() {
         Ok(code) => code,
         Err(error) => {

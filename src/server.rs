@@ -75,8 +75,14 @@ impl Server {
             ..collector::decode::Limits::default()
         };
         let decoder = Arc::new(collector::decode::OtlpDecoder::new(limits));
+        // What was acknowledged under a larger limit has to be readable again under a smaller one.
+        let replayed = collector::decode::Limits {
+            max_decoded_bytes: collector::decode::Limits::MOST_DECODED_BYTES,
+            ..collector::decode::Limits::default()
+        };
+        let replayed = Arc::new(collector::decode::OtlpDecoder::new(replayed));
         let (store, recovered) =
-            storage::Store::open(&config.data, config.storage.clone(), clock.clone(), decoder.clone())
+            storage::Store::open(&config.data, config.storage.clone(), clock.clone(), replayed)
                 .await
                 .with_context(|| format!("opening the data folder {}", config.data.display()))?;
         tracing::info!(

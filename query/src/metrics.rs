@@ -27,8 +27,10 @@ const MAX_LINES: usize = 100;
 const MAX_STEPS: i64 = 2_000;
 /// Data points read for one answer.
 const MAX_POINTS: usize = 2_000_000;
-/// How far before the window a counter's previous point is looked for.
+/// How far before the window a counter's previous point is looked for, and after it the next, which tells of the
+/// window's end.
 const LOOK_BACK: Nanos = 5 * MINUTE;
+const LOOK_AHEAD: Nanos = MINUTE;
 
 impl Engine {
     /// `GET /api/v1/metrics/names` (docs/api.md); the window and `service` are read from `parameters`.
@@ -96,7 +98,7 @@ async fn series(query: &Query, scope: &Scope) -> Result<Json> {
     };
     let steps = steps(scope)?;
     let group_by: Vec<&str> = scope.text("group_by").unwrap_or_default().split(',').filter(|g| !g.is_empty()).collect();
-    let window = Window { start: scope.window.start.saturating_sub(LOOK_BACK), end: scope.window.end };
+    let window = Window { start: scope.window.start.saturating_sub(LOOK_BACK), end: scope.window.end.saturating_add(LOOK_AHEAD) };
     let sql = format!(
         "SELECT * FROM physical.metrics WHERE name = {} AND {} LIMIT {}",
         quoted(name),
@@ -205,7 +207,7 @@ fn grouped(batches: &[RecordBatch], group_by: &[&str]) -> Vec<(Facts, Vec<Point>
 }
 
 fn facts(columns: &Columns, row: usize, group_by: &[&str]) -> Facts {
-    let text = |name| columns.text(name, row);
+    let text = |name: &str| columns.text(name, row);
     let attribute = |json: &str, key: &str| {
         let object: Json = serde_json::from_str(json).ok()?;
         Some(match object.get(key)? {

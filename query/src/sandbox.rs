@@ -36,6 +36,9 @@ pub const MAX_RELATIONS: usize = 64;
 /// Tables a statement reads once its common table expressions are put in where they are used.
 pub const MAX_EXPANSION: u64 = 256;
 
+/// Stored columns that a column can be made of, through all nested queries.
+pub const MAX_GROWTH: u64 = 10_000;
+
 /// A statement that may be planned.
 #[derive(Debug)]
 pub enum Permitted {
@@ -133,7 +136,6 @@ fn links(token: &Token) -> bool {
                 | Keyword::CAST
                 | Keyword::EXISTS
                 | Keyword::OPERATOR
-                | Keyword::ISNULL
                 | Keyword::NOTNULL
                 | Keyword::OVERLAPS
                 | Keyword::INTERVAL

@@ -11,6 +11,7 @@ mod admission;
 mod settings;
 mod store;
 mod threads;
+mod watch;
 
 pub use settings::Settings;
 
@@ -84,6 +85,7 @@ pub struct Shared {
     env: RuntimeEnv,
     functions: Functions,
     admission: Admission,
+    ceiling: u64,
 }
 
 impl std::fmt::Debug for Engine {
@@ -100,7 +102,9 @@ impl Engine {
         let runtime = threads::start(settings.threads)?;
         let env = environment(&settings).map_err(|e| from_datafusion(e).context("preparing the query memory"))?;
         let admission = Admission::new(settings.concurrency, settings.queue);
-        let shared = Arc::new(Shared { settings, clock, source, env, functions: Functions::new(), admission });
+        let ceiling = watch::ceiling(settings.process_bytes);
+        let functions = Functions::new();
+        let shared = Arc::new(Shared { settings, clock, source, env, functions, admission, ceiling });
         Ok(Engine { shared, runtime: Arc::new(QueryThreads(Some(runtime))) })
     }
 
@@ -160,7 +164,10 @@ impl Engine {
                 let query = Query::open(&shared, &tenant)?;
                 job(query).await
             });
-            Cancelling(task).finish().await
+            tokio::select! {
+                outcome = Cancelling(task).finish() => outcome,
+                error = watch::exceeded(self.shared.ceiling) => Err(error),
+            }
         };
         match tokio::time::timeout(limit, work).await {
             Ok(outcome) => outcome,
@@ -248,6 +255,8 @@ fn config(settings: &Settings) -> SessionConfig {
     let options = config.options_mut();
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     options.execution.enable_recursive_ctes = false;
+    // It moves JSON access below the views, where a stored column and the shown one have the same name.
+    options.optimizer.enable_leaf_expression_pushdown = false;
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
     config

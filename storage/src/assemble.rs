@@ -27,6 +27,7 @@ struct Columns<'a> {
     service: &'a StringViewArray,
     name: &'a StringViewArray,
     received: &'a Int64Array,
+    flags: &'a Int64Array,
 }
 
 impl<'a> Columns<'a> {
@@ -45,7 +46,12 @@ impl<'a> Columns<'a> {
             service: texts(column::SERVICE_NAME)?,
             name: texts(column::NAME)?,
             received: ints(column::RECEIVED)?,
+            flags: ints(column::TREE_FLAGS)?,
         })
+    }
+
+    fn is_settled(&self, row: usize) -> bool {
+        !self.flags.is_null(row) && self.flags.value(row) & flag::ORPHAN == 0
     }
 
     fn node(&self, row: usize) -> Node {
@@ -76,26 +82,58 @@ struct Filled {
 }
 
 /// Fills the assembled columns of every trace whose last span was received before `quiet_before`; rows of other
-/// traces keep what they have. Batches that are not in the physical schema are returned as they are.
-pub fn fill(batches: &[RecordBatch], quiet_before: Nanos) -> Vec<RecordBatch> {
-    let Some(columns) = batches.iter().map(Columns::of).collect::<Option<Vec<_>>>() else {
+/// traces keep what they have, as do traces that are settled already. `context` are rows that were written before,
+/// and that may belong to the same traces. Batches that are not in the physical schema are returned as they are.
+pub fn fill(context: &[RecordBatch], batches: &[RecordBatch], quiet_before: Nanos) -> Vec<RecordBatch> {
+    let all = context.iter().chain(batches);
+    let Some(columns) = all.map(Columns::of).collect::<Option<Vec<_>>>() else {
         return batches.to_vec();
     };
+    let own = context.len() as u32;
     let mut results: Vec<Vec<Option<Filled>>> =
         batches.iter().map(|b| std::iter::repeat_with(|| None).take(b.num_rows()).collect()).collect();
     for places in by_trace(&columns) {
-        let last = places.iter().map(|p| columns[p.batch as usize].received.value(p.row as usize)).max();
-        if last.is_none_or(|last| last >= quiet_before) {
+        let row = |p: &Place| (&columns[p.batch as usize], p.row as usize);
+        let ours = || places.iter().filter(|p| p.batch >= own).map(row);
+        let unsettled = ours().filter(|(columns, row)| !columns.is_settled(*row)).count();
+        let last = places.iter().map(row).map(|(columns, row)| columns.received.value(row)).max();
+        if unsettled == 0 || last.is_none_or(|last| last >= quiet_before) {
             continue;
         }
-        let nodes: Vec<Node> = places.iter().map(|p| columns[p.batch as usize].node(p.row as usize)).collect();
-        for (place, found) in places.iter().zip(assemble(&nodes)) {
-            let Assembled { entry, self_time, critical_path, flags, .. } = found;
+        let nodes: Vec<Node> = places.iter().map(row).map(|(columns, row)| columns.node(row)).collect();
+        let found = assemble(&nodes);
+        // Knowing fewer of a trace's spans than an earlier assembly did must not undo it.
+        let is_orphan = |(place, found): (&Place, &Assembled)| place.batch >= own && found.flags & flag::ORPHAN != 0;
+        if places.iter().zip(&found).filter(|pair| is_orphan(*pair)).count() > unsettled {
+            continue;
+        }
+        for (place, Assembled { entry, self_time, critical_path, flags, .. }) in places.iter().zip(found) {
             let entry = places[entry];
-            results[place.batch as usize][place.row as usize] = Some(Filled { self_time, critical_path, flags, entry });
+            if let Some(batch) = place.batch.checked_sub(own) {
+                results[batch as usize][place.row as usize] = Some(Filled { self_time, critical_path, flags, entry });
+            }
         }
     }
     batches.iter().zip(&results).map(|(batch, filled)| write_back(batch, filled, &columns)).collect()
+}
+
+/// The columns that later assembly needs of rows that have been written.
+pub fn context_of(batch: &RecordBatch) -> Option<RecordBatch> {
+    const NEEDED: [&str; 10] = [
+        column::TRACE_ID,
+        column::SPAN_ID,
+        column::PARENT_SPAN_ID,
+        column::START,
+        column::END,
+        column::KIND,
+        column::SERVICE_NAME,
+        column::NAME,
+        column::RECEIVED,
+        column::TREE_FLAGS,
+    ];
+    let schema = batch.schema();
+    let at: Vec<usize> = NEEDED.iter().filter_map(|name| schema.index_of(name).ok()).collect();
+    batch.project(&at).ok().filter(|b| b.num_columns() == NEEDED.len())
 }
 
 /// The rows of each trace, traces in order of first appearance.

@@ -103,7 +103,7 @@ fn merge(signal: Signal, inputs: Vec<bytes::Bytes>) -> Result<Encoded> {
         batches.extend(parquet_file::decode(signal, bytes)?);
     }
     if signal == Signal::Traces && batches.iter().any(|b| assemble::unsettled(b) > 0) {
-        batches = assemble::fill(&batches, i64::MAX);
+        batches = assemble::fill(&[], &batches, i64::MAX);
     }
     parquet_file::encode(signal, &batches)
 }

@@ -122,7 +122,7 @@ pub(crate) async fn put(
 /// One file for each day of receipt (nearly always one).
 fn encode(signal: Signal, part: &Part, quiet_before: Nanos) -> Result<Vec<(String, Encoded)>> {
     let batches = match signal {
-        Signal::Traces => assemble::fill(&part.memory, quiet_before),
+        Signal::Traces => assemble::fill(&part.context, &part.memory, quiet_before),
         Signal::Metrics | Signal::Logs => part.memory.clone(),
     };
     let mut days: BTreeMap<String, Vec<RecordBatch>> = BTreeMap::new();

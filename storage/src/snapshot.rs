@@ -23,19 +23,25 @@ pub struct TableSnapshot {
     pub files: Arc<[Arc<DataFile>]>,
     /// The Delta version the files are of; `None` before the first commit.
     pub version: Option<u64>,
+    /// Rows that were written a moment ago, as far as assembling the traces of `memory` needs them.
+    context: Arc<[RecordBatch]>,
     assembled: Arc<OnceLock<Vec<RecordBatch>>>,
 }
 
 impl TableSnapshot {
     pub fn new(signal: Signal, memory: Arc<[RecordBatch]>, files: Arc<[Arc<DataFile>]>, version: Option<u64>) -> Self {
-        TableSnapshot { signal, memory, files, version, assembled: Arc::new(OnceLock::new()) }
+        TableSnapshot { signal, memory, files, version, context: Arc::new([]), assembled: Arc::new(OnceLock::new()) }
+    }
+
+    pub(crate) fn with_context(self, context: Arc<[RecordBatch]>) -> Self {
+        TableSnapshot { context, ..self }
     }
 
     /// The rows in memory with the assembled columns filled for traces that have been quiet since `quiet_before`
     /// (by receive time). Computed once for a snapshot and shared by its clones. Other signals: `memory` itself.
     pub fn assembled_memory(&self, quiet_before: Nanos) -> &[RecordBatch] {
         match self.signal {
-            Signal::Traces => self.assembled.get_or_init(|| assemble::fill(&self.memory, quiet_before)),
+            Signal::Traces => self.assembled.get_or_init(|| assemble::fill(&self.context, &self.memory, quiet_before)),
             Signal::Metrics | Signal::Logs => &self.memory,
         }
     }

@@ -4,15 +4,21 @@
 //! *Invariant:* rows are inserted in the order of the log and leave as a prefix of it, together with the files that
 //! hold them, under one lock: no snapshot sees a row twice or not at all.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayData, RecordBatch};
 use model::schema::time_column;
+use model::time::SECOND;
 use model::{Nanos, Result, Signal};
 
+use crate::assemble;
 use crate::delta::{Commit, Committed, DataFile, DeltaLog, TableState};
 use crate::snapshot::TableSnapshot;
+
+/// How long written rows take part in assembling the traces they belong to: twice as long as exports of one trace
+/// are usually apart.
+const REMEMBER: Nanos = 30 * SECOND;
 
 /// Rows of one export, held until they are written.
 #[derive(Clone)]
@@ -26,6 +32,9 @@ struct Held {
 #[derive(Default)]
 struct Inner {
     held: Vec<Held>,
+    /// Rows written within [`REMEMBER`], narrowed to what assembly needs: the rest of their traces is still in
+    /// memory or on its way.
+    written: Vec<(Nanos, RecordBatch)>,
     bytes: usize,
     files: Arc<[Arc<DataFile>]>,
     version: Option<u64>,
@@ -43,11 +52,26 @@ pub struct Table {
 
 /// What a flush takes: the rows to write, and all rows for the traces they belong to.
 pub struct Part {
+    /// Rows written a moment ago that may belong to the same traces.
+    pub context: Arc<[RecordBatch]>,
     /// Every row in memory, in the order of the log.
     pub memory: Vec<RecordBatch>,
     /// So many batches of `memory`, from the front, are to be written.
     pub count: usize,
     pub first_seq: u64,
+}
+
+impl Inner {
+    fn remember(&mut self, written: &[Held]) {
+        let narrowed = written.iter().filter_map(|h| Some((h.received, assemble::context_of(&h.rows)?)));
+        self.written.extend(narrowed);
+        let newest = self.written.iter().map(|(received, _)| *received).max().unwrap_or(0);
+        self.written.retain(|(received, _)| *received > newest - REMEMBER);
+    }
+
+    fn context(&self) -> Arc<[RecordBatch]> {
+        self.written.iter().map(|(_, rows)| rows.clone()).collect()
+    }
 }
 
 impl Table {
@@ -65,7 +89,7 @@ impl Table {
 
     /// Called from the log's writer thread, in the order of the log.
     pub fn insert(&self, seq: u64, received: Nanos, rows: RecordBatch) {
-        let bytes = rows.get_array_memory_size();
+        let bytes = bytes_of(&rows);
         let mut inner = self.inner();
         inner.bytes += bytes;
         inner.held.push(Held { seq, received, bytes, rows });
@@ -78,7 +102,8 @@ impl Table {
             return cached.clone();
         }
         let memory: Arc<[RecordBatch]> = inner.held.iter().map(|h| h.rows.clone()).collect();
-        let snapshot = TableSnapshot::new(self.signal, memory, inner.files.clone(), inner.version);
+        let context = inner.context();
+        let snapshot = TableSnapshot::new(self.signal, memory, inner.files.clone(), inner.version).with_context(context);
         inner.cached = Some(snapshot.clone());
         snapshot
     }
@@ -122,7 +147,8 @@ impl Table {
         let inner = self.inner();
         let count = inner.held.iter().take_while(|h| h.seq <= through).count();
         let first_seq = inner.held.first()?.seq;
-        (count > 0).then(|| Part { memory: inner.held.iter().map(|h| h.rows.clone()).collect(), count, first_seq })
+        let memory = || inner.held.iter().map(|h| h.rows.clone()).collect();
+        (count > 0).then(|| Part { context: inner.context(), memory: memory(), count, first_seq })
     }
 
     /// Commits, and in one step shows the new files and drops the rows that are now in them.
@@ -132,8 +158,9 @@ impl Table {
         let mut inner = self.inner();
         if let (Some(through), Ok(_)) = (flushed_through, &outcome) {
             let keep = inner.held.iter().position(|h| h.seq > through).unwrap_or(inner.held.len());
-            let dropped: usize = inner.held.drain(..keep).map(|h| h.bytes).sum();
-            inner.bytes -= dropped;
+            let written: Vec<Held> = inner.held.drain(..keep).collect();
+            inner.bytes -= written.iter().map(|h| h.bytes).sum::<usize>();
+            inner.remember(&written);
         }
         self.show(&state, &mut inner);
         outcome
@@ -165,4 +192,21 @@ impl Table {
             state.tombstones.remove(path);
         }
     }
+}
+
+/// Bytes of the buffers behind a batch, shared ones counted once (columns without a value share theirs).
+fn bytes_of(rows: &RecordBatch) -> usize {
+    let mut seen = HashSet::new();
+    let mut bytes = 0;
+    let mut waiting: Vec<ArrayData> = rows.columns().iter().map(|c| c.to_data()).collect();
+    while let Some(data) = waiting.pop() {
+        let nulls = data.nulls().map(|n| n.buffer());
+        for buffer in data.buffers().iter().chain(nulls) {
+            if seen.insert(buffer.as_ptr()) {
+                bytes += buffer.capacity();
+            }
+        }
+        waiting.extend(data.child_data().iter().cloned());
+    }
+    bytes
 }

@@ -268,6 +268,21 @@ async fn compaction_joins_files_and_assembles_what_was_flushed_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_trace_that_straddles_a_flush_is_assembled_whole_on_both_sides() {
+    let bench = Bench::new().await;
+    bench.send("1 11 0 gateway GET 0 100").await.expect("stored");
+    bench.clock.advance(8 * SECOND);
+    bench.store.flush().await.expect("flushed when its trace has been quiet for 8 s");
+    bench.send("1 12 11 shop read 10 60").await.expect("a late span is stored");
+    bench.clock.advance(8 * SECOND);
+    bench.store.flush().await.expect("flushed");
+    // By hand: the shop's span is all there is from 10 to 60, whichever file its parent is in.
+    assert_eq!(found(&bench.store)[&12], [Some((50, 50))]);
+    let findings = check(bench.folder.path(), bench.clock.clone()).await.expect("checked");
+    assert!(findings.iter().all(|f| f.ok), "{findings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_past_retention_go_and_leased_files_stay_readable() {
     let bench = Bench::new().await;
     bench.send(TRACE).await.expect("stored");

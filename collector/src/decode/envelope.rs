@@ -61,9 +61,10 @@ impl Fault {
                 body.len(),
                 malformed.expected
             )),
-            Fault::TooMany(limit) => {
-                Error::new(Kind::TooLarge, format!("the request has more than {limit} rows, events, links and exemplars"))
-            }
+            Fault::TooMany(limit) => Error::new(
+                Kind::TooLarge,
+                format!("the request has more than {limit} rows, events, links and exemplars"),
+            ),
             Fault::Arrow(error) => Error::internal(format!("rows do not fit the schema: {error}")),
         }
     }

@@ -57,7 +57,7 @@ async fn sides(query: &Query, scope: &Scope) -> Result<Sides> {
         return Ok(Sides { window, baseline: Some(baseline) });
     }
     let from = if scope.window_given { window.start - LOOK_BACK } else { window.start };
-    let all = Scope { service: None, operation: None, kind: None, instance: None, attributes: vec![], ..scope.clone() };
+    let all = scope.without_filters();
     let timeline = Timeline::read(query, &all, Window { start: from, end: window.end }).await?;
     let (current, baseline) = timeline.current_and_baseline(scope.window_given.then_some(window));
     let window = current.map_or(window, |level| timeline.window_of(&level));

@@ -89,6 +89,14 @@ impl Scope {
         self.text(name).map(|text| parse_time(text, now).map_err(|e| e.context(name))).transpose()
     }
 
+    /// The same question about all spans.
+    pub fn without_filters(&self) -> Scope {
+        let mut scope = self.clone();
+        (scope.service, scope.operation, scope.kind, scope.instance) = (None, None, None, None);
+        scope.attributes.clear();
+        scope
+    }
+
     /// Whether any condition on spans was given.
     pub fn has_filters(&self) -> bool {
         self.service.is_some()
@@ -185,7 +193,7 @@ pub fn parse_time(text: &str, now: Nanos) -> Result<Nanos> {
         // Split before scaling: a double holds whole seconds exactly, and the fraction to a microsecond.
         let whole = seconds.trunc();
         let fraction = ((seconds - whole) * 1e6).round() as Nanos * 1_000;
-        return (seconds.abs() < 9e9).then_some(whole as Nanos * SECOND + fraction).ok_or_else(wrong);
+        return (seconds.abs() < 9e9).then(|| whole as Nanos * SECOND + fraction).ok_or_else(wrong);
     }
     let parsed = DateTime::parse_from_rfc3339(text).map_err(|_| wrong())?;
     parsed.timestamp_nanos_opt().ok_or_else(wrong)

@@ -1,68 +1,128 @@
-//! How large a query gets when its common table expressions are put in where they are used: `b` that reads `a` twice,
-//! `c` that reads `b` twice and so on doubles the plan at each step.
+//! How large a query gets when its parts are put in where they are used.
+//!
+//! * A `WITH` part that reads the part before it twice, and so on, doubles the plan at each step.
+//! * A column made of two columns of the part below, and so on, doubles the expression at each step, once a condition
+//!   on it is pushed down to the scan.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{ObjectName, Query, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, Visit, Visitor};
 use model::{Error, Kind, Result};
 
-use super::MAX_EXPANSION;
+use super::{MAX_EXPANSION, MAX_GROWTH};
 
 pub fn check(query: &Query) -> Result<()> {
-    let mut weight = Weight::default();
-    let _: ControlFlow<()> = query.visit(&mut weight);
-    if weight.tables > MAX_EXPANSION {
-        return Err(Error::new(
-            Kind::Limit,
-            format!("the statement reads {} tables once WITH is expanded, at most {MAX_EXPANSION} are allowed", weight.tables),
-        )
-        .hint("refer to each WITH part once or twice"));
+    let mut weigh = Weigh::default();
+    let _: ControlFlow<()> = query.visit(&mut weigh);
+    let too_large = |what: String| Err(Error::new(Kind::Limit, what));
+    let Weight { tables, growth } = weigh.here.total();
+    if tables > MAX_EXPANSION {
+        return too_large(format!("the statement reads {tables} tables once WITH is expanded, at most {MAX_EXPANSION} are allowed"))
+            .map_err(|e| e.hint("refer to each WITH part once or twice"));
+    }
+    if growth > MAX_GROWTH {
+        return too_large(format!("columns of the statement grow {growth} times through its nested queries, at most {MAX_GROWTH} is allowed"))
+            .map_err(|e| e.hint("use fewer nested queries, or fewer columns in each expression of them"));
     }
     Ok(())
 }
 
-/// Counts tables read. A name defined by `WITH` weighs what its query weighs.
-#[derive(Default)]
+/// What a query weighs where it is used.
+#[derive(Debug, Clone, Copy, Default)]
 struct Weight {
+    /// Tables read.
     tables: u64,
-    named: HashMap<String, u64>,
+    /// Stored columns that one column can be made of.
+    growth: u64,
+}
+
+/// A query being walked through.
+#[derive(Debug, Clone, Copy, Default)]
+struct Frame {
+    tables: u64,
+    /// Most columns that one expression names.
+    columns: u64,
+    /// The greatest growth of what it reads from.
+    below: u64,
+}
+
+impl Frame {
+    fn total(&self) -> Weight {
+        Weight { tables: self.tables, growth: self.columns.max(1).saturating_mul(self.below.max(1)) }
+    }
+
+    fn reads(&mut self, weight: Weight) {
+        self.tables = self.tables.saturating_add(weight.tables);
+        self.below = self.below.max(weight.growth);
+    }
+}
+
+#[derive(Default)]
+struct Weigh {
+    here: Frame,
+    outer: Vec<Frame>,
+    named: HashMap<String, Weight>,
     /// Queries that define a name, by address, until they have been weighed.
     defining: HashMap<usize, String>,
-    outer: Vec<u64>,
 }
 
 fn address(query: &Query) -> usize {
     std::ptr::from_ref(query) as usize
 }
 
-impl Visitor for Weight {
+impl Visitor for Weigh {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         for cte in query.with.iter().flat_map(|w| &w.cte_tables) {
             self.defining.insert(address(&cte.query), cte.alias.name.value.to_lowercase());
         }
-        self.outer.push(std::mem::take(&mut self.tables));
+        self.outer.push(std::mem::take(&mut self.here));
         ControlFlow::Continue(())
     }
 
     fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        let weight = std::mem::replace(&mut self.tables, self.outer.pop().unwrap_or(0));
+        let weight = std::mem::replace(&mut self.here, self.outer.pop().unwrap_or_default()).total();
         match self.defining.remove(&address(query)) {
             Some(name) => {
+                // The same name may be defined in several places; the heaviest counts.
                 let known = self.named.entry(name).or_default();
-                *known = weight.max(*known);
+                known.tables = known.tables.max(weight.tables);
+                known.growth = known.growth.max(weight.growth);
             }
-            None => self.tables = self.tables.saturating_add(weight),
+            None => self.here.reads(weight),
         }
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
-        let name = relation.to_string().to_lowercase();
-        let weight = self.named.get(&name).copied().unwrap_or(1).max(1);
-        self.tables = self.tables.saturating_add(weight);
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        let mut most = columns(&select.selection).max(columns(&select.having));
+        for item in &select.projection {
+            most = most.max(columns(item));
+        }
+        self.here.columns = self.here.columns.max(most);
         ControlFlow::Continue(())
     }
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+        let known = self.named.get(&relation.to_string().to_lowercase()).copied();
+        self.here.reads(known.unwrap_or(Weight { tables: 1, growth: 1 }));
+        ControlFlow::Continue(())
+    }
+}
+
+/// How many columns an expression names.
+fn columns(part: &impl Visit) -> u64 {
+    struct Columns(u64);
+    impl Visitor for Columns {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            self.0 += u64::from(matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
+            ControlFlow::Continue(())
+        }
+    }
+    let mut found = Columns(0);
+    let _: ControlFlow<()> = part.visit(&mut found);
+    found.0
 }

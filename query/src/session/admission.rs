@@ -65,7 +65,7 @@ mod tests {
         let third = admission.enter().now_or_never().expect("answers at once");
         assert!(matches!(third.expect_err("full").kind, model::Kind::Overloaded { .. }));
         drop(first);
-        second.await.expect("its turn");
+        drop(second.await.expect("its turn"));
         assert!(admission.enter().now_or_never().expect("free again").is_ok());
     }
 }

@@ -11,6 +11,9 @@ pub struct Settings {
     pub threads: usize,
     /// Memory of all queries together, in bytes. What needs more spills to disk or is told to narrow.
     pub memory_bytes: u64,
+    /// Memory of the whole process, in bytes, above which running queries are ended: the engine's own accounting
+    /// misses some. 0: three quarters of the machine's (or container's) memory.
+    pub process_bytes: u64,
     /// Queries that run at once. More: shorter queue, smaller share of memory for each.
     pub concurrency: usize,
     /// Queries that may wait for their turn; further ones are told to come back.
@@ -34,6 +37,7 @@ impl Default for Settings {
         Settings {
             threads,
             memory_bytes: 512 << 20,
+            process_bytes: 0,
             concurrency: threads.max(4),
             queue: 64,
             timeout_seconds: 30.0,
@@ -55,8 +59,8 @@ impl Settings {
         if self.concurrency == 0 {
             return wrong("concurrency", "must be at least 1");
         }
-        if self.memory_bytes < 32 << 20 {
-            return wrong("memory_bytes", "must be at least 32 MiB");
+        if self.memory_bytes < 8 << 20 {
+            return wrong("memory_bytes", "must be at least 8 MiB");
         }
         if !(0.001..=86_400.0).contains(&self.timeout_seconds) {
             return wrong("timeout_seconds", "must be between 0.001 and 86400");

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
 use datafusion::datasource::empty::EmptyTable;
 use model::Signal;

@@ -19,6 +19,8 @@ use crate::functions::{attributes, hex, nested};
 /// What `attributes` holds besides the promoted attributes.
 pub const OTHER_ATTRIBUTES: &str = "other_attributes";
 const NANOS: &str = "_unix_nano";
+/// The qualifier of stored columns within a plan.
+const STORED: &str = "stored";
 
 const SPANS: &[&str] = &[
     "trace_id", "span_id", "parent_span_id", "trace_state", "name", "kind", "service_name", "service_namespace",
@@ -59,36 +61,40 @@ pub fn view(signal: Signal, physical: Arc<dyn TableProvider>) -> Result<Arc<dyn 
     let mut expressions = Vec::with_capacity(fields.fields().len() + 1);
     for name in stable_columns(signal) {
         let stored = fields.fields().iter().find(|f| shown_name(f.name()) == *name);
-        expressions.extend(stored.map(|f| shown(signal, f)));
+        expressions.extend(stored.map(|f| named(signal, f)));
     }
     if signal == Signal::Traces {
-        expressions.push(ident(column::ATTRIBUTES).alias(OTHER_ATTRIBUTES));
+        expressions.push(ident(column::ATTRIBUTES).alias_qualified(Some(signal.table()), OTHER_ATTRIBUTES));
     }
     for field in fields.fields() {
         if !stable_columns(signal).contains(&shown_name(field.name())) {
-            expressions.push(shown(signal, field));
+            expressions.push(named(signal, field));
         }
     }
-    let plan = LogicalPlanBuilder::scan(signal.table(), provider_as_source(physical), None)?.project(expressions)?;
+    // A name of its own, so that a stored column and the shown one made of it are never mistaken for each other.
+    let plan = LogicalPlanBuilder::scan(STORED, provider_as_source(physical), None)?.project(expressions)?;
     Ok(Arc::new(ViewTable::new(plan.build()?, None)))
+}
+
+fn named(signal: Signal, field: &Field) -> Expr {
+    shown(signal, field).alias_qualified(Some(signal.table()), shown_name(field.name()))
 }
 
 fn shown(signal: Signal, field: &Field) -> Expr {
     let stored = ident(field.name());
-    let name = shown_name(field.name());
     match field.data_type() {
-        DataType::FixedSizeBinary(_) if name == column::PARENT_SPAN_ID => {
-            hex::hex_or_empty().call(vec![stored]).alias(name)
+        DataType::FixedSizeBinary(_) if field.name() == column::PARENT_SPAN_ID => {
+            hex::hex_or_empty().call(vec![stored])
         }
-        DataType::FixedSizeBinary(_) => hex::hex_udf().call(vec![stored]).alias(name),
-        DataType::Int64 if field.name().ends_with(NANOS) => cast(stored, timestamp()).alias(name),
+        DataType::FixedSizeBinary(_) => hex::hex_udf().call(vec![stored]),
+        DataType::Int64 if field.name().ends_with(NANOS) => cast(stored, timestamp()),
         DataType::List(item) if matches!(item.data_type(), DataType::Struct(_)) => {
-            nested::show_list().call(vec![stored]).alias(name)
+            nested::show_list().call(vec![stored])
         }
-        _ if signal == Signal::Traces && name == column::ATTRIBUTES => {
+        _ if signal == Signal::Traces && field.name() == column::ATTRIBUTES => {
             let mut args = vec![stored];
             args.extend(PROMOTED_SPAN.iter().map(|p| ident(p.column)));
-            attributes::whole_attributes().call(args).alias(name)
+            attributes::whole_attributes().call(args)
         }
         _ => stored,
     }

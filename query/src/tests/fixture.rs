@@ -11,7 +11,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ArrowWriter;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde_json::{Value, json};
 use storage::delta::{Add, DataFile};
@@ -79,6 +79,7 @@ async fn file(objects: &dyn ObjectStore, signal: Signal, name: &str, rows: &[Val
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(group_rows))
         .set_column_bloom_filter_enabled(ColumnPath::from("trace_id"), true)
+        .set_column_statistics_enabled(ColumnPath::from("trace_id"), EnabledStatistics::None)
         .build();
     let mut writer = ArrowWriter::try_new(Vec::new(), schema(signal), Some(properties)).expect("a writer");
     for batch in settled(signal, &rows) {

@@ -434,9 +434,21 @@ function hotspots() {
     window: { start: iso(NOW_WINDOW[0]), end: iso(NOW_WINDOW[1]), requests: now.length },
     baseline: { start: iso(0), end: iso(STEP_AT), requests: base.length },
     verdict: "bottleneck",
+    worse: worse(),
     hotspots,
   });
   return hotspots;
+}
+
+function worse() {
+  const p99 = (list) =>
+    quantile(
+      list.filter((t) => t.root.name === "POST /order").map((t) => t.root.duration_ns),
+      0.99,
+    );
+  return [
+    { entry: ["gateway", "POST /order"], measure: "p99", baseline: p99(base), window: p99(now), confidence: 0.99 },
+  ];
 }
 
 function heatmapOf(spans) {

@@ -112,10 +112,8 @@ impl PointColumns {
 
     /// Rows and what hangs on them; eight numbers in a list weigh as much as one other element.
     pub fn elements(&self) -> usize {
-        let numbers = self.bound_values.len()
-            + self.count_values.len()
-            + self.positive_values.len()
-            + self.negative_values.len();
+        let numbers =
+            self.bound_values.len() + self.count_values.len() + self.positive_values.len() + self.negative_values.len();
         self.time.len() + self.exemplar_time.len() + self.quantile.len() + numbers / 8
     }
 

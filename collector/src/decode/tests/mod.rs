@@ -3,6 +3,7 @@
 mod bad_input;
 mod every_field;
 mod json;
+mod messages;
 mod oracle;
 mod random;
 mod rows;
@@ -90,4 +91,12 @@ fn span(n: u8) -> Span {
 fn request(spans: Vec<Span>) -> ExportTraceServiceRequest {
     let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
     ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] }
+}
+
+/// Appends a length-delimited field.
+fn delimited(mut out: Vec<u8>, number: u8, bytes: &[u8]) -> Vec<u8> {
+    out.push(number << 3 | 2);
+    prost::encoding::encode_varint(bytes.len() as u64, &mut out);
+    out.extend_from_slice(bytes);
+    out
 }

@@ -80,11 +80,22 @@ export interface HotSpot {
   victims?: [string, string][];
 }
 
+export interface EntryChange {
+  entry: [string, string];
+  measure: "mean" | "p50" | "p95" | "p99" | "error_rate";
+  /** Nanoseconds, or a share for the error rate. */
+  baseline: number;
+  window: number;
+  confidence: number;
+}
+
 export interface HotSpotsAnswer {
   meta: Meta;
   window: RequestWindow;
   baseline: RequestWindow | null;
   verdict: Verdict;
+  /** The entry operations that got worse, the surest first: the evidence for the verdict. */
+  worse?: EntryChange[];
   hotspots: HotSpot[];
 }
 
@@ -315,11 +326,19 @@ export interface StatusAnswer {
   ledger: Record<"spans" | "metrics" | "logs", LedgerTotals>;
   rates: { spans_per_s: number; metrics_per_s: number; logs_per_s: number; exports_per_s: number };
   export_latency_ns: { p50: number | null; p90: number | null; p99: number | null };
-  wal: { segments: number; bytes: number; oldest_s: number | null; queued_bytes: number; fsync_p99_ns: number | null };
+  wal: {
+    segments: number;
+    bytes: number;
+    oldest_s: number | null;
+    queued_bytes: number;
+    fsync_p99_ns?: number | null;
+    fsync_max_ns?: number;
+  };
   memory: { rows: number; bytes: number };
   tables: { name: string; tenant: string; files: number; rows: number; bytes: number; version: number }[];
   in_flight_bytes: { now: number; limit: number };
-  reasons: { signal: string; outcome: string; reason: string; count: number }[];
+  /** `unit` says what is counted: rows, or whole exports where they were never counted in rows. */
+  reasons: { signal: string | null; outcome: string; reason: string; count: number; unit?: string }[];
   process: { rss_bytes: number; cpu_seconds: number; open_fds: number; threads: number };
   disk: { free_bytes: number; total_bytes: number };
   retention: { age_s: number | null; max_bytes: number | null };

@@ -37,6 +37,9 @@ export function traceLink(link: ScopeHandle["link"], h: HotSpot, id = h.exemplar
   return link(`/trace/${id}`, { service: h.service, operation: h.operation, kind: h.span_kind });
 }
 
+/** Columns that are left out when no row has a figure for them. */
+const OPTIONAL = ["change", "p99", "calls", "confidence"];
+
 export function HotSpotTable({ answer, current }: { answer: HotSpotsAnswer; current: string | null }) {
   const { t, word } = useText();
   const { scope, change: changeScope } = useScope();
@@ -103,7 +106,7 @@ export function HotSpotTable({ answer, current }: { answer: HotSpotsAnswer; curr
   return (
     <Table
       caption={t("overview.hotspots")}
-      columns={columns}
+      columns={columns.filter((c) => !OPTIONAL.includes(c.id) || answer.hotspots.some((h) => c.value?.(h) != null))}
       rows={answer.hotspots}
       rowKey={hotSpotKey}
       order={parseOrder(scope.sort, { column: "rank", descending: false })}
@@ -165,7 +168,7 @@ function HotSpotDetail({ answer, spot }: { answer: HotSpotsAnswer; spot: HotSpot
     <div className="spot-detail">
       <p className="spot-why">{spot.explanation[lang]}</p>
       <div className="spot-columns">
-        <Names title={t("hotspot.callers")} names={spot.callers} empty={t("hotspot.callers.none")} />
+        <Names title={t("hotspot.entries")} names={spot.callers} empty={t("hotspot.callers.none")} />
         {spot.victims && spot.victims.length > 0 && <Names title={t("hotspot.victims")} names={spot.victims} />}
         <div>
           <h3>{t("hotspot.exemplars")}</h3>

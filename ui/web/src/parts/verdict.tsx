@@ -1,8 +1,8 @@
 // The verdict in one sentence, with the way to its evidence.
 
 import { Link } from "wouter";
-import type { HotSpot, HotSpotsAnswer } from "../api/types";
-import { useText } from "../i18n";
+import type { EntryChange, HotSpot, HotSpotsAnswer } from "../api/types";
+import { type Translate, useText } from "../i18n";
 import { change, count, duration, percent } from "../lib/format";
 import { useScope } from "../state/use-scope";
 import { heatLink, traceLink } from "./hot-spot-table";
@@ -22,15 +22,12 @@ export function VerdictSentence({ answer }: { answer: HotSpotsAnswer }) {
             </b>{" "}
             {answer.verdict === "bottleneck" ? bottleneckText(top, t) : t("verdict.behaviour")}
           </>
-        ) : answer.verdict === "not_enough_data" ? (
-          t("verdict.nodata", { n: count(answer.window.requests) })
-        ) : answer.baseline ? (
-          t("verdict.nochange")
         ) : (
-          t("verdict.nobaseline")
+          unnamedText(answer, t)
         )}
       </p>
       {named && <p className="verdict-why">{top.explanation[lang]}</p>}
+      {answer.worse && answer.worse.length > 0 && <Evidence worse={answer.worse} />}
       {!named && top && !answer.baseline && (
         <p className="verdict-why">
           {t("verdict.largest", { name: `${top.service} · ${top.operation}`, share: percent(top.share_of_latency) })}
@@ -52,7 +49,33 @@ export function VerdictSentence({ answer }: { answer: HotSpotsAnswer }) {
   );
 }
 
-function bottleneckText(top: HotSpot, t: ReturnType<typeof useText>["t"]): string {
+/** Requests below which a window says nothing by itself. */
+const FEW = 30;
+
+function unnamedText(answer: HotSpotsAnswer, t: Translate): string {
+  if (answer.verdict === "no_significant_change" && answer.baseline) return t("verdict.nochange");
+  if (!answer.baseline && answer.window.requests >= FEW) return t("verdict.nobaseline");
+  return t("verdict.nodata", { n: count(answer.window.requests) });
+}
+
+/** The requests that got worse, each by the measure that shows it most surely. */
+function Evidence({ worse }: { worse: EntryChange[] }) {
+  const { t } = useText();
+  const entries = worse.filter((w, i) => worse.findIndex((x) => x.entry.join() === w.entry.join()) === i).slice(0, 3);
+  const figure = (w: EntryChange, v: number) => (w.measure === "error_rate" ? percent(v) : duration(v));
+  return (
+    <ul className="evidence">
+      {entries.map((w) => (
+        <li key={w.entry.join()}>
+          <span className="dim">{w.entry.join(" · ")}</span> {t(`measure.${w.measure}`)} {figure(w, w.baseline)} →{" "}
+          <b>{figure(w, w.window)}</b>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function bottleneckText(top: HotSpot, t: Translate): string {
   const whole = top.share_of_latency > 0 ? top.critical_path_ns_per_request / top.share_of_latency : null;
   if (top.change_ns_per_request === null || whole === null) return t("verdict.limits");
   return t("verdict.limits.by", { change: change(top.change_ns_per_request), whole: duration(whole) });

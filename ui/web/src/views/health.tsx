@@ -132,13 +132,18 @@ function Reasons({ status: s }: { status: StatusAnswer }) {
       <Table
         caption={t("health.reasons")}
         rows={s.reasons.filter((r) => r.count > 0)}
-        rowKey={(r) => r.signal + r.outcome + r.reason}
+        rowKey={(r) => `${r.signal}${r.outcome}${r.reason}`}
         empty={t("health.reasons.none")}
         columns={[
-          { id: "signal", title: t("health.signal"), cell: (r) => r.signal },
+          { id: "signal", title: t("health.signal"), cell: (r) => r.signal ?? "–" },
           { id: "outcome", title: t("health.outcome"), cell: (r) => <span className="tag bad">{r.outcome}</span> },
           { id: "reason", title: t("health.reason"), cell: (r) => r.reason, className: "wide" },
-          { id: "count", title: t("col.count"), numeric: true, cell: (r) => count(r.count) },
+          {
+            id: "count",
+            title: t("col.count"),
+            numeric: true,
+            cell: (r) => (r.unit === "exports" ? t("health.exports", { n: count(r.count) }) : count(r.count)),
+          },
         ]}
       />
     </Panel>
@@ -177,7 +182,10 @@ function Process({ status: s }: { status: StatusAnswer }) {
   const facts: [string, string][] = [
     [t("health.wal"), t("health.wal.value", { bytes: bytes(s.wal.bytes), n: s.wal.segments })],
     [t("health.wal.oldest"), s.wal.oldest_s === null ? "–" : duration(s.wal.oldest_s * 1e9)],
-    [t("health.wal.fsync"), duration(s.wal.fsync_p99_ns)],
+    [
+      s.wal.fsync_p99_ns == null ? t("health.wal.fsyncmax") : t("health.wal.fsync"),
+      duration(s.wal.fsync_p99_ns ?? s.wal.fsync_max_ns),
+    ],
     [t("health.memory"), t("health.memory.value", { n: count(s.memory.rows), bytes: bytes(s.memory.bytes) })],
     [t("health.rss"), bytes(s.process.rss_bytes)],
     [t("health.cpu"), duration(s.process.cpu_seconds * 1e9)],

@@ -81,7 +81,7 @@ function Metric({ metric }: { metric: MetricName }) {
       service: scope.service,
       instance: scope.instance,
       attr: scope.attributes.map((a) => `${a.key}=${a.value}`),
-      group_by: groups.join(","),
+      group_by: groups.filter((g) => g !== "none").join(","),
       agg: scope.aggregate,
     },
     { live: true },

@@ -57,7 +57,7 @@ export default function Sql() {
       <div className="sql-columns">
         <section className="panel sql-result" aria-busy={answer.isFetching || undefined}>
           <header className="panel-head">
-            <h2>{t("sql.result")}</h2>
+            <h2>{scope.query.trim() ? t("sql.result") : t("sql.examples")}</h2>
             {answer.data && !answer.isError && <ResultFacts answer={answer.data} />}
             {answer.data && !answer.isError && <Downloads statement={scope.query} />}
           </header>

@@ -1,0 +1,61 @@
+//! The last resort against a query that takes more memory than the engine's accounting knows of: the process itself
+//! is watched while queries run, and they end before the machine does.
+
+use std::time::Duration;
+
+use model::{Error, Kind};
+
+/// How often it is looked at.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// The most the process may take: as set, else three quarters of what the container or the machine has.
+pub fn ceiling(set: u64) -> u64 {
+    if set > 0 {
+        return set;
+    }
+    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let container = container.and_then(|text| text.trim().parse::<u64>().ok());
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| kilobytes(&text, "MemTotal:"));
+    let least = [container, machine].into_iter().flatten().min();
+    least.map_or(u64::MAX, |bytes| bytes / 4 * 3)
+}
+
+/// Bytes of memory the process holds; `None` where the system does not tell.
+fn resident() -> Option<u64> {
+    kilobytes(&std::fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Comes back only when the process is above its ceiling.
+pub async fn exceeded(ceiling: u64) -> Error {
+    let mut tick = tokio::time::interval(INTERVAL);
+    loop {
+        tick.tick().await;
+        if let Some(resident) = resident().filter(|r| *r > ceiling) {
+            tracing::warn!(resident, ceiling, "queries are ended: the process takes too much memory");
+            return Error::new(Kind::Limit, "the query was ended because the process came near its memory limit (query.process_bytes)")
+                .hint("narrow the time range, group by fewer values, or add a LIMIT");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_wins_and_the_machine_is_known_otherwise() {
+        assert_eq!(ceiling(5), 5);
+        assert!(ceiling(0) > 64 << 20);
+        assert_eq!(kilobytes("VmPeak:\t 9 kB\nVmRSS:\t   12 kB\n", "VmRSS:"), Some(12 * 1024));
+    }
+
+    #[tokio::test]
+    async fn a_process_above_its_ceiling_is_noticed() {
+        assert_eq!(exceeded(1).await.kind, Kind::Limit);
+    }
+}
