@@ -70,7 +70,7 @@ impl Default for Settings {
             least_ns: 2e6,
             least_errors: 0.005,
             confidence: 0.95,
-            least_requests: 30.0,
+            least_requests: 12.0,
             resamples: 500,
             seed: 1,
             limit: 10,
