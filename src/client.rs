@@ -43,7 +43,8 @@ impl Remote {
     }
 
     fn send(&self, request: reqwest::blocking::RequestBuilder) -> Result<reqwest::blocking::Response> {
-        let asking = || format!("asking {}; is the server running? (`hotspan serve`, or --data for a folder)", self.server);
+        let asking =
+            || format!("asking {}; is the server running? (`hotspan serve`, or --data for a folder)", self.server);
         let response = request.send().with_context(asking)?;
         if response.status().is_success() {
             return Ok(response);

@@ -24,7 +24,8 @@ fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             eprintln!("error: {error:#}");
-            if let Some(hint) = error.chain().find_map(|e| e.downcast_ref::<model::Error>()).and_then(|e| e.hint.as_ref())
+            if let Some(hint) =
+                error.chain().find_map(|e| e.downcast_ref::<model::Error>()).and_then(|e| e.hint.as_ref())
             {
                 eprintln!("hint: {hint}");
             }

@@ -81,10 +81,9 @@ impl Server {
             ..collector::decode::Limits::default()
         };
         let replayed = Arc::new(collector::decode::OtlpDecoder::new(replayed));
-        let (store, recovered) =
-            storage::Store::open(&config.data, config.storage.clone(), clock.clone(), replayed)
-                .await
-                .with_context(|| format!("opening the data folder {}", config.data.display()))?;
+        let (store, recovered) = storage::Store::open(&config.data, config.storage.clone(), clock.clone(), replayed)
+            .await
+            .with_context(|| format!("opening the data folder {}", config.data.display()))?;
         tracing::info!(
             exports = recovered.exports,
             rows = recovered.rows,
@@ -104,8 +103,7 @@ impl Server {
             ingest,
             clock.clone(),
         );
-        let engine =
-            Arc::new(query::Engine::new(config.query.clone(), Arc::new(store.clone()), clock.clone())?);
+        let engine = Arc::new(query::Engine::new(config.query.clone(), Arc::new(store.clone()), clock.clone())?);
 
         let address = |bound: &Option<Bound>| bound.as_ref().map(|b| b.address.to_string());
         let addresses = Addresses {

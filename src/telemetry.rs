@@ -72,12 +72,8 @@ impl Health {
 
     fn reasons(&self) -> Vec<Value> {
         let (rejected, failed) = self.stats.reasons();
-        let rows = |(signal, reason, count)| {
-            json!({"signal": signal, "outcome": "rejected", "reason": reason, "count": count, "unit": "rows"})
-        };
-        let exports = |(reason, count)| {
-            json!({"signal": null, "outcome": "refused", "reason": reason, "count": count, "unit": "exports"})
-        };
+        let rows = |(signal, reason, count)| json!({"signal": signal, "outcome": "rejected", "reason": reason, "count": count, "unit": "rows"});
+        let exports = |(reason, count)| json!({"signal": null, "outcome": "refused", "reason": reason, "count": count, "unit": "exports"});
         rejected.into_iter().map(rows).chain(failed.into_iter().map(exports)).collect()
     }
 
@@ -198,9 +194,8 @@ fn write_store(out: &mut String, stats: &storage::Stats) {
     metric(out, "hotspan_disk_free_bytes", "gauge", "Free bytes of the data disk.", &one(stats.free_bytes));
     metric(out, "hotspan_damage", "gauge", "Damaged places found since start.", &one(stats.damage.len() as u64));
     let table = |value: fn(&storage::TableStats) -> u64| -> Vec<(String, f64)> {
-        let sample = |t: &storage::TableStats| {
-            (format!("{{table=\"{}\",tenant=\"{}\"}}", t.name, t.tenant), value(t) as f64)
-        };
+        let sample =
+            |t: &storage::TableStats| (format!("{{table=\"{}\",tenant=\"{}\"}}", t.name, t.tenant), value(t) as f64);
         stats.tables.iter().map(sample).collect()
     };
     metric(out, "hotspan_table_files", "gauge", "Data files of a table.", &table(|t| t.files));

@@ -20,7 +20,11 @@ fn main() {
 }
 
 fn fallback(wanted: &Path) -> PathBuf {
-    assert!(env::var_os("HOTSPAN_UI_REQUIRED").is_none(), "{} holds no index.html: build the web UI first", wanted.display());
+    assert!(
+        env::var_os("HOTSPAN_UI_REQUIRED").is_none(),
+        "{} holds no index.html: build the web UI first",
+        wanted.display()
+    );
     println!("cargo:warning=the web UI is not built ({} is missing); run `make build`", wanted.display());
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("fallback");
     fs::create_dir_all(&out).expect("OUT_DIR is writable");

@@ -40,7 +40,9 @@ fn classify(error: &DataFusionError) -> Error {
             Error::invalid(tidy(&inner.to_string())).hint("the dialect is PostgreSQL's, as DataFusion speaks it")
         }
         DataFusionError::Plan(message) => plan(message),
-        DataFusionError::NotImplemented(message) | DataFusionError::Configuration(message) => Error::invalid(tidy(message)),
+        DataFusionError::NotImplemented(message) | DataFusionError::Configuration(message) => {
+            Error::invalid(tidy(message))
+        }
         DataFusionError::Execution(message) => Error::invalid(tidy(message)),
         DataFusionError::ArrowError(inner, _) => Error::invalid(tidy(&inner.to_string())),
         DataFusionError::ResourcesExhausted(message) => {
@@ -55,9 +57,8 @@ fn classify(error: &DataFusionError) -> Error {
         DataFusionError::ObjectStore(inner) => {
             tracing::error!(error = %inner, "a data file cannot be reached");
             match inner.as_ref() {
-                object_store::Error::NotFound { .. } => {
-                    Error::corrupt("a data file is missing").hint("run 'hotspan check'; the server's log names the file")
-                }
+                object_store::Error::NotFound { .. } => Error::corrupt("a data file is missing")
+                    .hint("run 'hotspan check'; the server's log names the file"),
                 _ => Error::unavailable("a data file cannot be reached; the server's log says why"),
             }
         }
@@ -76,7 +77,9 @@ fn schema(error: &SchemaError) -> Error {
             let names = valid_fields.iter().map(|c| c.name.as_str());
             let error = Error::invalid(format!("no column {:?}", field.name));
             match nearest(&field.name, names) {
-                names if names.is_empty() => error.hint("text stands in 'single quotes'; DESCRIBE spans lists the columns"),
+                names if names.is_empty() => {
+                    error.hint("text stands in 'single quotes'; DESCRIBE spans lists the columns")
+                }
                 names => error.hint(format!("did you mean {}?", names.join(", "))),
             }
         }
@@ -160,7 +163,10 @@ mod tests {
     fn our_own_error_comes_through_whole() {
         let ours = Error::new(Kind::Limit, "too much").hint("narrow");
         let error = from_datafusion(DataFusionError::External(Box::new(ours)).context("scanning"));
-        assert_eq!((error.kind, error.message.as_str(), error.hint.as_deref()), (Kind::Limit, "too much", Some("narrow")));
+        assert_eq!(
+            (error.kind, error.message.as_str(), error.hint.as_deref()),
+            (Kind::Limit, "too much", Some("narrow"))
+        );
     }
 
     #[test]

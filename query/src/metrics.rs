@@ -36,13 +36,15 @@ impl Engine {
     /// `GET /api/v1/metrics/names` (docs/api.md); the window and `service` are read from `parameters`.
     pub async fn metric_names(&self, tenant: &Tenant, parameters: &[(String, String)]) -> Result<Json> {
         let parameters = parameters.to_vec();
-        self.run(tenant, move |query| async move { names(&query, &Scope::parse(&parameters, query.now())?).await }).await
+        self.run(tenant, move |query| async move { names(&query, &Scope::parse(&parameters, query.now())?).await })
+            .await
     }
 
     /// `GET /api/v1/metrics/series` (docs/api.md). `NotFound` when the metric has no point in the window.
     pub async fn metric_series(&self, tenant: &Tenant, parameters: &[(String, String)]) -> Result<Json> {
         let parameters = parameters.to_vec();
-        self.run(tenant, move |query| async move { series(&query, &Scope::parse(&parameters, query.now())?).await }).await
+        self.run(tenant, move |query| async move { series(&query, &Scope::parse(&parameters, query.now())?).await })
+            .await
     }
 }
 
@@ -98,7 +100,10 @@ async fn series(query: &Query, scope: &Scope) -> Result<Json> {
     };
     let steps = steps(scope)?;
     let group_by: Vec<&str> = scope.text("group_by").unwrap_or_default().split(',').filter(|g| !g.is_empty()).collect();
-    let window = Window { start: scope.window.start.saturating_sub(LOOK_BACK), end: scope.window.end.saturating_add(LOOK_AHEAD) };
+    let window = Window {
+        start: scope.window.start.saturating_sub(LOOK_BACK),
+        end: scope.window.end.saturating_add(LOOK_AHEAD),
+    };
     let sql = format!(
         "SELECT * FROM physical.metrics WHERE name = {} AND {} LIMIT {}",
         quoted(name),
@@ -112,8 +117,11 @@ async fn series(query: &Query, scope: &Scope) -> Result<Json> {
             .hint("widen the window, or see GET /api/v1/metrics/names"));
     }
     if points > MAX_POINTS {
-        return Err(Error::new(Kind::Limit, format!("metric {name:?} has more than {MAX_POINTS} points in this window"))
-            .hint("narrow the window or give a service"));
+        return Err(Error::new(
+            Kind::Limit,
+            format!("metric {name:?} has more than {MAX_POINTS} points in this window"),
+        )
+        .hint("narrow the window or give a service"));
     }
     let first = Columns(&batches[0]);
     let (ty, unit) = (first.text("type", 0).to_owned(), first.text("unit", 0).to_owned());
@@ -175,7 +183,9 @@ fn aggregate(scope: &Scope, ty: &str, monotonic: bool) -> Result<(Aggregate, boo
     };
     let asked = scope.text("agg").unwrap_or(default);
     let Some(aggregate) = Aggregate::parse(asked) else {
-        return Err(Error::invalid(format!("agg {asked:?} is not known")).hint("avg, max, min, sum, rate, count, p50, p99"));
+        return Err(
+            Error::invalid(format!("agg {asked:?} is not known")).hint("avg, max, min, sum, rate, count, p50, p99")
+        );
     };
     if aggregate == Aggregate::Rate && !counts {
         return Err(Error::invalid("only counters and histograms have a rate").hint("use avg, max or min"));
@@ -191,7 +201,17 @@ fn grouped(batches: &[RecordBatch], group_by: &[&str]) -> Vec<(Facts, Vec<Point>
         let columns = Columns(batch);
         for row in 0..batch.num_rows() {
             let text = |name| columns.text(name, row);
-            let identity = ["resource_attributes", "scope_name", "scope_version", "attributes", "type", "unit", "temporality", "service_name"].map(text);
+            let identity = [
+                "resource_attributes",
+                "scope_name",
+                "scope_version",
+                "attributes",
+                "type",
+                "unit",
+                "temporality",
+                "service_name",
+            ]
+            .map(text);
             let at = *places.entry(identity).or_insert_with(|| {
                 series.push((facts(&columns, row, group_by), Vec::new()));
                 series.len() - 1
@@ -218,7 +238,9 @@ fn facts(columns: &Columns, row: usize, group_by: &[&str]) -> Facts {
     let label = |key: &&str| {
         let value = match *key {
             "service_name" | "instance_id" | "service_namespace" | "service_version" => text(key).to_owned(),
-            key => attribute(text("attributes"), key).or_else(|| attribute(text("resource_attributes"), key)).unwrap_or_default(),
+            key => attribute(text("attributes"), key)
+                .or_else(|| attribute(text("resource_attributes"), key))
+                .unwrap_or_default(),
         };
         ((*key).to_owned(), value)
     };

@@ -96,7 +96,9 @@ fn csv(schema: &SchemaRef, batches: &[RecordBatch]) -> arrow::error::Result<Vec<
 }
 
 fn flat_schema(schema: &SchemaRef) -> SchemaRef {
-    let field = |f: &Arc<Field>| Field::new(f.name(), if plain(f.data_type()) { f.data_type().clone() } else { DataType::Utf8 }, true);
+    let field = |f: &Arc<Field>| {
+        Field::new(f.name(), if plain(f.data_type()) { f.data_type().clone() } else { DataType::Utf8 }, true)
+    };
     Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }
 

@@ -164,7 +164,10 @@ fn parameter(value: &serde_json::Value) -> Result<ScalarValue> {
             (None, value) => ScalarValue::Float64(value),
         },
         Value::String(text) => ScalarValue::Utf8View(Some(text.clone())),
-        other => return Err(Error::invalid(format!("{other} cannot be a parameter")).hint("parameters are numbers, text, booleans and null")),
+        other => {
+            return Err(Error::invalid(format!("{other} cannot be a parameter"))
+                .hint("parameters are numbers, text, booleans and null"));
+        }
     })
 }
 
@@ -183,8 +186,7 @@ fn show_tables() -> Result<Prepared> {
     let docs: ArrayRef = Arc::new(tables.iter().map(|t| Some(t.doc)).collect::<StringArray>());
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
     let schema = Arc::new(Schema::new(vec![text("table_name"), text("description")]));
-    let batch = RecordBatch::try_new(schema.clone(), vec![names, docs])
-        .map_err(|e| from_datafusion(e.into()))?;
+    let batch = RecordBatch::try_new(schema.clone(), vec![names, docs]).map_err(|e| from_datafusion(e.into()))?;
     let rows = futures::stream::iter([Ok(batch)]);
     let stream = datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(schema.clone(), rows);
     Ok(Prepared { schema, stream: Box::pin(stream), plan: None })

@@ -69,7 +69,9 @@ pub fn check(text: &str) -> Result<Permitted> {
         .and_then(|mut parser| parser.parse_statements())
         .map_err(crate::error::from_datafusion)?;
     if statements.len() > 1 {
-        return Err(Error::invalid(format!("{} statements at once", statements.len())).hint("send one statement at a time"));
+        return Err(
+            Error::invalid(format!("{} statements at once", statements.len())).hint("send one statement at a time")
+        );
     }
     let Some(statement) = statements.pop_front() else {
         return Err(Error::invalid("the statement is empty").hint("try SELECT * FROM spans LIMIT 10"));
@@ -80,16 +82,16 @@ pub fn check(text: &str) -> Result<Permitted> {
 /// Counts before anything is built from the text.
 fn check_tokens(text: &str) -> Result<()> {
     let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, text)
-        .tokenize()
-        .map_err(|e| Error::invalid(e.to_string().to_lowercase()))?;
+    let tokens = Tokenizer::new(&dialect, text).tokenize().map_err(|e| Error::invalid(e.to_string().to_lowercase()))?;
     let (mut count, mut operators, mut relations, mut open, mut deepest) = (0, 0, 0, 0usize, 0);
     for token in &tokens {
         match token {
             Token::Whitespace(_) => continue,
             Token::LParen | Token::LBracket | Token::LBrace => open += 1,
             Token::RParen | Token::RBracket | Token::RBrace => open = open.saturating_sub(1),
-            Token::Word(word) if matches!(word.keyword, Keyword::JOIN | Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT) => {
+            Token::Word(word)
+                if matches!(word.keyword, Keyword::JOIN | Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT) =>
+            {
                 relations += 1;
             }
             token if links(token) => operators += 1,
@@ -102,7 +104,12 @@ fn check_tokens(text: &str) -> Result<()> {
         return Err(too_large("tokens", count, MAX_TOKENS, "split the statement"));
     }
     if operators > MAX_OPERATORS {
-        return Err(too_large("operators", operators, MAX_OPERATORS, "write x IN (a, b, …) instead of x = a OR x = b OR …"));
+        return Err(too_large(
+            "operators",
+            operators,
+            MAX_OPERATORS,
+            "write x IN (a, b, …) instead of x = a OR x = b OR …",
+        ));
     }
     if deepest > MAX_NESTING {
         return Err(too_large("nested brackets", deepest, MAX_NESTING, "use WITH to name the inner parts"));
@@ -212,8 +219,10 @@ impl Visitor for Inspection {
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
         if query.with.as_ref().is_some_and(|w| w.recursive) {
-            return ControlFlow::Break(Error::invalid("WITH RECURSIVE is refused: it may never end")
-                .hint("follow parents with /api/v1/traces/{trace_id}, which returns the whole tree"));
+            return ControlFlow::Break(
+                Error::invalid("WITH RECURSIVE is refused: it may never end")
+                    .hint("follow parents with /api/v1/traces/{trace_id}, which returns the whole tree"),
+            );
         }
         if !query.locks.is_empty() {
             return ControlFlow::Break(refused("FOR UPDATE"));

@@ -21,24 +21,24 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::prelude::SessionConfig;
 use model::{Clock, Error, Kind, Nanos, Result, Tenant};
 use storage::{Snapshot, Source};
 use tokio::runtime::Runtime;
 
+use crate::analysis;
 use crate::error::from_datafusion;
+use crate::functions::Functions;
 use crate::query::Query;
 use crate::tables::join::IdJoins;
 use crate::tables::rewrite::{IdComparisons, PromotedAttributes};
 use crate::tables::{self, Audience};
-use crate::analysis;
-use crate::functions::Functions;
 use admission::Admission;
 
 /// The answer to a statement.
@@ -130,7 +130,8 @@ impl Engine {
         let (engine, tenant) = (self.clone(), tenant.clone());
         self.handle()?.spawn(async move {
             let (sender, gone) = (rows.clone(), rows.clone());
-            let work = engine.run(&tenant, move |query| async move { query.stream_into(&text, &params, first, sender).await });
+            let work =
+                engine.run(&tenant, move |query| async move { query.stream_into(&text, &params, first, sender).await });
             tokio::select! {
                 outcome = work => if let Err(error) = outcome {
                     let _ = rows.send(Err(error)).await;
@@ -210,7 +211,13 @@ impl Shared {
     }
 
     /// A session over one snapshot. `query` is what table functions find the snapshot through.
-    pub(crate) fn session(&self, snapshot: &Snapshot, query: &Query, now: Nanos, audience: Audience) -> Result<SessionState> {
+    pub(crate) fn session(
+        &self,
+        snapshot: &Snapshot,
+        query: &Query,
+        now: Nanos,
+        audience: Audience,
+    ) -> Result<SessionState> {
         let mut env = self.env.clone();
         env.object_store_registry = Arc::new(store::SnapshotStore(snapshot.objects.clone()));
         let started = chrono::DateTime::from_timestamp_nanos(now);

@@ -28,7 +28,11 @@ impl Analyze {
     pub fn run(self) -> Result<ExitCode> {
         let Some(name) = &self.name else {
             for analysis in self.remote.get("/api/v1/analyses", &[])?.as_array().into_iter().flatten() {
-                println!("{:<14} {}", text(&analysis["name"]), text(&analysis["doc"]).lines().next().unwrap_or_default());
+                println!(
+                    "{:<14} {}",
+                    text(&analysis["name"]),
+                    text(&analysis["doc"]).lines().next().unwrap_or_default()
+                );
             }
             return Ok(ExitCode::SUCCESS);
         };
@@ -74,10 +78,20 @@ fn print_table(answer: &Value) {
         println!("{answer:#}");
         return;
     };
-    let names: Vec<&String> =
-        rows[0].as_object().into_iter().flatten().filter(|(_, v)| !v.is_array() && !v.is_object()).map(|(k, _)| k).collect();
+    let names: Vec<&String> = rows[0]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, v)| !v.is_array() && !v.is_object())
+        .map(|(k, _)| k)
+        .collect();
     let width = |name: &String| {
-        rows.iter().map(|r| text(&r[name.as_str()]).chars().count()).chain([name.chars().count()]).max().unwrap_or(0).min(48)
+        rows.iter()
+            .map(|r| text(&r[name.as_str()]).chars().count())
+            .chain([name.chars().count()])
+            .max()
+            .unwrap_or(0)
+            .min(48)
     };
     let widths: Vec<usize> = names.iter().map(|n| width(n)).collect();
     let line = |cells: Vec<String>| {

@@ -86,8 +86,10 @@ impl Demo {
     async fn play(&self) -> Result<()> {
         let mut settings = self.settings()?;
         let Some(truth) = shop::truth(&settings) else {
-            bail!(model::Error::invalid(format!("{:?} is not a fault", settings.fault))
-                .hint("`hotspan demo --fault list` lists them"));
+            bail!(
+                model::Error::invalid(format!("{:?} is not a fault", settings.fault))
+                    .hint("`hotspan demo --fault list` lists them")
+            );
         };
         let temporary = tempfile::Builder::new().prefix("hotspan-demo-").tempdir().context("making a folder")?;
         let data = self.data.clone().unwrap_or_else(|| temporary.path().join("data"));
@@ -194,7 +196,9 @@ impl Drop for Reveal {
 
 fn reveal() -> Result<ExitCode> {
     let mut sockets: Vec<PathBuf> = fs::read_dir(meeting_place())
-        .map(|entries| entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "sock")).collect())
+        .map(|entries| {
+            entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "sock")).collect()
+        })
         .unwrap_or_default();
     sockets.sort();
     let mut asked = 0;

@@ -103,7 +103,8 @@ impl Table {
         }
         let memory: Arc<[RecordBatch]> = inner.held.iter().map(|h| h.rows.clone()).collect();
         let context = inner.context();
-        let snapshot = TableSnapshot::new(self.signal, memory, inner.files.clone(), inner.version).with_context(context);
+        let snapshot =
+            TableSnapshot::new(self.signal, memory, inner.files.clone(), inner.version).with_context(context);
         inner.cached = Some(snapshot.clone());
         snapshot
     }

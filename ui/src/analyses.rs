@@ -11,9 +11,7 @@ use crate::{Reader, Server};
 type Parameters = Query<Vec<(String, String)>>;
 
 pub async fn list(_: Reader) -> Json<Value> {
-    let one = |a: &analysis::Analysis| {
-        json!({"name": a.name, "title": {"en": a.title.0, "zh": a.title.1}, "doc": a.doc, "parameters": a.parameters})
-    };
+    let one = |a: &analysis::Analysis| json!({"name": a.name, "title": {"en": a.title.0, "zh": a.title.1}, "doc": a.doc, "parameters": a.parameters});
     Json(analysis::all().iter().map(one).collect())
 }
 

@@ -34,7 +34,8 @@ pub async fn login(State(server): State<Server>, Json(Login { token }): Json<Log
     let token = token.trim();
     server.access.authorize(Some(&format!("Bearer {token}")), None, Scope::Read)?;
     let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/");
-    let cookie = HeaderValue::from_str(&cookie).map_err(|_| Error::invalid("the token holds a character no header may have"))?;
+    let cookie =
+        HeaderValue::from_str(&cookie).map_err(|_| Error::invalid("the token holds a character no header may have"))?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 

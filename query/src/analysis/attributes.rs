@@ -44,7 +44,9 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         }
     }
     for (of, column) in [("span", "other_attributes"), ("resource", "resource_attributes")] {
-        let sql = format!("SELECT {column} AS a FROM spans WHERE {condition} AND {column} IS NOT NULL GROUP BY 1 LIMIT {SAMPLE}");
+        let sql = format!(
+            "SELECT {column} AS a FROM spans WHERE {condition} AND {column} IS NOT NULL GROUP BY 1 LIMIT {SAMPLE}"
+        );
         for rows in read(&query.rows(&sql, vec![]).await?)? {
             for row in 0..rows.len() {
                 let Ok(Value::Object(object)) = serde_json::from_str(rows.text("a", row)) else { continue };
@@ -52,8 +54,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
             }
         }
     }
-    let keys: Vec<Value> =
-        keys.into_iter().map(|(of, key, ty)| json!({"key": key, "scope": of, "type": ty})).collect();
+    let keys: Vec<Value> = keys.into_iter().map(|(of, key, ty)| json!({"key": key, "scope": of, "type": ty})).collect();
     Ok(Report::new("keys", json!({"keys": keys})))
 }
 

@@ -170,7 +170,8 @@ pub(super) async fn run(query: Query, scope: Scope) -> Result<Report> {
 /// Reads one side's attributes: all spans, or an even part of them chosen by span id.
 async fn read_side(query: &Query, condition: &str) -> Result<Side> {
     let sql = format!("SELECT count(*) AS n FROM spans WHERE {condition}");
-    let total = read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| r.len() > 0).map(|r| r.int("n", 0)).sum::<i64>();
+    let total =
+        read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| r.len() > 0).map(|r| r.int("n", 0)).sum::<i64>();
     let mut side = Side { part: 1.0, ..Side::default() };
     let mut sampled = String::new();
     if total > MOST_SPANS {

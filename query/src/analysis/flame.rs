@@ -164,7 +164,8 @@ async fn read_side(query: &Query, scope: &Scope, window: Window, side: usize, tr
         }
     }
     let sql = format!("SELECT count(*) AS n FROM spans WHERE {condition}");
-    let total: i64 = read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| r.len() > 0).map(|r| r.int("n", 0)).sum();
+    let total: i64 =
+        read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| r.len() > 0).map(|r| r.int("n", 0)).sum();
     let mut part = 1.0;
     if total > MOST_SPANS {
         let of_256 = (256 * MOST_SPANS / total).clamp(1, 255);
@@ -213,13 +214,10 @@ async fn read_side(query: &Query, scope: &Scope, window: Window, side: usize, tr
 
 /// The nodes as JSON, parents first; small ones are folded into one sibling named `(other)`.
 fn folded(tree: &Tree, min_share: f64, compared: bool) -> Vec<Value> {
-    let total = |side: usize| -> i64 {
-        tree.nodes.iter().filter(|n| n.parent.is_none()).map(|n| n.figures[side].total).sum()
-    };
+    let total =
+        |side: usize| -> i64 { tree.nodes.iter().filter(|n| n.parent.is_none()).map(|n| n.figures[side].total).sum() };
     let totals = [total(0).max(1) as f64, total(1).max(1) as f64];
-    let large = |node: &Node| {
-        (0..2).any(|side| node.figures[side].total as f64 / totals[side] >= min_share)
-    };
+    let large = |node: &Node| (0..2).any(|side| node.figures[side].total as f64 / totals[side] >= min_share);
     let mut ids: HashMap<usize, usize> = HashMap::new();
     let mut others: HashMap<Option<usize>, [Figures; 2]> = HashMap::new();
     let mut out: Vec<Value> = Vec::new();

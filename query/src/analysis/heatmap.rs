@@ -95,7 +95,9 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let cell = |(at, n): (usize, &i64)| {
         let (column, row) = (at / rows, at % rows);
         let t_us = column as i64 * bin / 1_000;
-        (*n > 0).then(|| json!({"t_us": t_us, "from_ns": edges[row], "to_ns": edges[row + 1], "count": n, "errors": errors[at]}))
+        (*n > 0).then(
+            || json!({"t_us": t_us, "from_ns": edges[row], "to_ns": edges[row + 1], "count": n, "errors": errors[at]}),
+        )
     };
     let cells: Vec<_> = counts.iter().enumerate().filter_map(cell).collect();
     Ok(Report::new(

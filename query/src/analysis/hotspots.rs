@@ -28,8 +28,9 @@ pub const ANALYSIS: Analysis = Analysis {
 
 /// How far before a given window the load is looked at to find a baseline.
 const LOOK_BACK: i64 = 30 * MINUTE;
-/// Example traces of a hot spot.
+/// Example traces of a hot spot, and the hot spots that get some.
 const EXEMPLARS: i64 = 5;
+const EXEMPLIFIED: usize = 5;
 /// Hot spots for which the attributes of slow spans are compared.
 const NARROWED: usize = 3;
 
@@ -79,7 +80,9 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     };
     let mut ranking = ranking::rank(&window, baseline.as_ref(), &facts, &settings);
     for (at, spot) in ranking.hotspots.iter_mut().enumerate() {
-        spot.exemplars = exemplars(&query, sides.window, &spot.evidence, spot.instance.as_deref()).await?;
+        if at < EXEMPLIFIED {
+            spot.exemplars = exemplars(&query, sides.window, &spot.evidence, spot.instance.as_deref()).await?;
+        }
         if at < NARROWED && spot.instance.is_none() {
             spot.attribute = confined_to(&query, &sides, &spot.evidence).await?;
         }
@@ -91,9 +94,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
 }
 
 fn answer(sides: &Sides, ranking: &Ranking) -> Result<Value> {
-    let side = |window: Window, requests: Option<u64>| {
-        json!({"start": rfc3339(window.start), "end": rfc3339(window.end), "requests": requests})
-    };
+    let side = |window: Window, requests: Option<u64>| json!({"start": rfc3339(window.start), "end": rfc3339(window.end), "requests": requests});
     let spot = |spot: &Hotspot| {
         serde_json::to_value(spot).map_err(|e| model::Error::internal(format!("writing a hot spot: {e}")))
     };
@@ -118,11 +119,17 @@ fn spans_of(operation: &Operation) -> String {
 }
 
 /// Typical traces of the hot spot: those whose span is nearest to the median of the slow half.
-async fn exemplars(query: &Query, window: Window, operation: &Operation, instance: Option<&str>) -> Result<Vec<String>> {
+async fn exemplars(
+    query: &Query,
+    window: Window,
+    operation: &Operation,
+    instance: Option<&str>,
+) -> Result<Vec<String>> {
     let instance = instance.map_or(String::new(), |i| format!(" AND instance_id = {}", quoted(i)));
     let spans = format!("{} AND {}{instance}", started_in(window), spans_of(operation));
     let sql = format!("SELECT quantile(self_time_ns, 0.75) AS m FROM spans WHERE {spans}");
-    let middle: i64 = read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| r.len() > 0).map(|r| r.int("m", 0)).sum();
+    let middle: i64 =
+        read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| r.len() > 0).map(|r| r.int("m", 0)).sum();
     let sql = format!(
         "SELECT trace_id FROM spans WHERE {spans} AND self_time_ns IS NOT NULL \
          ORDER BY abs(self_time_ns - {middle}), trace_id LIMIT {EXEMPLARS}"
@@ -171,7 +178,8 @@ fn confining(difference: &Value) -> Option<Attribute> {
         && number("selection_count") >= 10.0;
     // What a span says of itself because it was slow or failed is no cause; nor is what `instance` stands for.
     let key = difference["key"].as_str()?;
-    let effect = matches!(key, "status" | "instance" | "name" | "error.type" | "http.response.status_code" | "thread.name");
+    let effect =
+        matches!(key, "status" | "instance" | "name" | "error.type" | "http.response.status_code" | "thread.name");
     let resource = difference["scope"] == "resource";
     (confined && !effect && !resource)
         .then(|| Attribute { key: key.to_owned(), value: difference["value"].as_str().unwrap_or_default().to_owned() })
@@ -179,6 +187,7 @@ fn confining(difference: &Value) -> Option<Attribute> {
 
 /// Traces of the window that are not assembled yet.
 async fn unsettled(query: &Query, window: Window) -> Result<u64> {
-    let sql = format!("SELECT count(DISTINCT trace_id) AS n FROM spans WHERE {} AND tree_flags IS NULL", started_in(window));
+    let sql =
+        format!("SELECT count(DISTINCT trace_id) AS n FROM spans WHERE {} AND tree_flags IS NULL", started_in(window));
     Ok(read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| r.len() > 0).map(|r| r.int("n", 0) as u64).sum())
 }

@@ -24,7 +24,9 @@ const FACT_SPANS: i64 = 60_000;
 const OPERATION: &str = "service_name, name, kind, db, msg, peer";
 
 fn selected() -> String {
-    format!("service_name, name, kind, coalesce(db_system_name, db_system) AS db, messaging_system AS msg, {PEER} AS peer")
+    format!(
+        "service_name, name, kind, coalesce(db_system_name, db_system) AS db, messaging_system AS msg, {PEER} AS peer"
+    )
 }
 
 fn operation(rows: &Rows, row: usize) -> Operation {
@@ -33,11 +35,19 @@ fn operation(rows: &Rows, row: usize) -> Operation {
         name: name.to_owned(),
         kind: PeerKind::of(rows.some_text("db", row), rows.some_text("msg", row)),
     });
-    Operation { service: rows.text("service_name", row).to_owned(), operation: rows.text("name", row).to_owned(), kind, peer }
+    Operation {
+        service: rows.text("service_name", row).to_owned(),
+        operation: rows.text("name", row).to_owned(),
+        kind,
+        peer,
+    }
 }
 
 fn entry(rows: &Rows, row: usize) -> Place {
-    Place { service: rows.text("entry_service", row).to_owned(), operation: rows.text("entry_operation", row).to_owned() }
+    Place {
+        service: rows.text("entry_service", row).to_owned(),
+        operation: rows.text("entry_operation", row).to_owned(),
+    }
 }
 
 /// The cube of a window. `service` and `operation` of the scope choose entry operations.
@@ -124,7 +134,8 @@ struct Sums {
 pub async fn learn(query: &Query, scope: &Scope, window: Window, is_baseline: bool, book: &mut FactBook) -> Result<()> {
     let condition = format!("{}{}", entered_in(window), entries(scope));
     let count = format!("SELECT count(*) AS n FROM spans WHERE {condition}");
-    let total: i64 = read(&query.rows(&count, vec![]).await?)?.iter().filter(|r| r.len() > 0).map(|r| r.int("n", 0)).sum();
+    let total: i64 =
+        read(&query.rows(&count, vec![]).await?)?.iter().filter(|r| r.len() > 0).map(|r| r.int("n", 0)).sum();
     let part = match total > FACT_SPANS {
         true => format!(" AND substr(trace_id, 29, 4) < '{:04x}'", (65_536 * FACT_SPANS / total).clamp(1, 65_535)),
         false => String::new(),
@@ -180,7 +191,8 @@ pub async fn learn(query: &Query, scope: &Scope, window: Window, is_baseline: bo
 impl Sums {
     fn details(mut self) -> Details {
         self.own.sort_unstable();
-        let quantile = |q: f64| self.own.get(((self.own.len() as f64 * q) as usize).min(self.own.len().saturating_sub(1)));
+        let quantile =
+            |q: f64| self.own.get(((self.own.len() as f64 * q) as usize).min(self.own.len().saturating_sub(1)));
         let mean = |sum: f64, n: usize| (n > 0).then(|| sum / n as f64);
         Details {
             wait_before_first_child_ns: mean(self.waits.iter().sum::<i64>() as f64, self.waits.len()),
@@ -218,7 +230,8 @@ fn look_at(
         for (operation, siblings) in like {
             let sums = sums.entry(operation.clone()).or_default();
             sums.parents += 1;
-            sums.repeats += siblings.windows(2).filter(|pair| pair[0].failed && pair[1].start >= pair[0].end).count() as u64;
+            sums.repeats +=
+                siblings.windows(2).filter(|pair| pair[0].failed && pair[1].start >= pair[0].end).count() as u64;
             sums.runs += longest_run(&siblings);
         }
     }

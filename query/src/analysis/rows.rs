@@ -101,7 +101,8 @@ pub fn read_sketches(batches: &[RecordBatch], name: &str) -> Result<Vec<(Rows, V
     for batch in batches {
         let column = batch.column_by_name(name).and_then(|c| c.as_binary_opt::<i32>());
         let column = column.ok_or_else(|| Error::internal(format!("{name} is not a column of sketches")))?;
-        let sketch = |bytes: Option<&[u8]>| bytes.map(|b| Sketch::from_bytes(b).histogram().clone()).unwrap_or_default();
+        let sketch =
+            |bytes: Option<&[u8]>| bytes.map(|b| Sketch::from_bytes(b).histogram().clone()).unwrap_or_default();
         out.push((Rows::of(batch)?, column.iter().map(sketch).collect()));
     }
     Ok(out)

@@ -74,8 +74,9 @@ pub async fn find(query: &Query, scope: &Scope, order: &str, limit: i64) -> Resu
             format!("abs(max(duration_ns) - {median})")
         }
         other => {
-            return Err(Error::invalid(format!("order {other:?} is not known"))
-                .hint("order is newest, slowest or typical"));
+            return Err(
+                Error::invalid(format!("order {other:?} is not known")).hint("order is newest, slowest or typical")
+            );
         }
     };
     let sql = format!("SELECT trace_id FROM spans WHERE {matching} GROUP BY 1 ORDER BY {order}, 1 LIMIT {limit}");

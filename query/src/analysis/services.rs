@@ -100,7 +100,9 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         }))
     };
     let mut services: Vec<Value> = rows().filter_map(service).collect();
-    services.sort_by(|a, b| b["critical_share"].as_f64().unwrap_or(0.0).total_cmp(&a["critical_share"].as_f64().unwrap_or(0.0)));
+    services.sort_by(|a, b| {
+        b["critical_share"].as_f64().unwrap_or(0.0).total_cmp(&a["critical_share"].as_f64().unwrap_or(0.0))
+    });
     Ok(Report::new("services", json!({"services": services})))
 }
 

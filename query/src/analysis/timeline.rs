@@ -45,10 +45,13 @@ fn schema() -> SchemaRef {
 }
 
 /// Traces are taken as settled this long after they were received; later ones are left out of the levels.
-pub const SETTLE: Nanos = 10 * SECOND;
+pub const SETTLE: Nanos = 12 * SECOND;
 
 /// Bins for step detection and for pictures: at most this many.
 const MOST_BINS: i64 = 900;
+
+/// Empty bins that are left before the first request.
+const SILENT_BINS: usize = 3;
 
 /// Requests by bin.
 pub struct Timeline {
@@ -105,6 +108,21 @@ impl Timeline {
         }
         timeline.levels = load_levels(&timeline.requests, bin as f64 / SECOND as f64);
         Ok(timeline)
+    }
+
+    /// Leaves out the time before the first request, but for a little: there is nothing to see in it.
+    fn skip_silence(&mut self) {
+        let first = self.requests.iter().position(|n| *n > 0).unwrap_or(0);
+        let skipped = first.saturating_sub(SILENT_BINS);
+        if skipped == 0 {
+            return;
+        }
+        self.window.start += skipped as i64 * self.bin;
+        self.requests.drain(..skipped);
+        self.errors.drain(..skipped);
+        self.latency.drain(..skipped);
+        self.duration.drain(..skipped);
+        self.levels = load_levels(&self.requests, self.bin as f64 / SECOND as f64);
     }
 
     pub fn window_of(&self, segment: &Segment) -> Window {
@@ -166,8 +184,10 @@ pub fn settled(window: Window, now: Nanos) -> Window {
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
-    let window = settled(scope.window, query.now());
-    let timeline = Timeline::read(&query, &scope, window).await?;
+    let asked = settled(scope.window, query.now());
+    let mut timeline = Timeline::read(&query, &scope, asked).await?;
+    timeline.skip_silence();
+    let window = timeline.window;
     let (current, baseline) = timeline.current_and_baseline(None);
     // A baseline cut at the window's start is still the level it is part of.
     let index = |segment: &Option<Segment>| {

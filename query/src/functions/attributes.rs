@@ -8,9 +8,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, StringViewBuilder};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result, exec_err};
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use model::attr;
 use model::schema::{PROMOTED_SPAN, PromotedType};
 

@@ -167,7 +167,9 @@ pub fn join_texts() -> Arc<ScalarUDF> {
 fn bytes(arg: &ColumnarValue, rows: usize) -> usize {
     match arg {
         // A slice counts as what it shows, not as the buffers it shares.
-        ColumnarValue::Array(array) => array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()),
+        ColumnarValue::Array(array) => {
+            array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
+        }
         ColumnarValue::Scalar(value) => value.size().saturating_mul(rows.max(1)),
     }
 }

@@ -5,14 +5,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryBuilder, FixedSizeBinaryArray, StringViewArray, StringViewBuilder,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, FixedSizeBinaryArray, StringViewArray, StringViewBuilder};
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_err};
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 /// `hex(bytes) -> text`, and `hex_or_empty`, which shows null as empty text (the parent of a root).
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -39,9 +35,11 @@ impl ScalarUDFImpl for HexId {
 
     fn return_type(&self, args: &[DataType]) -> Result<DataType> {
         match &args[0] {
-            DataType::FixedSizeBinary(_) | DataType::Binary | DataType::BinaryView | DataType::LargeBinary | DataType::Null => {
-                Ok(DataType::Utf8View)
-            }
+            DataType::FixedSizeBinary(_)
+            | DataType::Binary
+            | DataType::BinaryView
+            | DataType::LargeBinary
+            | DataType::Null => Ok(DataType::Utf8View),
             other => datafusion::common::plan_err!("hex takes bytes, not {other}"),
         }
     }
@@ -167,11 +165,8 @@ mod tests {
 
     #[test]
     fn hex_of_ids_is_lower_case_and_keeps_nulls() {
-        let ids = FixedSizeBinaryArray::try_from_sparse_iter_with_size(
-            [Some([0xABu8, 0x01]), None].into_iter(),
-            2,
-        )
-        .expect("fits");
+        let ids = FixedSizeBinaryArray::try_from_sparse_iter_with_size([Some([0xABu8, 0x01]), None].into_iter(), 2)
+            .expect("fits");
         let text = fixed(&ids);
         assert_eq!(text.iter().collect::<Vec<_>>(), [Some("ab01"), None]);
     }

@@ -56,7 +56,8 @@ impl ExprPlanner for JsonPlanner {
 
 /// `a || b` with a bound on the result (see [`super::checked`]).
 fn joined(expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-    let list = |e: &Expr| e.get_type(schema).is_ok_and(|ty| matches!(ty, DataType::List(_) | DataType::FixedSizeList(..)));
+    let list =
+        |e: &Expr| e.get_type(schema).is_ok_and(|ty| matches!(ty, DataType::List(_) | DataType::FixedSizeList(..)));
     let function = match (list(&expr.left), list(&expr.right)) {
         (false, false) => join_texts(),
         (true, true) => checked(datafusion::functions_nested::concat::array_concat_udf()),

@@ -21,9 +21,21 @@ const NO_RECORDED_VALUE: i64 = 1;
 pub enum Value {
     /// Of a gauge, or a sum.
     Number(f64),
-    Histogram { count: f64, sum: Option<f64>, buckets: Buckets },
-    Exponential { count: f64, sum: Option<f64>, histogram: Exponential },
-    Summary { count: f64, sum: f64, quantiles: Vec<(f64, f64)> },
+    Histogram {
+        count: f64,
+        sum: Option<f64>,
+        buckets: Buckets,
+    },
+    Exponential {
+        count: f64,
+        sum: Option<f64>,
+        histogram: Exponential,
+    },
+    Summary {
+        count: f64,
+        sum: f64,
+        quantiles: Vec<(f64, f64)>,
+    },
     /// A staleness marker.
     Gap,
 }
@@ -87,11 +99,13 @@ fn less(now: &Value, before: &Value) -> Option<Value> {
     let rest = |now: f64, before: f64| (now >= before).then_some(now - before);
     Some(match (now, before) {
         (Value::Number(now), Value::Number(before)) => Value::Number(rest(*now, *before)?),
-        (Value::Histogram { count, sum, buckets }, Value::Histogram { count: c, sum: s, buckets: b }) => Value::Histogram {
-            count: rest(*count, *c)?,
-            sum: sum.zip(*s).map(|(now, before)| now - before),
-            buckets: buckets.since(b)?,
-        },
+        (Value::Histogram { count, sum, buckets }, Value::Histogram { count: c, sum: s, buckets: b }) => {
+            Value::Histogram {
+                count: rest(*count, *c)?,
+                sum: sum.zip(*s).map(|(now, before)| now - before),
+                buckets: buckets.since(b)?,
+            }
+        }
         (Value::Exponential { count, sum, histogram }, Value::Exponential { count: c, sum: s, histogram: h }) => {
             Value::Exponential {
                 count: rest(*count, *c)?,
@@ -153,8 +167,13 @@ impl<'a> Columns<'a> {
     }
 
     pub fn point(&self, row: usize) -> Point {
-        let value = if self.int("flags", row).unwrap_or(0) & NO_RECORDED_VALUE != 0 { Value::Gap } else { self.value(row) };
-        Point { start: self.int(column::START, row).unwrap_or(0), time: self.int(column::TIME, row).unwrap_or(0), value }
+        let value =
+            if self.int("flags", row).unwrap_or(0) & NO_RECORDED_VALUE != 0 { Value::Gap } else { self.value(row) };
+        Point {
+            start: self.int(column::START, row).unwrap_or(0),
+            time: self.int(column::TIME, row).unwrap_or(0),
+            value,
+        }
     }
 
     fn value(&self, row: usize) -> Value {

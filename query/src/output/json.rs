@@ -85,7 +85,11 @@ pub fn value(out: &mut String, array: &dyn Array, row: usize) {
         DataType::FixedSizeBinary(_) => hex(out, array.as_fixed_size_binary().value(row)),
         DataType::Timestamp(unit, _) => timestamp(out, array, row, *unit),
         DataType::Date32 => {
-            let _ = write!(out, "\"{}\"", Date32Type::to_naive_date_opt(array.as_primitive::<Date32Type>().value(row)).unwrap_or_default());
+            let _ = write!(
+                out,
+                "\"{}\"",
+                Date32Type::to_naive_date_opt(array.as_primitive::<Date32Type>().value(row)).unwrap_or_default()
+            );
         }
         DataType::List(_) => list(out, &array.as_list::<i32>().value(row)),
         DataType::LargeList(_) => list(out, &array.as_list::<i64>().value(row)),
@@ -109,7 +113,13 @@ fn float(out: &mut String, value: f64) {
         // Debug writes the shortest text that reads back the same, always with a point or an exponent.
         let _ = write!(out, "{value:?}");
     } else {
-        out.push_str(if value.is_nan() { "\"NaN\"" } else if value > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" });
+        out.push_str(if value.is_nan() {
+            "\"NaN\""
+        } else if value > 0.0 {
+            "\"Infinity\""
+        } else {
+            "\"-Infinity\""
+        });
     }
 }
 

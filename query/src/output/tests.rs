@@ -6,12 +6,17 @@ use arrow::datatypes::Int32Type;
 
 fn result(columns: Vec<(&str, ArrayRef)>) -> QueryResult {
     let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
-    QueryResult { schema: batch.schema(), batches: vec![batch], truncated: false, elapsed: Duration::ZERO, rows_scanned: 0 }
+    QueryResult {
+        schema: batch.schema(),
+        batches: vec![batch],
+        truncated: false,
+        elapsed: Duration::ZERO,
+        rows_scanned: 0,
+    }
 }
 
 fn rows(columns: Vec<(&str, ArrayRef)>) -> String {
-    let answer: serde_json::Value =
-        serde_json::from_slice(&json::answer(&result(columns))).expect("valid JSON");
+    let answer: serde_json::Value = serde_json::from_slice(&json::answer(&result(columns))).expect("valid JSON");
     answer["rows"].to_string()
 }
 

@@ -18,12 +18,16 @@ pub fn check(query: &Query) -> Result<()> {
     let too_large = |what: String| Err(Error::new(Kind::Limit, what));
     let Weight { tables, growth } = weigh.here.total();
     if tables > MAX_EXPANSION {
-        return too_large(format!("the statement reads {tables} tables once WITH is expanded, at most {MAX_EXPANSION} are allowed"))
-            .map_err(|e| e.hint("refer to each WITH part once or twice"));
+        return too_large(format!(
+            "the statement reads {tables} tables once WITH is expanded, at most {MAX_EXPANSION} are allowed"
+        ))
+        .map_err(|e| e.hint("refer to each WITH part once or twice"));
     }
     if growth > MAX_GROWTH {
-        return too_large(format!("columns of the statement grow {growth} times through its nested queries, at most {MAX_GROWTH} is allowed"))
-            .map_err(|e| e.hint("use fewer nested queries, or fewer columns in each expression of them"));
+        return too_large(format!(
+            "columns of the statement grow {growth} times through its nested queries, at most {MAX_GROWTH} is allowed"
+        ))
+        .map_err(|e| e.hint("use fewer nested queries, or fewer columns in each expression of them"));
     }
     Ok(())
 }

@@ -25,7 +25,10 @@ fn queries_that_read_may_run() {
 #[test]
 fn messages_say_what_is_refused() {
     assert_eq!(message("DROP TABLE spans"), "DROP TABLE is refused: only queries that read are allowed");
-    assert_eq!(message("EXPLAIN DELETE FROM spans"), "EXPLAIN DELETE FROM is refused: only queries that read are allowed");
+    assert_eq!(
+        message("EXPLAIN DELETE FROM spans"),
+        "EXPLAIN DELETE FROM is refused: only queries that read are allowed"
+    );
     assert_eq!(message("SELECT 1; SELECT 2"), "2 statements at once");
     assert_eq!(message(""), "the statement is empty");
     assert!(message("WITH RECURSIVE t AS (SELECT 1) SELECT * FROM t").starts_with("WITH RECURSIVE is refused"));
@@ -34,9 +37,15 @@ fn messages_say_what_is_refused() {
 #[test]
 fn limits_are_told_with_the_numbers() {
     let text = format!("SELECT 1{}", "+1".repeat(MAX_OPERATORS + 1));
-    assert_eq!(message(&text), format!("the statement has {} operators, at most {MAX_OPERATORS} are allowed", MAX_OPERATORS + 1));
+    assert_eq!(
+        message(&text),
+        format!("the statement has {} operators, at most {MAX_OPERATORS} are allowed", MAX_OPERATORS + 1)
+    );
     let list = format!("SELECT 1 WHERE 1 IN (1{})", ",1".repeat(MAX_LIST));
-    assert_eq!(message(&list), format!("the statement has {} values in one IN list, at most {MAX_LIST} are allowed", MAX_LIST + 1));
+    assert_eq!(
+        message(&list),
+        format!("the statement has {} values in one IN list, at most {MAX_LIST} are allowed", MAX_LIST + 1)
+    );
     check(&format!("SELECT 1 WHERE 1 IN (1{})", ",1".repeat(MAX_LIST - 1))).expect("a list at its limit");
 }
 
@@ -49,16 +58,19 @@ fn names_that_double_are_counted_where_they_are_used() {
     check(&steps(8)).expect("256 tables");
     assert!(message(&steps(9)).contains("reads 512 tables"));
     // A name of the same text in a subquery of its own counts at least as much.
-    check("SELECT (WITH a AS (SELECT 1) SELECT count(*) FROM a), (WITH a AS (SELECT 2) SELECT count(*) FROM a)").expect("small");
+    check("SELECT (WITH a AS (SELECT 1) SELECT count(*) FROM a), (WITH a AS (SELECT 2) SELECT count(*) FROM a)")
+        .expect("small");
 }
 
 #[test]
 fn columns_that_double_are_counted_through_nested_queries() {
     let steps = |n: usize| -> String {
-        let steps: String = (0..n).map(|n| format!(", t{} AS (SELECT a || b AS a, b || a AS b FROM t{n})", n + 1)).collect();
+        let steps: String =
+            (0..n).map(|n| format!(", t{} AS (SELECT a || b AS a, b || a AS b FROM t{n})", n + 1)).collect();
         format!("WITH t0 AS (SELECT name AS a, kind AS b FROM spans){steps} SELECT a FROM t{n}")
     };
     check(&steps(13)).expect("8,192 columns");
     assert!(message(&steps(14)).contains("grow 16384 times"));
-    check("SELECT a FROM (SELECT name AS a FROM (SELECT * FROM spans) x WHERE kind = 'SERVER' AND name <> '') y").expect("small");
+    check("SELECT a FROM (SELECT name AS a FROM (SELECT * FROM spans) x WHERE kind = 'SERVER' AND name <> '') y")
+        .expect("small");
 }

@@ -25,8 +25,11 @@ impl Admission {
         }
         let place = Place::take(&self.waiting);
         if place.number >= self.queue {
-            return Err(Error::overloaded(format!("{} queries are waiting already", self.queue), Duration::from_secs(1))
-                .hint("try again in a second"));
+            return Err(Error::overloaded(
+                format!("{} queries are waiting already", self.queue),
+                Duration::from_secs(1),
+            )
+            .hint("try again in a second"));
         }
         let stopped = |_| Error::unavailable("the query engine has stopped");
         self.running.clone().acquire_owned().await.map_err(stopped)

@@ -37,8 +37,11 @@ pub async fn exceeded(ceiling: u64) -> Error {
         tick.tick().await;
         if let Some(resident) = resident().filter(|r| *r > ceiling) {
             tracing::warn!(resident, ceiling, "queries are ended: the process takes too much memory");
-            return Error::new(Kind::Limit, "the query was ended because the process came near its memory limit (query.process_bytes)")
-                .hint("narrow the time range, group by fewer values, or add a LIMIT");
+            return Error::new(
+                Kind::Limit,
+                "the query was ended because the process came near its memory limit (query.process_bytes)",
+            )
+            .hint("narrow the time range, group by fewer values, or add a LIMIT");
         }
     }
 }

@@ -63,7 +63,9 @@ pub fn type_name(ty: &DataType) -> String {
         DataType::Boolean => "bool".into(),
         DataType::Timestamp(..) => "timestamp".into(),
         DataType::Date32 | DataType::Date64 => "date".into(),
-        DataType::Binary | DataType::BinaryView | DataType::LargeBinary | DataType::FixedSizeBinary(_) => "binary".into(),
+        DataType::Binary | DataType::BinaryView | DataType::LargeBinary | DataType::FixedSizeBinary(_) => {
+            "binary".into()
+        }
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
             format!("list<{}>", type_name(item.data_type()))
         }
@@ -107,7 +109,10 @@ const DOCS: &[(&str, &str)] = &[
     ("entry_service", "service of the request this span belongs to"),
     ("entry_operation", "operation of the request this span belongs to"),
     ("entry_start_time", "when that request started"),
-    ("tree_flags", "bits: 1 orphan, 2 cycle, 4 several roots, 8 clock skew, 16 async root, 32 duplicate, 64 root, 128 entry"),
+    (
+        "tree_flags",
+        "bits: 1 orphan, 2 cycle, 4 several roots, 8 clock skew, 16 async root, 32 duplicate, 64 root, 128 entry",
+    ),
     ("received_time", "when hotspan received it"),
     ("anomalies", "what was wrong with it as sent"),
     ("type", "GAUGE, SUM, HISTOGRAM, EXPONENTIAL_HISTOGRAM or SUMMARY"),

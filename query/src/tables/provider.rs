@@ -8,20 +8,20 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use datafusion::catalog::memory::MemorySourceConfig;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue, Statistics};
 use datafusion::config::TableParquetOptions;
+use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::datasource::TableType;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
-use datafusion::catalog::memory::MemorySourceConfig;
 use model::schema::{self, ASSEMBLED};
 use model::time::SECOND;
 use model::{Nanos, Signal};
@@ -63,8 +63,7 @@ impl PhysicalTable {
 
     fn wants_assembled(&self, projection: Option<&Vec<usize>>) -> bool {
         let assembled = |at: usize| ASSEMBLED.contains(&self.schema.field(at).name().as_str());
-        self.table.signal == Signal::Traces
-            && projection.is_none_or(|columns| columns.iter().any(|at| assembled(*at)))
+        self.table.signal == Signal::Traces && projection.is_none_or(|columns| columns.iter().any(|at| assembled(*at)))
     }
 
     /// The memory part, spread over `parts` partitions. Assembling many traces takes a while, so it happens on a
@@ -116,8 +115,7 @@ impl PhysicalTable {
     fn partitioned(&self, file: &DataFile) -> PartitionedFile {
         let known = file.min_time > i64::MIN && file.max_time < i64::MAX;
         let times = known.then_some((file.min_time, file.max_time));
-        PartitionedFile::new(file.path.clone(), file.size)
-            .with_statistics(Arc::new(self.statistics(file.rows, times)))
+        PartitionedFile::new(file.path.clone(), file.size).with_statistics(Arc::new(self.statistics(file.rows, times)))
     }
 
     fn statistics(&self, rows: u64, times: Option<(Nanos, Nanos)>) -> Statistics {
@@ -128,18 +126,16 @@ impl PhysicalTable {
             columns[at].max_value = Precision::Exact(ScalarValue::Int64(Some(greatest)));
         }
         // A file of another program may not tell its number of rows.
-        let num_rows = if rows == 0 { Precision::Absent } else { Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX)) };
-        Statistics {
-            num_rows,
-            total_byte_size: Precision::Absent,
-            column_statistics: columns,
-        }
+        let num_rows =
+            if rows == 0 { Precision::Absent } else { Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX)) };
+        Statistics { num_rows, total_byte_size: Precision::Absent, column_statistics: columns }
     }
 }
 
 /// Rows are filtered while they are decoded, cheapest condition first, after bloom filters and the page index.
 fn parquet_options(state: &dyn Session) -> TableParquetOptions {
-    let mut options = TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..Default::default() };
+    let mut options =
+        TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..Default::default() };
     options.global.pushdown_filters = true;
     options.global.reorder_filters = true;
     options.global.bloom_filter_on_read = true;

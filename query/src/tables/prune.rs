@@ -36,7 +36,9 @@ impl Bounds {
             Expr::BinaryExpr(b) => {
                 if let (Some(name), Some(value)) = (column_name(&b.left), literal(&b.right)) {
                     self.compare(name, b.op, value, time_column);
-                } else if let (Some(value), Some(name), Some(op)) = (literal(&b.left), column_name(&b.right), b.op.swap()) {
+                } else if let (Some(value), Some(name), Some(op)) =
+                    (literal(&b.left), column_name(&b.right), b.op.swap())
+                {
                     self.compare(name, op, value, time_column);
                 }
             }

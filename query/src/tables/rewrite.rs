@@ -7,6 +7,7 @@
 //!
 //! *Invariant:* an answer is the same with and without these rules, nulls included.
 
+use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
@@ -14,7 +15,6 @@ use datafusion::logical_expr::expr::{InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::{FunctionRewrite, NamePreserver};
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, cast, lit};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
-use arrow::datatypes::DataType;
 use model::schema::{PROMOTED_RESOURCE, PROMOTED_SPAN, Promoted, PromotedType, column};
 
 use super::view::OTHER_ATTRIBUTES;

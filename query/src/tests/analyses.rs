@@ -34,7 +34,8 @@ async fn operations_agree_with_a_plain_count() {
         let found = found["operations"].as_array().expect("operations");
         assert_eq!(found.len(), plain.len(), "{state:?}");
         for operation in found {
-            let (count, errors, durations) = &mut plain.get(operation["operation"].as_str().expect("a name")).expect("known").clone();
+            let (count, errors, durations) =
+                &mut plain.get(operation["operation"].as_str().expect("a name")).expect("known").clone();
             durations.sort_unstable();
             assert_eq!((operation["count"].as_i64(), operation["errors"].as_i64()), (Some(*count), Some(*errors)));
             for (key, q) in [("p50_ns", 0.5), ("p90_ns", 0.9), ("p99_ns", 0.99)] {
@@ -43,10 +44,14 @@ async fn operations_agree_with_a_plain_count() {
                 assert!((found - truth).abs() <= truth * 0.02, "{key} {found} for {truth}");
             }
             assert_eq!(operation["max_ns"].as_i64(), durations.last().copied());
-            assert_eq!(operation["trend"].as_array().map(|t| t.iter().filter_map(Value::as_i64).sum::<i64>()), Some(*count));
+            assert_eq!(
+                operation["trend"].as_array().map(|t| t.iter().filter_map(Value::as_i64).sum::<i64>()),
+                Some(*count)
+            );
         }
         let critical: i64 = found.iter().filter_map(|o| o["critical_ns"].as_i64()).sum();
-        let requests: i64 = rows.iter().filter(|r| r["parent_span_id"].is_null()).filter_map(|r| r["duration_ns"].as_i64()).sum();
+        let requests: i64 =
+            rows.iter().filter(|r| r["parent_span_id"].is_null()).filter_map(|r| r["duration_ns"].as_i64()).sum();
         assert_eq!(critical, requests, "critical paths sum to the requests' durations, {state:?}");
     }
 }
@@ -55,7 +60,8 @@ async fn operations_agree_with_a_plain_count() {
 async fn the_heat_map_holds_every_request_once() {
     for state in STATES {
         let engine = Fixture::new().with(Signal::Traces, &shop(40), state).await.engine();
-        let map = run(&engine, "heatmap", &[("start", "now-1m"), ("end", "now"), ("columns", "60"), ("rows", "20")]).await;
+        let map =
+            run(&engine, "heatmap", &[("start", "now-1m"), ("end", "now"), ("columns", "60"), ("rows", "20")]).await;
         let (counts, errors) = (ints(&map["counts"]), ints(&map["errors"]));
         assert_eq!((map["total"].as_i64(), counts.iter().sum::<i64>(), errors.iter().sum::<i64>()), (Some(40), 40, 10));
         let edges = ints(&map["edges_ns"]);
@@ -73,8 +79,12 @@ async fn the_heat_map_holds_every_request_once() {
 async fn services_and_their_map() {
     let engine = Fixture::new().with(Signal::Traces, &shop(40), State::Mixed).await.engine();
     let found = run(&engine, "services", &[]).await;
-    let figures: Vec<_> = found["services"].as_array().expect("services").iter()
-        .map(|s| (s["service"].as_str().expect("a name").to_owned(), s["errors"].as_i64(), s["instances"].as_i64())).collect();
+    let figures: Vec<_> = found["services"]
+        .as_array()
+        .expect("services")
+        .iter()
+        .map(|s| (s["service"].as_str().expect("a name").to_owned(), s["errors"].as_i64(), s["instances"].as_i64()))
+        .collect();
     assert!(figures.contains(&("gateway".to_owned(), Some(10), Some(1))), "{figures:?}");
     assert!(figures.contains(&("inventory".to_owned(), Some(0), Some(1))), "{figures:?}");
     let map = run(&engine, "service-map", &[]).await;
@@ -91,12 +101,27 @@ async fn the_call_tree_holds_every_span_below_its_caller() {
         let tree = run(&engine, "flame", &[]).await;
         assert_eq!(tree["requests"], 40);
         let nodes = tree["nodes"].as_array().expect("nodes");
-        let shown: Vec<_> = nodes.iter()
-            .map(|n| (n["operation"].as_str().expect("a name"), n["calls"].as_i64(), n["self_ns"].as_i64().map(|t| t / 1_000_000))).collect();
+        let shown: Vec<_> = nodes
+            .iter()
+            .map(|n| {
+                (
+                    n["operation"].as_str().expect("a name"),
+                    n["calls"].as_i64(),
+                    n["self_ns"].as_i64().map(|t| t / 1_000_000),
+                )
+            })
+            .collect();
         // 4 slow requests wait 40 ms longer in the server; 40 requests of 15, 5 and 30 ms of their own.
-        let expected = [("POST /order", Some(40), Some(600)), ("reserve", Some(40), Some(200)), ("UPDATE stock", Some(40), Some(1_360))];
+        let expected = [
+            ("POST /order", Some(40), Some(600)),
+            ("reserve", Some(40), Some(200)),
+            ("UPDATE stock", Some(40), Some(1_360)),
+        ];
         assert_eq!(shown, expected, "{state:?}");
-        assert_eq!((&nodes[0]["parent"], &nodes[1]["parent"], &nodes[2]["parent"]), (&Value::Null, &nodes[0]["id"], &nodes[1]["id"]));
+        assert_eq!(
+            (&nodes[0]["parent"], &nodes[1]["parent"], &nodes[2]["parent"]),
+            (&Value::Null, &nodes[0]["id"], &nodes[1]["id"])
+        );
     }
 }
 
@@ -109,7 +134,10 @@ async fn traces_are_found_by_what_a_span_of_them_is() {
     };
     let newest = run(&engine, "search", &[("limit", "3")]).await;
     assert_eq!(ids(&newest), [40, 39, 38]);
-    assert_eq!((&newest["traces"][0]["spans"], &newest["traces"][0]["services"], &newest["traces"][0]["operation"]), (&json!(3), &json!(2), &json!("POST /order")));
+    assert_eq!(
+        (&newest["traces"][0]["spans"], &newest["traces"][0]["services"], &newest["traces"][0]["operation"]),
+        (&json!(3), &json!(2), &json!("POST /order"))
+    );
     let slow = run(&engine, "search", &[("order", "slowest"), ("min_ns", "80000000")]).await;
     assert_eq!(ids(&slow), [10, 20, 30, 40]);
     let user = run(&engine, "search", &[("attr", "user.id=user-2"), ("limit", "500")]).await;
@@ -125,7 +153,14 @@ async fn what_differs_is_found() {
         .map(|n| {
             let slow = n % 5 == 0;
             let region = if slow { "shenzhen" } else { "hangzhou" };
-            let row = span(n + 1, n + 1, 0, ("cart", "GET /cart", "SERVER"), n as i64 * 50, n as i64 * 50 + if slow { 300 } else { 20 });
+            let row = span(
+                n + 1,
+                n + 1,
+                0,
+                ("cart", "GET /cart", "SERVER"),
+                n as i64 * 50,
+                n as i64 * 50 + if slow { 300 } else { 20 },
+            );
             and(row, json!({ "attributes": json!({ "app.region": region, "app.request": n }).to_string() }))
         })
         .collect();
@@ -133,7 +168,10 @@ async fn what_differs_is_found() {
     let found = run(&engine, "compare", &[("sel_min_ns", "100000000")]).await;
     assert_eq!((&found["selection"]["spans"], &found["baseline"]["spans"]), (&json!(40.0), &json!(160.0)));
     let first = &found["differences"][0];
-    assert_eq!((&first["key"], &first["value"], &first["scope"]), (&json!("app.region"), &json!("shenzhen"), &json!("span")));
+    assert_eq!(
+        (&first["key"], &first["value"], &first["scope"]),
+        (&json!("app.region"), &json!("shenzhen"), &json!("span"))
+    );
     assert_eq!((&first["selection_count"], &first["baseline_count"]), (&json!(40), &json!(0)));
 }
 
@@ -164,15 +202,21 @@ fn stepped() -> Vec<Value> {
 async fn the_step_and_the_operation_that_limits_it_are_found() {
     let engine = Fixture::new().with(Signal::Traces, &stepped(), State::Mixed).await.engine();
     let steps = run(&engine, "steps", &[]).await;
-    let levels: Vec<i64> = steps["steps"].as_array().expect("steps").iter()
+    let levels: Vec<i64> = steps["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
         .filter(|s| s["transition"] == false && s["requests"].as_i64() > Some(0))
-        .map(|s| s["qps"].as_f64().expect("a rate").round() as i64).collect();
+        .map(|s| s["qps"].as_f64().expect("a rate").round() as i64)
+        .collect();
     assert_eq!(levels, [5, 15], "{}", steps["steps"]);
     let hot = run(&engine, "hotspots", &[]).await;
     assert_eq!(hot["verdict"], "bottleneck", "{hot}");
     let first = &hot["hotspots"][0];
-    assert_eq!((&first["service"], &first["operation"], &first["span_kind"], &first["category"]),
-        (&json!("gateway"), &json!("SELECT stock"), &json!("CLIENT"), &json!("database")));
+    assert_eq!(
+        (&first["service"], &first["operation"], &first["span_kind"], &first["category"]),
+        (&json!("gateway"), &json!("SELECT stock"), &json!("CLIENT"), &json!("database"))
+    );
     let change = first["change_ns_per_request"].as_f64().expect("a change");
     assert!((change - 40e6).abs() < 2e6, "{change}");
     assert!(first["explanation"]["zh"].as_str().is_some_and(|t| !t.is_empty()));
@@ -181,10 +225,14 @@ async fn the_step_and_the_operation_that_limits_it_are_found() {
 
 #[tokio::test]
 async fn more_load_alone_is_no_bottleneck() {
-    let calm: Vec<Value> = stepped().into_iter().filter(|row| row["kind"] == "SERVER").map(|row| {
-        let start = row["start_time_unix_nano"].as_i64().expect("a time");
-        and(row, json!({ "end_time_unix_nano": start + 30_000_000, "duration_ns": 30_000_000 }))
-    }).collect();
+    let calm: Vec<Value> = stepped()
+        .into_iter()
+        .filter(|row| row["kind"] == "SERVER")
+        .map(|row| {
+            let start = row["start_time_unix_nano"].as_i64().expect("a time");
+            and(row, json!({ "end_time_unix_nano": start + 30_000_000, "duration_ns": 30_000_000 }))
+        })
+        .collect();
     let engine = Fixture::new().with(Signal::Traces, &calm, State::Stored).await.engine();
     let hot = run(&engine, "hotspots", &[]).await;
     assert_eq!(hot["verdict"], "no_significant_change", "{hot}");
@@ -203,7 +251,9 @@ async fn every_analysis_is_a_table_function_and_answers_about_nothing() {
             assert!(!rows.first().is_some_and(|r| r.starts_with("error")), "{call}: {rows:?}");
         }
     }
-    let rows = answer(&something, "SELECT operation, count FROM operations('now-15m', 'now', 'service=gateway') ORDER BY 1").await;
+    let rows =
+        answer(&something, "SELECT operation, count FROM operations('now-15m', 'now', 'service=gateway') ORDER BY 1")
+            .await;
     assert_eq!(rows, ["POST /order\t10", "reserve\t10"]);
 }
 

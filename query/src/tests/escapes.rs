@@ -188,7 +188,11 @@ async fn the_largest_permitted_statements_do_not_abort() {
         format!("SELECT {}1{}", "abs(".repeat(crate::sandbox::MAX_NESTING), ")".repeat(crate::sandbox::MAX_NESTING)),
         format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(crate::sandbox::MAX_RELATIONS)),
         format!("SELECT count(*) FROM spans WHERE duration_ns IN (1{})", ",2".repeat(crate::sandbox::MAX_LIST - 1)),
-        format!("SELECT count(*) FROM spans WHERE trace_id IN ('{:032x}'{})", 1, ",'00000000000000000000000000000009'".repeat(5_000)),
+        format!(
+            "SELECT count(*) FROM spans WHERE trace_id IN ('{:032x}'{})",
+            1,
+            ",'00000000000000000000000000000009'".repeat(5_000)
+        ),
     ];
     for text in most {
         let found = sql(&engine, &text).await;
@@ -234,7 +238,8 @@ async fn text_and_lists_that_double_meet_a_limit() {
         ("'x'", "encode(encode(CAST(v AS bytea), 'hex')::bytea, 'hex')"),
     ] {
         let steps: String = (0..40).map(|n| format!(", t{} AS (SELECT {step} AS v FROM t{n})", n + 1)).collect();
-        let text = format!("WITH t0 AS (SELECT {seed} AS v FROM spans){steps} SELECT count(v) FROM t40 WHERE v IS NOT NULL");
+        let text =
+            format!("WITH t0 AS (SELECT {seed} AS v FROM spans){steps} SELECT count(v) FROM t40 WHERE v IS NOT NULL");
         let error = sql(&engine, &text).await.expect_err(step);
         assert!(matches!(error.kind, Kind::Invalid | Kind::Limit), "{step}: {error:?}");
     }
@@ -278,7 +283,11 @@ async fn measure() {
                 Ok(()) => sql(&engine, &text).await.map(|_| ()).map_err(|e| e.message.chars().take(80).collect()),
                 Err(message) => Err(message),
             };
-            println!("{times:5} {what:12} {:8.3} {:8.3} s {found:?}", checked.as_secs_f64(), started.elapsed().as_secs_f64());
+            println!(
+                "{times:5} {what:12} {:8.3} {:8.3} s {found:?}",
+                checked.as_secs_f64(),
+                started.elapsed().as_secs_f64()
+            );
         }
     }
 }

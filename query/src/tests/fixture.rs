@@ -72,10 +72,14 @@ fn settled(signal: Signal, rows: &[Value]) -> Vec<RecordBatch> {
 async fn file(objects: &dyn ObjectStore, signal: Signal, name: &str, rows: &[Value], group_rows: usize) -> DataFile {
     let mut rows = rows.to_vec();
     let keys = model::schema::sort_columns(signal);
-    rows.sort_by_key(|row| keys.iter().map(|k| match &row[*k] {
-        Value::Number(n) => format!("{:020}", n.as_i64().unwrap_or(0)),
-        other => other.to_string(),
-    }).collect::<Vec<_>>());
+    rows.sort_by_key(|row| {
+        keys.iter()
+            .map(|k| match &row[*k] {
+                Value::Number(n) => format!("{:020}", n.as_i64().unwrap_or(0)),
+                other => other.to_string(),
+            })
+            .collect::<Vec<_>>()
+    });
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(group_rows))
         .set_column_bloom_filter_enabled(ColumnPath::from("trace_id"), true)
@@ -214,7 +218,10 @@ pub fn shop(traces: u64) -> Vec<Value> {
         let (start, slow) = (n as i64 * 100, if n % 10 == 9 { 40 } else { 0 });
         let failed = json!({ "status_code": if n % 4 == 3 { "ERROR" } else { "UNSET" }, "http_route": "/order",
             "http_response_status_code": if n % 4 == 3 { 500 } else { 200 }, "http_request_method": "POST" });
-        rows.push(and(span(n + 1, n * 10 + 1, 0, ("gateway", "POST /order", "SERVER"), start, start + 50 + slow), failed));
+        rows.push(and(
+            span(n + 1, n * 10 + 1, 0, ("gateway", "POST /order", "SERVER"), start, start + 50 + slow),
+            failed,
+        ));
         rows.push(and(
             span(n + 1, n * 10 + 2, n * 10 + 1, ("gateway", "reserve", "CLIENT"), start + 10, start + 45 + slow),
             json!({ "peer_service": "inventory", "attributes": format!(r#"{{"retry.count":{},"user.tier":"gold"}}"#, n % 3) }),
@@ -238,7 +245,9 @@ pub fn lines(result: &QueryResult) -> Vec<String> {
         let columns: Vec<_> = batch.columns().iter().map(crate::output::json::texts).collect();
         for row in 0..batch.num_rows() {
             use arrow::array::Array;
-            let value = |c: &arrow::array::StringArray| if c.is_null(row) { "NULL".to_owned() } else { c.value(row).to_owned() };
+            let value = |c: &arrow::array::StringArray| {
+                if c.is_null(row) { "NULL".to_owned() } else { c.value(row).to_owned() }
+            };
             out.push(columns.iter().map(value).collect::<Vec<_>>().join("\t"));
         }
     }

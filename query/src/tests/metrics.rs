@@ -25,12 +25,23 @@ fn rows() -> Vec<Value> {
     for (service, per_second) in [("a", 2), ("b", 3)] {
         for before in [40, 30, 20, 10] {
             let counted = (100 - before) * per_second;
-            rows.push(point("requests", "SUM", service, before, json!({ "value_int": counted, "value": counted as f64 })));
+            rows.push(point(
+                "requests",
+                "SUM",
+                service,
+                before,
+                json!({ "value_int": counted, "value": counted as f64 }),
+            ));
             rows.push(point("queue", "GAUGE", service, before, json!({ "value": before as f64 })));
             // Ten measurements a second in (0, 10], cumulative.
-            rows.push(point("latency", "HISTOGRAM", service, before,
+            rows.push(point(
+                "latency",
+                "HISTOGRAM",
+                service,
+                before,
                 json!({ "count": (100 - before) * 10, "sum": (100 - before) as f64 * 50.0,
-                    "explicit_bounds": [0.0, 10.0], "bucket_counts": [0, (100 - before) * 10, 0] })));
+                    "explicit_bounds": [0.0, 10.0], "bucket_counts": [0, (100 - before) * 10, 0] }),
+            ));
         }
     }
     rows
@@ -66,7 +77,10 @@ async fn series_are_the_same_in_every_state() {
 async fn names_are_listed_with_their_types() {
     let engine = Fixture::new().with(Signal::Metrics, &rows(), STATES[4]).await.engine();
     let names = engine.metric_names(&Tenant::default(), &[]).await.expect("names");
-    assert_eq!(names["metrics"][0], json!({"name": "latency", "type": "HISTOGRAM", "unit": "1", "description": "", "services": 2, "points": 8}));
+    assert_eq!(
+        names["metrics"][0],
+        json!({"name": "latency", "type": "HISTOGRAM", "unit": "1", "description": "", "services": 2, "points": 8})
+    );
     assert_eq!(names["metrics"].as_array().map(Vec::len), Some(3));
 }
 

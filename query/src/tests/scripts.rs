@@ -20,10 +20,8 @@ async fn store(state: State) -> Engine {
         json!({"time_unix_nano": NOW - 2_000, "severity_text": "INFO", "severity_number": 9, "body": "ready",
             "service_name": "inventory", "attributes": "{}"}),
     ];
-    let metrics = [
-        json!({"name": "queue.length", "type": "GAUGE", "unit": "1", "service_name": "inventory",
-            "time_unix_nano": NOW - 5_000, "value_int": 7, "value": 7.0, "attributes": "{}"}),
-    ];
+    let metrics = [json!({"name": "queue.length", "type": "GAUGE", "unit": "1", "service_name": "inventory",
+            "time_unix_nano": NOW - 5_000, "value_int": 7, "value": 7.0, "attributes": "{}"})];
     let fixture = Fixture::new().with(Signal::Traces, &shop(40), state).await;
     fixture.with(Signal::Logs, &logs, state).await.with(Signal::Metrics, &metrics, state).await.engine()
 }

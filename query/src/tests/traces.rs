@@ -15,14 +15,21 @@ async fn a_trace_has_its_tree_times_and_critical_path() {
         let engine = Fixture::new().with(Signal::Traces, &shop(4), state).await.engine();
         let trace = engine.trace(&Tenant::default(), id(1), 100).await.expect("a trace");
         assert_eq!(trace["trace_id"], format!("{:032x}", 1));
-        assert_eq!((&trace["services"], &trace["depth"], &trace["duration_ns"]), (&json!(2), &json!(3), &json!(50_000_000)));
+        assert_eq!(
+            (&trace["services"], &trace["depth"], &trace["duration_ns"]),
+            (&json!(2), &json!(3), &json!(50_000_000))
+        );
         let spans = trace["spans"].as_array().expect("spans");
-        let figures: Vec<_> = spans.iter().map(|s| (s["self_time_ns"].clone(), s["critical_path_ns"].clone())).collect();
+        let figures: Vec<_> =
+            spans.iter().map(|s| (s["self_time_ns"].clone(), s["critical_path_ns"].clone())).collect();
         // 50 ms of which 35 ms wait for the client, 30 of those for the server.
         let ms = |n: i64| json!(n * 1_000_000);
         assert_eq!(figures, [(ms(15), ms(15)), (ms(5), ms(5)), (ms(30), ms(30))], "{state:?}");
         assert_eq!(spans[0]["parent_span_id"], "");
-        assert_eq!(spans[0]["attributes"], json!({"http.route": "/order", "http.response.status_code": 200, "http.request.method": "POST"}));
+        assert_eq!(
+            spans[0]["attributes"],
+            json!({"http.route": "/order", "http.response.status_code": 200, "http.request.method": "POST"})
+        );
         assert_eq!(spans[1]["attributes"]["user.tier"], "gold");
         assert_eq!(spans[2]["critical_segments"], json!([[12_000_000, 42_000_000]]));
     }
@@ -40,7 +47,10 @@ async fn events_links_and_flags_are_told() {
     let engine = Fixture::new().with(Signal::Traces, &[orphan], STATES[0]).await.engine();
     let trace = engine.trace(&Tenant::default(), id(9), 100).await.expect("a trace");
     assert_eq!(trace["spans"][0]["flags"], json!(["orphan"]));
-    assert_eq!(trace["spans"][0]["events"], json!([{"time_ns": 5, "name": "exception", "attributes": {"exception.type": "E"}}]));
+    assert_eq!(
+        trace["spans"][0]["events"],
+        json!([{"time_ns": 5, "name": "exception", "attributes": {"exception.type": "E"}}])
+    );
     assert_eq!(trace["spans"][0]["links"][0]["span_id"], "0000000000000006");
 }
 

@@ -70,7 +70,13 @@ fn depth(trace: &Trace) -> usize {
 
 fn span(trace: &Trace, columns: &Columns, row: usize, t0: i64, critical: Vec<Value>) -> Value {
     let text = |name| columns.text(name, row);
-    let id = |name| columns.ids(name).ok().filter(|ids| !ids.is_null(row)).map_or(String::new(), |ids| faster_hex::hex_string(ids.value(row)));
+    let id = |name| {
+        columns
+            .ids(name)
+            .ok()
+            .filter(|ids| !ids.is_null(row))
+            .map_or(String::new(), |ids| faster_hex::hex_string(ids.value(row)))
+    };
     let assembled = &trace.assembled[row];
     let start = columns.int(column::START, row).saturating_sub(t0);
     json!({

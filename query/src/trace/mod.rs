@@ -87,7 +87,8 @@ struct Columns<'a>(&'a RecordBatch);
 impl<'a> Columns<'a> {
     fn of(rows: &'a RecordBatch) -> Result<Self> {
         let expected = schema(Signal::Traces);
-        let same = rows.schema().fields().iter().map(|f| f.data_type()).eq(expected.fields().iter().map(|f| f.data_type()));
+        let same =
+            rows.schema().fields().iter().map(|f| f.data_type()).eq(expected.fields().iter().map(|f| f.data_type()));
         same.then_some(Columns(rows)).ok_or_else(|| Error::internal("spans are not in the physical schema"))
     }
 

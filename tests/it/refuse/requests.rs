@@ -129,7 +129,7 @@ fn the_ledger_adds_up(server: &Server) {
     // Two, two of three, one; and that one again.
     assert_eq!((&spans["stored"], &spans["duplicates"], &spans["in_flight"]), (&json!(5), &json!(1), &json!(0)));
     assert_eq!(spans["rejected"], 1, "{spans}");
-    assert_eq!(metrics.value("hotspan_rejected_total{signal=\"spans\",reason=\"invalid_trace_id\"}"), 1.0);
+    assert_eq!(metrics.value("hotspan_rejected_total{signal=\"traces\",reason=\"invalid_trace_id\"}"), 1.0);
     assert_eq!(status["damage"], json!([]));
 }
 
