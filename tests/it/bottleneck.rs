@@ -12,11 +12,12 @@ fn the_hidden_bottleneck_of_the_demo_is_named_first() {
     let server = Server::spawn(home.clone(), demo(&home, &shop)).ready();
     let truth = truth(&reveal(&home).success());
 
-    let mut last = Value::Null;
+    let (begun, mut last) = (std::time::Instant::now(), Value::Null);
     let answer = until("the verdict", || {
         let answer = server.json("/api/v1/hotspots?start=now-2m");
         if answer["verdict"] != last {
-            println!("verdict: {} ({} requests)", answer["verdict"], answer["window"]["requests"]);
+            let (seconds, requests) = (begun.elapsed().as_secs(), &answer["window"]["requests"]);
+            println!("verdict after {seconds} s: {} ({requests} requests)", answer["verdict"]);
             last = answer["verdict"].clone();
         }
         let found = answer["verdict"] == "bottleneck";
