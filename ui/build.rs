@@ -16,7 +16,29 @@ fn main() {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let chosen = env::var_os("HOTSPAN_UI_DIST").map(PathBuf::from).unwrap_or_else(|| here.join("web/dist"));
     let folder = if chosen.join("index.html").is_file() { chosen } else { fallback(&chosen) };
-    println!("cargo:rustc-env=HOTSPAN_UI_FOLDER={}", folder.display());
+    let mut files = Vec::new();
+    list(&folder, &mut files);
+    files.sort();
+    // A table of path and bytes; the compiler reads the files, and knows when they change.
+    let mut table = String::from("&[\n");
+    for file in files {
+        let name = file.strip_prefix(&folder).expect("listed below it").to_string_lossy().replace('\\', "/");
+        table.push_str(&format!("    ({name:?}, include_bytes!({:?})),\n", file.display().to_string()));
+    }
+    table.push_str("]\n");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("dist.rs");
+    fs::write(out, table).expect("OUT_DIR is writable");
+}
+
+/// Every file below a folder, but for hidden ones.
+fn list(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("readable").flatten() {
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if path.is_dir() { list(&path, files) } else { files.push(path) }
+    }
 }
 
 fn fallback(wanted: &Path) -> PathBuf {

@@ -37,7 +37,7 @@ pub struct Demo {
     #[arg(long, value_names = ["BASE", "PEAK"], num_args = 2)]
     rates: Option<Vec<f64>>,
     /// When the step comes
-    #[arg(long, value_name = "TIME", default_value = "30s")]
+    #[arg(long, value_name = "TIME", default_value = "45s")]
     step_after: String,
     /// Write the addresses as JSON to this file once the server accepts
     #[arg(long, value_name = "FILE")]

@@ -3,11 +3,9 @@
 
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use rust_embed::RustEmbed;
 
-#[derive(RustEmbed)]
-#[folder = "$HOTSPAN_UI_FOLDER"]
-struct Dist;
+/// Path and bytes of every file of the page, written by build.rs.
+static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/dist.rs"));
 
 const PAGE: &str = "index.html";
 /// Styles are inline in charts and the SQL editor; nothing else may come from anywhere but here.
@@ -25,9 +23,9 @@ pub async fn serve(uri: Uri) -> Response {
 }
 
 fn file(path: &str) -> Option<Response> {
-    let file = Dist::get(path)?;
+    let (_, bytes) = FILES.iter().find(|(name, _)| *name == path)?;
     let cache = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let mut response = file.data.into_owned().into_response();
+    let mut response = bytes.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(path)));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));

@@ -3,8 +3,8 @@
 //! ```text
 //!   browser, curl, Grafana ──▶ access ──▶ sql · analyses · traces · metrics · status · live ──▶ query
 //! ```
-//! *Architecture invariants:* reads only; knows the store and the collector only through [`Health`]. Every path under
-//! `/api` and `/metrics` asks `model::access` first; the page's files hold no data and need no token.
+//! *Architecture invariants:* reads only; knows the store and the collector only through [`Health`]. Every path that
+//! tells anything of the data, and `/metrics`, asks `model::access` first; the page's files hold none and need no token.
 
 mod analyses;
 mod answer;
@@ -14,6 +14,7 @@ mod login;
 mod openapi;
 mod runs;
 mod sql;
+mod traced;
 mod traces;
 
 use std::sync::Arc;
@@ -82,7 +83,8 @@ pub fn router(engine: Arc<Engine>, access: Arc<Access>, health: Arc<dyn Health>)
         .route("/openapi.json", get(openapi::document))
         .route("/{analysis}", get(analyses::run))
         .fallback(unknown)
-        .layer(middleware::from_fn(never_stored));
+        .layer(middleware::from_fn(never_stored))
+        .layer(middleware::from_fn(traced::traced));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(|| async { "ready\n" }))

@@ -1,3 +1,5 @@
+//! Admission: room is charged, waited for and handed on fairly.
+
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 

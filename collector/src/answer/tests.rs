@@ -1,3 +1,5 @@
+//! Every kind of error, as gRPC and as HTTP tell it.
+
 use super::*;
 
 fn every_kind() -> Vec<Kind> {

@@ -114,7 +114,10 @@ impl Checked {
     }
 }
 
-/// `a || b` on texts: null where either is null.
+/// The function behind `||`.
+pub const JOIN_TEXTS: &str = "join_texts";
+
+/// `a || b || …` on texts: null where any of them is null.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct JoinTexts {
     signature: Signature,
@@ -122,15 +125,15 @@ struct JoinTexts {
 
 impl ScalarUDFImpl for JoinTexts {
     fn name(&self) -> &str {
-        "join_texts"
+        JOIN_TEXTS
     }
 
     fn signature(&self) -> &Signature {
         &self.signature
     }
 
-    fn coerce_types(&self, _args: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(vec![DataType::Utf8View, DataType::Utf8View])
+    fn coerce_types(&self, args: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(vec![DataType::Utf8View; args.len()])
     }
 
     fn return_type(&self, _args: &[DataType]) -> Result<DataType> {
@@ -138,21 +141,22 @@ impl ScalarUDFImpl for JoinTexts {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let (left, right) = (args.args[0].to_array(args.number_rows)?, args.args[1].to_array(args.number_rows)?);
+        let parts = args.args.iter().map(|a| a.to_array(args.number_rows)).collect::<Result<Vec<_>>>()?;
+        let parts: Vec<_> = parts.iter().map(|a| a.as_string_view()).collect();
         let mut out = StringViewBuilder::with_capacity(args.number_rows);
         let (mut text, mut total) = (String::new(), 0);
-        for (left, right) in left.as_string_view().iter().zip(right.as_string_view()) {
-            let Some((left, right)) = left.zip(right) else {
+        for row in 0..args.number_rows {
+            if parts.iter().any(|part| part.is_null(row)) {
                 out.append_null();
                 continue;
-            };
-            total += left.len() + right.len();
-            if left.len() + right.len() > ROW || total > BATCH {
+            }
+            let length: usize = parts.iter().map(|part| part.value(row).len()).sum();
+            total += length;
+            if length > ROW || total > BATCH {
                 return exec_err!("|| would make a text of more than {ROW} bytes");
             }
             text.clear();
-            text.push_str(left);
-            text.push_str(right);
+            parts.iter().for_each(|part| text.push_str(part.value(row)));
             out.append_value(&text);
         }
         Ok(ColumnarValue::Array(Arc::new(out.finish())))

@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use datafusion_functions_json::udfs;
 
-use super::checked::{checked, join_texts};
+use super::checked::{JOIN_TEXTS, checked, join_texts};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![
@@ -65,22 +65,30 @@ fn joined(expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBin
         (false, true) => checked(datafusion::functions_nested::concat::array_prepend_udf()),
     };
     let name = format!("{} || {}", shown(&expr.left), shown(&expr.right));
-    Ok(PlannerResult::Planned(function.call(vec![expr.left, expr.right]).alias(name)))
+    // `a || b || c` is one call of three: a chain of calls takes DataFusion exponentially long to type.
+    let mut args = match call_of(&expr.left, function.name()) {
+        Some(call) => call.args.clone(),
+        None => vec![expr.left],
+    };
+    args.push(expr.right);
+    Ok(PlannerResult::Planned(function.call(args).alias(name)))
+}
+
+/// The call of the named function that an expression is, perhaps under an alias.
+fn call_of<'a>(expr: &'a Expr, name: &str) -> Option<&'a ScalarFunction> {
+    match expr {
+        Expr::Alias(alias) => call_of(&alias.expr, name),
+        Expr::ScalarFunction(call) if call.func.name() == name => Some(call),
+        _ => None,
+    }
 }
 
 /// The JSON and the path into it that `left` stands for.
 fn path_of(left: Expr) -> Vec<Expr> {
-    let inner = match &left {
-        Expr::Alias(alias) => alias.expr.as_ref(),
-        other => other,
-    };
-    match inner {
-        Expr::ScalarFunction(call)
-            if call.func.name() == "json_get_json" && call.args[1..].iter().all(|a| matches!(a, Expr::Literal(..))) =>
-        {
-            call.args.clone()
-        }
-        _ => vec![left],
+    let literals = |call: &&ScalarFunction| call.args[1..].iter().all(|a| matches!(a, Expr::Literal(..)));
+    match call_of(&left, "json_get_json").filter(literals) {
+        Some(call) => call.args.clone(),
+        None => vec![left],
     }
 }
 

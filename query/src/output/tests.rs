@@ -1,3 +1,5 @@
+//! Answers in every format, by the rules of interface.md.
+
 use super::*;
 use std::time::Duration;
 

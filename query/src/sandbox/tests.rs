@@ -1,3 +1,5 @@
+//! What the sandbox lets through, and what it refuses before planning.
+
 use super::*;
 
 fn message(text: &str) -> String {

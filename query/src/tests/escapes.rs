@@ -272,9 +272,10 @@ async fn an_endless_query_meets_its_time_limit_and_memory_its_pool() {
 #[tokio::test]
 #[ignore = "prints how long the largest statements take and how deep they may get"]
 async fn measure() {
-    let engine = store().await;
-    for times in [125, 250, 500, 1_000] {
+    for times in [125, 250] {
         for (what, head, part) in CHAINS {
+            // A statement that takes too long keeps its thread.
+            let engine = store().await;
             let text = format!("{head}{}", part.repeat(times));
             let started = std::time::Instant::now();
             let found = crate::sandbox::check(&text).map(|_| ()).map_err(|e| e.message);
@@ -300,6 +301,7 @@ const CHAINS: &[(&str, &str, &str)] = &[
     ("conjunctions", "SELECT count(*) FROM spans WHERE name <> ''", " AND name <> 'x'"),
     ("casts", "SELECT 1", "::int"),
     ("null tests", "SELECT 1", " IS NULL"),
-    ("arrows", "SELECT attributes", "->'a'"),
+    ("arrows", "SELECT '{}'", "->'a'"),
+    ("functions", "SELECT 1", ""),
     ("subscripts", "SELECT make_array(1)", "[1]"),
 ];
