@@ -20,7 +20,8 @@ demo: build
 
 build: web
 	@echo "building hotspan (the first build takes 15 to 30 minutes on two cores, later ones seconds)"
-	@cargo build --locked --workspace --bins
+	@# Naming an example switches on what the tests need of the dependencies, so that `make test` shares this build.
+	@cargo build --locked --workspace --bins --example throughput
 
 web: setup
 	@tools/web.sh

@@ -16,3 +16,25 @@ if [ -z "$CHROMIUM" ]; then
 fi
 export CHROMIUM
 npm --prefix ui/web run --silent e2e
+
+# The same page over what a real server answers.
+hotspan="${HOTSPAN:-${CARGO_TARGET_DIR:-$HOME/.cache/hotspan/build}/debug/hotspan}"
+folder=$(mktemp -d)
+"$hotspan" demo --fault slow_sql --seed 7 --step-after 20s --duration 10m --listen 127.0.0.1:0 \
+    --ready-file "$folder/ready.json" >"$folder/log" 2>&1 &
+demo=$!
+trap 'kill $demo 2>/dev/null || true; wait $demo 2>/dev/null || true; rm -rf "$folder"' EXIT
+page=""
+for _ in $(seq 1 240); do
+    kill -0 $demo 2>/dev/null || { cat "$folder/log" >&2; exit 1; }
+    if [ -z "$page" ] && [ -f "$folder/ready.json" ]; then
+        page="http://$(sed 's/.*"listen":"\([^"]*\)".*/\1/' "$folder/ready.json")"
+    fi
+    if [ -n "$page" ] && curl -fs "$page/api/v1/hotspots?start=now-2m" 2>/dev/null | grep -q '"rank":3'; then
+        BASE_URL="$page" npm --prefix ui/web run --silent e2e
+        exit 0
+    fi
+    sleep 0.5
+done
+echo "the demo named no hot spots within two minutes" >&2
+exit 1

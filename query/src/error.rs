@@ -100,6 +100,11 @@ fn plan(message: &str) -> Error {
         return Error::invalid(format!("no function {name:?}"))
             .hint("functions that reach files or the network, or whose result has no bound, are not available");
     }
+    // What a function says about its arguments, without the list of signatures around it.
+    if let Some((_, said)) = message.split_once("coercion failed with: ") {
+        let said = said.split(". No function matches").next().unwrap_or(said);
+        return Error::invalid(tidy(said));
+    }
     Error::invalid(message)
 }
 

@@ -36,6 +36,8 @@ pub const MAX_RELATIONS: usize = 64;
 /// Tables a statement reads once its common table expressions are put in where they are used.
 pub const MAX_EXPANSION: u64 = 256;
 
+/// Queries within one another; planning takes exponentially long in their number.
+pub const MAX_QUERIES: usize = 10;
 /// Stored columns that a column can be made of, through all nested queries.
 pub const MAX_GROWTH: u64 = 10_000;
 

@@ -27,6 +27,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 use model::{Clock, Error, Kind, Nanos, Result, Tenant};
 use storage::{Snapshot, Source};
@@ -230,13 +231,22 @@ impl Shared {
             .with_window_functions(self.functions.window.clone())
             .with_expr_planners(self.functions.planners.clone())
             .with_table_functions(analysis::table_functions())
-            .with_optimizer_rule(Arc::new(IdComparisons))
-            .with_optimizer_rule(Arc::new(IdJoins))
+            .with_optimizer_rules(optimizer_rules())
             .with_execution_props(ExecutionProps::new().with_query_execution_start_time(started))
             .build();
         state.register_function_rewrite(Arc::new(PromotedAttributes)).map_err(from_datafusion)?;
         Ok(state)
     }
+}
+
+/// DataFusion's rules and ours. Conditions on ids are rewritten where they have just reached the scan, before common
+/// parts of them are taken out.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    let pushed = rules.iter().position(|rule| rule.name() == "push_down_filter");
+    rules.insert(pushed.map_or(rules.len(), |at| at + 1), Arc::new(IdComparisons));
+    rules.push(Arc::new(IdJoins));
+    rules
 }
 
 fn environment(settings: &Settings) -> datafusion::common::Result<RuntimeEnv> {

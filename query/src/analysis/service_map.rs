@@ -101,18 +101,44 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
             "critical_share": share(n.critical), "instances": n.instances,
         })
     };
-    let edge = |(rows, row): (&Rows, usize)| {
-        let calls = rows.int("n", row);
+    let edge = |((from, to), e): (&(String, String), &Edge)| {
         json!({
-            "from": rows.text("a", row), "to": rows.text("b", row),
-            "calls": calls, "rate": calls as f64 / seconds, "errors": rows.int("errors", row),
-            "p50_ns": rows.int("p50", row), "p99_ns": rows.int("p99", row),
-            "critical_share": share(rows.int("critical", row)), "gap_ns": rows.int("gap", row),
+            "from": from, "to": to,
+            "calls": e.calls, "rate": e.calls as f64 / seconds, "errors": e.errors,
+            "p50_ns": e.p50, "p99_ns": e.p99,
+            "critical_share": share(e.critical), "gap_ns": e.gap,
         })
     };
     let nodes: Vec<Value> = nodes.iter().map(node).collect();
-    let edges: Vec<Value> = each(&edges).map(edge).collect();
+    let edges: Vec<Value> = joined(&edges).iter().map(edge).collect();
     Ok(Report::new("edges", json!({"nodes": nodes, "edges": edges})))
+}
+
+/// Calls from one place to another, whether or not the callee's span was found (it may lie outside the window).
+#[derive(Default)]
+struct Edge {
+    calls: i64,
+    errors: i64,
+    p50: i64,
+    p99: i64,
+    critical: i64,
+    gap: i64,
+}
+
+fn joined(found: &[Rows]) -> BTreeMap<(String, String), Edge> {
+    let mut edges: BTreeMap<(String, String), Edge> = BTreeMap::new();
+    for (rows, row) in each(found) {
+        let edge = edges.entry((rows.text("a", row).to_owned(), rows.text("b", row).to_owned())).or_default();
+        let calls = rows.int("n", row);
+        // The larger part tells the latency.
+        if calls > edge.calls {
+            (edge.p50, edge.p99, edge.gap) = (rows.int("p50", row), rows.int("p99", row), rows.int("gap", row));
+        }
+        edge.calls += calls;
+        edge.errors += rows.int("errors", row);
+        edge.critical += rows.int("critical", row);
+    }
+    edges
 }
 
 fn each(batches: &[Rows]) -> impl Iterator<Item = (&Rows, usize)> {

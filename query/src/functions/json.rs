@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, StringBuilder};
 use arrow::datatypes::DataType;
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::{Alias, ScalarFunction};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
@@ -56,13 +56,16 @@ impl ExprPlanner for JsonPlanner {
 
 /// `a || b` with a bound on the result (see [`super::checked`]).
 fn joined(expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-    let list =
-        |e: &Expr| e.get_type(schema).is_ok_and(|ty| matches!(ty, DataType::List(_) | DataType::FixedSizeList(..)));
+    let list = |e: &Expr| match call_of(e, JOIN_TEXTS) {
+        Some(_) => false,
+        None => e.get_type(schema).is_ok_and(|ty| matches!(ty, DataType::List(_) | DataType::FixedSizeList(..))),
+    };
     let function = match (list(&expr.left), list(&expr.right)) {
         (false, false) => join_texts(),
         (true, true) => checked(datafusion::functions_nested::concat::array_concat_udf()),
-        (true, false) => checked(datafusion::functions_nested::concat::array_append_udf()),
-        (false, true) => checked(datafusion::functions_nested::concat::array_prepend_udf()),
+        _ => {
+            return plan_err!("|| joins two texts or two lists; use array_append or array_prepend for one element");
+        }
     };
     let name = format!("{} || {}", shown(&expr.left), shown(&expr.right));
     // `a || b || c` is one call of three: a chain of calls takes DataFusion exponentially long to type.

@@ -10,11 +10,14 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, Visit, Visitor};
 use model::{Error, Kind, Result};
 
-use super::{MAX_EXPANSION, MAX_GROWTH};
+use super::{MAX_EXPANSION, MAX_GROWTH, MAX_QUERIES};
 
 pub fn check(query: &Query) -> Result<()> {
     let mut weigh = Weigh::default();
-    let _: ControlFlow<()> = query.visit(&mut weigh);
+    if let ControlFlow::Break(depth) = query.visit(&mut weigh) {
+        let found = format!("the statement nests {depth} queries, at most {MAX_QUERIES} are allowed");
+        return Err(Error::new(Kind::Limit, found).hint("use WITH to name the inner ones"));
+    }
     let too_large = |what: String| Err(Error::new(Kind::Limit, what));
     let Weight { tables, growth } = weigh.here.total();
     if tables > MAX_EXPANSION {
@@ -76,17 +79,21 @@ fn address(query: &Query) -> usize {
 }
 
 impl Visitor for Weigh {
-    type Break = ();
+    /// How many queries are within one another, when too many are.
+    type Break = usize;
 
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<usize> {
         for cte in query.with.iter().flat_map(|w| &w.cte_tables) {
             self.defining.insert(address(&cte.query), cte.alias.name.value.to_lowercase());
         }
         self.outer.push(std::mem::take(&mut self.here));
-        ControlFlow::Continue(())
+        match self.outer.len() {
+            depth if depth > MAX_QUERIES => ControlFlow::Break(depth),
+            _ => ControlFlow::Continue(()),
+        }
     }
 
-    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<usize> {
         let weight = std::mem::replace(&mut self.here, self.outer.pop().unwrap_or_default()).total();
         match self.defining.remove(&address(query)) {
             Some(name) => {
@@ -100,7 +107,7 @@ impl Visitor for Weigh {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<usize> {
         let mut most = columns(&select.selection).max(columns(&select.having));
         for item in &select.projection {
             most = most.max(columns(item));
@@ -109,7 +116,7 @@ impl Visitor for Weigh {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<usize> {
         let known = self.named.get(&relation.to_string().to_lowercase()).copied();
         self.here.reads(known.unwrap_or(Weight { tables: 1, growth: 1 }));
         ControlFlow::Continue(())

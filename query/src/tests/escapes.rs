@@ -149,6 +149,7 @@ fn oversized() -> Vec<(&'static str, String)> {
         ("joins", format!("SELECT 1 FROM spans{}", many(" CROSS JOIN spans", 500))),
         ("commas as joins", format!("SELECT 1 FROM spans{}", many(", spans", 2_000))),
         ("subqueries", format!("SELECT {}1{}", many("(SELECT ", 1_000), many(")", 1_000))),
+        ("eleven queries", format!("{}1{}", many("SELECT (", 11), many(")", 11))),
         ("cases", format!("SELECT {}1{}", many("CASE WHEN true THEN ", 1_000), many(" END", 1_000))),
         ("time zones", format!("SELECT now(){}", many(" AT TIME ZONE 'UTC'", 3_000))),
         ("concatenations", format!("SELECT 'a'{}", many("||'a'", 3_000))),
@@ -170,6 +171,7 @@ async fn what_would_overflow_is_refused_before_it_is_parsed() {
     for (what, text) in oversized() {
         let error = sql(&engine, &text).await.expect_err(what);
         assert!(matches!(error.kind, Kind::Limit | Kind::Invalid), "{what}: {error:?}");
+        assert!(!error.message.contains("took longer"), "{what} keeps a thread");
     }
 }
 
@@ -177,6 +179,14 @@ async fn what_would_overflow_is_refused_before_it_is_parsed() {
 async fn the_largest_permitted_statements_do_not_abort() {
     let engine = store().await;
     let times = crate::sandbox::MAX_OPERATORS;
+    let names = ["abs", "upper", "hex", "make_array", "to_timestamp", "coalesce", "round"];
+    let nested = names.map(|name| {
+        format!(
+            "SELECT {}1{}",
+            format!("{name}(").repeat(crate::sandbox::MAX_NESTING),
+            ")".repeat(crate::sandbox::MAX_NESTING)
+        )
+    });
     let most = [
         format!("SELECT 1{}", "+1".repeat(times)),
         format!("SELECT 'a'{}", "||'a'".repeat(times)),
@@ -185,7 +195,17 @@ async fn the_largest_permitted_statements_do_not_abort() {
         format!("SELECT 1{}", " IS NULL".repeat(times)),
         format!("SELECT {}true", "NOT ".repeat(100)),
         format!("SELECT {}1{}", "(".repeat(crate::sandbox::MAX_NESTING), ")".repeat(crate::sandbox::MAX_NESTING)),
-        format!("SELECT {}1{}", "abs(".repeat(crate::sandbox::MAX_NESTING), ")".repeat(crate::sandbox::MAX_NESTING)),
+        format!("SELECT {}1{}", "CASE WHEN true THEN ".repeat(60), " END".repeat(60)),
+        format!(
+            "{}1{}",
+            "SELECT (".repeat(crate::sandbox::MAX_QUERIES - 1) + "SELECT ",
+            ")".repeat(crate::sandbox::MAX_QUERIES - 1)
+        ),
+        format!(
+            "{}spans{}",
+            "SELECT name FROM (".repeat(crate::sandbox::MAX_QUERIES - 1) + "SELECT name FROM ",
+            ") x".repeat(crate::sandbox::MAX_QUERIES - 1)
+        ),
         format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(crate::sandbox::MAX_RELATIONS)),
         format!("SELECT count(*) FROM spans WHERE duration_ns IN (1{})", ",2".repeat(crate::sandbox::MAX_LIST - 1)),
         format!(
@@ -194,9 +214,11 @@ async fn the_largest_permitted_statements_do_not_abort() {
             ",'00000000000000000000000000000009'".repeat(5_000)
         ),
     ];
-    for text in most {
+    for text in most.into_iter().chain(nested) {
         let found = sql(&engine, &text).await;
         let shown: String = text.chars().take(60).collect();
+        let late = found.as_ref().is_err_and(|e| e.message.contains("took longer"));
+        assert!(!late, "{shown} keeps a thread");
         // What matters is that the process is still there; some of them are wrong in other ways.
         if let Err(error) = found {
             assert!(matches!(error.kind, Kind::Invalid | Kind::Limit), "{shown}: {error:?}");
@@ -242,6 +264,7 @@ async fn text_and_lists_that_double_meet_a_limit() {
             format!("WITH t0 AS (SELECT {seed} AS v FROM spans){steps} SELECT count(v) FROM t40 WHERE v IS NOT NULL");
         let error = sql(&engine, &text).await.expect_err(step);
         assert!(matches!(error.kind, Kind::Invalid | Kind::Limit), "{step}: {error:?}");
+        assert!(!error.message.contains("took longer"), "{step} keeps a thread");
     }
 }
 
@@ -272,6 +295,16 @@ async fn an_endless_query_meets_its_time_limit_and_memory_its_pool() {
 #[tokio::test]
 #[ignore = "prints how long the largest statements take and how deep they may get"]
 async fn measure() {
+    for times in [8, 16, 32, 48, 64] {
+        let steps: String = (0..times).map(|n| format!(", t{} AS (SELECT upper(v) AS v FROM t{n})", n + 1)).collect();
+        let text = format!("WITH t0 AS (SELECT name AS v FROM spans){steps} SELECT count(v) FROM t{times} WHERE v IS NOT NULL");
+        let nested = format!("SELECT {}name{} FROM spans", "upper(".repeat(times), ")".repeat(times));
+        for (what, text) in [("steps", text), ("nested", nested)] {
+            let started = std::time::Instant::now();
+            let found = sql(&store().await, &text).await.map(|_| ()).map_err(|e| e.message);
+            println!("{times:5} {what:12} {:8.3} s {found:?}", started.elapsed().as_secs_f64());
+        }
+    }
     for times in [125, 250] {
         for (what, head, part) in CHAINS {
             // A statement that takes too long keeps its thread.
@@ -302,6 +335,6 @@ const CHAINS: &[(&str, &str, &str)] = &[
     ("casts", "SELECT 1", "::int"),
     ("null tests", "SELECT 1", " IS NULL"),
     ("arrows", "SELECT '{}'", "->'a'"),
-    ("functions", "SELECT 1", ""),
+    ("lists", "SELECT make_array(1)", "||make_array(1)"),
     ("subscripts", "SELECT make_array(1)", "[1]"),
 ];

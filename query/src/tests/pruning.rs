@@ -62,7 +62,8 @@ async fn a_list_of_traces_prunes_too() {
 #[tokio::test]
 async fn a_join_on_ids_compares_what_is_stored() {
     let engine = store().await;
-    let join = format!("SELECT b.name FROM spans a JOIN spans b ON a.trace_id = b.trace_id WHERE a.span_id = '{:016x}'", 5);
+    let join =
+        format!("SELECT b.name FROM spans a JOIN spans b ON a.trace_id = b.trace_id WHERE a.span_id = '{:016x}'", 5);
     assert_eq!(answer(&engine, &join).await, ["op-00"]);
     let plan = answer(&engine, &format!("EXPLAIN {join}")).await.join("\n");
     assert!(plan.contains("__stored_left_trace_id") && plan.contains("__stored_right_trace_id"), "{plan}");
