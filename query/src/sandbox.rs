@@ -36,6 +36,8 @@ pub const MAX_RELATIONS: usize = 64;
 /// Tables a statement reads once its common table expressions are put in where they are used.
 pub const MAX_EXPANSION: u64 = 256;
 
+/// Functions within one another; DataFusion takes exponentially long to type them.
+pub const MAX_FUNCTIONS: usize = 16;
 /// Queries within one another; planning takes exponentially long in their number.
 pub const MAX_QUERIES: usize = 10;
 /// Stored columns that a column can be made of, through all nested queries.
@@ -208,7 +210,7 @@ fn keyword(statement: &ast::Statement) -> String {
 }
 
 fn check_query(query: &Query) -> Result<()> {
-    match query.visit(&mut Inspection) {
+    match query.visit(&mut Inspection::default()) {
         ControlFlow::Break(error) => return Err(error),
         ControlFlow::Continue(()) => {}
     }
@@ -216,7 +218,11 @@ fn check_query(query: &Query) -> Result<()> {
 }
 
 /// Refuses what a query can contain besides reading.
-struct Inspection;
+#[derive(Default)]
+struct Inspection {
+    /// Functions around the expression being visited.
+    functions: usize,
+}
 
 impl Visitor for Inspection {
     type Break = Error;
@@ -257,12 +263,22 @@ impl Visitor for Inspection {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Error> {
+        self.functions += usize::from(matches!(expr, Expr::Function(_)));
+        if self.functions > MAX_FUNCTIONS {
+            let hint = "use WITH to name the inner parts";
+            return ControlFlow::Break(too_large("functions within one another", self.functions, MAX_FUNCTIONS, hint));
+        }
         match expr {
             Expr::InList { list, .. } if list.len() > MAX_LIST => {
                 ControlFlow::Break(too_large("values in one IN list", list.len(), MAX_LIST, "split the list"))
             }
             _ => ControlFlow::Continue(()),
         }
+    }
+
+    fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Error> {
+        self.functions -= usize::from(matches!(expr, Expr::Function(_)));
+        ControlFlow::Continue(())
     }
 }
 

@@ -18,6 +18,8 @@ use datafusion::logical_expr::{
 const BATCH: usize = 128 << 20;
 /// Most bytes that one row may grow to.
 const ROW: usize = 4 << 20;
+/// Most bytes that a constant may grow to: the planner copies and prints constants again and again.
+const CONSTANT: usize = 64 << 10;
 
 /// How the result grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,8 +90,9 @@ impl ScalarUDFImpl for Checked {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let given: usize = args.args.iter().map(|arg| bytes(arg, args.number_rows)).sum();
-        if given > BATCH {
-            return exec_err!("{} would make more than {BATCH} bytes at once", self.name());
+        let most = if constant(&args.args) { CONSTANT } else { BATCH };
+        if given > most {
+            return exec_err!("{} would make more than {most} bytes at once", self.name());
         }
         if let Growth::Product(other) = self.growth {
             self.check_product(&args, other)?;
@@ -141,6 +144,7 @@ impl ScalarUDFImpl for JoinTexts {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let most = if constant(&args.args) { CONSTANT } else { ROW };
         let parts = args.args.iter().map(|a| a.to_array(args.number_rows)).collect::<Result<Vec<_>>>()?;
         let parts: Vec<_> = parts.iter().map(|a| a.as_string_view()).collect();
         let mut out = StringViewBuilder::with_capacity(args.number_rows);
@@ -152,8 +156,8 @@ impl ScalarUDFImpl for JoinTexts {
             }
             let length: usize = parts.iter().map(|part| part.value(row).len()).sum();
             total += length;
-            if length > ROW || total > BATCH {
-                return exec_err!("|| would make a text of more than {ROW} bytes");
+            if length > most || total > BATCH {
+                return exec_err!("|| would make a text of more than {most} bytes");
             }
             text.clear();
             parts.iter().for_each(|part| text.push_str(part.value(row)));
@@ -165,6 +169,11 @@ impl ScalarUDFImpl for JoinTexts {
 
 pub fn join_texts() -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::from(JoinTexts { signature: Signature::user_defined(Volatility::Immutable) }))
+}
+
+/// Whether the planner may compute this by itself.
+fn constant(args: &[ColumnarValue]) -> bool {
+    args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)))
 }
 
 /// Bytes of an argument, a scalar counted for every row.

@@ -56,7 +56,7 @@ struct Frame {
 
 impl Frame {
     fn total(&self) -> Weight {
-        Weight { tables: self.tables, growth: self.columns.max(1).saturating_mul(self.below.max(1)) }
+        Weight { tables: self.tables.max(1), growth: self.columns.max(1).saturating_mul(self.below.max(1)) }
     }
 
     fn reads(&mut self, weight: Weight) {

@@ -183,8 +183,8 @@ async fn the_largest_permitted_statements_do_not_abort() {
     let nested = names.map(|name| {
         format!(
             "SELECT {}1{}",
-            format!("{name}(").repeat(crate::sandbox::MAX_NESTING),
-            ")".repeat(crate::sandbox::MAX_NESTING)
+            format!("{name}(").repeat(crate::sandbox::MAX_FUNCTIONS),
+            ")".repeat(crate::sandbox::MAX_FUNCTIONS)
         )
     });
     let most = [
@@ -297,7 +297,9 @@ async fn an_endless_query_meets_its_time_limit_and_memory_its_pool() {
 async fn measure() {
     for times in [8, 16, 32, 48, 64] {
         let steps: String = (0..times).map(|n| format!(", t{} AS (SELECT upper(v) AS v FROM t{n})", n + 1)).collect();
-        let text = format!("WITH t0 AS (SELECT name AS v FROM spans){steps} SELECT count(v) FROM t{times} WHERE v IS NOT NULL");
+        let text = format!(
+            "WITH t0 AS (SELECT name AS v FROM spans){steps} SELECT count(v) FROM t{times} WHERE v IS NOT NULL"
+        );
         let nested = format!("SELECT {}name{} FROM spans", "upper(".repeat(times), ")".repeat(times));
         for (what, text) in [("steps", text), ("nested", nested)] {
             let started = std::time::Instant::now();
