@@ -3,8 +3,10 @@
 //! What a user can cause is `Invalid` or `Limit`; what only damage or a bug can cause never shows paths or internals
 //! (they go to the log).
 
+use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 use model::{Error, Kind};
+use parquet::errors::ParquetError;
 
 pub fn from_datafusion(error: DataFusionError) -> Error {
     match error {
@@ -44,16 +46,19 @@ fn classify(error: &DataFusionError) -> Error {
             Error::invalid(tidy(message))
         }
         DataFusionError::Execution(message) => Error::invalid(tidy(message)),
-        DataFusionError::ArrowError(inner, _) => Error::invalid(tidy(&inner.to_string())),
+        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
+            ArrowError::ExternalError(inner) => match inner.downcast_ref::<DataFusionError>() {
+                Some(inner) => from_shared(inner),
+                None => Error::invalid(tidy(&inner.to_string())),
+            },
+            other => Error::invalid(tidy(&other.to_string())),
+        },
         DataFusionError::ResourcesExhausted(message) => {
             tracing::info!(message, "a query met its memory limit");
             Error::new(Kind::Limit, "the query needs more memory than it may have (query.memory_bytes)")
                 .hint("narrow the time range, group by fewer values, or add a LIMIT")
         }
-        DataFusionError::ParquetError(inner) => {
-            tracing::error!(error = %inner, "a data file cannot be read");
-            Error::corrupt("a data file cannot be read").hint("run 'hotspan check'; the server's log names the file")
-        }
+        DataFusionError::ParquetError(inner) => parquet(inner),
         DataFusionError::ObjectStore(inner) => {
             tracing::error!(error = %inner, "a data file cannot be reached");
             match inner.as_ref() {
@@ -64,6 +69,45 @@ fn classify(error: &DataFusionError) -> Error {
         }
         other => unexpected(&other.to_string()),
     }
+}
+
+/// A condition that is evaluated within a scan fails as an error of the scan; only the rest is damage.
+fn parquet(error: &ParquetError) -> Error {
+    if let ParquetError::External(inner) = error {
+        if let Some(inner) = inner.downcast_ref::<DataFusionError>() {
+            return from_shared(inner);
+        }
+        if let Some(ArrowError::ComputeError(message)) = inner.downcast_ref::<ArrowError>() {
+            if let Some(told) = message.strip_prefix("Error evaluating filter predicate: ") {
+                return Error::invalid(tidy(&condition(told)));
+            }
+        }
+    }
+    tracing::error!(%error, "a data file cannot be read");
+    Error::corrupt("a data file cannot be read").hint("run 'hotspan check'; the server's log names the file")
+}
+
+/// DataFusion tells why a condition failed within a scan in Rust's debug form; this is the same in its words.
+fn condition(debug: &str) -> String {
+    let quoted = || {
+        let text = debug.split_once('"')?.1;
+        let end = text.match_indices('"').map(|(at, _)| at).find(|at| !text[..*at].ends_with('\\'))?;
+        Some(text[..end].replace("\\\"", "\"").replace("\\\\", "\\"))
+    };
+    let kinds: [(&str, fn(String) -> ArrowError); 5] = [
+        ("ArrowError(CastError(", ArrowError::CastError),
+        ("ArrowError(ComputeError(", ArrowError::ComputeError),
+        ("ArrowError(ParseError(", ArrowError::ParseError),
+        ("ArrowError(ArithmeticOverflow(", ArrowError::ArithmeticOverflow),
+        ("ArrowError(InvalidArgumentError(", ArrowError::InvalidArgumentError),
+    ];
+    if debug.starts_with("ArrowError(DivideByZero") {
+        return ArrowError::DivideByZero.to_string();
+    }
+    if let Some((_, kind)) = kinds.iter().find(|(start, _)| debug.starts_with(start)) {
+        return kind(quoted().unwrap_or_default()).to_string();
+    }
+    quoted().unwrap_or_else(|| "a condition cannot be evaluated".to_owned())
 }
 
 fn unexpected(message: &str) -> Error {
@@ -111,7 +155,8 @@ fn plan(message: &str) -> Error {
 /// One line, lower case at the start, without DataFusion's back trace and prefixes.
 fn tidy(message: &str) -> String {
     let mut text = message.split("\n\nbacktrace:").next().unwrap_or_default().trim();
-    for prefix in ["Error during planning: ", "sql parser error: ", "ParserError: ", "Execution error: "] {
+    for prefix in ["Error during planning: ", "sql parser error: ", "ParserError: ", "External: ", "Execution error: "]
+    {
         text = text.strip_prefix(prefix).unwrap_or(text);
     }
     let text = text.trim_end_matches('.').replace('\n', " ");
@@ -172,6 +217,16 @@ mod tests {
             (error.kind, error.message.as_str(), error.hint.as_deref()),
             (Kind::Limit, "too much", Some("narrow"))
         );
+    }
+
+    #[test]
+    fn a_condition_fails_with_the_same_words_within_a_scan() {
+        let cast = format!("{:?}", DataFusionError::from(ArrowError::CastError("cannot cast \"x\"".into())));
+        assert_eq!(condition(&cast), "Cast error: cannot cast \"x\"");
+        let zero = format!("{:?}", DataFusionError::from(ArrowError::DivideByZero));
+        assert_eq!(condition(&zero), "Divide by zero error");
+        let own = format!("{:?}", DataFusionError::Execution("too long".into()));
+        assert_eq!(condition(&own), "too long");
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub const MAX_EXPANSION: u64 = 256;
 
 /// Functions within one another; DataFusion takes exponentially long to type them.
 pub const MAX_FUNCTIONS: usize = 16;
+/// The same through all nested queries, where most of them stay apart.
+pub const MAX_FUNCTION_CHAIN: u64 = 24;
 /// Queries within one another; planning takes exponentially long in their number.
 pub const MAX_QUERIES: usize = 10;
 /// Stored columns that a column can be made of, through all nested queries.

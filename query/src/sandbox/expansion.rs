@@ -3,6 +3,8 @@
 //! * A `WITH` part that reads the part before it twice, and so on, doubles the plan at each step.
 //! * A column made of two columns of the part below, and so on, doubles the expression at each step, once a condition
 //!   on it is pushed down to the scan.
+//! * Functions applied to one another through such parts come together in one expression, which takes exponentially
+//!   long to type.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -10,7 +12,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, Visit, Visitor};
 use model::{Error, Kind, Result};
 
-use super::{MAX_EXPANSION, MAX_GROWTH, MAX_QUERIES};
+use super::{MAX_EXPANSION, MAX_FUNCTION_CHAIN, MAX_GROWTH, MAX_QUERIES};
 
 pub fn check(query: &Query) -> Result<()> {
     let mut weigh = Weigh::default();
@@ -19,7 +21,7 @@ pub fn check(query: &Query) -> Result<()> {
         return Err(Error::new(Kind::Limit, found).hint("use WITH to name the inner ones"));
     }
     let too_large = |what: String| Err(Error::new(Kind::Limit, what));
-    let Weight { tables, growth } = weigh.here.total();
+    let Weight { tables, growth, functions } = weigh.here.total();
     if tables > MAX_EXPANSION {
         return too_large(format!(
             "the statement reads {tables} tables once WITH is expanded, at most {MAX_EXPANSION} are allowed"
@@ -32,6 +34,12 @@ pub fn check(query: &Query) -> Result<()> {
         ))
         .map_err(|e| e.hint("use fewer nested queries, or fewer columns in each expression of them"));
     }
+    if functions > MAX_FUNCTION_CHAIN {
+        return too_large(format!(
+            "the statement applies {functions} functions to one another through its nested queries, at most {MAX_FUNCTION_CHAIN} are allowed"
+        ))
+        .map_err(|e| e.hint("use fewer nested queries, or fewer functions within one another"));
+    }
     Ok(())
 }
 
@@ -42,6 +50,8 @@ struct Weight {
     tables: u64,
     /// Stored columns that one column can be made of.
     growth: u64,
+    /// Functions that can be applied to one another.
+    functions: u64,
 }
 
 /// A query being walked through.
@@ -50,18 +60,33 @@ struct Frame {
     tables: u64,
     /// Most columns that one expression names.
     columns: u64,
-    /// The greatest growth of what it reads from.
+    /// Most functions within one another.
+    functions: u64,
+    /// The greatest growth and chain of functions of what it reads from.
     below: u64,
+    functions_below: u64,
 }
 
 impl Frame {
     fn total(&self) -> Weight {
-        Weight { tables: self.tables.max(1), growth: self.columns.max(1).saturating_mul(self.below.max(1)) }
+        Weight {
+            tables: self.tables.max(1),
+            growth: self.columns.max(1).saturating_mul(self.below.max(1)),
+            functions: self.functions + self.functions_below,
+        }
+    }
+
+    fn has(&mut self, expression: &impl Visit) {
+        let mut names = Names::default();
+        let _: ControlFlow<()> = expression.visit(&mut names);
+        self.columns = self.columns.max(names.columns);
+        self.functions = self.functions.max(names.functions);
     }
 
     fn reads(&mut self, weight: Weight) {
         self.tables = self.tables.saturating_add(weight.tables);
         self.below = self.below.max(weight.growth);
+        self.functions_below = self.functions_below.max(weight.functions);
     }
 }
 
@@ -101,6 +126,7 @@ impl Visitor for Weigh {
                 let known = self.named.entry(name).or_default();
                 known.tables = known.tables.max(weight.tables);
                 known.growth = known.growth.max(weight.growth);
+                known.functions = known.functions.max(weight.functions);
             }
             None => self.here.reads(weight),
         }
@@ -108,32 +134,39 @@ impl Visitor for Weigh {
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<usize> {
-        let mut most = columns(&select.selection).max(columns(&select.having));
-        for item in &select.projection {
-            most = most.max(columns(item));
-        }
-        self.here.columns = self.here.columns.max(most);
+        self.here.has(&select.selection);
+        self.here.has(&select.having);
+        select.projection.iter().for_each(|item| self.here.has(item));
         ControlFlow::Continue(())
     }
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<usize> {
         let known = self.named.get(&relation.to_string().to_lowercase()).copied();
-        self.here.reads(known.unwrap_or(Weight { tables: 1, growth: 1 }));
+        self.here.reads(known.unwrap_or(Weight { tables: 1, growth: 1, functions: 0 }));
         ControlFlow::Continue(())
     }
 }
 
-/// How many columns an expression names.
-fn columns(part: &impl Visit) -> u64 {
-    struct Columns(u64);
-    impl Visitor for Columns {
-        type Break = ();
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-            self.0 += u64::from(matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
-            ControlFlow::Continue(())
-        }
+/// What one expression names and nests.
+#[derive(Default)]
+struct Names {
+    columns: u64,
+    functions: u64,
+    around: u64,
+}
+
+impl Visitor for Names {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        self.columns += u64::from(matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
+        self.around += u64::from(matches!(expr, Expr::Function(_)));
+        self.functions = self.functions.max(self.around);
+        ControlFlow::Continue(())
     }
-    let mut found = Columns(0);
-    let _: ControlFlow<()> = part.visit(&mut found);
-    found.0
+
+    fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        self.around -= u64::from(matches!(expr, Expr::Function(_)));
+        ControlFlow::Continue(())
+    }
 }

@@ -35,7 +35,7 @@ export function SpanDetails({ trace, span }: { trace: TraceAnswer; span: TraceSp
         <Fact name={t("col.instance")} text={span.instance_id ?? "–"} />
         <Fact name="span_id" text={span.span_id} mono />
       </dl>
-      <p className="verdict-links">
+      <p className="span-links">
         <Link className="button small" href={link("/heat", same)}>
           {t("trace.heat")}
         </Link>
