@@ -77,10 +77,10 @@ fn parquet(error: &ParquetError) -> Error {
         if let Some(inner) = inner.downcast_ref::<DataFusionError>() {
             return from_shared(inner);
         }
-        if let Some(ArrowError::ComputeError(message)) = inner.downcast_ref::<ArrowError>() {
-            if let Some(told) = message.strip_prefix("Error evaluating filter predicate: ") {
-                return Error::invalid(tidy(&condition(told)));
-            }
+        if let Some(ArrowError::ComputeError(message)) = inner.downcast_ref::<ArrowError>()
+            && let Some(told) = message.strip_prefix("Error evaluating filter predicate: ")
+        {
+            return Error::invalid(tidy(&condition(told)));
         }
     }
     tracing::error!(%error, "a data file cannot be read");
@@ -94,18 +94,16 @@ fn condition(debug: &str) -> String {
         let end = text.match_indices('"').map(|(at, _)| at).find(|at| !text[..*at].ends_with('\\'))?;
         Some(text[..end].replace("\\\"", "\"").replace("\\\\", "\\"))
     };
-    let kinds: [(&str, fn(String) -> ArrowError); 5] = [
-        ("ArrowError(CastError(", ArrowError::CastError),
-        ("ArrowError(ComputeError(", ArrowError::ComputeError),
-        ("ArrowError(ParseError(", ArrowError::ParseError),
-        ("ArrowError(ArithmeticOverflow(", ArrowError::ArithmeticOverflow),
-        ("ArrowError(InvalidArgumentError(", ArrowError::InvalidArgumentError),
-    ];
-    if debug.starts_with("ArrowError(DivideByZero") {
-        return ArrowError::DivideByZero.to_string();
-    }
-    if let Some((_, kind)) = kinds.iter().find(|(start, _)| debug.starts_with(start)) {
-        return kind(quoted().unwrap_or_default()).to_string();
+    let kind = debug.strip_prefix("ArrowError(").and_then(|d| d.split(['(', ',']).next());
+    let said = || quoted().unwrap_or_default();
+    match kind {
+        Some("DivideByZero") => return ArrowError::DivideByZero.to_string(),
+        Some("CastError") => return ArrowError::CastError(said()).to_string(),
+        Some("ComputeError") => return ArrowError::ComputeError(said()).to_string(),
+        Some("ParseError") => return ArrowError::ParseError(said()).to_string(),
+        Some("ArithmeticOverflow") => return ArrowError::ArithmeticOverflow(said()).to_string(),
+        Some("InvalidArgumentError") => return ArrowError::InvalidArgumentError(said()).to_string(),
+        _ => {}
     }
     quoted().unwrap_or_else(|| "a condition cannot be evaluated".to_owned())
 }

@@ -104,7 +104,7 @@ impl Engine {
         let env = environment(&settings).map_err(|e| from_datafusion(e).context("preparing the query memory"))?;
         let admission = Admission::new(settings.concurrency, settings.queue);
         let ceiling = watch::ceiling(settings.process_bytes);
-        let functions = Functions::new();
+        let functions = Functions::default();
         let shared = Arc::new(Shared { settings, clock, source, env, functions, admission, ceiling });
         Ok(Engine { shared, runtime: Arc::new(QueryThreads(Some(runtime))) })
     }

@@ -113,7 +113,7 @@ impl Demo {
             Ok::<(), anyhow::Error>(())
         };
         let report = tokio::select! {
-            report = async { shop.await } => report??,
+            report = shop => report??,
             stopped = stopped => { stopped?; shop::Report::default() }
         };
         if report.requests > 0 {

@@ -38,7 +38,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let sql = format!("SELECT {} FROM spans WHERE {condition}", counts.join(", "));
     let mut keys: BTreeSet<(&str, String, &str)> = BTreeSet::new();
     for rows in read(&query.rows(&sql, vec![]).await?)? {
-        for promoted in PROMOTED_SPAN.iter().filter(|p| rows.len() > 0 && rows.int(p.column, 0) > 0) {
+        for promoted in PROMOTED_SPAN.iter().filter(|p| !rows.is_empty() && rows.int(p.column, 0) > 0) {
             let ty = if promoted.ty == PromotedType::Int { "int" } else { "string" };
             keys.insert(("span", promoted.key.to_owned(), ty));
         }

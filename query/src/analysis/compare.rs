@@ -171,7 +171,7 @@ pub(super) async fn run(query: Query, scope: Scope) -> Result<Report> {
 async fn read_side(query: &Query, condition: &str) -> Result<Side> {
     let sql = format!("SELECT count(*) AS n FROM spans WHERE {condition}");
     let total =
-        read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| r.len() > 0).map(|r| r.int("n", 0)).sum::<i64>();
+        read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| !r.is_empty()).map(|r| r.int("n", 0)).sum::<i64>();
     let mut side = Side { part: 1.0, ..Side::default() };
     let mut sampled = String::new();
     if total > MOST_SPANS {

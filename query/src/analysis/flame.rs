@@ -165,7 +165,7 @@ async fn read_side(query: &Query, scope: &Scope, window: Window, side: usize, tr
     }
     let sql = format!("SELECT count(*) AS n FROM spans WHERE {condition}");
     let total: i64 =
-        read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| r.len() > 0).map(|r| r.int("n", 0)).sum();
+        read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| !r.is_empty()).map(|r| r.int("n", 0)).sum();
     let mut part = 1.0;
     if total > MOST_SPANS {
         let of_256 = (256 * MOST_SPANS / total).clamp(1, 255);

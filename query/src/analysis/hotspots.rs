@@ -129,7 +129,7 @@ async fn exemplars(
     let spans = format!("{} AND {}{instance}", started_in(window), spans_of(operation));
     let sql = format!("SELECT quantile(self_time_ns, 0.75) AS m FROM spans WHERE {spans}");
     let middle: i64 =
-        read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| r.len() > 0).map(|r| r.int("m", 0)).sum();
+        read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| !r.is_empty()).map(|r| r.int("m", 0)).sum();
     let sql = format!(
         "SELECT trace_id FROM spans WHERE {spans} AND self_time_ns IS NOT NULL \
          ORDER BY abs(self_time_ns - {middle}), trace_id LIMIT {EXEMPLARS}"
@@ -148,7 +148,8 @@ async fn confined_to(query: &Query, sides: &Sides, operation: &Operation) -> Res
         started_in(baseline),
         spans_of(operation)
     );
-    let slow: i64 = read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| r.len() > 0).map(|r| r.int("p", 0)).sum();
+    let slow: i64 =
+        read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| !r.is_empty()).map(|r| r.int("p", 0)).sum();
     if slow == 0 {
         return Ok(None);
     }
@@ -189,5 +190,5 @@ fn confining(difference: &Value) -> Option<Attribute> {
 async fn unsettled(query: &Query, window: Window) -> Result<u64> {
     let sql =
         format!("SELECT count(DISTINCT trace_id) AS n FROM spans WHERE {} AND tree_flags IS NULL", started_in(window));
-    Ok(read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| r.len() > 0).map(|r| r.int("n", 0) as u64).sum())
+    Ok(read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| !r.is_empty()).map(|r| r.int("n", 0) as u64).sum())
 }

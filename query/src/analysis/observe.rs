@@ -135,7 +135,7 @@ pub async fn learn(query: &Query, scope: &Scope, window: Window, is_baseline: bo
     let condition = format!("{}{}", entered_in(window), entries(scope));
     let count = format!("SELECT count(*) AS n FROM spans WHERE {condition}");
     let total: i64 =
-        read(&query.rows(&count, vec![]).await?)?.iter().filter(|r| r.len() > 0).map(|r| r.int("n", 0)).sum();
+        read(&query.rows(&count, vec![]).await?)?.iter().filter(|r| !r.is_empty()).map(|r| r.int("n", 0)).sum();
     let part = match total > FACT_SPANS {
         true => format!(" AND substr(trace_id, 29, 4) < '{:04x}'", (65_536 * FACT_SPANS / total).clamp(1, 65_535)),
         false => String::new(),

@@ -37,6 +37,10 @@ impl Rows {
         Ok(Rows { columns, len: batch.num_rows() })
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     pub fn len(&self) -> usize {
         self.len
     }

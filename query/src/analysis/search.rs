@@ -70,7 +70,7 @@ pub async fn find(query: &Query, scope: &Scope, order: &str, limit: i64) -> Resu
         "typical" => {
             let sql = format!("SELECT quantile(duration_ns, 0.5) AS m FROM spans WHERE {matching}");
             let found = read(&query.rows(&sql, vec![]).await?)?;
-            let median = found.iter().filter(|r| r.len() > 0).map(|r| r.int("m", 0)).next().unwrap_or(0);
+            let median = found.iter().filter(|r| !r.is_empty()).map(|r| r.int("m", 0)).next().unwrap_or(0);
             format!("abs(max(duration_ns) - {median})")
         }
         other => {

@@ -143,7 +143,7 @@ impl ScalarUDFImpl for FromHex {
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let mut out = vec![0u8; text.len() / 2];
     faster_hex::hex_decode(text.as_bytes(), &mut out).ok()?;
-    (text.len() % 2 == 0).then_some(out)
+    text.len().is_multiple_of(2).then_some(out)
 }
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {

@@ -97,8 +97,8 @@ pub struct Functions {
     pub planners: Vec<Arc<dyn ExprPlanner>>,
 }
 
-impl Functions {
-    pub fn new() -> Self {
+impl Default for Functions {
+    fn default() -> Self {
         let mut scalar: Vec<_> = allowed::scalar().into_iter().map(checked::checked).collect();
         scalar.extend(json::functions());
         scalar.extend(hex::functions());

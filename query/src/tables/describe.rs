@@ -78,10 +78,10 @@ pub fn type_name(ty: &DataType) -> String {
 }
 
 fn column_doc(signal: Signal, name: &str) -> String {
-    if signal == Signal::Traces {
-        if let Some(promoted) = PROMOTED_SPAN.iter().find(|p| p.column == name) {
-            return format!("the span attribute {}", promoted.key);
-        }
+    if signal == Signal::Traces
+        && let Some(promoted) = PROMOTED_SPAN.iter().find(|p| p.column == name)
+    {
+        return format!("the span attribute {}", promoted.key);
     }
     if let Some(promoted) = PROMOTED_RESOURCE.iter().find(|p| p.column == name) {
         return format!("the resource attribute {}", promoted.key);
