@@ -33,6 +33,7 @@ step "deploy files" tools/deploy.sh
 
 step "web UI: unit tests" npm --prefix ui/web run --silent test
 step "build" cargo build --locked --workspace --all-targets
+step "deploy files against the program" tools/deploy.sh built
 step "Rust tests" cargo test --locked --workspace --no-fail-fast
 step "browser" tools/browser.sh
 step "SDKs" tools/sdk.sh
