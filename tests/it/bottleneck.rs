@@ -8,7 +8,7 @@ use crate::server::{Home, Server, until};
 #[test]
 fn the_hidden_bottleneck_of_the_demo_is_named_first() {
     let home = Home::new();
-    let shop = ["--fault", "slow_sql", "--seed", "7", "--rates", "20", "100", "--step-after", "20s"];
+    let shop = ["--fault", "slow_sql", "--seed", "7", "--rates", "20", "100", "--step-after", "30s"];
     let server = Server::spawn(home.clone(), demo(&home, &shop)).ready();
     let truth = truth(&reveal(&home).success());
 
