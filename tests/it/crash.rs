@@ -21,6 +21,7 @@ use prost::Message;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use reqwest::StatusCode;
+use serde_json::Value;
 
 use crate::otlp::{self, PROTOBUF};
 use crate::server::{Home, PATIENCE, Server, http_builder, until};
@@ -233,22 +234,28 @@ fn found<'a>(rows: impl Iterator<Item = [&'a str; 4]>) -> Found {
     rows.map(|[name, seq, rows, ids]| ((client(name), number(seq)), (number(rows), number(ids)))).collect()
 }
 
+/// The statement for one sender: an answer has at most 100,000 rows, and all senders together may exceed that.
+fn counts_of(client: u16) -> String {
+    COUNTS.replace("GROUP", &format!("WHERE name = 'sender-{client}' GROUP"))
+}
+
 /// By SQL on the running server.
 fn on_server(server: &Server) -> Found {
-    let rows = server.sql(COUNTS);
-    let rows: Vec<[String; 4]> = rows
-        .iter()
-        .map(|row| [0, 1, 2, 3].map(|at| row[at].as_str().map_or_else(|| row[at].to_string(), str::to_owned)))
-        .collect();
-    found(rows.iter().map(|row| row.each_ref().map(String::as_str)))
+    let mut all = Found::new();
+    for client in 0..SENDERS {
+        let rows = server.sql(&counts_of(client));
+        let text = |cell: &Value| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned);
+        let rows: Vec<[String; 4]> = rows.iter().map(|row| [0, 1, 2, 3].map(|at| text(&row[at]))).collect();
+        all.extend(found(rows.iter().map(|row| row.each_ref().map(String::as_str))));
+    }
+    all
 }
 
 /// By SQL on the folder.
 fn on_folder(home: &Home) -> Found {
     let mut all = Found::new();
-    // Without a server an answer has at most 100,000 rows; one sender's are far fewer.
     for client in 0..SENDERS {
-        let rows = home.sql_on_folder(&COUNTS.replace("GROUP", &format!("WHERE name = 'sender-{client}' GROUP")));
+        let rows = home.sql_on_folder(&counts_of(client));
         all.extend(found(rows.iter().map(|row| [0, 1, 2, 3].map(|at| row[at].as_str()))));
     }
     all
