@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -254,6 +255,11 @@ pub fn duration(text: &str) -> Result<f64> {
     }
     let parsed = humantime::parse_duration(text.trim());
     Ok(parsed.with_context(|| format!("{text:?} is not a time like 7d, 36h or 90s"))?.as_secs_f64())
+}
+
+/// As [`duration`], for what takes a [`Duration`].
+pub fn time(text: &str) -> Result<Duration> {
+    Ok(Duration::from_secs_f64(duration(text)?))
 }
 
 /// `200GiB`, `500MB`, `1048576`; bytes.

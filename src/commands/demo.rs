@@ -15,7 +15,7 @@ use demo::shop;
 use tokio_util::sync::CancellationToken;
 
 use super::serve::runtime;
-use crate::config::{Config, Options};
+use crate::config::{Config, Options, time};
 use crate::server::{Server, asked_to_stop, write_whole};
 use crate::telemetry;
 
@@ -137,14 +137,8 @@ impl Demo {
             data: Some(data),
             ..Options::default()
         };
-        let mut config = Config::resolve(options, None)?;
-        config.log = "warn".to_owned();
-        Ok(config)
+        Config::resolve(options, None)
     }
-}
-
-fn time(text: &str) -> Result<Duration> {
-    Ok(Duration::from_secs_f64(crate::config::duration(text)?))
 }
 
 fn announce(listen: &str, settings: &shop::Settings) {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
@@ -10,6 +9,7 @@ use demo::load::{Compression, Protocol, Settings, Step};
 use tokio_util::sync::CancellationToken;
 
 use super::serve::runtime;
+use crate::config::time;
 use crate::server::asked_to_stop;
 
 /// Send OTLP load: traces per second, in steps, and report what became of it
@@ -122,10 +122,6 @@ impl Load {
             ..Settings::default()
         })
     }
-}
-
-fn time(text: &str) -> Result<Duration> {
-    Ok(Duration::from_secs_f64(crate::config::duration(text)?))
 }
 
 /// `8000x30s`
