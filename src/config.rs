@@ -13,6 +13,8 @@ use clap::Args;
 use model::access::Access;
 use serde::{Deserialize, Serialize};
 
+use crate::memory;
+
 /// What can be said on the command line and in the environment, and at the top of the file.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
@@ -50,6 +52,9 @@ pub struct Options {
     /// Most bytes of data files, e.g. 200GiB; the oldest go first [default: no limit]
     #[arg(long, env = "HOTSPAN_RETENTION_BYTES", value_name = "SIZE")]
     pub retention_bytes: Option<String>,
+    /// Memory for everything, e.g. 2GiB; what does not fit waits on disk [default: 1GiB, at most half of the machine]
+    #[arg(long, env = "HOTSPAN_MEMORY", value_name = "SIZE")]
+    pub memory: Option<String>,
     /// Write the addresses as JSON to this file once all of them accept
     #[arg(long, env = "HOTSPAN_READY_FILE", value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
@@ -70,6 +75,8 @@ struct File {
     collector: collector::Settings,
     storage: storage::Settings,
     query: query::Settings,
+    #[serde(skip)]
+    set: memory::Set,
 }
 
 /// The names a file may have at its top; `flatten` cannot refuse others by itself.
@@ -88,6 +95,8 @@ pub struct Config {
     pub ready_file: Option<PathBuf>,
     pub log: String,
     pub self_endpoint: Option<String>,
+    /// Memory for everything, in bytes; the crates' settings hold its parts.
+    pub memory: u64,
     pub collector: collector::Settings,
     pub storage: storage::Settings,
     pub query: query::Settings,
@@ -108,7 +117,16 @@ fn parse(text: &str) -> Result<File> {
             bail!("{key:?} is not a setting; known are {} and the tables {}", known.join(", "), SECTIONS.join(", "));
         }
     }
-    Ok(toml::from_str(text)?)
+    let file: File = toml::from_str(text)?;
+    let set = |section: &str, name: &str| table.get(section).is_some_and(|section| section.get(name).is_some());
+    let set = memory::Set {
+        in_flight: set("collector", "max_in_flight_bytes"),
+        waiting: set("storage", "memory_bytes"),
+        merge: set("storage", "merge_bytes"),
+        queries: set("query", "memory_bytes"),
+        process: set("query", "process_bytes"),
+    };
+    Ok(File { set, ..file })
 }
 
 /// Names of the options as they stand in the file.
@@ -127,7 +145,9 @@ pub struct Sourced {
 
 /// Every option with its effective value and source; secrets are hidden.
 pub fn explain(flags: &Options, file: Option<&Path>, from_env: impl Fn(&str) -> bool) -> Result<Vec<Sourced>> {
-    let File { options, collector, storage, query } = read(file)?;
+    let effective = Config::resolve_unchecked(flags.clone(), file)?;
+    let (collector, storage, query) = (effective.collector, effective.storage, effective.query);
+    let File { options, .. } = read(file)?;
     let said = serde_json::to_value(flags)?;
     let filed = serde_json::to_value(options)?;
     let defaults = serde_json::to_value(defaults())?;
@@ -173,7 +193,13 @@ fn defaults() -> Options {
 impl Config {
     /// Flags (and the environment, which clap has folded into them) over the file over the defaults.
     pub fn resolve(flags: Options, file: Option<&Path>) -> Result<Config> {
-        let File { options: filed, collector, mut storage, query } = read(file)?;
+        let config = Config::resolve_unchecked(flags, file)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn resolve_unchecked(flags: Options, file: Option<&Path>) -> Result<Config> {
+        let File { options: filed, collector, mut storage, query, set } = read(file)?;
         let base = defaults();
         macro_rules! pick {
             ($name:ident) => {
@@ -188,7 +214,8 @@ impl Config {
             storage.retention_bytes = size(&text).context("retention-bytes")?;
         }
         let tokens = tokens(pick!(tokens_file).as_deref(), pick!(tokens).as_deref())?;
-        let config = Config {
+        let memory = pick!(memory).map(|text| size(&text).context("memory")).transpose()?;
+        let mut config = Config {
             otlp_grpc: address("otlp-grpc", pick!(otlp_grpc))?,
             otlp_http: address("otlp-http", pick!(otlp_http))?,
             listen: address("listen", pick!(listen))?,
@@ -199,15 +226,22 @@ impl Config {
             ready_file: pick!(ready_file),
             log: pick!(log).unwrap_or_default(),
             self_endpoint: pick!(self_endpoint),
+            memory: memory.unwrap_or_else(memory::usual),
             collector,
             storage,
             query,
         };
-        config.validate()?;
+        memory::divide(config.memory, set, &mut config);
         Ok(config)
     }
 
     fn validate(&self) -> Result<()> {
+        if self.memory < memory::LEAST {
+            bail!(
+                model::Error::invalid(format!("memory is {} MiB", self.memory >> 20))
+                    .hint(format!("hotspan needs at least {} MiB", memory::LEAST >> 20))
+            );
+        }
         self.collector.validate().context("[collector]")?;
         self.storage.validate().context("[storage]")?;
         let open = [("otlp-grpc", self.otlp_grpc), ("otlp-http", self.otlp_http), ("listen", self.listen)];
@@ -295,6 +329,24 @@ mod tests {
         let file = parse("listen = \"127.0.0.1:1\"\n[storage]\nhold_seconds = 3.0\n").expect("valid");
         assert_eq!(file.options.listen.as_deref(), Some("127.0.0.1:1"));
         assert_eq!(file.storage.hold_seconds, 3.0);
+    }
+
+    #[test]
+    fn one_budget_is_divided_and_the_file_may_set_a_part() {
+        let flags = Options { memory: Some("512MiB".into()), ..Options::default() };
+        let config = Config::resolve(flags.clone(), None).expect("valid");
+        let parts = config.collector.max_in_flight_bytes
+            + config.storage.memory_bytes
+            + config.storage.merge_bytes
+            + config.query.memory_bytes;
+        assert_eq!((parts, config.query.process_bytes), ((512 << 20) / 16 * 13, 512 << 20));
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("hotspan.toml");
+        std::fs::write(&path, "[storage]\nmemory_bytes = 33554432\n").expect("written");
+        let config = Config::resolve(flags, Some(&path)).expect("valid");
+        assert_eq!(config.storage.memory_bytes, 32 << 20);
+        let little = Options { memory: Some("10MiB".into()), ..Options::default() };
+        assert!(Config::resolve(little, None).is_err());
     }
 
     #[test]

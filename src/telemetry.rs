@@ -125,6 +125,8 @@ impl ui::Health for Health {
                 "rows": store.memory_rows,
                 "bytes": store.memory_bytes,
                 "limit": self.config.storage.memory_bytes,
+                "backlog_rows": store.backlog_rows,
+                "budget": self.config.memory,
             },
             "tables": store.tables,
             "in_flight_bytes": {
@@ -190,6 +192,8 @@ fn write_store(out: &mut String, stats: &storage::Stats) {
     metric(out, "hotspan_wal_segments", "gauge", "Segments of the write-ahead log.", &one(stats.wal.segments));
     metric(out, "hotspan_wal_queued_bytes", "gauge", "Bytes waiting to be synced.", &one(stats.wal.queued_bytes));
     metric(out, "hotspan_memory_rows", "gauge", "Rows not yet in a file.", &one(stats.memory_rows));
+    let backlog = "Rows not yet in a file that are in the log only, because memory was full.";
+    metric(out, "hotspan_backlog_rows", "gauge", backlog, &one(stats.backlog_rows));
     metric(out, "hotspan_memory_bytes", "gauge", "Bytes of rows not yet in a file.", &one(stats.memory_bytes));
     metric(out, "hotspan_disk_free_bytes", "gauge", "Free bytes of the data disk.", &one(stats.free_bytes));
     metric(out, "hotspan_damage", "gauge", "Damaged places found since start.", &one(stats.damage.len() as u64));

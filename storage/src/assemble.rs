@@ -4,17 +4,19 @@
 //! still in memory). The calculation is `model::trace`; here rows of many batches are grouped into traces and the
 //! results written back, batch by batch.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeBinaryArray, Int64Array, Int64Builder, RecordBatch, StringViewArray,
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Int64Array, Int64Builder, RecordBatch, StringViewArray,
     StringViewBuilder,
 };
 use arrow::datatypes::Int64Type;
 use model::Nanos;
 use model::schema::column;
 use model::trace::{Assembled, Node, SpanKind, assemble, flag};
+
+use crate::order::Place;
 
 /// The columns of one batch that assembly reads.
 struct Columns<'a> {
@@ -66,14 +68,8 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Where a span's row is.
-#[derive(Clone, Copy)]
-struct Place {
-    batch: u32,
-    row: u32,
-}
-
 /// One row's result, and the entry span's row to take service, operation and start from.
+#[derive(Clone, Copy)]
 struct Filled {
     self_time: i64,
     critical_path: i64,
@@ -81,131 +77,214 @@ struct Filled {
     entry: Place,
 }
 
-/// Fills the assembled columns of every trace whose last span was received before `quiet_before`; rows of other
-/// traces keep what they have, as do traces that are settled already. `context` are rows that were written before,
-/// and that may belong to the same traces. Batches that are not in the physical schema are returned as they are.
-pub fn fill(context: &[RecordBatch], batches: &[RecordBatch], quiet_before: Nanos) -> Vec<RecordBatch> {
-    let all = context.iter().chain(batches);
-    let Some(columns) = all.map(Columns::of).collect::<Option<Vec<_>>>() else {
-        return batches.to_vec();
-    };
+/// What assembly found for the rows of some batches.
+pub struct Assembly<'a> {
+    /// Of the context first, then of the batches.
+    columns: Vec<Columns<'a>>,
+    /// For each row of each batch; `None` keeps what the row has.
+    results: Vec<Vec<Option<Filled>>>,
+}
+
+/// Assembles every trace whose last span was received before `quiet_before`; rows of other traces keep what they
+/// have, as do traces that are settled already. `context` are rows that may belong to the same traces, written before
+/// or not yet to be written; `late` are traces to assemble anew although they are settled. `None` when a batch lacks a
+/// column that assembly reads.
+pub fn assembly<'a>(
+    context: &'a [RecordBatch],
+    batches: &'a [RecordBatch],
+    quiet_before: Nanos,
+    late: &HashSet<u128>,
+) -> Option<Assembly<'a>> {
+    let columns = context.iter().chain(batches).map(Columns::of).collect::<Option<Vec<_>>>()?;
     let own = context.len() as u32;
-    let mut results: Vec<Vec<Option<Filled>>> =
-        batches.iter().map(|b| std::iter::repeat_with(|| None).take(b.num_rows()).collect()).collect();
-    for places in by_trace(&columns) {
-        let row = |p: &Place| (&columns[p.batch as usize], p.row as usize);
-        let ours = || places.iter().filter(|p| p.batch >= own).map(row);
+    let mut results: Vec<Vec<Option<Filled>>> = batches.iter().map(|b| vec![None; b.num_rows()]).collect();
+    let rows = by_trace(&columns);
+    let (mut nodes, mut known) = (Vec::new(), Vec::new());
+    for places in rows.chunk_by(|a, b| a.0 == b.0) {
+        let places = without_copies(places, own, &columns, &mut known);
+        let row = |p: &(u128, Place)| (&columns[p.1.batch as usize], p.1.row as usize);
+        let ours = || places.iter().filter(|p| p.1.batch >= own).map(row);
         let unsettled = ours().filter(|(columns, row)| !columns.is_settled(*row)).count();
         let last = places.iter().map(row).map(|(columns, row)| columns.received.value(row)).max();
-        if unsettled == 0 || last.is_none_or(|last| last >= quiet_before) {
+        let done = unsettled == 0 && !late.contains(&places[0].0);
+        if done || last.is_none_or(|last| last >= quiet_before) {
             continue;
         }
-        let nodes: Vec<Node> = places.iter().map(row).map(|(columns, row)| columns.node(row)).collect();
+        nodes.clear();
+        nodes.extend(places.iter().map(row).map(|(columns, row)| columns.node(row)));
         let found = assemble(&nodes);
         // Knowing fewer of a trace's spans than an earlier assembly did must not undo it.
-        let is_orphan = |(place, found): (&Place, &Assembled)| place.batch >= own && found.flags & flag::ORPHAN != 0;
+        let is_orphan =
+            |(place, found): (&(u128, Place), &Assembled)| place.1.batch >= own && found.flags & flag::ORPHAN != 0;
         if places.iter().zip(&found).filter(|pair| is_orphan(*pair)).count() > unsettled {
             continue;
         }
-        for (place, Assembled { entry, self_time, critical_path, flags, .. }) in places.iter().zip(found) {
-            let entry = places[entry];
+        for ((_, place), Assembled { entry, self_time, critical_path, flags, .. }) in places.iter().zip(found) {
+            let entry = places[entry].1;
             if let Some(batch) = place.batch.checked_sub(own) {
                 results[batch as usize][place.row as usize] = Some(Filled { self_time, critical_path, flags, entry });
             }
         }
     }
-    batches.iter().zip(&results).map(|(batch, filled)| write_back(batch, filled, &columns)).collect()
+    Some(Assembly { columns, results })
 }
+
+/// As [`assembly`], written into the batches. Batches that are not in the physical schema are returned as they are.
+pub fn fill(context: &[RecordBatch], batches: &[RecordBatch], quiet_before: Nanos) -> Vec<RecordBatch> {
+    let Some(assembly) = assembly(context, batches, quiet_before, &HashSet::new()) else { return batches.to_vec() };
+    let fill = |(at, batch): (usize, &RecordBatch)| {
+        let rows = 0..batch.num_rows() as u32;
+        assembly.apply(batch, rows.map(|row| Place { batch: at as u32, row }))
+    };
+    batches.iter().enumerate().map(fill).collect()
+}
+
+/// The columns that assembly reads.
+pub const NEEDED: [&str; 10] = [
+    column::TRACE_ID,
+    column::SPAN_ID,
+    column::PARENT_SPAN_ID,
+    column::START,
+    column::END,
+    column::KIND,
+    column::SERVICE_NAME,
+    column::NAME,
+    column::RECEIVED,
+    column::TREE_FLAGS,
+];
 
 /// The columns that later assembly needs of rows that have been written.
 pub fn context_of(batch: &RecordBatch) -> Option<RecordBatch> {
-    const NEEDED: [&str; 10] = [
-        column::TRACE_ID,
-        column::SPAN_ID,
-        column::PARENT_SPAN_ID,
-        column::START,
-        column::END,
-        column::KIND,
-        column::SERVICE_NAME,
-        column::NAME,
-        column::RECEIVED,
-        column::TREE_FLAGS,
-    ];
     let schema = batch.schema();
     let at: Vec<usize> = NEEDED.iter().filter_map(|name| schema.index_of(name).ok()).collect();
     batch.project(&at).ok().filter(|b| b.num_columns() == NEEDED.len())
 }
 
-/// The rows of each trace, traces in order of first appearance.
-fn by_trace(columns: &[Columns<'_>]) -> Vec<Vec<Place>> {
-    let mut index: HashMap<&[u8], usize> = HashMap::new();
-    let mut traces: Vec<Vec<Place>> = Vec::new();
+/// Every row with its trace's id, the rows of a trace side by side in the order of the batches.
+fn by_trace(columns: &[Columns<'_>]) -> Vec<(u128, Place)> {
+    let mut rows = Vec::with_capacity(columns.iter().map(|c| c.trace_id.len()).sum());
     for (batch, columns) in columns.iter().enumerate() {
         for row in 0..columns.trace_id.len() {
-            let at = *index.entry(columns.trace_id.value(row)).or_insert_with(|| {
-                traces.push(Vec::new());
-                traces.len() - 1
-            });
-            traces[at].push(Place { batch: batch as u32, row: row as u32 });
+            let id = columns.trace_id.value(row).try_into().map_or(0, u128::from_be_bytes);
+            rows.push((id, Place { batch: batch as u32, row: row as u32 }));
         }
     }
-    traces
+    rows.sort_unstable_by_key(|(id, place)| (*id, place.batch, place.row));
+    rows
 }
 
-fn write_back(batch: &RecordBatch, filled: &[Option<Filled>], columns: &[Columns<'_>]) -> RecordBatch {
-    if filled.iter().all(Option::is_none) {
-        return batch.clone();
+/// The rows of a trace without those of the context that are rows of the batches as well: what was written a moment ago
+/// may be in a file that is being merged.
+fn without_copies<'p>(
+    places: &'p [(u128, Place)],
+    own: u32,
+    columns: &[Columns<'_>],
+    kept: &'p mut Vec<(u128, Place)>,
+) -> &'p [(u128, Place)] {
+    // Places are in the order of batches, the context's first.
+    let context = places.partition_point(|(_, place)| place.batch < own);
+    if context == 0 || context == places.len() {
+        return places;
     }
-    let number = |name: &str, value: fn(&Filled) -> i64| -> ArrayRef {
-        let old = batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>());
-        let mut out = Int64Builder::with_capacity(filled.len());
-        for (row, found) in filled.iter().enumerate() {
-            let kept = || old.filter(|o| !o.is_null(row)).map(|o| o.value(row));
-            out.append_option(found.as_ref().map(value).or_else(kept));
+    let node = |(_, place): &(u128, Place)| columns[place.batch as usize].node(place.row as usize);
+    let ours: HashSet<Node> = places[context..].iter().map(node).collect();
+    kept.clear();
+    kept.extend(places[..context].iter().filter(|place| !ours.contains(&node(place))).copied());
+    kept.extend_from_slice(&places[context..]);
+    kept
+}
+
+impl Assembly<'_> {
+    /// `rows` with the results of the rows at `places` written into its assembled columns.
+    pub fn apply(&self, rows: &RecordBatch, places: impl Iterator<Item = Place>) -> RecordBatch {
+        let filled: Vec<Option<Filled>> =
+            places.map(|p| self.results[p.batch as usize][p.row as usize]).collect();
+        if filled.iter().all(Option::is_none) {
+            return rows.clone();
         }
-        Arc::new(out.finish())
-    };
-    let at = |place: &Place| (&columns[place.batch as usize], place.row as usize);
-    let text = |name: &str, value: &dyn Fn(&Place) -> String| -> ArrayRef {
-        let old = batch.column_by_name(name).and_then(|c| c.as_string_view_opt());
-        let mut out = StringViewBuilder::with_capacity(filled.len()).with_deduplicate_strings();
+        let schema = rows.schema();
+        let new = schema.fields().iter().zip(rows.columns()).map(|(field, old)| match field.name().as_str() {
+            column::SELF_TIME => numbers(&filled, old, |f| f.self_time),
+            column::CRITICAL_PATH => numbers(&filled, old, |f| f.critical_path),
+            column::TREE_FLAGS => numbers(&filled, old, |f| f.flags),
+            column::ENTRY_START => numbers(&filled, old, |f| self.of(f.entry).start.value(f.entry.row as usize)),
+            column::ENTRY_SERVICE => self.texts(&filled, old, |columns| columns.service),
+            column::ENTRY_OPERATION => self.texts(&filled, old, |columns| columns.name),
+            _ => old.clone(),
+        });
+        // Only columns of the same type and length were replaced.
+        RecordBatch::try_new(schema.clone(), new.collect()).unwrap_or_else(|_| rows.clone())
+    }
+
+    fn of(&self, place: Place) -> &Columns<'_> {
+        &self.columns[place.batch as usize]
+    }
+
+    fn texts<'b>(
+        &'b self,
+        filled: &[Option<Filled>],
+        old: &ArrayRef,
+        source: impl Fn(&'b Columns<'_>) -> &'b StringViewArray,
+    ) -> ArrayRef {
+        let old = old.as_string_view_opt();
+        let mut out = StringViewBuilder::with_capacity(filled.len());
         for (row, found) in filled.iter().enumerate() {
             match (found, old) {
-                (Some(found), _) => out.append_value(value(&found.entry)),
+                (Some(found), _) => {
+                    let columns = &self.columns[found.entry.batch as usize];
+                    out.append_value(source(columns).value(found.entry.row as usize));
+                }
                 (None, Some(old)) if !old.is_null(row) => out.append_value(old.value(row)),
                 _ => out.append_null(),
             }
         }
         Arc::new(out.finish())
+    }
+}
+
+fn numbers(filled: &[Option<Filled>], old: &ArrayRef, value: impl Fn(&Filled) -> i64) -> ArrayRef {
+    let old = old.as_primitive_opt::<Int64Type>();
+    let mut out = Int64Builder::with_capacity(filled.len());
+    for (row, found) in filled.iter().enumerate() {
+        let kept = || old.filter(|o| !o.is_null(row)).map(|o| o.value(row));
+        out.append_option(found.as_ref().map(&value).or_else(kept));
+    }
+    Arc::new(out.finish())
+}
+
+/// The distinct traces of some rows.
+pub fn traces(batches: &[RecordBatch]) -> HashSet<u128> {
+    let mut found = HashSet::new();
+    for ids in batches.iter().filter_map(trace_ids) {
+        found.extend(ids.iter().flatten().filter_map(|id| Some(u128::from_be_bytes(id.try_into().ok()?))));
+    }
+    found
+}
+
+/// The traces of rows whose parent was missing when they were assembled, or that never were.
+pub fn unsettled_traces(batch: &RecordBatch) -> HashSet<u128> {
+    let flags = batch.column_by_name(column::TREE_FLAGS).and_then(|c| c.as_primitive_opt::<Int64Type>());
+    let Some((ids, flags)) = trace_ids(batch).zip(flags) else { return HashSet::new() };
+    let open = ids.iter().zip(flags).filter(|(_, flags)| flags.is_none_or(|f| f & flag::ORPHAN != 0));
+    open.filter_map(|(id, _)| Some(u128::from_be_bytes(id?.try_into().ok()?))).collect()
+}
+
+/// The rows whose trace is among `traces`; `None` when there are none.
+pub fn only(batch: &RecordBatch, traces: &HashSet<u128>) -> Option<RecordBatch> {
+    let ids = trace_ids(batch)?;
+    let wanted = |id: Option<&[u8]>| {
+        let id = id.and_then(|id| id.try_into().ok()).map(u128::from_be_bytes);
+        Some(id.is_some_and(|id| traces.contains(&id)))
     };
-    let starts = || -> ArrayRef {
-        let old = batch.column_by_name(column::ENTRY_START).and_then(|c| c.as_primitive_opt::<Int64Type>());
-        let mut out = Int64Builder::with_capacity(filled.len());
-        for (row, found) in filled.iter().enumerate() {
-            let kept = || old.filter(|o| !o.is_null(row)).map(|o| o.value(row));
-            let start = found.as_ref().map(|f| at(&f.entry)).map(|(c, row)| c.start.value(row));
-            out.append_option(start.or_else(kept));
-        }
-        Arc::new(out.finish())
-    };
-    let schema = batch.schema();
-    let new = schema.fields().iter().zip(batch.columns()).map(|(field, old)| match field.name().as_str() {
-        column::SELF_TIME => number(column::SELF_TIME, |f| f.self_time),
-        column::CRITICAL_PATH => number(column::CRITICAL_PATH, |f| f.critical_path),
-        column::TREE_FLAGS => number(column::TREE_FLAGS, |f| f.flags),
-        column::ENTRY_START => starts(),
-        column::ENTRY_SERVICE => text(column::ENTRY_SERVICE, &|p| {
-            let (columns, row) = at(p);
-            columns.service.value(row).to_owned()
-        }),
-        column::ENTRY_OPERATION => text(column::ENTRY_OPERATION, &|p| {
-            let (columns, row) = at(p);
-            columns.name.value(row).to_owned()
-        }),
-        _ => old.clone(),
-    });
-    // Only columns of the same type and length were replaced.
-    RecordBatch::try_new(schema.clone(), new.collect()).unwrap_or_else(|_| batch.clone())
+    let mask: BooleanArray = ids.iter().map(wanted).collect();
+    if mask.true_count() == 0 {
+        return None;
+    }
+    arrow::compute::filter_record_batch(batch, &mask).ok()
+}
+
+fn trace_ids(batch: &RecordBatch) -> Option<&FixedSizeBinaryArray> {
+    batch.column_by_name(column::TRACE_ID)?.as_fixed_size_binary_opt()
 }
 
 /// Rows whose trace is not assembled, or whose parent was missing when it was: a later merge may know more.

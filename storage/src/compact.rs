@@ -1,82 +1,124 @@
 //! Many small files become few: [`plan`] chooses, [`run`] merges and commits with `dataChange=false`.
 //!
 //! Files of neighbouring receive times are merged, so that the spans of a trace that were flushed apart meet again
-//! and are assembled anew. The rows stay the same but for their assembled columns.
+//! and are assembled anew. The rows stay the same but for their assembled columns. Inputs are sorted, so a merge reads
+//! and writes them slice by slice: what it holds in memory are the files as they are on disk and the few columns that
+//! decide the order and the trees ([`crate::merge`]).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use model::{Error, Result, Signal};
+use arrow::array::RecordBatch;
+use model::time::SECOND;
+use model::{Error, Nanos, Result, Signal};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use crate::assemble;
+use crate::background::{self, Priority};
 use crate::delta::{Commit, DataFile, day};
-use crate::parquet_file::{self, Encoded};
+use crate::merge;
+use crate::parquet_file::{Encoded, FileReader};
 use crate::store::Shared;
 use crate::table::Table;
 
 /// Files of one level that are merged into one of the next.
 const FAN_IN: usize = 8;
-/// No merge makes a file of more rows than this: its rows are in memory while it is made.
-const MOST_ROWS: u64 = 1_000_000;
 /// Files of this level are left alone.
 const LAST_LEVEL: u32 = 4;
+/// Rows written before their traces were whole are assembled when this much time has passed since the last of them was
+/// received: SDKs export every 5 s, and a trace's spans come from several of them.
+const SETTLE: Nanos = 12 * SECOND;
+/// Then they wait so much longer for company, if there are few of them.
+const COMPANY: Nanos = 8 * SECOND;
 
-/// Files to be merged into one.
+/// Files to be merged into one, in the order of their receive times.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
     pub inputs: Vec<Arc<DataFile>>,
     pub level: u32,
 }
 
-/// The merges worth doing now: within a day and a level, runs of `FAN_IN` files neighbouring in receive time.
-pub fn plan(files: &[Arc<DataFile>]) -> Vec<Job> {
+/// The merge most worth doing now, of at most `most_rows` rows; `None` when there is none.
+pub fn plan(files: &[Arc<DataFile>], now: Nanos, most_rows: u64) -> Option<Job> {
     let mut sorted: Vec<&Arc<DataFile>> = files.iter().filter(|f| f.level < LAST_LEVEL).collect();
-    sorted.sort_by_key(|f| (f.level, f.max_received, f.path.clone()));
-    let mut jobs = Vec::new();
+    sorted.sort_by(|a, b| (a.level, a.max_received, &a.path).cmp(&(b.level, b.max_received, &b.path)));
+    settling(&sorted, now, most_rows).or_else(|| joining(&sorted, most_rows))
+}
+
+/// Files flushed under pressure, whose rows have not been assembled.
+fn settling(sorted: &[&Arc<DataFile>], now: Nanos, most_rows: u64) -> Option<Job> {
+    let raw = |f: &&&Arc<DataFile>| f.level == 0 && f.unassembled * 2 > f.rows && f.max_received < now - SETTLE;
+    let ready: Vec<&Arc<DataFile>> = sorted.iter().filter(raw).copied().collect();
+    let first = ready.first()?;
+    let inputs = fitting(ready.iter().copied().filter(|f| day(f.min_received) == day(first.min_received)), most_rows);
+    let rows: u64 = inputs.iter().map(|f| f.rows).sum();
+    let waited = first.max_received < now - SETTLE - COMPANY;
+    (inputs.len() >= FAN_IN || rows * 2 > most_rows || waited).then_some(Job { inputs, level: 1 })
+}
+
+/// Within a day and a level, `FAN_IN` files neighbouring in receive time.
+fn joining(sorted: &[&Arc<DataFile>], most_rows: u64) -> Option<Job> {
     let same = |a: &&Arc<DataFile>, b: &&Arc<DataFile>| {
-        a.level == b.level && day(a.min_received) == day(b.min_received) && a.rows < MOST_ROWS && b.rows < MOST_ROWS
+        let small = a.rows * 2 <= most_rows && b.rows * 2 <= most_rows;
+        a.level == b.level && day(a.min_received) == day(b.min_received) && small
     };
     for run in sorted.chunk_by(same) {
         for inputs in run.chunks_exact(FAN_IN) {
-            let mut rows = 0;
-            let fitting = inputs.iter().take_while(|f| {
-                rows += f.rows;
-                rows <= MOST_ROWS
-            });
-            let inputs: Vec<Arc<DataFile>> = fitting.map(|f| Arc::clone(f)).collect();
+            let inputs = fitting(inputs.iter().copied(), most_rows);
             if inputs.len() > 1 {
-                jobs.push(Job { level: inputs[0].level + 1, inputs });
+                return Some(Job { level: inputs[0].level + 1, inputs });
             }
         }
     }
-    jobs
+    None
+}
+
+/// The first files that together have at most `most_rows` rows; at least one.
+fn fitting<'a>(files: impl Iterator<Item = &'a Arc<DataFile>>, most_rows: u64) -> Vec<Arc<DataFile>> {
+    let mut rows = 0;
+    let mut chosen = Vec::new();
+    for file in files {
+        rows += file.rows;
+        if rows > most_rows && !chosen.is_empty() {
+            break;
+        }
+        chosen.push(Arc::clone(file));
+    }
+    chosen
 }
 
 /// Merges one job's files. A file that cannot be read is named as damage and stays as it is.
-pub(crate) async fn run(shared: &Shared, table: &Arc<Table>, job: &Job) -> Result<()> {
-    let mut inputs = Vec::new();
-    for file in &job.inputs {
-        match read(shared, file).await {
-            Ok(bytes) => inputs.push(bytes),
-            Err(error) => {
-                shared.note_damage(format!("{}: {}", file.path, error.message));
-                return Err(error);
-            }
-        }
-    }
+pub(crate) async fn run(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job) -> Result<()> {
+    let inputs = read_all(shared, &job.inputs).await?;
     let signal = table.signal;
-    let merged = tokio::task::spawn_blocking(move || merge(signal, inputs));
-    let merged = merged.await.map_err(|e| Error::internal(format!("merging {}: {e}", signal.table())))??;
+    let neighbours = match signal {
+        Signal::Traces => neighbours(&table.files(), job),
+        Signal::Metrics | Signal::Logs => Vec::new(),
+    };
+    let neighbours = read_all(shared, &neighbours).await?;
+    let (context, newest) = (table.context(), job.inputs.iter().map(|f| f.max_received).max().unwrap_or(0));
+    let work = move || merge_assembled(signal, &inputs, &neighbours, &context);
+    let (merged, straddling) = background::run("hotspan-merge", Priority::Merge, work).await?;
+    replace(shared, table, job, merged).await?;
+    for rows in straddling {
+        table.remember(newest, rows);
+    }
+    Ok(())
+}
+
+/// Puts the merged file in the place of the job's.
+pub(crate) async fn replace(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job, merged: Encoded) -> Result<()> {
     let (first, last) = (&job.inputs[0], &job.inputs[job.inputs.len() - 1]);
     let name = format!(
-        "{}={}/{}-merged-{}-{:x}-{:x}.parquet",
+        "{}={}/{}-merged-{}-{:x}-{:x}-{:x}.parquet",
         crate::delta::PARTITION,
         day(first.min_received),
-        signal.table(),
+        table.signal.table(),
         job.level,
         first.min_received,
         last.max_received,
+        merged.checksum,
     );
     let clock = shared.clock.as_ref();
     let add = crate::flush::put(shared, table, name, merged, job.level, false).await?;
@@ -85,7 +127,31 @@ pub(crate) async fn run(shared: &Shared, table: &Arc<Table>, job: &Job) -> Resul
     table.commit(&commit, None).await.map(drop)
 }
 
-async fn read(shared: &Shared, file: &DataFile) -> Result<bytes::Bytes> {
+/// Files outside the job that may hold spans of its traces, as far as they are not assembled either: what arrived right
+/// after. Rows of what came right before are remembered by the table.
+fn neighbours(files: &[Arc<DataFile>], job: &Job) -> Vec<Arc<DataFile>> {
+    let end = job.inputs.iter().map(|f| f.max_received).max().unwrap_or(0);
+    let inside = |f: &&Arc<DataFile>| job.inputs.iter().any(|input| input.path == f.path);
+    let near = |f: &&Arc<DataFile>| f.level == 0 && f.max_received >= end && f.min_received <= end + SETTLE;
+    files.iter().filter(|f| near(f) && !inside(f)).cloned().collect()
+}
+
+/// Reads files whole, and compares them with their checksums.
+pub(crate) async fn read_all(shared: &Shared, files: &[Arc<DataFile>]) -> Result<Vec<bytes::Bytes>> {
+    let mut read = Vec::with_capacity(files.len());
+    for file in files {
+        match read_one(shared, file).await {
+            Ok(bytes) => read.push(bytes),
+            Err(error) => {
+                shared.note_damage(format!("{}: {}", file.path, error.message));
+                return Err(error);
+            }
+        }
+    }
+    Ok(read)
+}
+
+async fn read_one(shared: &Shared, file: &DataFile) -> Result<bytes::Bytes> {
     let path = Path::from(file.path.as_str());
     let trouble = |e: object_store::Error| Error::corrupt(format!("cannot be read: {e}"));
     let bytes = shared.objects.get(&path).await.map_err(trouble)?.bytes().await.map_err(trouble)?;
@@ -97,13 +163,33 @@ async fn read(shared: &Shared, file: &DataFile) -> Result<bytes::Bytes> {
     }
 }
 
-fn merge(signal: Signal, inputs: Vec<bytes::Bytes>) -> Result<Encoded> {
-    let mut batches = Vec::new();
-    for bytes in inputs {
-        batches.extend(parquet_file::decode(signal, bytes)?);
+/// Merges, with the traces assembled by all that is known of them. Also returns, narrowed, the rows of traces that go on
+/// in what was written later.
+fn merge_assembled(
+    signal: Signal,
+    inputs: &[bytes::Bytes],
+    neighbours: &[bytes::Bytes],
+    context: &[RecordBatch],
+) -> Result<(Encoded, Vec<RecordBatch>)> {
+    if signal != Signal::Traces {
+        return Ok((merge::merge(signal, inputs, &merge::keys(signal, inputs)?, None)?, Vec::new()));
     }
-    if signal == Signal::Traces && batches.iter().any(|b| assemble::unsettled(b) > 0) {
-        batches = assemble::fill(&[], &batches, i64::MAX);
+    let keys = merge::keys(signal, inputs)?;
+    let traces = assemble::traces(keys.rows());
+    let mut known = Vec::new();
+    for bytes in neighbours {
+        for rows in FileReader::open(signal, bytes.clone(), Some(&assemble::NEEDED), merge::KEY_ROWS)? {
+            known.extend(assemble::only(&rows?, &traces));
+        }
     }
-    parquet_file::encode(signal, &batches)
+    let later = assemble::traces(&known);
+    let narrowed = context.iter().filter_map(assemble::context_of);
+    known.extend(narrowed.filter_map(|rows| assemble::only(&rows, &traces)));
+    let assembly = assemble::assembly(&known, keys.rows(), Nanos::MAX, &HashSet::new());
+    let encoded = merge::merge(signal, inputs, &keys, assembly.as_ref())?;
+    let straddling = keys.rows().iter().filter_map(|rows| assemble::only(rows, &later)).collect();
+    Ok((encoded, straddling))
 }
+
+#[cfg(test)]
+mod tests;

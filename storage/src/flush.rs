@@ -1,4 +1,5 @@
-//! Rows leave memory: chosen by [`plan`], assembled, sorted, encoded, committed, and only then forgotten by the log.
+//! Rows leave memory and the log: chosen by [`plan`], assembled, sorted, encoded, committed, and only then forgotten by
+//! the log.
 //!
 //! The dangerous order is "trim before the commit is durable". It cannot be written here: [`trim`] takes a
 //! [`Flushed`], which only a flush of every table returns.
@@ -14,72 +15,98 @@ use model::{Error, Nanos, Result, Signal};
 use object_store::{ObjectStoreExt, PutPayload};
 
 use crate::assemble;
+use crate::background::{self, Priority};
+use crate::backlog::Backlog;
 use crate::delta::{Add, Commit, FileFacts, day};
 use crate::parquet_file::{self, Encoded};
 use crate::record;
 use crate::store::Shared;
-use crate::table::{Part, Table};
+use crate::table::{Holding, Part, Table};
 
 /// A trace is taken to be complete when none of its spans arrived within this time before a flush.
 const QUIET: Nanos = 5 * SECOND;
 
-/// What a table holds in memory, as far as planning needs it.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Holding {
-    /// The first record received after the cut, if any.
-    pub first_young: Option<u64>,
-    pub last: Option<u64>,
-    /// The record at which half of the table's bytes are reached.
-    pub half: Option<u64>,
+/// Why rows are written now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// They were held as long as their traces need.
+    Age,
+    /// Memory is short: a file's worth of rows goes, whatever its age, and is assembled when files are merged.
+    Pressure,
+    /// All that there is, a file's worth at a time.
+    Everything,
 }
 
 /// Up to which record to flush; `None` when there is nothing to do.
 ///
-/// Rows leave as a prefix of the log over all tables, so the youngest row that must stay bounds everybody. Under
-/// memory pressure age no longer matters: half of what the fullest table holds goes.
-pub fn plan(holdings: &[Holding], pressed: bool) -> Option<u64> {
+/// Rows leave as a prefix of the log over all tables, so the youngest row that must stay bounds everybody. Otherwise
+/// the table that holds most decides.
+pub fn plan(holdings: &[Holding], reason: Reason) -> Option<u64> {
     let last = holdings.iter().filter_map(|h| h.last).max()?;
-    let aged = match holdings.iter().filter_map(|h| h.first_young).min() {
-        Some(young) => young.checked_sub(1),
-        None => Some(last),
-    };
-    let aged = aged.filter(|_| holdings.iter().any(|h| h.last.is_some()));
-    if pressed { aged.max(holdings.iter().filter_map(|h| h.half).max()) } else { aged }
+    let fullest = holdings.iter().max_by_key(|h| h.bytes).and_then(|h| h.chunk).unwrap_or(last);
+    match reason {
+        Reason::Age => match holdings.iter().filter_map(|h| h.first_young).min() {
+            Some(young) => young.checked_sub(1),
+            None => Some(last),
+        },
+        Reason::Pressure => Some(fullest),
+        // The fullest table's last rows may be followed by another's.
+        Reason::Everything => {
+            let whole = holdings.iter().all(|h| h.chunk == h.last);
+            Some(if whole { last } else { fullest })
+        }
+    }
 }
 
 /// Proof that every table holds every record up to `through`, durably.
+#[derive(Debug, Clone, Copy)]
 pub struct Flushed {
     through: u64,
 }
 
 /// Writes everything up to `through` of all tables.
-pub(crate) async fn flush(shared: &Shared, through: u64) -> Result<Flushed> {
+pub(crate) async fn flush(shared: &Arc<Shared>, through: u64, reason: Reason) -> Result<Flushed> {
     for (_, table) in shared.all_tables() {
-        if let Some(part) = table.part(through) {
-            flush_table(shared, &table, part, through).await?;
+        if let Some(part) = table.part(through, reason != Reason::Pressure) {
+            let written = flush_table(shared, &table, part, through, reason).await;
+            if written.is_err() {
+                table.give_up();
+            }
+            written?;
         }
     }
     Ok(Flushed { through })
 }
 
-/// Forgets in the log what is in the tables. The window of seen exports goes into the log first, so that a re-send
-/// is recognised after a crash even when its first copy's record is gone.
+/// Forgets in the log what is in the tables and what nobody reads. The window of seen exports goes into the log first,
+/// so that a re-send is recognised after a crash even when its first copy's record is gone.
 pub(crate) async fn trim(shared: &Arc<Shared>, flushed: Flushed) -> Result<()> {
     let shared = shared.clone();
     let task = tokio::task::spawn_blocking(move || -> Result<(), wal::WalError> {
+        let through = shared.log.trimmable(flushed.through);
         let seen = record::seen(&shared.window().remembered());
-        shared.wal.append_wait(wal::Record::from(seen))?;
-        shared.wal.trim(flushed.through).map(drop)
+        shared.log.wal.append_wait(wal::Record::from(seen))?;
+        shared.log.wal.trim(through).map(drop)
     });
     let done = task.await.map_err(|e| Error::internal(format!("trimming the log: {e}")))?;
     done.map_err(|e| crate::store::wal_error(&e))
 }
 
-async fn flush_table(shared: &Shared, table: &Arc<Table>, part: Part, through: u64) -> Result<()> {
+async fn flush_table(
+    shared: &Arc<Shared>,
+    table: &Arc<Table>,
+    part: Part,
+    through: u64,
+    reason: Reason,
+) -> Result<()> {
     let (signal, first_seq) = (table.signal, part.first_seq);
-    let quiet_before = shared.clock.now() - QUIET;
-    let encoded = tokio::task::spawn_blocking(move || encode(signal, &part, quiet_before));
-    let encoded = encoded.await.map_err(|e| Error::internal(format!("encoding {}: {e}", signal.table())))??;
+    let quiet_before = (reason != Reason::Pressure).then(|| shared.clock.now() - QUIET);
+    let (reader, place) = (shared.clone(), table.clone());
+    let work = move || {
+        let rows = rows(&reader, &place, &part.held)?;
+        encode(signal, &part.context, rows, quiet_before)
+    };
+    let encoded = background::run("hotspan-flush", Priority::Flush, work).await?;
     let mut adds = Vec::new();
     for (day, file) in encoded {
         let name =
@@ -89,7 +116,32 @@ async fn flush_table(shared: &Shared, table: &Arc<Table>, part: Part, through: u
     let through_txn = i64::try_from(through).map_err(|_| Error::internal("the log has run out of numbers"))?;
     let commit =
         Commit { operation: "WRITE", adds, txn: Some((shared.app_id.clone(), through_txn)), ..Commit::default() };
-    table.commit(&commit, Some(through)).await.map(drop)
+    table.commit(&commit, Some((through, reason != Reason::Pressure))).await.map(drop)
+}
+
+/// The rows to write, those that are only in the log read from there. What the disk has lost is told, loudly, and the
+/// rest is written: nothing else could be done with it.
+fn rows(shared: &Arc<Shared>, table: &Table, held: &[Arc<crate::held::Held>]) -> Result<Vec<RecordBatch>> {
+    let mut rows = Vec::new();
+    for run in held.chunk_by(|a, b| a.batch.is_some() == b.batch.is_some()) {
+        if run[0].batch.is_some() {
+            rows.extend(run.iter().filter_map(|h| h.batch.clone()));
+            continue;
+        }
+        let Some(backlog) = Backlog::of(&shared.log, &table.tenant, table.signal, run.to_vec()) else { continue };
+        let mut keep = |batch| {
+            rows.push(batch);
+            Ok(())
+        };
+        let lost = backlog.salvage(&mut keep)?;
+        if lost > 0 {
+            let (first, last, what) = (run[0].first, run[run.len() - 1].last, table.signal.table());
+            shared.note_damage(format!(
+                "{lost} acknowledged rows of {what} (records {first} to {last}) cannot be read from the write-ahead log"
+            ));
+        }
+    }
+    Ok(rows)
 }
 
 /// Uploads a file and returns the action that adds it.
@@ -119,14 +171,20 @@ pub(crate) async fn put(
     Ok(Add::of(&facts, data_change, shared.clock.as_ref()))
 }
 
-/// One file for each day of receipt (nearly always one).
-fn encode(signal: Signal, part: &Part, quiet_before: Nanos) -> Result<Vec<(String, Encoded)>> {
-    let batches = match signal {
-        Signal::Traces => assemble::fill(&part.context, &part.memory, quiet_before),
-        Signal::Metrics | Signal::Logs => part.memory.clone(),
+/// One file for each day of receipt (nearly always one). Traces are assembled that have been quiet since
+/// `quiet_before`.
+fn encode(
+    signal: Signal,
+    context: &[RecordBatch],
+    rows: Vec<RecordBatch>,
+    quiet_before: Option<Nanos>,
+) -> Result<Vec<(String, Encoded)>> {
+    let rows = match (signal, quiet_before) {
+        (Signal::Traces, Some(quiet_before)) => assemble::fill(context, &rows, quiet_before),
+        _ => rows,
     };
     let mut days: BTreeMap<String, Vec<RecordBatch>> = BTreeMap::new();
-    for batch in batches.into_iter().take(part.count).filter(|b| b.num_rows() > 0) {
+    for batch in rows.into_iter().filter(|b| b.num_rows() > 0) {
         days.entry(day(received(&batch))).or_default().push(batch);
     }
     days.into_iter().map(|(day, batches)| Ok((day, parquet_file::encode(signal, &batches)?))).collect()
@@ -142,22 +200,29 @@ fn received(batch: &RecordBatch) -> Nanos {
 mod tests {
     use super::*;
 
-    fn holding(first_young: Option<u64>, last: u64, half: u64) -> Holding {
-        Holding { first_young, last: Some(last), half: Some(half) }
+    fn holding(first_young: Option<u64>, last: u64, chunk: u64, bytes: usize) -> Holding {
+        Holding { first_young, last: Some(last), chunk: Some(chunk), bytes }
     }
 
     #[test]
     fn the_youngest_row_that_must_stay_bounds_everybody() {
-        assert_eq!(plan(&[], false), None);
-        assert_eq!(plan(&[Holding::default()], false), None);
-        assert_eq!(plan(&[holding(None, 9, 4)], false), Some(9));
-        assert_eq!(plan(&[holding(None, 9, 4), holding(Some(7), 12, 8)], false), Some(6));
-        assert_eq!(plan(&[holding(Some(0), 3, 1)], false), None);
+        assert_eq!(plan(&[], Reason::Age), None);
+        assert_eq!(plan(&[Holding::default()], Reason::Age), None);
+        assert_eq!(plan(&[holding(None, 9, 4, 1)], Reason::Age), Some(9));
+        assert_eq!(plan(&[holding(None, 9, 4, 1), holding(Some(7), 12, 8, 1)], Reason::Age), Some(6));
+        assert_eq!(plan(&[holding(Some(0), 3, 1, 1)], Reason::Age), None);
     }
 
     #[test]
-    fn under_pressure_half_goes_whatever_its_age() {
-        assert_eq!(plan(&[holding(Some(1), 9, 4)], true), Some(4));
-        assert_eq!(plan(&[holding(Some(8), 9, 4)], true), Some(7));
+    fn under_pressure_a_file_of_the_fullest_table_goes_whatever_its_age() {
+        assert_eq!(plan(&[holding(Some(1), 9, 4, 1)], Reason::Pressure), Some(4));
+        assert_eq!(plan(&[holding(Some(1), 9, 9, 1), holding(Some(2), 30, 20, 5)], Reason::Pressure), Some(20));
+    }
+
+    #[test]
+    fn everything_goes_in_files_of_a_bounded_size() {
+        let (small, large) = (holding(None, 40, 40, 1), holding(None, 30, 20, 5));
+        assert_eq!(plan(&[small, large], Reason::Everything), Some(20));
+        assert_eq!(plan(&[small, holding(None, 30, 30, 5)], Reason::Everything), Some(40));
     }
 }

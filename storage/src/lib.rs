@@ -4,24 +4,33 @@
 //! ```text
 //!   Ingest::append ─▶ WAL record ▸ fdatasync ▸ memory table ─▶ Ok
 //!                                               │ flush: assemble ▸ sort ▸ Parquet ▸ Delta commit (txn) ▸ trim the WAL
-//!   Source::snapshot ◀─ memory + files ◀────────┘ maintain: compact ▸ expire ▸ vacuum
+//!   Source::snapshot ◀─ memory + log + files ◀──┘ maintain: merge ▸ expire ▸ vacuum
 //! ```
 //! *Invariants:*
 //! - A row is acknowledged only after its record is synced and the row is in the memory table.
 //! - The WAL is trimmed only after the Parquet file and the Delta commit that hold its rows are themselves synced.
 //! - A record is in a table exactly once: the table's Delta transaction says up to which record it has come.
+//! - Memory follows a budget: rows beyond it are in the log only until they are written, and are read from there.
 //! - Queries read snapshots and never lock the write path.
 
 mod assemble;
+mod background;
+mod backlog;
 mod check;
 mod compact;
 mod dedup;
 pub mod delta;
 mod flush;
 mod folder;
+mod held;
+mod late;
 mod maintain;
+mod memory;
+mod merge;
 mod objects;
+mod order;
 mod parquet_file;
+mod ranged;
 mod read_only;
 mod record;
 mod recover;
@@ -34,6 +43,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use backlog::Backlog;
 pub use check::{Finding, check};
 pub use objects::DurableLocal;
 pub use read_only::ReadOnly;

@@ -1,64 +1,190 @@
-//! The store's one background task: flush, compact, expire, vacuum, in a loop of its own; and the order in which it
-//! ends. Every step is also callable at once, so that tests and `close` need no timer.
+//! The store's two background tasks: one writes rows to files, the other merges files, expires and vacuums; and the order
+//! in which they end. Every step is also callable at once, so that tests and `close` need no timer.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use model::Result;
+use model::time::SECOND;
+use model::{Nanos, Result};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
-use crate::flush::{self, Holding};
+use crate::compact;
+use crate::flush::{self, Flushed, Reason};
+use crate::late::Late;
 use crate::retention::{self, Leases};
 use crate::store::Shared;
-use crate::{compact, table::Table};
+use crate::table::Holding;
 
-/// Compaction, retention and vacuum run every so many flushes.
-const TIDY_EVERY: u32 = 6;
+/// How often limits are looked at and small batches joined.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often merging looks for work.
+const MERGE_EVERY: Duration = Duration::from_secs(2);
+/// Retention and vacuum run every so many of those.
+const EXPIRE_EVERY: u32 = 15;
+/// Late spans of one file are looked after every so many of those.
+const CORRECT_EVERY: u32 = 5;
+/// While rows are written in a hurry the log is trimmed no more often than this: each time it remembers what was seen.
+const TRIM_EVERY: Nanos = 5 * SECOND;
+/// Merging waits while rows cannot be written as fast as they come, unless so many files have piled up.
+const PATIENCE: usize = 256;
 
 pub(crate) struct Maintenance {
     shared: Arc<Shared>,
-    /// One step at a time.
-    turn: Arc<Mutex<Leases>>,
+    flushing: Arc<Mutex<Flushing>>,
+    tidying: Arc<Mutex<Tidying>>,
     stop: watch::Sender<bool>,
-    task: std::sync::Mutex<Option<JoinHandle<()>>>,
+    tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// One merge at a time.
+#[derive(Default)]
+struct Tidying {
+    leases: Leases,
+    late: Late,
+}
+
+/// One flush at a time.
+#[derive(Default)]
+struct Flushing {
+    /// What was written and is still in the log.
+    untrimmed: Option<Flushed>,
+    trimmed_at: Nanos,
 }
 
 impl Maintenance {
     pub fn start(shared: Arc<Shared>) -> Self {
-        let turn = Arc::new(Mutex::new(Leases::default()));
+        let (flushing, tidying) = (Arc::default(), Arc::default());
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(run(shared.clone(), turn.clone(), stopped));
-        Maintenance { shared, turn, stop, task: std::sync::Mutex::new(Some(task)) }
+        let tasks = vec![
+            tokio::spawn(keep_flushing(shared.clone(), Arc::clone(&flushing), stopped.clone())),
+            tokio::spawn(keep_tidying(shared.clone(), Arc::clone(&tidying), stopped)),
+        ];
+        Maintenance { shared, flushing, tidying, stop, tasks: std::sync::Mutex::new(tasks) }
     }
 
     pub async fn flush_all(&self) -> Result<()> {
-        let _turn = self.turn.lock().await;
-        flush_through(&self.shared, i64::MAX).await
+        let mut flushing = self.flushing.lock().await;
+        while flushing.step(&self.shared, Reason::Everything).await? {}
+        flushing.trim(&self.shared).await
     }
 
+    /// All merges that are worth doing, then retention and vacuum.
     pub async fn tidy(&self) -> Result<()> {
-        let mut leases = self.turn.lock().await;
-        tidy(&self.shared, &mut leases).await
+        let mut tidying = self.tidying.lock().await;
+        while merge_one(&self.shared, &mut tidying).await? {}
+        while correct_one(&self.shared, &mut tidying).await? {}
+        expire(&self.shared, &mut tidying).await
     }
 
-    /// Stops the loop, then flushes what is left. Rows that arrive meanwhile stay in the log.
+    /// Stops the tasks, then flushes what is left. Rows that arrive meanwhile stay in the log.
     pub async fn close(&self) -> Result<()> {
         self.stop.send_replace(true);
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
             let _ = task.await;
         }
         self.flush_all().await
     }
 }
 
-async fn run(shared: Arc<Shared>, turn: Arc<Mutex<Leases>>, mut stop: watch::Receiver<bool>) {
-    let every = shared.settings.flush_every();
-    let mut ticker = tokio::time::interval(every.min(Duration::from_secs(1)));
-    ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let ticks_per_flush = (every.as_secs_f64() / ticker.period().as_secs_f64()).round().max(1.0) as u32;
+impl Flushing {
+    /// Writes what `reason` asks for; false when there was nothing to write.
+    async fn step(&mut self, shared: &Arc<Shared>, reason: Reason) -> Result<bool> {
+        let cut = shared.clock.now() - shared.settings.hold();
+        let holdings: Vec<Holding> = shared.all_tables().iter().map(|(_, t)| t.holding(cut)).collect();
+        let Some(through) = flush::plan(&holdings, reason) else { return Ok(false) };
+        let first = shared.all_tables().iter().filter_map(|(_, t)| t.first_seq()).min();
+        if first.is_none_or(|first| first > through) {
+            return Ok(false);
+        }
+        self.untrimmed = Some(flush::flush(shared, through, reason).await?);
+        Ok(true)
+    }
+
+    async fn trim(&mut self, shared: &Arc<Shared>) -> Result<()> {
+        let Some(flushed) = self.untrimmed.take() else { return Ok(()) };
+        self.trimmed_at = shared.clock.now();
+        flush::trim(shared, flushed).await
+    }
+
+    async fn trim_now_and_then(&mut self, shared: &Arc<Shared>) -> Result<()> {
+        if shared.clock.now() - self.trimmed_at < TRIM_EVERY {
+            return Ok(());
+        }
+        self.trim(shared).await
+    }
+}
+
+async fn keep_flushing(shared: Arc<Shared>, flushing: Arc<Mutex<Flushing>>, mut stop: watch::Receiver<bool>) {
+    let mut ticker = tokio::time::interval(LOOK.min(shared.settings.flush_every()));
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let ticks_per_flush = (shared.settings.flush_every().as_secs_f64() / ticker.period().as_secs_f64()).round();
+    let mut ticks = 0u64;
+    loop {
+        tokio::select! {
+            _ = ticker.tick() => ticks += 1,
+            () = shared.memory.pressed.notified() => {}
+            _ = stop.changed() => return,
+        }
+        check_limits(&shared);
+        let due = ticks >= ticks_per_flush as u64;
+        if !due && !shared.memory.is_pressed() && !has_backlog(&shared) {
+            join_small(&shared).await;
+            continue;
+        }
+        let mut flushing = flushing.lock().await;
+        if let Err(error) = flush_due(&shared, &mut flushing, due, &stop).await {
+            tracing::warn!("flush failed, rows stay in the log and are tried again: {error}");
+            // Not at once again: a disk that is full stays so for a while.
+            tokio::time::sleep(LOOK).await;
+        }
+        if due {
+            ticks = 0;
+        }
+    }
+}
+
+/// Writes until memory is no longer short, then what is old enough.
+async fn flush_due(
+    shared: &Arc<Shared>,
+    flushing: &mut Flushing,
+    due: bool,
+    stop: &watch::Receiver<bool>,
+) -> Result<()> {
+    while (shared.memory.is_pressed() || has_backlog(shared)) && !*stop.borrow() {
+        if !flushing.step(shared, Reason::Pressure).await? {
+            break;
+        }
+        check_limits(shared);
+        join_small(shared).await;
+        flushing.trim_now_and_then(shared).await?;
+    }
+    if due {
+        flushing.step(shared, Reason::Age).await?;
+        flushing.trim(shared).await?;
+    }
+    Ok(())
+}
+
+fn has_backlog(shared: &Shared) -> bool {
+    shared.all_tables().iter().any(|(_, table)| table.has_dropped())
+}
+
+async fn join_small(shared: &Arc<Shared>) {
+    for (_, table) in shared.all_tables() {
+        let joined = tokio::task::spawn_blocking(move || table.join_small()).await;
+        if let Ok(Err(error)) = joined {
+            tracing::warn!("small batches stay as they are: {error}");
+        }
+    }
+}
+
+async fn keep_tidying(shared: Arc<Shared>, tidying: Arc<Mutex<Tidying>>, mut stop: watch::Receiver<bool>) {
+    let mut ticker = tokio::time::interval(MERGE_EVERY);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ticks = 0u32;
     loop {
         tokio::select! {
@@ -66,79 +192,76 @@ async fn run(shared: Arc<Shared>, turn: Arc<Mutex<Leases>>, mut stop: watch::Rec
             _ = stop.changed() => return,
         }
         ticks = ticks.wrapping_add(1);
-        check_limits(&shared);
-        let pressed = is_pressed(&shared);
-        if !pressed && !ticks.is_multiple_of(ticks_per_flush) {
-            continue;
-        }
-        let mut leases = turn.lock().await;
-        let cut = shared.clock.now() - shared.settings.hold();
-        if let Err(error) = flush_through(&shared, cut).await {
-            tracing::warn!("flush failed, rows stay in the log and are tried again: {error}");
-        }
-        if ticks.is_multiple_of(ticks_per_flush * TIDY_EVERY)
-            && let Err(error) = tidy(&shared, &mut leases).await
-        {
+        let mut tidying = tidying.lock().await;
+        if let Err(error) = tidy_due(&shared, &mut tidying, ticks, &stop).await {
             tracing::warn!("maintenance failed, it is tried again: {error}");
         }
     }
 }
 
-fn is_pressed(shared: &Shared) -> bool {
-    shared.in_memory().1 > shared.settings.memory_bytes / 2
-}
-
-/// Flushes rows received up to `cut`, more under memory pressure, and trims the log.
-async fn flush_through(shared: &Arc<Shared>, cut: model::Nanos) -> Result<()> {
-    let holding = |table: &Arc<Table>| Holding {
-        first_young: table.first_young(cut),
-        last: table.last_seq(),
-        half: table.half_seq(),
-    };
-    let holdings: Vec<Holding> = shared.all_tables().iter().map(|(_, t)| holding(t)).collect();
-    let Some(through) = flush::plan(&holdings, is_pressed(shared)) else { return Ok(()) };
-    let nothing = shared.all_tables().iter().all(|(_, t)| t.part(through).is_none());
-    if nothing {
-        return Ok(());
+async fn tidy_due(
+    shared: &Arc<Shared>,
+    tidying: &mut Tidying,
+    ticks: u32,
+    stop: &watch::Receiver<bool>,
+) -> Result<()> {
+    while !*stop.borrow() && may_merge(shared) && merge_one(shared, tidying).await? {}
+    if ticks.is_multiple_of(CORRECT_EVERY) && may_merge(shared) {
+        correct_one(shared, tidying).await?;
     }
-    let flushed = flush::flush(shared, through).await?;
-    flush::trim(shared, flushed).await
+    if ticks.is_multiple_of(EXPIRE_EVERY) {
+        expire(shared, tidying).await?;
+    }
+    Ok(())
 }
 
-async fn tidy(shared: &Arc<Shared>, leases: &mut Leases) -> Result<()> {
-    let tables = shared.all_tables();
-    for (_, table) in &tables {
-        leases.watch(&table.files());
-        for job in compact::plan(&table.files()) {
-            compact::run(shared, table, &job).await?;
+/// Merging takes from writing: it waits for a burst to end.
+fn may_merge(shared: &Shared) -> bool {
+    let files = shared.all_tables().iter().map(|(_, table)| table.files().len()).max().unwrap_or(0);
+    !has_backlog(shared) || files > PATIENCE
+}
+
+/// One merge; false when none is worth doing.
+async fn merge_one(shared: &Arc<Shared>, tidying: &mut Tidying) -> Result<bool> {
+    for (_, table) in shared.all_tables() {
+        let files = table.files();
+        tidying.leases.watch(&files);
+        if let Some(job) = compact::plan(&files, shared.clock.now(), shared.settings.merge_rows()) {
+            compact::run(shared, &table, &job).await?;
+            return Ok(true);
         }
     }
+    Ok(false)
+}
+
+/// Looks after the late spans of one file; false when there is none with any.
+async fn correct_one(shared: &Arc<Shared>, tidying: &mut Tidying) -> Result<bool> {
+    for (_, table) in shared.all_tables() {
+        tidying.leases.watch(&table.files());
+        if tidying.late.correct_one(shared, &table).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn expire(shared: &Arc<Shared>, tidying: &mut Tidying) -> Result<()> {
+    for (_, table) in shared.all_tables() {
+        tidying.leases.watch(&table.files());
+    }
     retention::expire(shared).await?;
-    for (_, table) in &tables {
-        retention::vacuum(shared, table, leases).await?;
+    for (_, table) in shared.all_tables() {
+        retention::vacuum(shared, &table, &tidying.leases).await?;
     }
     Ok(())
 }
 
 /// Decides whether exports are refused now, and why.
 fn check_limits(shared: &Shared) {
-    let (_, bytes) = shared.in_memory();
     let (free, _) = disk(&shared.folder.root);
-    let why = if free < shared.settings.min_free_bytes {
-        Some(format!(
-            "the data disk has {} MiB free, less than {} MiB",
-            free >> 20,
-            shared.settings.min_free_bytes >> 20
-        ))
-    } else if bytes > shared.settings.memory_bytes {
-        Some(format!(
-            "{} MiB of rows wait to be written, the limit is {}",
-            bytes >> 20,
-            shared.settings.memory_bytes >> 20
-        ))
-    } else {
-        None
-    };
+    let least = shared.settings.min_free_bytes;
+    let why = (free < least)
+        .then(|| format!("the data disk has {} MiB free, less than {} MiB", free >> 20, least >> 20));
     let mut refusing = shared.refusing.lock().unwrap_or_else(PoisonError::into_inner);
     if why.is_some() != refusing.is_some() {
         match &why {

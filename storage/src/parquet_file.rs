@@ -1,25 +1,32 @@
 //! Rows to a Parquet file: sorted for "one operation over time", with bloom filters for "one trace".
 //!
-//! The order, the encodings and the sizes follow measurements (design.md, section 3): sorted by service, name and
-//! start; zstd 1; delta encoding for times; no dictionary for ids; pages of 20,000 rows so that the page index prunes.
+//! The order, the encodings and the sizes follow measurements (docs/adr/0007): sorted by service, name and start;
+//! zstd 1; delta encoding for times; a dictionary where a sample of the rows shows that values come again; pages of
+//! 20,000 rows so that the page index prunes. Files are written slice by slice ([`FileWriter`]).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
 use model::schema::{column, sort_columns, time_column};
 use model::{Error, Nanos, Result, Signal};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::SortingColumn;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
+use crate::order::{self, Place};
+
 const PAGE_ROWS: usize = 20_000;
-const ROW_GROUP_ROWS: usize = 1_000_000;
+const ROW_GROUP_ROWS: usize = 1_048_576;
 const DICTIONARY_BYTES: usize = 4 << 20;
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
+/// Rows gathered and handed to the encoder at once.
+pub const SLICE_ROWS: usize = 8_192;
+/// Rows looked at to decide about dictionaries.
+const SAMPLE_ROWS: usize = 4_096;
 
 /// An encoded file and what its Add action will say.
 pub struct Encoded {
@@ -36,36 +43,144 @@ fn trouble(error: impl std::fmt::Display) -> Error {
     Error::internal(format!("encoding a parquet file: {error}"))
 }
 
-/// Concatenates, sorts and encodes the batches, which must be in the signal's physical schema and hold a row.
+/// Sorts and encodes the batches, which must be in the signal's physical schema and hold a row.
 pub fn encode(signal: Signal, batches: &[RecordBatch]) -> Result<Encoded> {
-    let schema = model::schema::schema(signal);
-    let rows = concat_batches(&schema, batches).map_err(trouble)?;
-    let rows = sort(signal, &rows)?;
-    let mut bytes = Vec::with_capacity(rows.num_rows() * 64);
-    let properties = properties(signal, &schema, rows.num_rows())?;
-    let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties)).map_err(trouble)?;
-    writer.write(&rows).map_err(trouble)?;
-    writer.close().map_err(trouble)?;
-    Ok(Encoded {
-        rows: rows.num_rows() as u64,
-        times: bounds(&rows, time_column(signal)),
-        received: bounds(&rows, column::RECEIVED),
-        services: services(&rows),
-        unsettled: if signal == Signal::Traces { crate::assemble::unsettled(&rows) } else { 0 },
-        checksum: xxhash_rust::xxh3::xxh3_64(&bytes),
-        bytes,
-    })
+    let order = order::sorted(signal, batches)?;
+    let refs: Vec<&RecordBatch> = batches.iter().collect();
+    let step = (order.len() / SAMPLE_ROWS).max(1);
+    let sample: Vec<Place> = order.iter().step_by(step).copied().collect();
+    let sample = order::gather(&refs, &sample)?;
+    let mut writer = FileWriter::new(signal, order.len(), &|name| repeats(&sample, name))?;
+    for slice in order.chunks(SLICE_ROWS) {
+        writer.write(&order::gather(&refs, slice)?)?;
+    }
+    writer.finish()
 }
 
-fn sort(signal: Signal, rows: &RecordBatch) -> Result<RecordBatch> {
-    let key =
-        |name: &&str| rows.column_by_name(name).map(|values| SortColumn { values: values.clone(), options: None });
-    let keys: Vec<SortColumn> = sort_columns(signal).iter().filter_map(key).collect();
-    let order: UInt32Array = lexsort_to_indices(&keys, None).map_err(trouble)?;
-    take_record_batch(rows, &order).map_err(trouble)
+/// Writes one file from slices in the file's order, and gathers what its Add action says.
+pub struct FileWriter {
+    signal: Signal,
+    writer: ArrowWriter<Vec<u8>>,
+    rows: u64,
+    times: Option<(Nanos, Nanos)>,
+    received: Option<(Nanos, Nanos)>,
+    services: Services,
+    unsettled: u64,
 }
 
-fn properties(signal: Signal, schema: &SchemaRef, rows: usize) -> Result<WriterProperties> {
+/// Least and greatest service so far; unknown once a row has none.
+enum Services {
+    None,
+    Range(String, String),
+    Unknown,
+}
+
+impl FileWriter {
+    /// For `rows` rows that look like those of the files.
+    pub fn like(signal: Signal, rows: usize, files: &[bytes::Bytes]) -> Result<Self> {
+        let columns = files.iter().map(dictionaries).collect::<Result<Vec<_>>>()?;
+        FileWriter::new(signal, rows, &|name| columns.iter().any(|known| known.contains(name)))
+    }
+
+    /// For `rows` rows. `repeats` says whether a text column's values come again and again.
+    fn new(signal: Signal, rows: usize, repeats: &dyn Fn(&str) -> bool) -> Result<Self> {
+        let schema = model::schema::schema(signal);
+        let properties = properties(signal, &schema, rows, repeats)?;
+        let writer = ArrowWriter::try_new(Vec::with_capacity(rows * 48), schema, Some(properties)).map_err(trouble)?;
+        let services = if schema_has_services(signal) { Services::None } else { Services::Unknown };
+        Ok(FileWriter { signal, writer, rows: 0, times: None, received: None, services, unsettled: 0 })
+    }
+
+    pub fn write(&mut self, slice: &RecordBatch) -> Result<()> {
+        self.writer.write(slice).map_err(trouble)?;
+        self.rows += slice.num_rows() as u64;
+        widen(&mut self.times, slice, time_column(self.signal));
+        widen(&mut self.received, slice, column::RECEIVED);
+        self.services.widen(slice);
+        if self.signal == Signal::Traces {
+            self.unsettled += crate::assemble::unsettled(slice);
+        }
+        Ok(())
+    }
+
+    pub fn finish(self) -> Result<Encoded> {
+        let bytes = self.writer.into_inner().map_err(trouble)?;
+        Ok(Encoded {
+            rows: self.rows,
+            times: self.times.unwrap_or((0, 0)),
+            received: self.received.unwrap_or((0, 0)),
+            services: match self.services {
+                Services::Range(least, greatest) => Some((least, greatest)),
+                Services::None | Services::Unknown => None,
+            },
+            unsettled: self.unsettled,
+            checksum: xxhash_rust::xxh3::xxh3_64(&bytes),
+            bytes,
+        })
+    }
+}
+
+fn schema_has_services(signal: Signal) -> bool {
+    model::schema::schema(signal).index_of(column::SERVICE_NAME).is_ok()
+}
+
+fn widen(bounds: &mut Option<(Nanos, Nanos)>, slice: &RecordBatch, name: &str) {
+    let column = slice.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>());
+    let Some((least, greatest)) = column.and_then(arrow::compute::min).zip(column.and_then(arrow::compute::max)) else {
+        return;
+    };
+    let (a, b) = bounds.unwrap_or((least, greatest));
+    *bounds = Some((a.min(least), b.max(greatest)));
+}
+
+impl Services {
+    fn widen(&mut self, slice: &RecordBatch) {
+        let names = slice.column_by_name(column::SERVICE_NAME).and_then(|c| c.as_string_view_opt());
+        let Some(names) = names.filter(|n| n.null_count() == 0) else {
+            *self = Services::Unknown;
+            return;
+        };
+        let bounds = arrow::compute::min_string_view(names).zip(arrow::compute::max_string_view(names));
+        let Some((least, greatest)) = bounds else { return };
+        match self {
+            Services::None => *self = Services::Range(least.to_owned(), greatest.to_owned()),
+            Services::Range(a, b) => {
+                if least < a.as_str() {
+                    least.clone_into(a);
+                }
+                if greatest > b.as_str() {
+                    greatest.clone_into(b);
+                }
+            }
+            Services::Unknown => {}
+        }
+    }
+}
+
+/// The top-level columns of a file that have a dictionary.
+fn dictionaries(bytes: &bytes::Bytes) -> Result<HashSet<String>> {
+    use parquet::file::reader::{FileReader as _, SerializedFileReader};
+    let reader = SerializedFileReader::new(bytes.clone()).map_err(broken)?;
+    let chunks = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
+    let with_one = chunks.filter(|chunk| chunk.dictionary_page_offset().is_some());
+    Ok(with_one.map(|chunk| chunk.column_path().string()).collect())
+}
+
+/// Whether a text column's values come again and again, as far as a sample of the rows tells.
+fn repeats(sample: &RecordBatch, name: &str) -> bool {
+    let values = sample.column_by_name(name).and_then(|c| c.as_string_view_opt());
+    let Some(values) = values else { return true };
+    let present = values.len() - values.null_count();
+    let distinct: HashSet<&str> = values.iter().flatten().collect();
+    present < 64 || distinct.len() * 2 < present
+}
+
+fn properties(
+    signal: Signal,
+    schema: &SchemaRef,
+    rows: usize,
+    repeats: &dyn Fn(&str) -> bool,
+) -> Result<WriterProperties> {
     let sorting = sort_columns(signal).iter().filter_map(|name| schema.index_of(name).ok());
     let sorting =
         sorting.map(|at| SortingColumn { column_idx: leaf(schema, at), descending: false, nulls_first: true });
@@ -78,18 +193,13 @@ fn properties(signal: Signal, schema: &SchemaRef, rows: usize) -> Result<WriterP
         .set_sorting_columns(Some(sorting.collect()))
         .set_created_by(concat!("hotspan version ", env!("CARGO_PKG_VERSION")).to_owned());
     for field in schema.fields() {
-        let path = ColumnPath::from(field.name().as_str());
-        let name = field.name().as_str();
+        let (path, name) = (ColumnPath::from(field.name().as_str()), field.name().as_str());
         builder = match field.data_type() {
-            DataType::FixedSizeBinary(_) => builder
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_statistics_enabled(path, EnabledStatistics::None),
+            DataType::FixedSizeBinary(_) => ids(builder, path, name),
             DataType::Int64 if name.ends_with("_unix_nano") || name.ends_with("_ns") => builder
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
-            DataType::Utf8View if name == column::ATTRIBUTES => {
-                builder.set_column_statistics_enabled(path, EnabledStatistics::None)
-            }
+            DataType::Utf8View => texts(builder, path, name, repeats(name)),
             _ => builder,
         };
         if name == column::TRACE_ID {
@@ -101,6 +211,29 @@ fn properties(signal: Signal, schema: &SchemaRef, rows: usize) -> Result<WriterP
         }
     }
     Ok(builder.build())
+}
+
+/// A trace's id stands in a dozen rows, so a dictionary stores it once; a span's id does not come again.
+fn ids(builder: WriterPropertiesBuilder, path: ColumnPath, name: &str) -> WriterPropertiesBuilder {
+    builder
+        .set_column_dictionary_enabled(path.clone(), name == column::TRACE_ID)
+        .set_column_statistics_enabled(path, EnabledStatistics::None)
+}
+
+/// A dictionary of values that hardly repeat costs more than it saves, in time and in bytes.
+fn texts(builder: WriterPropertiesBuilder, path: ColumnPath, name: &str, repeats: bool) -> WriterPropertiesBuilder {
+    let builder = match name {
+        column::ATTRIBUTES | column::RESOURCE_ATTRIBUTES => {
+            builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
+        }
+        _ => builder,
+    };
+    if repeats {
+        return builder;
+    }
+    builder
+        .set_column_dictionary_enabled(path.clone(), false)
+        .set_column_encoding(path, Encoding::DELTA_LENGTH_BYTE_ARRAY)
 }
 
 /// The position of a top-level column among the Parquet leaves.
@@ -115,41 +248,58 @@ fn leaf(schema: &Schema, at: usize) -> i32 {
     schema.fields()[..at].iter().map(|f| leaves(f.data_type())).sum()
 }
 
-fn bounds(rows: &RecordBatch, name: &str) -> (Nanos, Nanos) {
-    let column = rows.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>());
-    let least = column.and_then(arrow::compute::min);
-    let greatest = column.and_then(arrow::compute::max);
-    (least.unwrap_or(0), greatest.unwrap_or(0))
+/// Reads a file of ours slice by slice, `columns` of it or all, in the signal's physical schema: columns it lacks
+/// (written by an older hotspan) are null, columns nobody knows are left out.
+pub struct FileReader {
+    inner: parquet::arrow::arrow_reader::ParquetRecordBatchReader,
+    schema: SchemaRef,
 }
 
-fn services(rows: &RecordBatch) -> Option<(String, String)> {
-    let names = rows.column_by_name(column::SERVICE_NAME)?.as_string_view_opt()?;
-    if names.null_count() > 0 {
-        return None;
+fn broken(error: impl std::fmt::Display) -> Error {
+    Error::corrupt(format!("reading a parquet file: {error}"))
+}
+
+impl FileReader {
+    pub fn open(signal: Signal, bytes: bytes::Bytes, columns: Option<&[&str]>, slice: usize) -> Result<Self> {
+        use parquet::arrow::ProjectionMask;
+        use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+        let all = model::schema::schema(signal);
+        let mut builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(broken)?.with_batch_size(slice);
+        let schema = match columns {
+            None => all,
+            Some(names) => {
+                let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
+                builder = builder.with_projection(mask);
+                let at: Vec<usize> = names.iter().filter_map(|name| all.index_of(name).ok()).collect();
+                Arc::new(all.project(&at).map_err(broken)?)
+            }
+        };
+        Ok(FileReader { inner: builder.build().map_err(broken)?, schema })
     }
-    let least = arrow::compute::min_string_view(names)?;
-    let greatest = arrow::compute::max_string_view(names)?;
-    Some((least.to_owned(), greatest.to_owned()))
 }
 
-/// Reads a file of ours back whole, in the signal's physical schema: columns it lacks (written by an older hotspan)
-/// are null, columns nobody knows are left out.
-pub fn decode(signal: Signal, bytes: bytes::Bytes) -> Result<Vec<RecordBatch>> {
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-    let broken = |e: &dyn std::fmt::Display| Error::corrupt(format!("reading a parquet file: {e}"));
-    let schema = model::schema::schema(signal);
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| broken(&e))?;
-    let reader = reader.with_batch_size(64 * 1024).build().map_err(|e| broken(&e))?;
-    let mut out = Vec::new();
-    for batch in reader {
-        let batch = batch.map_err(|e| broken(&e))?;
-        let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+impl Iterator for FileReader {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = match self.inner.next()? {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(broken(error))),
+        };
+        let columns = self.schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
             Some(column) if column.data_type() == field.data_type() => Ok(column.clone()),
-            Some(column) => arrow::compute::cast(column, field.data_type()).map_err(|e| broken(&e)),
+            Some(column) => arrow::compute::cast(column, field.data_type()).map_err(broken),
             None => Ok(arrow::array::new_null_array(field.data_type(), batch.num_rows())),
         });
-        let columns = columns.collect::<Result<Vec<_>>>()?;
-        out.push(RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|e| broken(&e))?);
+        let columns = match columns.collect::<Result<Vec<_>>>() {
+            Ok(columns) => columns,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(broken))
     }
-    Ok(out)
+}
+
+/// Reads a file of ours whole.
+pub fn decode(signal: Signal, bytes: bytes::Bytes) -> Result<Vec<RecordBatch>> {
+    FileReader::open(signal, bytes, None, 64 * 1024)?.collect()
 }

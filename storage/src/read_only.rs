@@ -55,7 +55,7 @@ async fn table(
     let state = log.load().await?;
     let file = |add| Arc::new(DataFile::of(add, log.root(), time_column(signal)));
     let files = state.files.values().map(file).collect();
-    Ok(TableSnapshot::new(signal, Arc::new([]), files, state.version))
+    Ok(TableSnapshot::new(signal, &[], files, state.version))
 }
 
 impl Source for ReadOnly {

@@ -7,9 +7,12 @@ use std::sync::{Arc, Mutex, RwLock};
 use model::{Clock, Decoder, Error, Result, Signal, Tenant};
 use object_store::{ObjectStore, ObjectStoreExt};
 
+use crate::backlog::Log;
 use crate::dedup::{self, Window};
 use crate::delta::DeltaLog;
 use crate::folder::{self, Folder, table_path};
+use crate::held::Held;
+use crate::memory::Memory;
 use crate::objects::DurableLocal;
 use crate::record::{self, Record, Seen};
 use crate::settings::Settings;
@@ -34,6 +37,7 @@ struct Loaded {
     tables: BTreeMap<Tenant, Arc<Tables>>,
     /// Up to which record each table has come.
     through: BTreeMap<(Tenant, Signal), u64>,
+    memory: Arc<Memory>,
 }
 
 pub(crate) async fn open(
@@ -48,7 +52,8 @@ pub(crate) async fn open(
     let objects: Arc<dyn ObjectStore> = Arc::new(local);
     let app_id = format!("hotspan-{}", folder.store_id);
     let mut recovered = Recovered::default();
-    let mut loaded = load(&folder, &objects, &clock, &app_id, &mut recovered).await?;
+    let memory = Arc::new(Memory::new(settings.memory_bytes));
+    let mut loaded = load(&folder, &objects, &clock, &app_id, memory.clone(), &mut recovered).await?;
     let mut window = Window::default();
 
     let floor = loaded.through.values().copied().max().unwrap_or(0);
@@ -71,7 +76,8 @@ pub(crate) async fn open(
         settings,
         clock,
         objects,
-        wal: log,
+        log: Arc::new(Log::new(log, decoder)),
+        memory,
         folder,
         tenants: RwLock::new(loaded.tables),
         window: Mutex::new(window),
@@ -87,9 +93,10 @@ async fn load(
     objects: &Arc<dyn ObjectStore>,
     clock: &Arc<dyn Clock>,
     app_id: &str,
+    memory: Arc<Memory>,
     recovered: &mut Recovered,
 ) -> Result<Loaded> {
-    let mut loaded = Loaded { tables: BTreeMap::new(), through: BTreeMap::new() };
+    let mut loaded = Loaded { tables: BTreeMap::new(), through: BTreeMap::new(), memory };
     for tenant in folder::tenants(&folder.root) {
         let mut tables = BTreeMap::new();
         for signal in Signal::ALL {
@@ -103,7 +110,7 @@ async fn load(
         }
         let tables = Tables::new(|signal| {
             let (log, state) = tables[&signal].clone();
-            Table::new(signal, log, state)
+            Table::new(tenant.clone(), signal, log, state, loaded.memory.clone())
         });
         loaded.tables.insert(tenant, Arc::new(tables));
     }
@@ -158,14 +165,14 @@ fn replay_one(
     let rows = decoder.decode(&payload)?.rows;
     recovered.exports += 1;
     recovered.rows += rows.num_rows() as u64;
-    let tenant = &payload.tenant;
+    let (tenant, memory) = (&payload.tenant, loaded.memory.clone());
     let new = || {
         Arc::new(Tables::new(|signal| {
             let log = DeltaLog::new(objects.clone(), clock.clone(), table_path(tenant, signal), signal);
-            Table::new(signal, log, crate::delta::TableState::default())
+            Table::new(tenant.clone(), signal, log, crate::delta::TableState::default(), memory.clone())
         }))
     };
     let tables = loaded.tables.entry(tenant.clone()).or_insert_with(new);
-    tables.of(payload.signal).insert(seq, payload.received, rows);
+    tables.of(payload.signal).insert(Held::new(payload.signal, seq, payload.received, rows));
     Ok(())
 }

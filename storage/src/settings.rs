@@ -12,9 +12,11 @@ pub struct Settings {
     pub hold_seconds: f64,
     /// How often rows that were held long enough are written. Longer: fewer and larger files.
     pub flush_seconds: f64,
-    /// Memory for rows not yet in a file, in bytes. At half of it rows are written early; at all of it exports are
-    /// told to come back.
+    /// Memory for rows not yet in a file, in bytes. From half of it on rows are written early, before their traces are
+    /// whole, and assembled when files are merged; beyond all of it rows wait in the log only and are read from there.
     pub memory_bytes: u64,
+    /// Memory for a merge of files, in bytes. Larger: files of more rows, which are smaller and faster to scan.
+    pub merge_bytes: u64,
     /// Most bytes the write-ahead log may take on disk before exports are told to come back.
     pub wal_bytes: u64,
     /// Rows older than this, by time of receipt, are deleted. Zero: kept for ever.
@@ -30,7 +32,8 @@ impl Default for Settings {
         Settings {
             hold_seconds: 10.0,
             flush_seconds: 5.0,
-            memory_bytes: 512 << 20,
+            memory_bytes: 256 << 20,
+            merge_bytes: 192 << 20,
             wal_bytes: 20 << 30,
             retention_seconds: 7.0 * 86_400.0,
             retention_bytes: 0,
@@ -52,6 +55,9 @@ impl Settings {
         if self.memory_bytes < 8 << 20 {
             return wrong("memory_bytes", "must be at least 8 MiB");
         }
+        if self.merge_bytes < 8 << 20 {
+            return wrong("merge_bytes", "must be at least 8 MiB");
+        }
         if !(0.0..=1e12).contains(&self.retention_seconds) {
             return wrong("retention_seconds", "must not be negative");
         }
@@ -60,6 +66,13 @@ impl Settings {
 
     pub(crate) fn hold(&self) -> model::Nanos {
         nanos(self.hold_seconds)
+    }
+
+    /// Most rows of a merge, by what a row takes while it is merged: its key columns, its result, its place, and its
+    /// bytes in the old file and the new.
+    pub(crate) fn merge_rows(&self) -> u64 {
+        const BYTES_A_ROW: u64 = 256;
+        (self.merge_bytes / BYTES_A_ROW).min(1 << 20)
     }
 
     pub(crate) fn flush_every(&self) -> Duration {

@@ -1,7 +1,8 @@
-//! A snapshot out: what a query may see, immutable, taken in one step from memory and files together.
+//! A snapshot out: what a query may see, immutable, taken in one step from memory, log and files together.
 //!
-//! *Invariants:* every acknowledged row is in exactly one of `memory` and `files`; holding a snapshot keeps its
-//! files from being vacuumed (they are leased through their `Arc`); a query never locks the write path.
+//! *Invariants:* every acknowledged row is in exactly one of `memory`, `backlog` and `files`; holding a snapshot keeps
+//! its files from being vacuumed (they are leased through their `Arc`) and its part of the log from being trimmed; a
+//! query never locks the write path.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -11,44 +12,79 @@ use model::{Nanos, Signal, Tenant};
 use object_store::ObjectStore;
 
 use crate::assemble;
+use crate::backlog::Backlog;
 use crate::delta::DataFile;
+use crate::held::Held;
 
 /// One table as of one moment.
 #[derive(Clone)]
 pub struct TableSnapshot {
     pub signal: Signal,
-    /// Rows not yet in a file, in the order they were acknowledged; physical schema.
-    pub memory: Arc<[RecordBatch]>,
     /// The files of the Delta version below.
     pub files: Arc<[Arc<DataFile>]>,
     /// The Delta version the files are of; `None` before the first commit.
     pub version: Option<u64>,
+    /// Rows not yet in a file that were dropped from memory: the log has them.
+    pub backlog: Option<Backlog>,
+    /// Rows not yet in a file, in the order they were acknowledged.
+    held: Arc<[Arc<Held>]>,
     /// Rows that were written a moment ago, as far as assembling the traces of `memory` needs them.
     context: Arc<[RecordBatch]>,
     assembled: Arc<OnceLock<Vec<RecordBatch>>>,
 }
 
 impl TableSnapshot {
-    pub fn new(signal: Signal, memory: Arc<[RecordBatch]>, files: Arc<[Arc<DataFile>]>, version: Option<u64>) -> Self {
-        TableSnapshot { signal, memory, files, version, context: Arc::new([]), assembled: Arc::new(OnceLock::new()) }
+    pub fn new(signal: Signal, memory: &[RecordBatch], files: Arc<[Arc<DataFile>]>, version: Option<u64>) -> Self {
+        let held = (1..).zip(memory).map(|(seq, rows)| Arc::new(Held::new(signal, seq, 0, rows.clone())));
+        TableSnapshot::of(signal, held.collect(), files, version)
+    }
+
+    pub(crate) fn of(
+        signal: Signal,
+        held: Vec<Arc<Held>>,
+        files: Arc<[Arc<DataFile>]>,
+        version: Option<u64>,
+    ) -> Self {
+        let (context, assembled) = (Arc::new([]), Arc::new(OnceLock::new()));
+        TableSnapshot { signal, files, version, backlog: None, held: held.into(), context, assembled }
     }
 
     pub(crate) fn with_context(self, context: Arc<[RecordBatch]>) -> Self {
         TableSnapshot { context, ..self }
     }
 
+    pub(crate) fn with_backlog(self, backlog: Option<Backlog>) -> Self {
+        TableSnapshot { backlog, ..self }
+    }
+
+    /// Rows in memory that can have a time within `least..=greatest` of the table's time column, in the order they were
+    /// acknowledged; physical schema.
+    pub fn memory(&self, least: Nanos, greatest: Nanos) -> Vec<RecordBatch> {
+        let wanted = |h: &&Arc<Held>| h.times.0 <= greatest && h.times.1 >= least;
+        self.held.iter().filter(wanted).filter_map(|h| h.batch.clone()).collect()
+    }
+
+    /// The number of batches in memory.
+    pub fn batches(&self) -> usize {
+        self.held.len()
+    }
+
     /// The rows in memory with the assembled columns filled for traces that have been quiet since `quiet_before`
-    /// (by receive time). Computed once for a snapshot and shared by its clones. Other signals: `memory` itself.
+    /// (by receive time). Computed once for a snapshot and shared by its clones. Other signals: the rows as they are.
     pub fn assembled_memory(&self, quiet_before: Nanos) -> &[RecordBatch] {
-        match self.signal {
-            Signal::Traces => self.assembled.get_or_init(|| assemble::fill(&self.context, &self.memory, quiet_before)),
-            Signal::Metrics | Signal::Logs => &self.memory,
-        }
+        self.assembled.get_or_init(|| {
+            let memory = self.memory(Nanos::MIN, Nanos::MAX);
+            match self.signal {
+                Signal::Traces => assemble::fill(&self.context, &memory, quiet_before),
+                Signal::Metrics | Signal::Logs => memory,
+            }
+        })
     }
 
     pub fn rows(&self) -> u64 {
-        let memory: usize = self.memory.iter().map(RecordBatch::num_rows).sum();
-        memory as u64 + self.files.iter().map(|f| f.rows).sum::<u64>()
+        let memory: usize = self.held.iter().map(|h| h.rows).sum();
+        let backlog = self.backlog.as_ref().map_or(0, Backlog::rows);
+        memory as u64 + backlog + self.files.iter().map(|f| f.rows).sum::<u64>()
     }
 }
 
@@ -78,7 +114,7 @@ impl fmt::Debug for Snapshot {
         let mut out = f.debug_struct("Snapshot");
         out.field("tenant", &self.tenant);
         for table in &self.tables {
-            out.field(table.signal.table(), &(table.memory.len(), table.files.len(), table.version));
+            out.field(table.signal.table(), &(table.batches(), table.files.len(), table.version));
         }
         out.finish()
     }

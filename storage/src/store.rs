@@ -10,9 +10,12 @@ use object_store::ObjectStore;
 use tokio::sync::oneshot;
 
 use crate::dedup::{self, Fate, Verdict, Window};
+use crate::backlog::Log;
 use crate::delta::{DeltaLog, TableState};
 use crate::folder::{Folder, table_path};
+use crate::held::Held;
 use crate::maintain::Maintenance;
+use crate::memory::Memory;
 use crate::record::{self, Seen};
 use crate::recover::Recovered;
 use crate::settings::Settings;
@@ -45,7 +48,8 @@ pub(crate) struct Shared {
     pub settings: Settings,
     pub clock: Arc<dyn Clock>,
     pub objects: Arc<dyn ObjectStore>,
-    pub wal: wal::Wal,
+    pub log: Arc<Log>,
+    pub memory: Arc<Memory>,
     pub folder: Folder,
     pub tenants: RwLock<BTreeMap<Tenant, Arc<Tables>>>,
     pub window: Mutex<Window>,
@@ -78,18 +82,17 @@ impl Shared {
             return tables.clone();
         }
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || Tables::new(|signal| Table::new(signal, self.new_log(tenant, signal), TableState::default()));
+        let table = |signal| {
+            let log = self.new_log(tenant, signal);
+            Table::new(tenant.clone(), signal, log, TableState::default(), self.memory.clone())
+        };
+        let new = || Tables::new(table);
         tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(new())).clone()
     }
 
     pub fn all_tables(&self) -> Vec<(Tenant, Arc<Table>)> {
         let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
         tenants.iter().flat_map(|(tenant, tables)| tables.all().iter().map(|t| (tenant.clone(), t.clone()))).collect()
-    }
-
-    /// Rows and bytes in memory over all tables.
-    pub fn in_memory(&self) -> (u64, u64) {
-        self.all_tables().iter().map(|(_, t)| t.in_memory()).fold((0, 0), |(a, b), (r, s)| (a + r, b + s))
     }
 
     /// Refuses what cannot be taken now, before anything is kept.
@@ -119,8 +122,11 @@ pub struct Stats {
     pub wal: wal::Stats,
     /// When the oldest row that is not yet in a file was received.
     pub oldest_received: Option<Nanos>,
+    /// Rows not yet in a file, and the bytes of memory that they take.
     pub memory_rows: u64,
     pub memory_bytes: u64,
+    /// Those of them that are in the log only, because memory was full.
+    pub backlog_rows: u64,
     pub tables: Vec<TableStats>,
     pub damage: Vec<String>,
     pub free_bytes: u64,
@@ -165,7 +171,7 @@ impl Store {
     pub async fn close(&self) -> Result<()> {
         let flushed = self.maintenance.close().await;
         let shared = self.shared.clone();
-        let closed = tokio::task::spawn_blocking(move || shared.wal.close()).await;
+        let closed = tokio::task::spawn_blocking(move || shared.log.wal.close()).await;
         flushed?;
         closed.map_err(|e| Error::internal(e.to_string()))?.map_err(|e| wal_error(&e))
     }
@@ -173,24 +179,26 @@ impl Store {
     pub fn stats(&self) -> Stats {
         let shared = &self.shared;
         let tables = shared.all_tables();
-        let (memory_rows, memory_bytes) = shared.in_memory();
+        let waiting = tables.iter().map(|(_, t)| t.waiting());
+        let (memory_rows, memory_bytes) = waiting.fold((0, 0), |(a, b), (rows, bytes)| (a + rows, b + bytes));
         let (free_bytes, total_bytes) = crate::maintain::disk(&shared.folder.root);
         let table = |(tenant, table): &(Tenant, Arc<Table>)| {
-            let snapshot = table.snapshot();
+            let files = table.files();
             TableStats {
                 name: table.signal.table(),
                 tenant: tenant.to_string(),
-                files: snapshot.files.len() as u64,
-                rows: snapshot.rows(),
-                bytes: snapshot.files.iter().map(|f| f.size).sum(),
-                version: snapshot.version,
+                files: files.len() as u64,
+                rows: table.waiting().0 + files.iter().map(|f| f.rows).sum::<u64>(),
+                bytes: files.iter().map(|f| f.size).sum(),
+                version: table.version(),
             }
         };
         Stats {
-            wal: shared.wal.stats(),
+            wal: shared.log.wal.stats(),
             oldest_received: tables.iter().filter_map(|(_, t)| t.oldest_received()).min(),
             memory_rows,
             memory_bytes,
+            backlog_rows: tables.iter().map(|(_, t)| t.dropped()).sum(),
             tables: tables.iter().map(table).collect(),
             damage: shared.damage.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             free_bytes,
@@ -202,7 +210,7 @@ impl Store {
 impl Source for Store {
     fn snapshot(&self, tenant: &Tenant) -> Result<Snapshot> {
         let tables = self.shared.tables(tenant);
-        let tables = Signal::ALL.map(|signal| tables.of(signal).snapshot());
+        let tables = Signal::ALL.map(|signal| tables.of(signal).snapshot(&self.shared.log));
         let (taken, objects) = (self.shared.clock.now(), self.shared.objects.clone());
         Ok(Snapshot { tenant: tenant.clone(), taken, objects, tables })
     }
@@ -250,12 +258,14 @@ impl Store {
         let Batch { payload, rows, hash } = batch;
         let header = record::export_header(&payload, hash);
         let record = wal::Record::new().part(header).part(payload.body.clone());
-        let shared = self.shared.clone();
+        let (shared, signal) = (self.shared.clone(), payload.signal);
+        // Measured here, not on the log's one thread.
+        let held = Held::new(signal, 0, payload.received, rows);
         let done = move |answer: Result<u64, wal::WalError>| {
             let received = payload.received;
             let answer = match answer {
                 Ok(seq) => {
-                    shared.tables(&payload.tenant).of(payload.signal).insert(seq, received, rows);
+                    shared.tables(&payload.tenant).of(signal).insert(Held { first: seq, last: seq, ..held });
                     shared.window().stored(Seen { received, key });
                     let _ = fate.send(Fate::Stored);
                     Ok(Ack { duplicate: false })
@@ -269,7 +279,7 @@ impl Store {
             // The client may have gone; the rows are kept all the same.
             let _ = tell.send(answer);
         };
-        self.shared.wal.append(record, Box::new(done)).map_err(|e| wal_error(&e))
+        self.shared.log.wal.append(record, Box::new(done)).map_err(|e| wal_error(&e))
     }
 }
 

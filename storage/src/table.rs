@@ -1,83 +1,108 @@
-//! One table of one tenant: rows in memory and files on disk, and the one step in which rows move from one to the
-//! other.
+//! One table of one tenant: rows that wait to be written, files on disk, and the one step in which rows move from one
+//! to the other.
 //!
+//! ```text
+//!   held:  [ only in the log … ][ in memory … newest ]        files: of one Delta version
+//!            ◀── a flush takes a prefix      ▲ dropped here when memory is full: the log has them
+//! ```
 //! *Invariant:* rows are inserted in the order of the log and leave as a prefix of it, together with the files that
 //! hold them, under one lock: no snapshot sees a row twice or not at all.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{Array, ArrayData, RecordBatch};
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use model::schema::time_column;
 use model::time::SECOND;
-use model::{Nanos, Result, Signal};
+use model::{Nanos, Result, Signal, Tenant};
 
 use crate::assemble;
+use crate::backlog::{Backlog, Log};
 use crate::delta::{Commit, Committed, DataFile, DeltaLog, TableState};
+use crate::held::Held;
+use crate::memory::Memory;
 use crate::snapshot::TableSnapshot;
 
 /// How long written rows take part in assembling the traces they belong to: twice as long as exports of one trace
 /// are usually apart.
 const REMEMBER: Nanos = 30 * SECOND;
-
-/// Rows of one export, held until they are written.
-#[derive(Clone)]
-struct Held {
-    seq: u64,
-    received: Nanos,
-    bytes: usize,
-    rows: RecordBatch,
-}
+/// Batches of fewer rows are joined with their neighbours, up to this many rows: a scan pays for each batch.
+const JOINED_ROWS: usize = 8_192;
+const SMALL_ROWS: usize = 1_024;
 
 #[derive(Default)]
 struct Inner {
-    held: Vec<Held>,
-    /// Rows written within [`REMEMBER`], narrowed to what assembly needs: the rest of their traces is still in
-    /// memory or on its way.
-    written: Vec<(Nanos, RecordBatch)>,
+    held: VecDeque<Arc<Held>>,
+    /// Rows in `held`, and bytes of those in memory.
+    rows: usize,
     bytes: usize,
+    /// Those of the rows that are in the log only.
+    dropped: usize,
+    /// So many of `held`, from the front, are being written: dropping them would free nothing.
+    busy: usize,
+    written: Written,
     files: Arc<[Arc<DataFile>]>,
     version: Option<u64>,
     /// The last snapshot, while nothing has changed since.
     cached: Option<TableSnapshot>,
 }
 
+/// Rows written within [`REMEMBER`], narrowed to what assembly needs: the rest of their traces is still to come.
+#[derive(Default)]
+struct Written {
+    rows: VecDeque<(Nanos, RecordBatch)>,
+    bytes: usize,
+}
+
 pub struct Table {
+    pub tenant: Tenant,
     pub signal: Signal,
     pub log: DeltaLog,
+    memory: Arc<Memory>,
     inner: Mutex<Inner>,
     /// The log's state; held while committing, never while encoding.
     state: tokio::sync::Mutex<TableState>,
 }
 
-/// What a flush takes: the rows to write, and all rows for the traces they belong to.
+/// What a flush takes: the rows to write, and what else is known of the traces they belong to.
 pub struct Part {
-    /// Rows written a moment ago that may belong to the same traces.
-    pub context: Arc<[RecordBatch]>,
-    /// Every row in memory, in the order of the log.
-    pub memory: Vec<RecordBatch>,
-    /// So many batches of `memory`, from the front, are to be written.
-    pub count: usize,
+    /// In the order of the log.
+    pub held: Vec<Arc<Held>>,
+    /// Rows written a moment ago, and rows that stay in memory.
+    pub context: Vec<RecordBatch>,
     pub first_seq: u64,
 }
 
-impl Inner {
-    fn remember(&mut self, written: &[Held]) {
-        let narrowed = written.iter().filter_map(|h| Some((h.received, assemble::context_of(&h.rows)?)));
-        self.written.extend(narrowed);
-        let newest = self.written.iter().map(|(received, _)| *received).max().unwrap_or(0);
-        self.written.retain(|(received, _)| *received > newest - REMEMBER);
-    }
+/// What a table holds, as far as planning needs it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Holding {
+    /// The first record received after the cut, if any.
+    pub first_young: Option<u64>,
+    pub last: Option<u64>,
+    /// The record at which a file's worth of rows is reached, and the bytes of all rows.
+    pub chunk: Option<u64>,
+    pub bytes: usize,
+}
 
-    fn context(&self) -> Arc<[RecordBatch]> {
-        self.written.iter().map(|(_, rows)| rows.clone()).collect()
+impl Written {
+    fn add(&mut self, received: Nanos, rows: RecordBatch, limit: usize) {
+        self.bytes += rows.get_array_memory_size();
+        self.rows.push_back((received, rows));
+        let newest = self.rows.iter().map(|(received, _)| *received).max().unwrap_or(received);
+        while let Some((oldest, rows)) = self.rows.front()
+            && (*oldest <= newest - REMEMBER || self.bytes > limit)
+        {
+            self.bytes -= rows.get_array_memory_size();
+            self.rows.pop_front();
+        }
     }
 }
 
 impl Table {
-    pub fn new(signal: Signal, log: DeltaLog, state: TableState) -> Self {
-        let table =
-            Table { signal, log, inner: Mutex::default(), state: tokio::sync::Mutex::new(TableState::default()) };
+    pub fn new(tenant: Tenant, signal: Signal, log: DeltaLog, state: TableState, memory: Arc<Memory>) -> Self {
+        let (inner, empty) = (Mutex::default(), tokio::sync::Mutex::default());
+        let table = Table { tenant, signal, log, memory, inner, state: empty };
         table.show(&state, &mut table.inner());
         Table { state: tokio::sync::Mutex::new(state), ..table }
     }
@@ -88,23 +113,29 @@ impl Table {
     }
 
     /// Called from the log's writer thread, in the order of the log.
-    pub fn insert(&self, seq: u64, received: Nanos, rows: RecordBatch) {
-        let bytes = bytes_of(&rows);
+    pub fn insert(&self, held: Held) {
         let mut inner = self.inner();
-        inner.bytes += bytes;
-        inner.held.push(Held { seq, received, bytes, rows });
+        inner.rows += held.rows;
+        inner.bytes += held.in_memory();
+        let over = self.memory.take(held.in_memory());
+        inner.held.push_back(Arc::new(held));
         inner.cached = None;
+        if over > 0 {
+            let freed = inner.drop_oldest(over);
+            self.memory.give_back(freed);
+        }
     }
 
-    pub fn snapshot(&self) -> TableSnapshot {
+    /// All of it as of now. `log` reads what is not in memory.
+    pub fn snapshot(&self, log: &Arc<Log>) -> TableSnapshot {
         let mut inner = self.inner();
         if let Some(cached) = &inner.cached {
             return cached.clone();
         }
-        let memory: Arc<[RecordBatch]> = inner.held.iter().map(|h| h.rows.clone()).collect();
-        let context = inner.context();
-        let snapshot =
-            TableSnapshot::new(self.signal, memory, inner.files.clone(), inner.version).with_context(context);
+        let (memory, dropped): (Vec<_>, Vec<_>) = inner.held.iter().cloned().partition(|h| h.batch.is_some());
+        let snapshot = TableSnapshot::of(self.signal, memory, inner.files.clone(), inner.version)
+            .with_context(inner.written.rows.iter().map(|(_, rows)| rows.clone()).collect())
+            .with_backlog(Backlog::of(log, &self.tenant, self.signal, dropped));
         inner.cached = Some(snapshot.clone());
         snapshot
     }
@@ -113,55 +144,108 @@ impl Table {
         self.inner().files.clone()
     }
 
-    /// Rows and bytes in memory.
-    pub fn in_memory(&self) -> (u64, u64) {
+    pub fn version(&self) -> Option<u64> {
+        self.inner().version
+    }
+
+    /// Rows that wait to be written, and how many bytes of them are in memory.
+    pub fn waiting(&self) -> (u64, u64) {
         let inner = self.inner();
-        (inner.held.iter().map(|h| h.rows.num_rows() as u64).sum(), inner.bytes as u64)
+        (inner.rows as u64, inner.bytes as u64)
     }
 
-    /// The least sequence number that must stay in memory: the first that was received after `cut`.
-    pub fn first_young(&self, cut: Nanos) -> Option<u64> {
-        self.inner().held.iter().filter(|h| h.received > cut).map(|h| h.seq).min()
+    pub fn first_seq(&self) -> Option<u64> {
+        self.inner().held.front().map(|h| h.first)
     }
 
-    pub fn last_seq(&self) -> Option<u64> {
-        self.inner().held.last().map(|h| h.seq)
+    /// Whether rows wait in the log only.
+    pub fn has_dropped(&self) -> bool {
+        self.inner().dropped > 0
+    }
+
+    /// Rows that wait in the log only.
+    pub fn dropped(&self) -> u64 {
+        self.inner().dropped as u64
     }
 
     pub fn oldest_received(&self) -> Option<Nanos> {
-        self.inner().held.first().map(|h| h.received)
+        self.inner().held.front().map(|h| h.oldest)
     }
 
-    /// The sequence number at which half of the held bytes are reached.
-    pub fn half_seq(&self) -> Option<u64> {
+    /// For `flush::plan`: rows received after `cut` are young.
+    pub fn holding(&self, cut: Nanos) -> Holding {
         let inner = self.inner();
-        let mut sum = 0;
-        let reached = inner.held.iter().find(|h| {
-            sum += h.bytes;
-            sum * 2 >= inner.bytes
-        });
-        reached.map(|h| h.seq)
+        let mut bytes = 0;
+        let mut chunk = None;
+        for held in &inner.held {
+            bytes += held.bytes;
+            if chunk.is_none() && bytes >= self.memory.chunk() {
+                chunk = Some(held.last);
+            }
+        }
+        Holding {
+            first_young: inner.held.iter().filter(|h| h.newest > cut).map(|h| h.first).min(),
+            last: inner.held.back().map(|h| h.last),
+            chunk: chunk.or(inner.held.back().map(|h| h.last)),
+            bytes,
+        }
     }
 
-    /// What there is to write up to `through`.
-    pub fn part(&self, through: u64) -> Option<Part> {
+    /// What there is to write up to `through`. `with_context`: to assemble traces by.
+    pub fn part(&self, through: u64, with_context: bool) -> Option<Part> {
+        let mut inner = self.inner();
+        let count = inner.held.iter().take_while(|h| h.last <= through).count();
+        let first_seq = inner.held.front()?.first;
+        if count == 0 {
+            return None;
+        }
+        inner.busy = count;
+        let mut context = Vec::new();
+        if with_context && self.signal == Signal::Traces {
+            context.extend(inner.written.rows.iter().map(|(_, rows)| rows.clone()));
+            context.extend(inner.held.iter().skip(count).filter_map(|h| h.batch.clone()));
+        }
+        Some(Part { held: inner.held.iter().take(count).cloned().collect(), context, first_seq })
+    }
+
+    /// Rows known in memory that may belong to the traces of files that are being merged.
+    pub fn context(&self) -> Vec<RecordBatch> {
         let inner = self.inner();
-        let count = inner.held.iter().take_while(|h| h.seq <= through).count();
-        let first_seq = inner.held.first()?.seq;
-        let memory = || inner.held.iter().map(|h| h.rows.clone()).collect();
-        (count > 0).then(|| Part { context: inner.context(), memory: memory(), count, first_seq })
+        let written = inner.written.rows.iter().map(|(_, rows)| rows.clone());
+        written.chain(inner.held.iter().filter_map(|h| h.batch.clone())).collect()
     }
 
-    /// Commits, and in one step shows the new files and drops the rows that are now in them.
-    pub async fn commit(&self, commit: &Commit, flushed_through: Option<u64>) -> Result<Committed> {
+    /// Keeps narrowed rows that were written, for the traces whose rest is still to come.
+    pub fn remember(&self, received: Nanos, rows: RecordBatch) {
+        self.inner().written.add(received, rows, self.memory.limit() / 8);
+    }
+
+    /// Gives up a part that was not written; its rows may be dropped from memory again.
+    pub fn give_up(&self) {
+        self.inner().busy = 0;
+    }
+
+    /// Commits, and in one step shows the new files and drops the rows that are now in them. `flushed` says up to which
+    /// record, and whether the rows' traces were assembled: then the rest of those is still to come.
+    pub async fn commit(&self, commit: &Commit, flushed: Option<(u64, bool)>) -> Result<Committed> {
         let mut state = self.state.lock().await;
         let outcome = self.log.commit(&mut state, commit).await;
         let mut inner = self.inner();
-        if let (Some(through), Ok(_)) = (flushed_through, &outcome) {
-            let keep = inner.held.iter().position(|h| h.seq > through).unwrap_or(inner.held.len());
-            let written: Vec<Held> = inner.held.drain(..keep).collect();
-            inner.bytes -= written.iter().map(|h| h.bytes).sum::<usize>();
-            inner.remember(&written);
+        if let (Some((through, assembled)), Ok(_)) = (flushed, &outcome) {
+            let count = inner.held.iter().take_while(|h| h.last <= through).count();
+            let written: Vec<Arc<Held>> = inner.held.drain(..count).collect();
+            let bytes = written.iter().map(|h| h.in_memory()).sum::<usize>();
+            inner.rows -= written.iter().map(|h| h.rows).sum::<usize>();
+            inner.dropped -= written.iter().filter(|h| h.batch.is_none()).map(|h| h.rows).sum::<usize>();
+            inner.bytes -= bytes;
+            inner.busy = 0;
+            self.memory.give_back(bytes);
+            for held in written {
+                let narrowed = held.batch.as_ref().filter(|_| assembled && self.signal == Signal::Traces);
+                if let Some(rows) = narrowed.and_then(assemble::context_of) {
+                    inner.written.add(held.newest, rows, self.memory.limit() / 8);
+                }
+            }
         }
         self.show(&state, &mut inner);
         outcome
@@ -180,6 +264,31 @@ impl Table {
         inner.cached = None;
     }
 
+    /// Joins runs of small batches, so that many small exports cost a scan no more than few large ones.
+    pub fn join_small(&self) -> Result<()> {
+        let runs = self.inner().small_runs();
+        for run in runs {
+            let batches: Option<Vec<&RecordBatch>> = run.iter().map(|h| h.batch.as_ref()).collect();
+            let joined = match batches {
+                Some(batches) if !batches.is_empty() => {
+                    let joined = concat_batches(batches[0].schema_ref(), batches);
+                    Some(joined.map_err(|e| model::Error::internal(format!("joining batches: {e}")))?)
+                }
+                _ => None,
+            };
+            let Some(held) = Held::joined(&run, joined) else { continue };
+            let mut inner = self.inner();
+            let (before, after) = (run.iter().map(|h| h.in_memory()).sum::<usize>(), held.in_memory());
+            if inner.replace(&run, held) {
+                inner.bytes = inner.bytes + after - before;
+                self.memory.take(after);
+                self.memory.give_back(before);
+                inner.cached = None;
+            }
+        }
+        Ok(())
+    }
+
     /// Removed files that may still be in the folder, with their time of removal in Unix milliseconds.
     pub async fn tombstones(&self) -> Vec<(String, i64)> {
         let state = self.state.lock().await;
@@ -195,19 +304,72 @@ impl Table {
     }
 }
 
-/// Bytes of the buffers behind a batch, shared ones counted once (columns without a value share theirs).
-fn bytes_of(rows: &RecordBatch) -> usize {
-    let mut seen = HashSet::new();
-    let mut bytes = 0;
-    let mut waiting: Vec<ArrayData> = rows.columns().iter().map(|c| c.to_data()).collect();
-    while let Some(data) = waiting.pop() {
-        let nulls = data.nulls().map(|n| n.buffer());
-        for buffer in data.buffers().iter().chain(nulls) {
-            if seen.insert(buffer.as_ptr()) {
-                bytes += buffer.capacity();
+impl Inner {
+    /// Drops the oldest rows from memory until `bytes` are free, but never the newest export, which queries look at
+    /// most. Returns the bytes freed.
+    fn drop_oldest(&mut self, bytes: usize) -> usize {
+        let mut freed = 0;
+        let newest = self.held.len().saturating_sub(1);
+        let from = self.held.iter().skip(self.busy).take_while(|h| h.batch.is_none()).count() + self.busy;
+        for held in self.held.range_mut(from.min(newest)..newest) {
+            if freed >= bytes {
+                break;
+            }
+            freed += held.in_memory();
+            if held.batch.is_some() {
+                self.dropped += held.rows;
+            }
+            *held = Arc::new(held.dropped());
+        }
+        self.bytes -= freed;
+        freed
+    }
+
+    /// Runs of neighbours worth joining, none of them being written.
+    fn small_runs(&self) -> Vec<Vec<Arc<Held>>> {
+        let mut runs = Vec::new();
+        let mut run: Vec<Arc<Held>> = Vec::new();
+        let mut rows = 0;
+        for held in self.held.iter().skip(self.busy) {
+            let fits = run.last().is_none_or(|last| last.batch.is_some() == held.batch.is_some());
+            if !fits || held.rows >= SMALL_ROWS || rows + held.rows > JOINED_ROWS {
+                runs.push(std::mem::take(&mut run));
+                rows = 0;
+            }
+            if held.rows < SMALL_ROWS {
+                rows += held.rows;
+                run.push(held.clone());
             }
         }
-        waiting.extend(data.child_data().iter().cloned());
+        // The last run is still growing: joined when it is worth it.
+        if rows > SMALL_ROWS {
+            runs.push(run);
+        }
+        runs.retain(|run| run.len() > 1);
+        runs
     }
-    bytes
+
+    /// Puts `held` where the run stands; false when it no longer stands there as it was.
+    fn replace(&mut self, run: &[Arc<Held>], held: Held) -> bool {
+        let Some(at) = self.held.iter().position(|h| Arc::ptr_eq(h, &run[0])) else { return false };
+        let same = run.iter().enumerate().all(|(i, h)| self.held.get(at + i).is_some_and(|there| Arc::ptr_eq(there, h)));
+        if !same || at < self.busy {
+            return false;
+        }
+        let mut joined = Some(Arc::new(held));
+        let mut index = 0;
+        self.held.retain_mut(|there| {
+            let inside = (at..at + run.len()).contains(&index);
+            index += 1;
+            match (inside, joined.take_if(|_| inside)) {
+                (false, _) => true,
+                (true, Some(held)) => {
+                    *there = held;
+                    true
+                }
+                (true, None) => false,
+            }
+        });
+        true
+    }
 }

@@ -83,7 +83,11 @@ fn settings() -> Settings {
 }
 
 async fn open(root: &Path, clock: &Arc<ManualClock>) -> Result<Store> {
-    let (store, _) = Store::open(root, settings(), clock.clone(), Arc::new(LineDecoder)).await?;
+    open_with(root, clock, settings()).await
+}
+
+async fn open_with(root: &Path, clock: &Arc<ManualClock>, settings: Settings) -> Result<Store> {
+    let (store, _) = Store::open(root, settings, clock.clone(), Arc::new(LineDecoder)).await?;
     Ok(store)
 }
 
@@ -138,7 +142,14 @@ fn copy_all(from: &Path, to: &Path) {
 fn found(store: &Store) -> BTreeMap<i64, Vec<Option<(i64, i64)>>> {
     let snapshot = store.snapshot(&Tenant::default()).expect("a snapshot");
     let table = snapshot.table(Signal::Traces);
-    let mut batches: Vec<RecordBatch> = table.memory.to_vec();
+    let mut batches: Vec<RecordBatch> = table.memory(Nanos::MIN, Nanos::MAX);
+    for part in table.backlog.iter().flat_map(|b| b.within(Nanos::MIN, Nanos::MAX, 2)) {
+        let mut keep = |rows| {
+            batches.push(rows);
+            Ok(())
+        };
+        part.read(&mut keep).expect("the log has them");
+    }
     for file in table.files.iter() {
         let bytes = futures::executor::block_on(async {
             use object_store::ObjectStoreExt;
@@ -280,6 +291,115 @@ async fn a_trace_that_straddles_a_flush_is_assembled_whole_on_both_sides() {
     assert_eq!(found(&bench.store)[&12], [Some((50, 50))]);
     let findings = check(bench.folder.path(), bench.clock.clone()).await.expect("checked");
     assert!(findings.iter().all(|f| f.ok), "{findings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_span_that_comes_minutes_late_corrects_its_trace() {
+    let bench = Bench::new().await;
+    bench.send("1 11 0 gateway GET 0 100\n2 21 0 other GET 0 9").await.expect("stored");
+    bench.clock.advance(20 * SECOND);
+    bench.store.flush().await.expect("flushed");
+    assert_eq!(found(&bench.store)[&11], [Some((100, 100))], "all that is known");
+    bench.clock.advance(300 * SECOND);
+    bench.send("1 12 11 shop read 10 60").await.expect("a late span is stored");
+    bench.clock.advance(20 * SECOND);
+    bench.store.flush().await.expect("flushed");
+    bench.clock.advance(60 * SECOND);
+    bench.store.tidy().await.expect("corrected");
+    let after = found(&bench.store);
+    // By hand: the shop's 50 are the gateway's no more.
+    assert_eq!((&after[&11], &after[&12]), (&vec![Some((50, 50))], &vec![Some((50, 50))]));
+    assert_eq!(after[&21], [Some((9, 9))], "others stay as they were");
+    assert_eq!(ids(&bench.store), [11, 12, 21]);
+    let findings = check(bench.folder.path(), bench.clock.clone()).await.expect("checked");
+    assert!(findings.iter().all(|f| f.ok), "{findings:?}");
+    let files: Vec<_> = bench.store.shared.all_tables().iter().flat_map(|(_, t)| t.files().to_vec()).collect();
+    assert!(files.iter().all(|f| f.unassembled == 0), "{files:?}");
+}
+
+/// A batch of one span takes more than 10 KiB with all its columns, so some hundreds do not fit into the least memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_beyond_the_memory_budget_wait_in_the_log_and_are_seen_and_written() {
+    let clock = Arc::new(ManualClock::at(NOON));
+    let folder = tempfile::tempdir().expect("a folder");
+    // The disk that refuses to be written to: a file stands where the table's folder should be.
+    std::fs::create_dir_all(folder.path().join("tables")).expect("made");
+    std::fs::write(folder.path().join("tables/spans"), b"in the way").expect("written");
+    let settings = Settings { memory_bytes: 8 << 20, ..settings() };
+    let store = open_with(folder.path(), &clock, settings.clone()).await.expect("opens");
+    let mut expected = Vec::new();
+    for id in 1..=1_500i64 {
+        let start = if id <= 750 { 0 } else { 1_000 };
+        send(&store, &format!("{id} {id} 0 a b {start} {}", start + 7), clock.now()).await.expect("acknowledged");
+        expected.push(id);
+    }
+    let stats = store.stats();
+    assert!(stats.memory_bytes <= 8 << 20, "{} bytes", stats.memory_bytes);
+    assert!(stats.backlog_rows > 0, "{stats:?}");
+    assert_eq!(ids(&store), expected, "all are seen");
+    let early = store.snapshot(&Tenant::default()).expect("a snapshot").table(Signal::Traces).clone();
+    let dropped = |least, greatest| -> u64 {
+        early.backlog.iter().flat_map(|b| b.within(least, greatest, 3)).map(|b| b.rows()).sum()
+    };
+    assert_eq!(dropped(0, 500) + dropped(501, 2_000), stats.backlog_rows, "apart by time");
+    drop(early);
+
+    let copy = tempfile::tempdir().expect("a folder");
+    copy_all(folder.path(), copy.path());
+    let recovered = open_with(copy.path(), &clock, settings.clone()).await.expect("recovers within its memory");
+    assert_eq!(ids(&recovered), expected, "recovered");
+
+    std::fs::remove_file(folder.path().join("tables/spans")).expect("removed");
+    store.flush().await.expect("flushed");
+    let stats = store.stats();
+    assert_eq!((stats.memory_rows, stats.backlog_rows, stats.wal.records > 0), (0, 0, true));
+    assert_eq!(ids(&store), expected, "written");
+    assert!(files(&store) > 1, "in files of a bounded size");
+    let findings = check(folder.path(), clock.clone()).await.expect("checked");
+    assert!(findings.iter().all(|f| f.ok), "{findings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_keeps_its_part_of_the_log_while_rows_are_written_and_trimmed() {
+    let clock = Arc::new(ManualClock::at(NOON));
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { memory_bytes: 8 << 20, ..settings() };
+    std::fs::create_dir_all(folder.path().join("tables")).expect("made");
+    std::fs::write(folder.path().join("tables/spans"), b"in the way").expect("written");
+    let store = open_with(folder.path(), &clock, settings).await.expect("opens");
+    for id in 1..=1_200 {
+        send(&store, &format!("{id} {id} 0 a b 0 7"), clock.now()).await.expect("acknowledged");
+    }
+    let old = store.snapshot(&Tenant::default()).expect("a snapshot");
+    std::fs::remove_file(folder.path().join("tables/spans")).expect("removed");
+    store.flush().await.expect("flushed and trimmed, but for what the snapshot needs");
+    let backlog = old.table(Signal::Traces).backlog.clone().expect("rows in the log only");
+    let mut found = 0;
+    let mut count = |rows: RecordBatch| {
+        found += rows.num_rows() as u64;
+        Ok(())
+    };
+    backlog.read(&mut count).expect("still there");
+    assert_eq!(found, backlog.rows());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_exports_become_few_batches() {
+    let clock = Arc::new(ManualClock::at(NOON));
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path(), &clock).await.expect("opens");
+    for id in 1..=1_100 {
+        send(&store, &format!("{id} {id} 0 a b 0 7"), clock.now()).await.expect("acknowledged");
+    }
+    for (_, table) in store.shared.all_tables() {
+        table.join_small().expect("joined");
+    }
+    let snapshot = store.snapshot(&Tenant::default()).expect("a snapshot");
+    assert!(snapshot.table(Signal::Traces).batches() < 20, "{}", snapshot.table(Signal::Traces).batches());
+    assert_eq!(ids(&store), (1..=1_100).collect::<Vec<_>>());
+    store.flush().await.expect("flushed");
+    assert_eq!(ids(&store), (1..=1_100).collect::<Vec<_>>());
+    assert_eq!(store.stats().memory_bytes, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

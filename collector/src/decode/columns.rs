@@ -23,7 +23,12 @@ type Made<T> = Result<T, ArrowError>;
 pub(super) struct Texts {
     values: StringViewBuilder,
     owed: usize,
+    rows: usize,
+    block: u32,
 }
+
+/// Unused bytes of a column that are worth a copy of the used ones: a batch may be held for seconds.
+const SLACK: usize = 2048;
 
 impl Texts {
     /// `block` is the size of a block for strings that do not fit into a view.
@@ -31,10 +36,9 @@ impl Texts {
         Self::with_rows(block, 0)
     }
 
-    /// Like [`Texts::new`], with room for `rows`.
+    /// Like [`Texts::new`], with room for `rows` once there is a value.
     pub fn with_rows(block: usize, rows: usize) -> Self {
-        let block = block.clamp(256, 1 << 20) as u32;
-        Texts { values: StringViewBuilder::with_capacity(rows).with_fixed_block_size(block), owed: 0 }
+        Texts { values: StringViewBuilder::new(), owed: 0, rows, block: block.clamp(256, 1 << 20) as u32 }
     }
 
     #[inline]
@@ -68,6 +72,7 @@ impl Texts {
             self.owed += n;
             return Ok(());
         };
+        self.rows = self.rows.max(self.owed + n);
         self.settle();
         self.values.try_append_value_n(value, n)
     }
@@ -80,6 +85,11 @@ impl Texts {
 
     #[inline]
     fn settle(&mut self) {
+        if self.values.is_empty() {
+            // The first value: until now the column cost nothing.
+            let rows = self.rows.max(self.owed + 1);
+            self.values = StringViewBuilder::with_capacity(rows).with_fixed_block_size(self.block);
+        }
         if self.owed > 0 {
             (0..self.owed).for_each(|_| self.values.append_null());
             self.owed = 0;
@@ -91,23 +101,42 @@ impl Texts {
             return nulls.column(&DataType::Utf8View, self.owed);
         }
         self.settle();
-        Arc::new(self.values.finish())
+        let values = self.values.finish();
+        let (mut used, mut held) = (0, 0);
+        for block in values.data_buffers() {
+            (used, held) = (used + block.len(), held + block.capacity());
+        }
+        Arc::new(if held - used > SLACK.max(used / 2) { values.gc() } else { values })
     }
 }
 
 /// Columns without any value. Those of one type and length are one array, so that a batch does not pay for the many
 /// columns that it does not use.
 #[derive(Debug, Default)]
-pub(super) struct Nulls(Vec<ArrayRef>);
+pub(super) struct Nulls {
+    nulls: Vec<ArrayRef>,
+    zeros: Option<ArrayRef>,
+}
 
 impl Nulls {
     pub fn column(&mut self, ty: &DataType, len: usize) -> ArrayRef {
-        if let Some(made) = self.0.iter().find(|made| made.data_type() == ty && made.len() == len) {
+        if let Some(made) = self.nulls.iter().find(|made| made.data_type() == ty && made.len() == len) {
             return made.clone();
         }
         let made = new_null_array(ty, len);
-        self.0.push(made.clone());
+        self.nulls.push(made.clone());
         made
+    }
+
+    fn zeros(&mut self, len: usize) -> ArrayRef {
+        match &self.zeros {
+            Some(made) if made.len() == len => made.clone(),
+            _ => {
+                let made = dense(vec![0; len]);
+                self.zeros = Some(made.clone());
+                made
+            }
+        }
     }
 }
 
@@ -185,8 +214,16 @@ numbers!(Doubles, Float64Builder, f64, DataType::Float64, "A Float64 column.");
 numbers!(Bools, BooleanBuilder, bool, DataType::Boolean, "A Boolean column.");
 
 /// An Int64 column without nulls.
-pub(super) fn dense(values: Vec<i64>) -> ArrayRef {
+pub(super) fn dense(mut values: Vec<i64>) -> ArrayRef {
+    if values.capacity() - values.len() > values.len() / 4 {
+        values.shrink_to_fit();
+    }
     Arc::new(Int64Array::new(ScalarBuffer::from(values), None))
+}
+
+/// An Int64 column without nulls that is nearly always zero throughout: then it is the same array for all such columns.
+pub(super) fn counts(values: Vec<i64>, nulls: &mut Nulls) -> ArrayRef {
+    if values.iter().all(|value| *value == 0) { nulls.zeros(values.len()) } else { dense(values) }
 }
 
 /// A column of ids, `N` bytes each.

@@ -25,7 +25,7 @@ use skew::Interval;
 use tree::Forest;
 
 /// What assembly needs to know of a span.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Node {
     pub span_id: [u8; 8],
     /// `None` for a root.

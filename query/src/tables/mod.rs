@@ -6,9 +6,11 @@
 //! SELECT … FROM spans WHERE trace_id = '4bf9…'
 //!   view:      hex(trace_id) = '4bf9…'          projection over the physical scan, pruned to the columns used
 //!   rewrite:   trace_id = X'4bf9…'              bloom filters and statistics apply
-//!   provider:  memory batches ∪ Parquet files   files outside the times asked for are not opened
+//!   provider:  memory ∪ log ∪ Parquet files     files outside the times asked for are not opened
 //! ```
 
+
+mod backlog;
 pub mod describe;
 pub mod join;
 pub mod provider;

@@ -1,4 +1,5 @@
-//! A physical table: the rows of one signal in one snapshot, from memory and from Parquet files.
+//! A physical table: the rows of one signal in one snapshot, from memory, from the log where memory was short, and from
+//! Parquet files.
 //!
 //! Conditions are given to the scan (it drops files by them) and stay above it as well; DataFusion then pushes them
 //! down into the Parquet reader and leaves a filter over the memory part. When a column that assembly fills is asked
@@ -29,6 +30,7 @@ use object_store::ObjectStore;
 use storage::delta::DataFile;
 use storage::{Snapshot, TableSnapshot};
 
+use super::backlog;
 use super::prune::Bounds;
 
 /// Where scans find the snapshot's object store (`session::store` answers only to this).
@@ -68,14 +70,19 @@ impl PhysicalTable {
 
     /// The memory part, spread over `parts` partitions. Assembling many traces takes a while, so it happens on a
     /// thread of its own.
-    async fn memory(&self, projection: Option<&Vec<usize>>, parts: usize) -> Result<Arc<dyn ExecutionPlan>> {
-        let batches = if self.wants_assembled(projection) && !self.table.memory.is_empty() {
+    async fn memory(
+        &self,
+        projection: Option<&Vec<usize>>,
+        bounds: &Bounds,
+        parts: usize,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let batches = if self.wants_assembled(projection) && self.table.batches() > 0 {
             let (table, quiet_before) = (self.table.clone(), self.taken.saturating_sub(QUIET));
             tokio::task::spawn_blocking(move || table.assembled_memory(quiet_before).to_vec())
                 .await
                 .map_err(|e| DataFusionError::ExecutionJoin(Box::new(e)))?
         } else {
-            self.table.memory.to_vec()
+            self.table.memory(bounds.time.0, bounds.time.1)
         };
         let mut partitions = vec![Vec::new(); parts.max(1)];
         for (at, batch) in batches.into_iter().enumerate() {
@@ -167,14 +174,20 @@ impl TableProvider for PhysicalTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let bounds = Bounds::of(filters, schema::time_column(self.table.signal));
         let files: Vec<_> = self.table.files.iter().filter(|f| bounds.may_match(f)).collect();
-        let parts = state.config().target_partitions().clamp(1, self.table.memory.len().max(1));
-        if files.is_empty() {
-            return self.memory(projection, parts).await;
+        let threads = state.config().target_partitions();
+        let mut parts = Vec::new();
+        if !files.is_empty() {
+            parts.push(self.files(state, projection, &files, limit)?);
         }
-        let stored = self.files(state, projection, &files, limit)?;
-        if self.table.memory.is_empty() {
-            return Ok(stored);
+        let (least, greatest) = bounds.time;
+        let backlog = self.table.backlog.iter().flat_map(|b| b.within(least, greatest, threads)).collect();
+        parts.extend(backlog::scan(self.schema.clone(), backlog, projection, limit)?);
+        if parts.is_empty() || self.table.batches() > 0 {
+            parts.insert(0, self.memory(projection, &bounds, threads.clamp(1, self.table.batches().max(1))).await?);
         }
-        UnionExec::try_new(vec![self.memory(projection, parts).await?, stored])
+        match parts.len() {
+            1 => Ok(parts.remove(0)),
+            _ => UnionExec::try_new(parts),
+        }
     }
 }

@@ -47,7 +47,7 @@ impl Source for Fixed {
         if *tenant == self.0.tenant {
             return Ok(self.0.clone());
         }
-        let empty = |signal| TableSnapshot::new(signal, Arc::new([]), Arc::new([]), None);
+        let empty = |signal| TableSnapshot::new(signal, &[], Arc::new([]), None);
         Ok(Snapshot { tenant: tenant.clone(), tables: Signal::ALL.map(empty), ..self.0.clone() })
     }
 }
@@ -65,7 +65,7 @@ pub fn batch(signal: Signal, rows: &[Value]) -> RecordBatch {
 
 /// Assembled as the store would before it writes.
 fn settled(signal: Signal, rows: &[Value]) -> Vec<RecordBatch> {
-    let table = TableSnapshot::new(signal, Arc::new([batch(signal, rows)]), Arc::new([]), None);
+    let table = TableSnapshot::new(signal, &[batch(signal, rows)], Arc::new([]), None);
     table.assembled_memory(Nanos::MAX).to_vec()
 }
 
@@ -120,7 +120,7 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new() -> Self {
-        let empty = |signal| TableSnapshot::new(signal, Arc::new([]), Arc::new([]), None);
+        let empty = |signal| TableSnapshot::new(signal, &[], Arc::new([]), None);
         Fixture { objects: Arc::new(InMemory::new()), tables: Signal::ALL.map(empty).to_vec() }
     }
 
@@ -149,7 +149,7 @@ impl Fixture {
         self = self.with_files(signal, &stored, 1_000).await;
         let at = Signal::ALL.iter().position(|s| *s == signal).expect("one of all");
         let files = self.tables[at].files.clone();
-        self.tables[at] = TableSnapshot::new(signal, memory.into(), files, None);
+        self.tables[at] = TableSnapshot::new(signal, &memory, files, None);
         self
     }
 
@@ -161,8 +161,8 @@ impl Fixture {
             let name = format!("{}.parquet", files.len());
             files.push(Arc::new(file(self.objects.as_ref(), signal, &name, rows, group_rows).await));
         }
-        let memory = self.tables[at].memory.clone();
-        self.tables[at] = TableSnapshot::new(signal, memory, files.into(), Some(1));
+        let memory = self.tables[at].memory(i64::MIN, i64::MAX);
+        self.tables[at] = TableSnapshot::new(signal, &memory, files.into(), Some(1));
         self
     }
 

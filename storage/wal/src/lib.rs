@@ -20,6 +20,7 @@ pub mod fs;
 mod gather;
 mod group;
 mod log;
+mod range;
 mod record;
 mod replay;
 mod report;
@@ -31,7 +32,8 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use error::{OpenError, Quota, WalError};
@@ -47,6 +49,8 @@ pub use settings::Settings;
 /// [`Wal::append_wait`] must not be called from inside a completion: they wait for the thread that runs it.
 pub struct Wal {
     group: group::Group,
+    fs: Arc<dyn Fs>,
+    dir: PathBuf,
 }
 
 impl Wal {
@@ -65,9 +69,9 @@ impl Wal {
         replay: &mut Replay<'_, E>,
     ) -> Result<(Wal, Recovery), OpenError<E>> {
         settings.validate()?;
-        let (log, recovery) = log::Log::open(fs, dir, settings.clone(), replay)?;
+        let (log, recovery) = log::Log::open(fs.clone(), dir, settings.clone(), replay)?;
         let group = group::Group::start(log, settings)?;
-        Ok((Wal { group }, recovery))
+        Ok((Wal { group, fs, dir: dir.to_path_buf() }, recovery))
     }
 
     /// Queues a record. `Ok` means that `done` will be called exactly once, from the writer thread, in the order
@@ -94,6 +98,13 @@ impl Wal {
             }),
         )?;
         told.recv().unwrap_or_else(|_| Err(self.group.why_stopped()))
+    }
+
+    /// Hands the records with a number in `range` to `each` in order, read from disk while the log goes on. The
+    /// caller asks only for numbers that were acknowledged and not trimmed; one that is not handed over could not be
+    /// read. Holds one segment in memory.
+    pub fn read<E>(&self, range: RangeInclusive<u64>, each: &mut Replay<'_, E>) -> Result<(), OpenError<E>> {
+        range::read_range(&*self.fs, &self.dir, range, each)
     }
 
     /// Deletes the segments whose records are all at or below `through`, oldest first, each made durable before the

@@ -27,7 +27,7 @@ impl Default for Settings {
         Settings {
             gather: Duration::from_millis(2),
             gather_bytes: 1 << 20,
-            segment_bytes: 64 << 20,
+            segment_bytes: 32 << 20,
             max_queued_bytes: 64 << 20,
             max_log_bytes: 20 << 30,
             floor: 0,

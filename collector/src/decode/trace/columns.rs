@@ -5,12 +5,12 @@ use arrow::error::ArrowError;
 use model::schema::{self, PROMOTED_SPAN, PromotedType};
 use model::{Nanos, Signal};
 
-use super::super::columns::{AnomalyTexts, Ids, Ints, Lists, Nulls, Texts, dense};
+use super::super::columns::{AnomalyTexts, Ids, Ints, Lists, Nulls, Texts, counts, dense};
 use super::super::origin::OriginColumns;
 use super::super::promoted::{PromotedValue, Slots};
 
-/// A large span; more of them than guessed make the columns grow.
-const BYTES_A_SPAN: usize = 512;
+/// A span of usual size; more of them than guessed make the columns grow.
+const BYTES_A_SPAN: usize = 360;
 
 #[derive(Debug)]
 enum PromotedColumn {
@@ -58,8 +58,8 @@ impl SpanColumns {
     pub fn new(body: usize) -> Self {
         let rows = body / BYTES_A_SPAN;
         let ints = || Vec::with_capacity(rows);
-        let texts = || Texts::new(body / 16);
-        let in_every_row = || Texts::with_rows(body / 16, rows);
+        let texts = || Texts::with_rows(body / 64, rows);
+        let in_every_row = || Texts::with_rows(body / 32, rows);
         let promoted = |promoted: &schema::Promoted| match promoted.ty {
             PromotedType::Text => PromotedColumn::Text(texts()),
             PromotedType::Int => PromotedColumn::Int(Ints::default()),
@@ -77,7 +77,7 @@ impl SpanColumns {
             duration: ints(),
             status_code: in_every_row(),
             status_message: texts(),
-            attributes: Texts::with_rows(body / 2, rows),
+            attributes: Texts::with_rows(body / 8, rows),
             dropped_attributes: ints(),
             promoted: PROMOTED_SPAN.iter().map(promoted).collect(),
             events: Lists::default(),
@@ -163,11 +163,11 @@ impl SpanColumns {
             self.status_code.finish(&mut nulls),
             self.status_message.finish(&mut nulls),
             self.attributes.finish(&mut nulls),
-            dense(self.dropped_attributes),
+            counts(self.dropped_attributes, &mut nulls),
             self.events.finish_structs(schema::event_fields(), event)?,
-            dense(self.dropped_events),
+            counts(self.dropped_events, &mut nulls),
             self.links.finish_structs(schema::link_fields(), link)?,
-            dense(self.dropped_links),
+            counts(self.dropped_links, &mut nulls),
         ]);
         columns.extend(self.promoted.into_iter().map(|column| column.finish(rows, &mut nulls)));
         columns.extend(origin.rest);

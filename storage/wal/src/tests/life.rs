@@ -215,3 +215,30 @@ fn foreign_files_are_left_alone() {
     log.trim(u64::MAX).unwrap();
     assert_eq!(fs.paths().len(), 5);
 }
+
+#[test]
+fn a_stretch_is_read_again_beside_the_writer() {
+    let fs = SimFs::new();
+    let (wal, ..) = open_sim(&fs, small());
+    for number in 1..=20_u8 {
+        assert_eq!(wal.append_wait(Record::from(vec![number; 300])).unwrap(), u64::from(number));
+    }
+    let stretch = |range| {
+        let mut found = Found::new();
+        let mut keep = |seq, bytes: &[u8]| {
+            found.push((seq, bytes.to_vec()));
+            Ok::<(), Infallible>(())
+        };
+        unwrap(wal.read(range, &mut keep).map(drop)).unwrap();
+        found
+    };
+    let sent = |numbers: std::ops::RangeInclusive<u8>| -> Found {
+        numbers.map(|number| (u64::from(number), vec![number; 300])).collect()
+    };
+    assert_eq!(stretch(6..=14), sent(6..=14));
+    assert_eq!(stretch(20..=20), sent(20..=20));
+    wal.trim(9).unwrap();
+    let left = stretch(6..=14);
+    assert_eq!(left, sent(left.first().map_or(0, |(seq, _)| *seq as u8)..=14), "what was trimmed is not handed over");
+    assert!(left.iter().any(|(seq, _)| *seq == 10), "what was not trimmed is");
+}

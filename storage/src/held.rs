@@ -1,0 +1,103 @@
+//! Rows on their way to a file: in memory and in the log, or in the log only.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayData, AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use model::schema::time_column;
+use model::{Nanos, Signal};
+
+/// Rows of one export, or of several that follow one another in a table.
+#[derive(Debug)]
+pub struct Held {
+    /// The records they came with. Other tables' records may lie in between.
+    pub first: u64,
+    pub last: u64,
+    /// When the first and the last of the exports were received.
+    pub oldest: Nanos,
+    pub newest: Nanos,
+    pub rows: usize,
+    /// Bytes that the rows take in memory, when they are there.
+    pub bytes: usize,
+    /// Least and greatest of the table's time column.
+    pub times: (Nanos, Nanos),
+    /// `None`: dropped from memory, to be read from the log again.
+    pub batch: Option<RecordBatch>,
+}
+
+impl Held {
+    pub fn new(signal: Signal, seq: u64, received: Nanos, batch: RecordBatch) -> Self {
+        let times = batch.column_by_name(time_column(signal)).and_then(|c| c.as_primitive_opt::<Int64Type>());
+        let least = times.and_then(arrow::compute::min).unwrap_or(Nanos::MIN);
+        let greatest = times.and_then(arrow::compute::max).unwrap_or(Nanos::MAX);
+        Held {
+            first: seq,
+            last: seq,
+            oldest: received,
+            newest: received,
+            rows: batch.num_rows(),
+            bytes: bytes_of(&batch),
+            times: (least, greatest),
+            batch: Some(batch),
+        }
+    }
+
+    /// The same rows, in the log only.
+    pub fn dropped(&self) -> Held {
+        Held { batch: None, ..*self }
+    }
+
+    /// Bytes now in memory.
+    pub fn in_memory(&self) -> usize {
+        if self.batch.is_some() { self.bytes } else { 0 }
+    }
+
+    /// Neighbours as one. All of them have `batch`, joined by the caller, or none has.
+    pub fn joined(parts: &[Arc<Held>], batch: Option<RecordBatch>) -> Option<Held> {
+        let (first, last) = (parts.first()?, parts.last()?);
+        let bytes = match &batch {
+            Some(batch) => bytes_of(batch),
+            None => parts.iter().map(|p| p.bytes).sum(),
+        };
+        let least = parts.iter().map(|p| p.times.0).min()?;
+        let greatest = parts.iter().map(|p| p.times.1).max()?;
+        Some(Held {
+            first: first.first,
+            last: last.last,
+            oldest: first.oldest,
+            newest: last.newest,
+            rows: parts.iter().map(|p| p.rows).sum(),
+            bytes,
+            times: (least, greatest),
+            batch,
+        })
+    }
+}
+
+/// What a batch costs besides its buffers: an array's own structures, for each column.
+const OVERHEAD_A_COLUMN: usize = 160;
+
+/// Bytes of the buffers behind a batch, shared ones counted once (columns without a value share theirs).
+fn bytes_of(rows: &RecordBatch) -> usize {
+    let mut seen: Vec<usize> = Vec::with_capacity(64);
+    let mut bytes = rows.num_columns() * OVERHEAD_A_COLUMN;
+    let mut waiting: Vec<ArrayData> = Vec::new();
+    for column in rows.columns() {
+        // Columns without a value are views of one array of nulls.
+        if column.null_count() < column.len() {
+            waiting.push(column.to_data());
+        }
+    }
+    while let Some(data) = waiting.pop() {
+        let nulls = data.nulls().map(|n| n.buffer());
+        for buffer in data.buffers().iter().chain(nulls) {
+            let at = buffer.as_ptr() as usize;
+            if !seen.contains(&at) {
+                seen.push(at);
+                bytes += buffer.capacity();
+            }
+        }
+        waiting.extend(data.child_data().iter().cloned());
+    }
+    bytes
+}

@@ -1,0 +1,164 @@
+//! Spans that came late: their trace was written and assembled without them.
+//!
+//! A late span lies in a file of its own time as a row whose parent was missing. Now and then one such file is taken up:
+//! the files of about the same time are asked for its open traces (bloom filters first, then the ids themselves), and
+//! every file that holds a part of such a trace is written again with the trace assembled from all of it.
+//!
+//! Sits beside merging, which joins what arrived within seconds. *Invariant:* a file is taken up once; what was not found
+//! then is missing because nobody sent it, or because it comes later, with a file that will be taken up.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use futures::TryStreamExt;
+use model::schema::column;
+use model::time::{MINUTE, SECOND};
+use model::{Error, Nanos, Result, Signal};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
+
+use crate::assemble;
+use crate::background::{self, Priority};
+use crate::compact::{self, Job};
+use crate::delta::DataFile;
+use crate::merge;
+use crate::parquet_file::FileReader;
+use crate::ranged::Ranged;
+use crate::store::Shared;
+use crate::table::Table;
+
+/// So far apart the parts of a trace may have arrived.
+const REACH: Nanos = 15 * MINUTE;
+/// Files younger than this are still being merged with their neighbours.
+const YOUNG: Nanos = 40 * SECOND;
+/// When more than this share of a file's rows belong to open traces, their parents are not late: nobody sends them.
+const MOST_OPEN: f64 = 0.1;
+/// Files that are written again for one that was taken up.
+const MOST_FILES: usize = 4;
+
+/// The files that were taken up.
+#[derive(Debug, Default)]
+pub struct Late(HashSet<String>);
+
+impl Late {
+    /// The next file to take up: the oldest with open traces that was not.
+    fn next(&mut self, files: &[Arc<DataFile>], now: Nanos) -> Option<Arc<DataFile>> {
+        self.0.retain(|path| files.iter().any(|f| f.path == *path));
+        let open = |f: &&Arc<DataFile>| {
+            let few = f.unassembled > 0 && (f.rows < 100 || f.unassembled as f64 <= f.rows as f64 * MOST_OPEN);
+            few && f.max_received < now - YOUNG && !self.0.contains(&f.path)
+        };
+        let next = files.iter().filter(open).min_by_key(|f| f.max_received)?.clone();
+        self.0.insert(next.path.clone());
+        Some(next)
+    }
+
+    /// Takes up one file of a table; false when there is none.
+    pub(crate) async fn correct_one(&mut self, shared: &Arc<Shared>, table: &Arc<Table>) -> Result<bool> {
+        if table.signal != Signal::Traces {
+            return Ok(false);
+        }
+        let files = table.files();
+        let Some(file) = self.next(&files, shared.clock.now()) else { return Ok(false) };
+        let near = |f: &&Arc<DataFile>| {
+            f.path != file.path
+                && f.min_received <= file.max_received + REACH
+                && f.max_received >= file.min_received - REACH
+        };
+        let others: Vec<Arc<DataFile>> = files.iter().filter(near).cloned().collect();
+        let open = open_traces(shared, &file).await?;
+        let mut parts = vec![file.clone()];
+        for other in others {
+            if !open.is_empty() && parts.len() <= MOST_FILES && holds(shared, &other, &open).await? {
+                parts.push(other);
+            }
+        }
+        if parts.len() > 1 {
+            assemble_across(shared, table, &parts, open).await?;
+        }
+        Ok(true)
+    }
+}
+
+async fn open_traces(shared: &Arc<Shared>, file: &Arc<DataFile>) -> Result<HashSet<u128>> {
+    let bytes = one(compact::read_all(shared, std::slice::from_ref(file)).await?);
+    let work = move || {
+        let mut open = HashSet::new();
+        for rows in FileReader::open(Signal::Traces, bytes, Some(&assemble::NEEDED), merge::KEY_ROWS)? {
+            open.extend(assemble::unsettled_traces(&rows?));
+        }
+        Ok(open)
+    };
+    background::run("hotspan-late", Priority::Merge, work).await
+}
+
+fn one(mut bytes: Vec<bytes::Bytes>) -> bytes::Bytes {
+    bytes.pop().unwrap_or_default()
+}
+
+/// Whether a file has a row of one of the traces. Reads its bloom filters, and the ids only when those say "perhaps".
+async fn holds(shared: &Arc<Shared>, file: &Arc<DataFile>, traces: &HashSet<u128>) -> Result<bool> {
+    let broken = |e: parquet::errors::ParquetError| Error::corrupt(format!("reading {}: {e}", file.path));
+    let reader = Ranged::new(shared.objects.clone(), file);
+    let mut builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(broken)?;
+    let columns = builder.parquet_schema().columns();
+    let Some(at) = columns.iter().position(|c| c.path().string() == column::TRACE_ID) else { return Ok(false) };
+    let mut groups = Vec::new();
+    for group in 0..builder.metadata().num_row_groups() {
+        let filter = builder.get_row_group_column_bloom_filter(group, at).await.map_err(broken)?;
+        if filter.is_none_or(|filter| traces.iter().any(|id| filter.check(&id.to_be_bytes()[..]))) {
+            groups.push(group);
+        }
+    }
+    if groups.is_empty() {
+        return Ok(false);
+    }
+    let ids = ProjectionMask::leaves(builder.parquet_schema(), [at]);
+    let mut rows = builder.with_row_groups(groups).with_projection(ids).build().map_err(broken)?;
+    while let Some(batch) = rows.try_next().await.map_err(broken)? {
+        if assemble::only(&batch, traces).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Writes each of the files again, its part of the traces assembled from the parts in all of them.
+async fn assemble_across(
+    shared: &Arc<Shared>,
+    table: &Arc<Table>,
+    parts: &[Arc<DataFile>],
+    traces: HashSet<u128>,
+) -> Result<()> {
+    let traces = Arc::new(traces);
+    let mut known: Vec<Vec<RecordBatch>> = Vec::new();
+    for part in parts {
+        let bytes = one(compact::read_all(shared, std::slice::from_ref(part)).await?);
+        let wanted = traces.clone();
+        let work = move || {
+            let mut rows = Vec::new();
+            for batch in FileReader::open(Signal::Traces, bytes, Some(&assemble::NEEDED), merge::KEY_ROWS)? {
+                rows.extend(assemble::only(&batch?, &wanted));
+            }
+            Ok(rows)
+        };
+        known.push(background::run("hotspan-late", Priority::Merge, work).await?);
+    }
+    for (at, part) in parts.iter().enumerate() {
+        let job = Job { inputs: vec![part.clone()], level: part.level };
+        let inputs = compact::read_all(shared, &job.inputs).await?;
+        let others = known.iter().enumerate().filter(|(other, _)| *other != at);
+        let context: Vec<RecordBatch> = others.flat_map(|(_, rows)| rows.iter().cloned()).collect();
+        let wanted = traces.clone();
+        let work = move || {
+            let keys = merge::keys(Signal::Traces, &inputs)?;
+            let assembly = assemble::assembly(&context, keys.rows(), Nanos::MAX, &wanted);
+            merge::merge(Signal::Traces, &inputs, &keys, assembly.as_ref())
+        };
+        let written = background::run("hotspan-late", Priority::Merge, work).await?;
+        compact::replace(shared, table, &job, written).await?;
+    }
+    tracing::debug!(files = parts.len(), traces = traces.len(), "assembled late spans into their traces");
+    Ok(())
+}

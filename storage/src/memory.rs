@@ -1,0 +1,54 @@
+//! The budget of rows held in memory, over all tables.
+//!
+//! *Invariant:* `used` is the sum of the tables' bytes; above `limit` rows are dropped from memory at once, since the
+//! log has them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+#[derive(Debug)]
+pub struct Memory {
+    limit: usize,
+    used: AtomicUsize,
+    /// Told when half of the budget is used: then rows are written early.
+    pub pressed: Notify,
+}
+
+impl Memory {
+    pub fn new(limit: u64) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Memory { limit, used: AtomicUsize::new(0), pressed: Notify::new() }
+    }
+
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Adds bytes; returns by how many the budget is exceeded now.
+    pub fn take(&self, bytes: usize) -> usize {
+        let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if used > self.limit / 2 {
+            self.pressed.notify_one();
+        }
+        used.saturating_sub(self.limit)
+    }
+
+    pub fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether rows should be written whatever their age.
+    pub fn is_pressed(&self) -> bool {
+        self.used() > self.limit / 2
+    }
+
+    /// Bytes of rows that one file is made of under pressure.
+    pub fn chunk(&self) -> usize {
+        (self.limit / 4).max(1 << 20)
+    }
+}

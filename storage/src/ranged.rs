@@ -1,0 +1,48 @@
+//! A stored Parquet file read by parts: its footer, its filters, a column. For looking into many files without fetching
+//! them whole.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+
+use crate::delta::DataFile;
+
+pub struct Ranged {
+    objects: Arc<dyn ObjectStore>,
+    path: Path,
+    size: u64,
+}
+
+impl Ranged {
+    pub fn new(objects: Arc<dyn ObjectStore>, file: &DataFile) -> Self {
+        Ranged { objects, path: Path::from(file.path.as_str()), size: file.size }
+    }
+}
+
+impl AsyncFileReader for Ranged {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
+        let got = async move { self.objects.get_range(&self.path, range).await };
+        got.map(|got| got.map_err(|e| ParquetError::External(Box::new(e)))).boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
+        async move {
+            let size = self.size;
+            let reader = ParquetMetaDataReader::new().with_arrow_reader_options(options);
+            Ok(Arc::new(reader.load_and_finish(self, size).await?))
+        }
+        .boxed()
+    }
+}
