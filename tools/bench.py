@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The benchmarks of docs/benchmarks.md: ingest, its variants, questions, bytes by column. Prints Markdown.
 
     tools/bench.py                                  # ingest and questions over 2,000,000 spans

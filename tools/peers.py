@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The same spans, the same questions, in the same minutes: hotspan beside DuckDB and ClickHouse (chdb).
 
     tools/peers.py --spans 2000000

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The soak: a steady load for hours with queries, retention and compaction, and what grows.
 
     tools/soak.py                                            # two hours at 20,000 spans/s

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The step: load that rises in a moment, with or without analysts, and what it does to export latency and memory.
 
     tools/step.py --step 2000x30s,10000x60s
