@@ -1,47 +1,33 @@
-"""Measures a running hotspan: ingest per CPU second, bytes on disk, memory, and the latency of the usual questions.
+#!/usr/bin/env python3
+"""The benchmarks of docs/benchmarks.md: ingest, its variants, questions, bytes by column. Prints Markdown.
 
-Prints Markdown tables for docs/benchmarks.md. Standard library only. `--spans` sets the volume (default 2,000,000).
+    tools/bench.py                                  # ingest and questions over 2,000,000 spans
+    tools/bench.py --only matrix --seconds 5        # connections, batches, protocols and encodings, a line each
+    tools/bench.py --only questions --spans 10000000
+    tools/bench.py --only columns                   # needs pyarrow and deltalake, which it installs
+
+Each part has a server and a folder of its own, but questions and columns look at what ingest has sent. What follows
+`--` goes to `hotspan serve`.
 """
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
 import time
-import urllib.parse
-import urllib.request
 
-TICKS = os.sysconf("SC_CLK_TCK")
+from measured import Server, arguments, folder, packages, result
 
-
-def cpu_seconds(pid):
-    """User and system time of a process so far."""
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+PARTS = ("ingest", "questions", "columns", "matrix")
+SPANS_PER_TRACE = 12
 
 
-def peak_rss(pid):
-    """Highest resident memory of a process so far, in MiB."""
-    with open(f"/proc/{pid}/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
-
-
-class Server:
-    def __init__(self, address):
-        self.base = f"http://{address}"
-
-    def get(self, path, **parameters):
-        query = urllib.parse.urlencode(parameters)
-        with urllib.request.urlopen(f"{self.base}{path}?{query}", timeout=300) as response:
-            return json.load(response)
-
-    def sql(self, query):
-        body = json.dumps({"query": query}).encode()
-        request = urllib.request.Request(f"{self.base}/api/v1/sql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=300) as response:
-            return json.load(response)["rows"]
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=PARTS, action="append", help="so much of it; may be repeated")
+    parser.add_argument("--spans", type=int, default=2_000_000, help="spans to send [default: %(default)s]")
+    parser.add_argument("--rate", type=float, default=10_000, help="traces per second [default: %(default)s]")
+    parser.add_argument("--seconds", type=float, default=5, help="of each line of the matrix [default: %(default)s]")
+    return arguments(parser)
 
 
 def timed(ask, times=5):
@@ -54,35 +40,42 @@ def timed(ask, times=5):
     return runs[0], statistics.median(runs[1:])
 
 
-def ingest(arguments, addresses, server):
-    traces = arguments.spans / 12
-    began, cpu = time.time(), cpu_seconds(arguments.pid)
-    command = [arguments.hotspan, "load", "--endpoint", f"http://{addresses['otlp_grpc']}", "--rate", str(arguments.rate),
-               "--duration", f"{max(1, round(traces / arguments.rate))}s", "--json"]
-    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    sent = time.time() - began
-    # Flush and compaction belong to the cost: wait until everything is in files.
-    while server.get("/api/v1/status")["memory"]["rows"] > 0:
+def settle(server):
+    """Waits until all rows are in files and compaction has nothing more to do for a while; the files then."""
+    server.wait_until_stored()
+    files, since = server.table()["files"], time.monotonic()
+    while time.monotonic() - since < 35:
         time.sleep(1)
-    time.sleep(40)
-    used = cpu_seconds(arguments.pid) - cpu
-    status = server.get("/api/v1/status")
-    table = next(t for t in status["tables"] if t["name"] == "spans" and t["tenant"] == "default")
-    accepted = report["totals"]["accepted"]
+        if server.table()["files"] != files:
+            files, since = server.table()["files"], time.monotonic()
+    return files
+
+
+def ingest(given, server):
+    lasts = max(1, round(given.spans / SPANS_PER_TRACE / given.rate))
+    cpu = server.cpu_seconds()
+    report = result(server.load("--rate", given.rate, "--duration", f"{lasts}s", "--retry"))
+    sending = server.cpu_seconds() - cpu
+    files = settle(server)
+    used, table = server.cpu_seconds() - cpu, server.table()
+    totals, latency = report["totals"], report["latency_ms"]
     print("| ingest | |\n|---|---|")
-    print(f"| spans accepted | {accepted:,} |")
-    print(f"| accepted spans/s while sending | {accepted / sent:,.0f} |")
-    print(f"| spans per server-CPU-second, flush and compaction included | {accepted / used:,.0f} |")
-    print(f"| export latency p50 / p99, ms | {report['latency_ms']['p50']:.1f} / {report['latency_ms']['p99']:.1f} |")
-    print(f"| refused for a while / lost | {report['totals']['refusals']} / {report['totals']['lost']} |")
-    print(f"| bytes per span on disk | {table['bytes'] / max(1, table['rows']):.1f} |")
-    print(f"| files | {table['files']} |")
-    print(f"| peak resident memory, MiB | {peak_rss(arguments.pid):,.0f} |\n")
+    print(f"| spans accepted | {totals['accepted']:,} |")
+    print(f"| accepted spans/s (asked: {report['asked'] / report['seconds']:,.0f}) | {totals['accepted'] / report['seconds']:,.0f} |")
+    print(f"| spans per server-CPU-second while sending | {totals['accepted'] / sending:,.0f} |")
+    print(f"| spans per server-CPU-second, all flushing and compaction included | {totals['accepted'] / used:,.0f} |")
+    print(f"| generator's CPU, µs a span | {report['cpu_seconds'] * 1e6 / totals['sent']:.2f} |")
+    print(f"| export latency p50 / p99 / p99.9, ms, from when an export was due | "
+          f"{latency['p50']:.1f} / {latency['p99']:.1f} / {latency['p99.9']:.1f} |")
+    print(f"| refusals / refused for good / failed | {totals['refusals']} / {totals['refused']} / {totals['failed']} |")
+    print(f"| bytes per span on disk, ids and indexes included | {table['bytes'] / max(1, table['rows']):.1f} |")
+    print(f"| files | {files} |")
+    print(f"| peak resident memory, MiB | {server.peak_rss():,.0f} |\n", flush=True)
 
 
 def questions(server):
-    rows = server.sql("select count(*), min(start_time), max(start_time) from spans")
-    count, start, end = rows[0]
+    """Each question cold (the server opened anew, the system's copies of the files dropped) and then warm."""
+    count, start, end = server.sql("select count(*), min(start_time), max(start_time) from spans")[0]
     trace = server.sql("select trace_id from spans limit 1")[0][0]
     user = server.sql("select user_id from spans where user_id is not null limit 1")
     user = user[0][0] if user else "nobody"
@@ -102,26 +95,86 @@ def questions(server):
         "heat map, all requests": lambda: server.get("/api/v1/heatmap", **window),
         "hot spots": lambda: server.get("/api/v1/hotspots", **window),
     }
-    print(f"| question over {count:,} spans | first, ms | median of 5 more, ms |\n|---|---|---|")
+    print(f"| question over {count:,} spans | cold, ms | median of 5 warm, ms |\n|---|---|---|")
     for what, ask in asked.items():
+        server.restart()
         first, again = timed(ask)
-        print(f"| {what} | {first:,.0f} | {again:,.0f} |")
+        print(f"| {what} | {first:,.0f} | {again:,.0f} |", flush=True)
+    print()
+
+
+def columns(server):
+    """Bytes of each column in the files that the newest version of the Delta table holds."""
+    from deltalake import DeltaTable
+    from pyarrow import parquet
+    files = DeltaTable(str(server.data / "tables" / "spans")).file_uris()
+    bytes_of, plain_of, rows, total = {}, {}, 0, 0
+    for name in files:
+        meta = parquet.ParquetFile(name.removeprefix("file://")).metadata
+        rows += meta.num_rows
+        total += os.path.getsize(name.removeprefix("file://"))
+        for group in range(meta.num_row_groups):
+            for number in range(meta.num_columns):
+                column = meta.row_group(group).column(number)
+                path = column.path_in_schema
+                bytes_of[path] = bytes_of.get(path, 0) + column.total_compressed_size
+                plain_of[path] = plain_of.get(path, 0) + column.total_uncompressed_size
+    rows = max(rows, 1)
+    print(f"| column, {rows:,} spans in {len(files)} files | bytes a span | before compression | share |\n|---|---|---|---|")
+    for path, size in sorted(bytes_of.items(), key=lambda item: -item[1]):
+        if size / rows >= 0.05:
+            print(f"| {path} | {size / rows:.2f} | {plain_of[path] / rows:.2f} | {size / total:.1%} |")
+    small = sum(size for size in bytes_of.values() if size / rows < 0.05)
+    rest = total - sum(bytes_of.values())
+    print(f"| the other {sum(size / rows < 0.05 for size in bytes_of.values())} columns | {small / rows:.2f} | | {small / total:.1%} |")
+    print(f"| bloom filters, page indexes, footers | {rest / rows:.2f} | | {rest / total:.1%} |")
+    print(f"| **all** | **{total / rows:.2f}** | | |\n", flush=True)
+
+
+def matrix(given):
+    """Short runs, one server each; small batches at rates at which a core is not spent on their number alone."""
+    print("| protocol | encoding | connections | spans an export | asked, spans/s | accepted, spans/s | p50 ms | p99 ms "
+          "| refused | server CPU, µs a span | generator CPU, µs a span |\n|---|---|---|---|---|---|---|---|---|---|---|")
+    lines = [("grpc", "none", connections, 490, 10_000) for connections in (1, 16, 256)]
+    lines += [("grpc", "none", 16, batch, rate) for batch, rate in ((1, 400), (10, 2_000), (50, 5_000), (5_000, 10_000))]
+    lines += [(protocol, encoding, 16, 490, 5_000) for protocol in ("grpc", "http") for encoding in ("none", "gzip", "zstd")]
+    lines += [("http", "none", 256, 10, 2_000)]
+    for protocol, encoding, connections, batch, rate in lines:
+        with folder(given) as path:
+            server = Server(given, path)
+            exports = int(rate * SPANS_PER_TRACE * given.seconds / batch) + 1 if encoding != "none" else 0
+            load = server.load("--encoding", encoding, "--connections", connections, "--spans-per-export", batch,
+                               "--rate", rate, "--duration", f"{given.seconds}s", "--prepare", exports, protocol=protocol)
+            report = result(load)
+            totals, latency = report["totals"], report["latency_ms"]
+            used = server.cpu_seconds()
+            print(f"| {protocol} | {encoding} | {connections} | {batch:,} | {report['asked'] / report['seconds']:,.0f} "
+                  f"| {totals['accepted'] / report['seconds']:,.0f} | {latency['p50']:.1f} | {latency['p99']:.1f} "
+                  f"| {totals['refused']:,} | {used * 1e6 / max(1, totals['accepted']):.2f} "
+                  f"| {report['cpu_seconds'] * 1e6 / max(1, totals['sent']):.2f} |", flush=True)
+            server.stop()
+    print("\nCompressed requests were made before each run. The server's CPU holds its start and what it flushed until "
+          "the end of the sending, not all of it.\n")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--hotspan", required=True)
-    parser.add_argument("--ready-file", required=True)
-    parser.add_argument("--pid", type=int, required=True)
-    parser.add_argument("--data")
-    parser.add_argument("--spans", type=int, default=2_000_000)
-    parser.add_argument("--rate", type=float, default=10_000, help="traces per second")
-    arguments = parser.parse_args()
-    with open(arguments.ready_file) as file:
-        addresses = json.load(file)
-    server = Server(addresses["listen"])
-    ingest(arguments, addresses, server)
-    questions(server)
+    given = parse()
+    parts = given.only or ["ingest", "questions"]
+    if "columns" in parts:
+        packages("pyarrow", "deltalake")
+    if set(parts) - {"matrix"}:
+        with folder(given) as path:
+            server = Server(given, path)
+            try:
+                ingest(given, server)
+                if "columns" in parts:
+                    columns(server)
+                if "questions" in parts:
+                    questions(server)
+            finally:
+                server.stop()
+    if "matrix" in parts:
+        matrix(given)
 
 
 if __name__ == "__main__":

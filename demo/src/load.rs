@@ -1,37 +1,46 @@
-//! Volume: OTLP exports made once, patched per send, sent on a schedule that does not wait for the server.
+//! Volume: OTLP exports whose parts are encoded once, patched per send, sent on a schedule that does not wait for the
+//! server.
 //!
 //! ```text
-//! template (encoded once) ─▶ generator (patches ids and times of export n) ─▶ workers ─▶ server
-//! schedule (when export n is due) ──────────────────────────────────────────┘  │ ▲
-//!                                                    retry queue (numbers) ◀────┘ │ outcomes ─▶ tally ─▶ Report
+//! template (encoded once) ─▶ generator (ids, times, customers of export n) ─▶ body ─▶ place on a connection ─▶ server
+//! schedule (when export n is due) ──────────▶ run ────────────────────────────┘         │
+//!                                             │ ▲ retry queue (numbers) ◀─ outcomes ◀───┘
+//!                                             └─▶ tally, seconds, ids file ─▶ Report
 //! ```
 //! *Invariants:* export `n` of a run is a pure function of the settings and the start time, so a re-send has the same
 //! bytes, and a checker can recompute every id ([`Layout::ids`]). Latency counts from the moment at which an export
-//! was due, not from when a worker got round to it, so a slow server cannot hide by slowing the generator
-//! (coordinated omission).
+//! was due, not from when it was sent, so a slow server cannot hide by slowing the generator (coordinated omission).
 
+mod acknowledged;
+mod body;
+mod content;
 mod generator;
 mod layout;
-mod ledger;
 mod report;
 mod retry;
+mod run;
 mod schedule;
+mod seconds;
 mod send;
+mod tally;
 mod template;
 #[cfg(test)]
 mod tests;
-mod worker;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use acknowledged::Acknowledged;
 pub use generator::Generator;
-pub use layout::{Layout, span_ids};
-pub use ledger::Acknowledged;
-pub use report::{Latency, Report, Row, Totals};
-pub use worker::run;
+pub use layout::Layout;
+pub use report::{Report, Row};
+pub use run::run;
+pub use tally::{Latency, Totals};
+
+/// Largest export that the generator makes; OTLP exporters' batches are at most about as large.
+pub const MOST_SPANS_PER_EXPORT: usize = 5_000;
 
 /// What to send, how fast, and where to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,10 +58,17 @@ pub struct Settings {
     /// Spans in one export; all come from one instance of one service.
     pub spans_per_export: usize,
     pub seed: u64,
-    pub compression: Compression,
+    pub encoding: Encoding,
+    /// How many of the first requests to make before the run, so that making them takes no CPU from the server. Their
+    /// spans are as much older as that takes.
+    pub prepare: u64,
     pub connections: usize,
-    /// Exports that may be on their way at once on each connection.
+    /// Exports that may be on their way at once on each gRPC connection. An HTTP connection carries one at a time.
     pub in_flight: usize,
+    /// How long to wait for an answer.
+    pub timeout: Duration,
+    /// Whether an export that is refused for a while or gets no answer is sent again.
+    pub retry: bool,
     /// Exports that may wait to be sent again; one more is given up.
     pub retry_queue: usize,
     /// How long an export may go on being refused before it is given up.
@@ -61,8 +77,10 @@ pub struct Settings {
     pub authorization: Option<String>,
     /// Sent as `X-Scope-OrgID`.
     pub tenant: Option<String>,
-    /// File to which each acknowledged export is written.
-    pub ledger: Option<PathBuf>,
+    /// File to which every trace with acknowledged spans is appended ([`Acknowledged`]).
+    pub ids_file: Option<PathBuf>,
+    /// File that gets a line for each second.
+    pub csv: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -81,10 +99,21 @@ pub enum Protocol {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Compression {
+pub enum Encoding {
     None,
     Gzip,
     Zstd,
+}
+
+impl Encoding {
+    /// Its name in headers.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Encoding::None => None,
+            Encoding::Gzip => Some("gzip"),
+            Encoding::Zstd => Some("zstd"),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -98,14 +127,18 @@ impl Default for Settings {
             spans_per_trace: 12,
             spans_per_export: 490,
             seed: 1,
-            compression: Compression::None,
+            encoding: Encoding::None,
+            prepare: 0,
             connections: 4,
             in_flight: 8,
+            timeout: Duration::from_secs(10),
+            retry: false,
             retry_queue: 4_096,
             patience: Duration::from_secs(60),
             authorization: None,
             tenant: None,
-            ledger: None,
+            ids_file: None,
+            csv: None,
         }
     }
 }
@@ -118,6 +151,13 @@ impl Settings {
 
     pub fn layout(&self) -> Layout {
         Layout { seed: self.seed, spans_per_trace: self.spans_per_trace, spans_per_export: self.spans_per_export }
+    }
+
+    fn places_per_connection(&self) -> usize {
+        match self.protocol {
+            Protocol::Grpc => self.in_flight,
+            Protocol::Http => 1,
+        }
     }
 
     fn validate(&self) -> Result<(), Error> {
@@ -134,6 +174,10 @@ impl Settings {
             let most = layout::MOST_SPANS_PER_TRACE;
             return Err(Error::Settings(format!("{} spans per trace is more than {most}", self.spans_per_trace)));
         }
+        if self.spans_per_export > MOST_SPANS_PER_EXPORT {
+            let most = MOST_SPANS_PER_EXPORT;
+            return Err(Error::Settings(format!("{} spans per export is more than {most}", self.spans_per_export)));
+        }
         match self.levels().iter().find(|level| !level.rate.is_finite() || level.rate < 0.0) {
             Some(level) => Err(Error::Settings(format!("{} is not a rate", level.rate))),
             None => Ok(()),
@@ -148,5 +192,7 @@ pub enum Error {
     #[error("{endpoint:?} is not an address to send to: {why}")]
     Endpoint { endpoint: String, why: String },
     #[error("{path}: {source}")]
-    Ledger { path: String, source: std::io::Error },
+    File { path: String, source: std::io::Error },
+    #[error("cannot make a request: {0}")]
+    Compression(std::io::Error),
 }

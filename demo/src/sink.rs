@@ -33,6 +33,8 @@ pub struct Sink {
 #[derive(Default)]
 pub struct Seen {
     pub calls: usize,
+    /// Who called.
+    pub peers: Vec<SocketAddr>,
     /// Accepted trace exports, and when they came.
     pub traces: Vec<(ExportTraceServiceRequest, SystemTime)>,
     /// Refused trace exports.
@@ -74,6 +76,7 @@ impl TraceService for Sink {
         let mut seen = self.seen.lock().expect("no panic while held");
         let call = seen.calls;
         seen.calls += 1;
+        seen.peers.extend(request.remote_addr());
         let request = request.into_inner();
         match (self.rule)(call) {
             Ok(rejected_spans) => {

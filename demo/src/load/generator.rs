@@ -1,45 +1,78 @@
-//! Makes export `n`: a copy of its template with the ids, times and users of `n` written in.
+//! Makes export `n`: its head and pieces copied, with the ids, times and customers of `n` written over them.
+//!
+//! Nothing is allocated: the caller's buffer is filled from front to back, and what a send copies from fits into the
+//! processor's nearest caches.
 
-use bytes::Bytes;
+use bytes::BytesMut;
 
 use super::Settings;
+use super::content::{CONTENTS, INSTANCES, VARIANTS, Varying};
 use super::layout::{Layout, SERVICES, position, span_id, trace_id};
 use super::schedule::Schedule;
-use super::template::{INSTANCES, Patch, Template, USER_DIGITS};
+use super::template::{Piece, head, tail};
 use crate::shop::mix;
 
 /// How long before its export is due the last trace of a block begins; longer than any trace takes.
 const LAG_NS: u64 = 1_500_000_000;
 /// Duration of a trace before it is scaled.
 const TRACE_NS: f64 = 40_000_000.0;
-/// Scales durations by the hash of the trace: a log-normal body (e^-1 to e^1) and a tail of some per cent.
+/// Scales durations: a log-normal body (e^-1 to e^1) and a tail of some per cent.
 const SCALES: usize = 256;
+/// How much later a span begins and sooner it ends than its position says, at most, as a share of the trace. Less
+/// than half of what lies between a span and its parent.
+const JITTER: f64 = 0.009;
+const PRODUCTS: f64 = 20_000.0;
+const USERS: u64 = 10_000_000;
 
 pub struct Generator {
     layout: Layout,
     schedule: Schedule,
     /// Real time of the schedule's start, in nanoseconds since the Unix epoch.
     epoch: u64,
-    /// By slot, then by instance.
-    templates: Vec<Vec<Template>>,
+    slots: Vec<Slot>,
+    /// By content, then by variant.
+    pieces: Vec<Piece>,
+    tail: Vec<u8>,
     scales: Vec<f64>,
 }
 
+/// One of the exports of a block.
+struct Slot {
+    /// The positions that its service holds in each trace.
+    positions: Vec<usize>,
+    /// How many spans of its service stand in the slots before.
+    first: usize,
+    /// By instance.
+    heads: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+/// What the spans of one trace have in common.
+struct Trace {
+    key: u64,
+    id: [u8; 16],
+    begins: u64,
+    lasts: f64,
+    user: u64,
+    product: u64,
+}
+
 impl Generator {
-    /// Encodes all templates (some milliseconds each). `epoch` is the real time at which the run begins, in
-    /// nanoseconds since the Unix epoch.
+    /// Encodes all templates (some milliseconds). `epoch` is the real time at which the run begins, in nanoseconds
+    /// since the Unix epoch.
     pub fn new(settings: &Settings, epoch: u64) -> Self {
         let layout = settings.layout();
-        let of_slot = |slot: usize| {
-            let (service, _) = layout.service_of(slot);
-            (0..INSTANCES[service % SERVICES]).map(|instance| Template::new(&layout, slot, instance)).collect()
-        };
+        let kinds = (0..CONTENTS).flat_map(|number| (0..VARIANTS).map(move |variant| (number, variant)));
+        let pieces: Vec<Piece> = kinds.map(|(number, variant)| Piece::new(number, variant)).collect();
+        let slots = (0..layout.spans_per_trace).map(|slot| Slot::new(&layout, slot, &pieces)).collect();
         Generator {
             layout,
             schedule: Schedule::new(settings),
             epoch,
-            templates: (0..layout.spans_per_trace).map(of_slot).collect(),
-            scales: (0..SCALES).map(scale).collect(),
+            slots,
+            pieces,
+            tail: tail(),
+            scales: (0..=SCALES).map(scale).collect(),
         }
     }
 
@@ -47,20 +80,75 @@ impl Generator {
         &self.schedule
     }
 
-    /// The OTLP bytes of export `export`, an `ExportTraceServiceRequest`.
-    pub fn export(&self, export: u64) -> Bytes {
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Appends the OTLP bytes of export `export`, an `ExportTraceServiceRequest`.
+    pub fn write(&self, export: u64, out: &mut BytesMut) {
         let per_block = self.layout.exports_per_block();
         let block = export / per_block;
-        let slot = &self.templates[(export % per_block) as usize];
-        let template = &slot[(block % slot.len() as u64) as usize];
-        let mut bytes = template.bytes.clone();
+        let slot = &self.slots[(export % per_block) as usize];
+        let head = &slot.heads[(block % slot.heads.len() as u64) as usize];
+        out.reserve(head.len() + slot.bytes + self.tail.len());
+        out.extend_from_slice(head);
         let (begins, lasts) = self.time_of_block(block);
-        let spacing = lasts / self.layout.spans_per_export as u64;
-        for patch in &template.spans {
-            let key = self.layout.trace_key(block, patch.trace);
-            write(&mut bytes, patch, key, begins + spacing * patch.trace as u64, self.scale_of(key));
+        let spacing = (lasts / self.layout.spans_per_export as u64).max(1);
+        let held = slot.positions.len();
+        let (mut number, last) = (slot.first, slot.first + self.layout.spans_per_export);
+        while number < last {
+            let in_block = number / held;
+            let trace = self.trace(block, in_block, begins + spacing * in_block as u64, spacing);
+            let of_trace = last.min((in_block + 1) * held);
+            for place in &slot.positions[number % held..][..of_trace - number] {
+                self.write_span(&trace, *place, in_block, out);
+            }
+            number = of_trace;
         }
-        bytes.into()
+        out.extend_from_slice(&self.tail);
+    }
+
+    fn trace(&self, block: u64, in_block: usize, begins: u64, spacing: u64) -> Trace {
+        let key = self.layout.trace_key(block, in_block);
+        let (when, what) = (mix(key ^ 0x5ca1e), mix(key ^ 0x75e2));
+        // Few products are bought often.
+        let rank = PRODUCTS * share(what).powi(3);
+        Trace {
+            key,
+            id: trace_id(key),
+            begins: begins + when % spacing,
+            lasts: TRACE_NS * self.scale_of(when),
+            user: what % USERS,
+            product: 100_000 + mix(rank as u64) % 900_000,
+        }
+    }
+
+    fn write_span(&self, trace: &Trace, number: usize, in_block: usize, out: &mut BytesMut) {
+        let piece = &self.pieces[number.min(CONTENTS - 1) * VARIANTS + in_block % VARIANTS];
+        let at = out.len();
+        out.extend_from_slice(&piece.bytes);
+        let bytes = &mut out[at..];
+        let place = position(number);
+        let id = span_id(trace.key, number);
+        put(bytes, piece.trace_id, &trace.id);
+        put(bytes, piece.span_id, &id);
+        if let Some(at) = piece.parent_id {
+            put(bytes, at, &span_id(trace.key, place.parent));
+        }
+        let chance = u64::from_be_bytes(id);
+        let jitter = JITTER.min(0.2 * (place.ends - place.begins));
+        let starts = place.begins + jitter * share(chance);
+        let ends = place.ends - jitter * share(chance << 32);
+        put(bytes, piece.start, &(trace.begins + (trace.lasts * starts) as u64).to_le_bytes());
+        put(bytes, piece.end, &(trace.begins + (trace.lasts * ends) as u64).to_le_bytes());
+        for (index, (at, varying)) in piece.varying.iter().enumerate() {
+            match varying {
+                Varying::User => put(bytes, *at, &digits::<10>(trace.user)),
+                Varying::Product => put(bytes, *at, &digits::<6>(trace.product)),
+                Varying::Thread => put(bytes, *at, &digits::<2>((chance >> 8) % 100)),
+                Varying::Octet => put(bytes, *at, &digits::<3>(100 + mix(trace.user << 8 | index as u64) % 150)),
+            }
+        }
     }
 
     /// When the traces of a block begin, in nanoseconds since the Unix epoch, and over how long.
@@ -72,38 +160,45 @@ impl Generator {
         (self.epoch.saturating_add(due).saturating_sub(LAG_NS + lasts), lasts)
     }
 
-    fn scale_of(&self, key: u64) -> f64 {
-        self.scales[(mix(key ^ 0x5ca1e) % SCALES as u64) as usize]
+    fn scale_of(&self, chance: u64) -> f64 {
+        let place = share(chance) * SCALES as f64;
+        let (below, above) = (self.scales[place as usize], self.scales[place as usize + 1]);
+        below + (above - below) * place.fract()
     }
+}
+
+impl Slot {
+    fn new(layout: &Layout, slot: usize, pieces: &[Piece]) -> Self {
+        let (service, chunk) = layout.service_of(slot);
+        let positions = layout.positions_of(service);
+        let first = chunk * layout.spans_per_export;
+        let size_of = |number: usize| {
+            let content = positions[number % positions.len()].min(CONTENTS - 1);
+            pieces[content * VARIANTS + number / positions.len() % VARIANTS].bytes.len()
+        };
+        let bytes = (first..first + layout.spans_per_export).map(size_of).sum();
+        let heads = (0..INSTANCES[service % SERVICES]).map(|instance| head(service, instance, bytes)).collect();
+        Slot { positions, first, heads, bytes }
+    }
+}
+
+/// A number from 0 to below 1 from the upper half of a hash.
+fn share(hash: u64) -> f64 {
+    (hash >> 32) as f64 / (1_u64 << 32) as f64
 }
 
 fn scale(number: usize) -> f64 {
-    let share = (number as f64 + 0.5) / SCALES as f64;
+    let share = (number as f64 / SCALES as f64).min(0.999);
     let tail = if share > 0.96 { 4.0 } else { 1.0 };
     ((share - 0.5) * 2.0).exp() * tail
-}
-
-fn write(bytes: &mut [u8], patch: &Patch, key: u64, begins: u64, scale: f64) {
-    let position = position(patch.position);
-    let lasts = TRACE_NS * scale;
-    put(bytes, patch.trace_id, &trace_id(key));
-    put(bytes, patch.span_id, &span_id(key, patch.position));
-    if let Some(at) = patch.parent_id {
-        put(bytes, at, &span_id(key, position.parent));
-    }
-    put(bytes, patch.start, &(begins + (lasts * position.begins) as u64).to_le_bytes());
-    put(bytes, patch.end, &(begins + (lasts * position.ends) as u64).to_le_bytes());
-    if let Some(at) = patch.user {
-        put(bytes, at, &digits(mix(key ^ 0x75e2) % 10_000_000));
-    }
 }
 
 fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     bytes[at..at + value.len()].copy_from_slice(value);
 }
 
-fn digits(mut number: u64) -> [u8; USER_DIGITS] {
-    let mut text = [b'0'; USER_DIGITS];
+fn digits<const WIDTH: usize>(mut number: u64) -> [u8; WIDTH] {
+    let mut text = [b'0'; WIDTH];
     for digit in text.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
         number /= 10;

@@ -117,6 +117,29 @@ impl Layout {
         (trace_id(key), span_id(key, place.position))
     }
 
+    /// The traces of export `export` in order, and how many spans of each it holds.
+    pub fn traces(&self, export: u64) -> Vec<([u8; 16], u64)> {
+        let mut traces: Vec<([u8; 16], u64)> = Vec::new();
+        let first = self.place(export, 0);
+        let held = self.positions_of(position(first.position).service).len();
+        let last = self.place(export, self.spans_per_export - 1).trace;
+        let mut left = self.spans_per_export;
+        let mut of_first = held - self.positions_before(first.position);
+        for trace in first.trace..=last {
+            let spans = of_first.min(left);
+            traces.push((trace_id(self.trace_key(first.block, trace)), spans as u64));
+            left -= spans;
+            of_first = held;
+        }
+        traces
+    }
+
+    /// How many positions the service of a position holds before it.
+    fn positions_before(&self, number: usize) -> usize {
+        let service = position(number).service;
+        (0..number).filter(|other| position(*other).service == service).count()
+    }
+
     /// A number that stands for one trace and is different for each.
     pub fn trace_key(&self, block: u64, trace: usize) -> u64 {
         let number = block * self.spans_per_export as u64 + trace as u64;
@@ -133,9 +156,4 @@ pub fn trace_id(key: u64) -> [u8; 16] {
 
 pub fn span_id(key: u64, position: usize) -> [u8; 8] {
     (mix(key.rotate_left(17) ^ position as u64) | 1).to_be_bytes()
-}
-
-/// The ids at `index` of export `export` of a run with this seed and the default numbers of spans.
-pub fn span_ids(seed: u64, export: u64, index: usize) -> ([u8; 16], [u8; 8]) {
-    super::Settings { seed, ..super::Settings::default() }.layout().ids(export, index)
 }

@@ -4,38 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// What happened to the spans of a run or of a part of it. Every span sent ends in exactly one of `accepted`,
-/// `rejected`, `failed` and `lost`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Totals {
-    /// Exports that were made, re-sends not counted.
-    pub exports: u64,
-    /// Their spans.
-    pub sent: u64,
-    pub accepted: u64,
-    /// Told by partial success.
-    pub rejected: u64,
-    /// Accepted after at least one refusal; part of `accepted`.
-    pub refused_then_accepted: u64,
-    /// In exports that the server refused for good.
-    pub failed: u64,
-    /// In exports given up: the queue of re-sends was full, or patience was over.
-    pub lost: u64,
-    /// Answers that asked for another try.
-    pub refusals: u64,
-}
-
-/// Export latency in milliseconds, counted from when an export was due.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Latency {
-    pub p50: f64,
-    pub p90: f64,
-    pub p99: f64,
-    pub max: f64,
-}
+use super::tally::{Latency, Tally, Totals};
 
 /// One level of load, or one second.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,61 +14,55 @@ pub struct Row {
     /// Seconds since the start.
     pub at: f64,
     pub seconds: f64,
+    /// Spans due by the schedule.
+    pub asked: u64,
     #[serde(flatten)]
     pub totals: Totals,
+    /// Of exports, counted from when each was due.
     pub latency_ms: Latency,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     pub seconds: f64,
+    /// Spans due by the schedule.
+    pub asked: u64,
     pub totals: Totals,
     /// Spans due by the schedule whose turn did not come before the end.
     pub unsent: u64,
+    /// Of exports, counted from when each was due.
     pub latency_ms: Latency,
+    /// How long after it was due an export was begun: the generator's own lateness, and the wait for room among the
+    /// exports that may be on their way at once. Part of the latency.
+    pub begun_late_ms: Latency,
     /// By load level.
     pub steps: Vec<Row>,
     /// By the second in which an export was due.
     pub per_second: Vec<Row>,
-    /// CPU time of this process, where the system tells it.
+    /// CPU time of this process during the run, where the system tells it.
     pub cpu_seconds: Option<f64>,
+    /// Requests made before the run, and the CPU time for that.
+    pub prepared: u64,
+    pub prepare_cpu_seconds: Option<f64>,
     /// The first few different reasons of refusals and failures, with their number.
     pub reasons: BTreeMap<String, u64>,
 }
 
-/// Longest latency told apart, in microseconds.
-const LONGEST_US: u64 = 600_000_000;
 /// How many different reasons are kept.
 const REASONS: usize = 8;
 
-/// Totals and latencies of one part of a run.
-pub struct Tally {
-    pub totals: Totals,
-    latencies: Histogram<u64>,
+impl Row {
+    pub fn new(at: Duration, lasts: Duration, asked: u64, tally: &Tally) -> Self {
+        let (at, seconds) = (at.as_secs_f64(), lasts.as_secs_f64());
+        Row { at, seconds, asked, totals: tally.totals, latency_ms: tally.latency() }
+    }
 }
 
-impl Tally {
-    /// Latencies are kept to so many significant digits.
-    pub fn new(digits: u8) -> Self {
-        let latencies = Histogram::new_with_max(LONGEST_US, digits).expect("bounds and digits are constants in range");
-        Tally { totals: Totals::default(), latencies }
-    }
-
-    pub fn record(&mut self, latency: Duration) {
-        let microseconds = u64::try_from(latency.as_micros()).unwrap_or(LONGEST_US);
-        self.latencies.saturating_record(microseconds.max(1));
-    }
-
-    pub fn latency(&self) -> Latency {
-        let at = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1e3;
-        if self.latencies.is_empty() {
-            return Latency::default();
-        }
-        Latency { p50: at(0.5), p90: at(0.9), p99: at(0.99), max: self.latencies.max() as f64 / 1e3 }
-    }
-
-    pub fn row(&self, at: f64, seconds: f64) -> Row {
-        Row { at, seconds, totals: self.totals, latency_ms: self.latency() }
+impl Report {
+    /// CPU time of this process by span sent, in microseconds.
+    pub fn cpu_us_per_span(&self) -> Option<f64> {
+        let sent = self.totals.sent.max(1) as f64;
+        self.cpu_seconds.map(|cpu| cpu * 1e6 / sent)
     }
 }
 
@@ -126,33 +91,50 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:>8} {:>10} {:>12} {:>12} {:>10} {:>10} {:>10} {:>9} {:>9} {:>9} {:>9}",
+            "{:>5} {:>9} {:>10} {:>10} {:>10} {:>9} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8}",
             "step",
             "spans/s",
+            "asked",
             "sent",
             "accepted",
             "rejected",
             "refused",
-            "lost",
+            "failed",
             "p50 ms",
             "p90 ms",
             "p99 ms",
-            "max ms"
+            "p99.9",
+            "max"
         )?;
         for (number, row) in self.steps.iter().enumerate() {
             write_row(f, &(number + 1).to_string(), row)?;
         }
-        let all = Row { at: 0.0, seconds: self.seconds, totals: self.totals, latency_ms: self.latency_ms };
-        write_row(f, "all", &all)?;
-        writeln!(f, "latency counts from when an export was due, not from when it was sent")?;
+        let (asked, totals, latency_ms) = (self.asked, self.totals, self.latency_ms);
+        write_row(f, "all", &Row { at: 0.0, seconds: self.seconds, asked, totals, latency_ms })?;
+        let Latency { p50, p99, .. } = self.begun_late_ms;
+        writeln!(
+            f,
+            "latency counts from when an export was due; it was begun {p50:.1} ms (p50), {p99:.1} ms (p99) later"
+        )?;
         if self.unsent > 0 {
             writeln!(f, "{} spans were due but not sent: the server did not keep up", self.unsent)?;
         }
-        if self.totals.refused_then_accepted > 0 {
-            writeln!(f, "{} spans were accepted after a refusal", self.totals.refused_then_accepted)?;
+        if totals.refusals > 0 {
+            writeln!(
+                f,
+                "{} answers told to send later; {} spans were accepted later",
+                totals.refusals, totals.accepted_later
+            )?;
         }
-        if let Some(cpu) = self.cpu_seconds {
-            writeln!(f, "the generator used {cpu:.1} s of CPU")?;
+        if totals.possible_duplicates > 0 {
+            let spans = totals.possible_duplicates;
+            writeln!(f, "{spans} spans were sent again after a try without an answer: possible duplicates")?;
+        }
+        if let (Some(cpu), Some(each)) = (self.cpu_seconds, self.cpu_us_per_span()) {
+            writeln!(f, "the generator used {cpu:.2} s of CPU, {each:.2} µs a span")?;
+        }
+        if let (1.., Some(cpu)) = (self.prepared, self.prepare_cpu_seconds) {
+            writeln!(f, "{} requests were made before, in {cpu:.1} s of CPU", self.prepared)?;
         }
         for (reason, count) in &self.reasons {
             writeln!(f, "{count} × {reason}")?;
@@ -162,13 +144,13 @@ impl fmt::Display for Report {
 }
 
 fn write_row(f: &mut fmt::Formatter<'_>, name: &str, row: &Row) -> fmt::Result {
-    let Totals { sent, accepted, rejected, refusals, failed, lost, .. } = row.totals;
+    let Totals { sent, accepted, rejected, refused, failed, .. } = row.totals;
     let rate = accepted as f64 / row.seconds.max(1e-9);
-    let Latency { p50, p90, p99, max } = row.latency_ms;
+    let Latency { p50, p90, p99, p999, max } = row.latency_ms;
     writeln!(
         f,
-        "{name:>8} {rate:>10.0} {sent:>12} {accepted:>12} {rejected:>10} {refusals:>10} {:>10} {p50:>9.1} {p90:>9.1} \
-         {p99:>9.1} {max:>9.1}",
-        lost + failed
+        "{name:>5} {rate:>9.0} {:>10} {sent:>10} {accepted:>10} {rejected:>9} {refused:>9} {failed:>9} {p50:>8.1} \
+         {p90:>8.1} {p99:>8.1} {p999:>8.1} {max:>8.1}",
+        row.asked
     )
 }

@@ -4,14 +4,14 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// An export on its way, perhaps not for the first time.
+/// One try to send an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt {
     pub export: u64,
     /// From when its latency counts.
     pub counted_from: Duration,
-    /// How often it was refused.
-    pub refusals: u32,
+    /// 1 for the first.
+    pub number: u32,
 }
 
 /// Waiting attempts by the time at which they may be made; bounded.
@@ -47,11 +47,16 @@ impl RetryQueue {
     pub fn next_due(&self) -> Option<Duration> {
         self.waiting.peek().map(|Reverse((at, _))| *at)
     }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
 }
 
-/// How long to wait before sending a refused export again: what the server asks for, else a doubling pause.
-pub fn pause(asked: Option<Duration>, refusals: u32) -> Duration {
+/// How long to wait before the attempt after the one with this number: what the server asks for, else a doubling
+/// pause.
+pub fn pause(asked: Option<Duration>, number: u32) -> Duration {
     const FIRST: Duration = Duration::from_millis(50);
     const LONGEST: Duration = Duration::from_secs(5);
-    asked.unwrap_or_else(|| FIRST.saturating_mul(1 << refusals.min(10)).min(LONGEST))
+    asked.unwrap_or_else(|| FIRST.saturating_mul(1 << number.saturating_sub(1).min(10)).min(LONGEST))
 }

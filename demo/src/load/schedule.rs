@@ -49,9 +49,23 @@ impl Schedule {
         }
     }
 
+    /// How many exports are due before a moment. Those of flat-out levels count by the rate of [`FLAT_OUT`].
+    pub fn due_before(&self, moment: Duration) -> u64 {
+        let Some(number) = self.levels.iter().rposition(|level| level.begins <= moment) else { return 0 };
+        let level = self.levels[number];
+        let next = self.levels.get(number + 1).map_or(self.exports, |next| next.first);
+        let within = ((moment - level.begins).as_secs_f64() * level.exports_per_second).ceil() as u64;
+        next.min(level.first + within)
+    }
+
     /// How many exports there are in all.
     pub fn exports(&self) -> u64 {
         self.exports
+    }
+
+    /// Whether a moment belongs to a level that goes as fast as the server answers.
+    pub fn is_flat_out_at(&self, moment: Duration) -> bool {
+        self.levels.iter().rev().find(|level| level.begins <= moment).is_some_and(|level| level.flat_out)
     }
 
     /// When the last level ends.
@@ -62,12 +76,6 @@ impl Schedule {
     /// When a level begins and ends.
     pub fn bounds(&self, level: usize) -> (Duration, Duration) {
         self.levels.get(level).map_or_else(Default::default, |level| (level.begins, level.ends))
-    }
-
-    /// How many exports from `next` on were due by `now`. Those of flat-out levels never are.
-    pub fn overdue(&self, next: u64, now: Duration) -> u64 {
-        let due = (next..self.exports).take_while(|export| self.due(*export) < now);
-        due.filter(|export| !self.is_flat_out(*export)).count() as u64
     }
 
     /// Which level an export belongs to.

@@ -1,24 +1,31 @@
-//! One export over the wire, by OTLP/gRPC or OTLP/HTTP, as raw bytes; and what the answer means.
+//! One request over the wire, by OTLP/gRPC or OTLP/HTTP; and what the answer means.
+//!
+//! Requests are bytes already, so gRPC is spoken by hand over tonic's connection: nothing is copied on the way to the
+//! socket.
 //!
 //! Which answers ask for another try is the OTLP specification's list ("Failures", OTLP/gRPC and OTLP/HTTP).
 
-use std::io::Write;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, Bytes};
+use futures::future::poll_fn;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
-use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::metadata::MetadataMap;
+use tonic::client::GrpcService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Extensions, Request, Status};
+use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::{Compression, Error, Protocol, Settings};
+use super::{Error, Protocol, Settings};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What became of one send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +36,8 @@ pub enum Answer {
     Refused { pause: Option<Duration>, why: String },
     /// Not kept, and sending it again cannot help.
     Failed { why: String },
+    /// The connection failed; once the sending had begun, nobody knows whether it is kept.
+    None { begun: bool, why: String },
 }
 
 /// One connection to the server.
@@ -61,8 +70,8 @@ fn bad_endpoint(settings: &Settings, why: impl std::fmt::Display) -> Error {
 
 #[derive(Clone)]
 pub struct GrpcSender {
-    client: tonic::client::Grpc<Channel>,
-    metadata: MetadataMap,
+    channel: Channel,
+    headers: http::HeaderMap,
 }
 
 impl GrpcSender {
@@ -70,29 +79,98 @@ impl GrpcSender {
         let endpoint =
             Endpoint::from_shared(settings.endpoint.clone()).map_err(|error| bad_endpoint(settings, error))?;
         let channel = endpoint.connect_timeout(Duration::from_secs(5)).connect_lazy();
-        let client = tonic::client::Grpc::new(channel);
-        let client = match settings.compression {
-            Compression::None => client,
-            Compression::Gzip => client.send_compressed(CompressionEncoding::Gzip),
-            Compression::Zstd => client.send_compressed(CompressionEncoding::Zstd),
-        };
         let mut headers = http::HeaderMap::new();
+        headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/grpc"));
+        headers.insert(http::header::TE, http::HeaderValue::from_static("trailers"));
+        if let Some(encoding) = settings.encoding.name() {
+            headers.insert("grpc-encoding", http::HeaderValue::from_static(encoding));
+        }
         add_headers(&mut headers, settings)?;
-        Ok(GrpcSender { client, metadata: MetadataMap::from_headers(headers) })
+        Ok(GrpcSender { channel, headers })
     }
 
     async fn send(&mut self, body: Bytes) -> Answer {
-        const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-        if let Err(error) = self.client.ready().await {
-            return Answer::Refused { pause: None, why: format!("cannot connect: {error}") };
+        let ready = poll_fn(|context| GrpcService::<tonic::body::Body>::poll_ready(&mut self.channel, context)).await;
+        if let Err(error) = ready {
+            return Answer::None { begun: false, why: format!("cannot connect: {error}") };
         }
-        let request = Request::from_parts(self.metadata.clone(), Extensions::new(), body);
-        let path = http::uri::PathAndQuery::from_static(PATH);
-        match self.client.unary(request, path, RawCodec).await {
-            Ok(response) => accepted(response.into_inner()),
-            Err(status) => grpc_refusal(&status),
+        match self.exchange(body).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let begun = !is_connect_error(&*error);
+                Answer::None { begun, why: format!("no answer: {}", innermost(&*error)) }
+            }
         }
     }
+
+    async fn exchange(&mut self, body: Bytes) -> Result<Answer, BoxError> {
+        const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+        let mut request = http::Request::new(tonic::body::Body::new(Once(Some(body))));
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = http::Uri::from_static(PATH);
+        *request.version_mut() = http::Version::HTTP_2;
+        *request.headers_mut() = self.headers.clone();
+        let (head, body) = self.channel.call(request).await?.into_parts();
+        if head.status != http::StatusCode::OK {
+            return Ok(http_refusal(&head));
+        }
+        let body = body.collect().await?;
+        let status = body.trailers().and_then(Status::from_header_map);
+        let status = status.or_else(|| Status::from_header_map(&head.headers));
+        Ok(match status {
+            Some(status) if status.code() == Code::Ok => grpc_accepted(body.to_bytes()),
+            Some(status) => grpc_refusal(&status),
+            None => Answer::None { begun: true, why: "the answer ends without a status".to_owned() },
+        })
+    }
+}
+
+/// A body of unstated length, as other exporters' are, in one piece.
+struct Once(Option<Bytes>);
+
+impl http_body::Body for Once {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(http_body::Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+fn is_connect_error(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let refused = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+        if error.downcast_ref().is_some_and(refused) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn innermost(mut error: &(dyn std::error::Error + 'static)) -> String {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error.to_string()
+}
+
+/// The message behind its prefix, which says uncompressed, as nothing else was asked for.
+fn grpc_accepted(mut body: Bytes) -> Answer {
+    const PREFIX: usize = 5;
+    if body.len() < PREFIX {
+        return Answer::Failed { why: "the answer has no message".to_owned() };
+    }
+    body.advance(PREFIX);
+    accepted(body)
 }
 
 fn grpc_refusal(status: &Status) -> Answer {
@@ -106,8 +184,6 @@ fn grpc_refusal(status: &Status) -> Answer {
         | Code::Unavailable
         | Code::DataLoss => true,
         Code::ResourceExhausted => pause.is_some(),
-        // How tonic reports a connection that broke under a call.
-        Code::Unknown => std::error::Error::source(status).is_some(),
         _ => false,
     };
     if again { Answer::Refused { pause, why } } else { Answer::Failed { why } }
@@ -118,7 +194,6 @@ pub struct HttpSender {
     client: Client<HttpConnector, Full<Bytes>>,
     uri: http::Uri,
     headers: http::HeaderMap,
-    compression: Compression,
 }
 
 impl HttpSender {
@@ -130,30 +205,28 @@ impl HttpSender {
         }
         let mut headers = http::HeaderMap::new();
         headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/x-protobuf"));
-        let encoding = match settings.compression {
-            Compression::None => None,
-            Compression::Gzip => Some("gzip"),
-            Compression::Zstd => Some("zstd"),
-        };
-        if let Some(encoding) = encoding {
+        if let Some(encoding) = settings.encoding.name() {
             headers.insert(http::header::CONTENT_ENCODING, http::HeaderValue::from_static(encoding));
         }
         add_headers(&mut headers, settings)?;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(HttpSender { client, uri, headers, compression: settings.compression })
+        Ok(HttpSender { client, uri, headers })
     }
 
     async fn send(&mut self, body: Bytes) -> Answer {
         match self.exchange(body).await {
             Ok(answer) => answer,
-            Err(error) => Answer::Refused { pause: None, why: format!("no answer: {error}") },
+            Err(error) => {
+                let begun = !is_connect_error(&*error);
+                Answer::None { begun, why: format!("no answer: {}", innermost(&*error)) }
+            }
         }
     }
 
-    async fn exchange(&self, body: Bytes) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
-        let mut request = http::Request::new(Full::new(compress(body, self.compression)?));
+    async fn exchange(&self, body: Bytes) -> Result<Answer, BoxError> {
+        let mut request = http::Request::new(Full::new(body));
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
@@ -194,54 +267,4 @@ fn add_headers(headers: &mut http::HeaderMap, settings: &Settings) -> Result<(),
         }
     }
     Ok(())
-}
-
-fn compress(body: Bytes, compression: Compression) -> std::io::Result<Bytes> {
-    match compression {
-        Compression::None => Ok(body),
-        Compression::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            encoder.write_all(&body)?;
-            Ok(encoder.finish()?.into())
-        }
-        Compression::Zstd => Ok(zstd::encode_all(body.reader(), 1)?.into()),
-    }
-}
-
-/// Passes messages through as the bytes they are.
-#[derive(Debug, Clone, Copy)]
-struct RawCodec;
-
-impl Codec for RawCodec {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = RawCodec;
-    type Decoder = RawCodec;
-
-    fn encoder(&mut self) -> RawCodec {
-        RawCodec
-    }
-
-    fn decoder(&mut self) -> RawCodec {
-        RawCodec
-    }
-}
-
-impl Encoder for RawCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for RawCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
-    }
 }

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use super::body::{Bodies, Buffers};
+use super::layout::MOST_SPANS_PER_TRACE;
 use super::schedule::Schedule;
 use super::*;
 use crate::sink::Sink;
@@ -25,6 +29,21 @@ fn spans(request: &ExportTraceServiceRequest) -> Vec<&Span> {
     request.resource_spans.iter().flat_map(|r| &r.scope_spans).flat_map(|s| &s.spans).collect()
 }
 
+fn written(generator: &Generator, export: u64) -> Bytes {
+    let mut bytes = BytesMut::new();
+    generator.write(export, &mut bytes);
+    bytes.freeze()
+}
+
+/// The text of an attribute, or nothing.
+fn attribute(span: &Span, key: &str) -> Option<String> {
+    let value = span.attributes.iter().find(|attribute| attribute.key == key)?.value.clone()?.value?;
+    match value {
+        Value::StringValue(text) => Some(text),
+        _ => None,
+    }
+}
+
 fn small() -> Settings {
     Settings { spans_per_export: 40, ..Settings::default() }
 }
@@ -35,7 +54,7 @@ fn every_export_decodes_to_the_ids_that_the_layout_states() {
     let (generator, layout) = (Generator::new(&settings, EPOCH), settings.layout());
     let mut all = HashSet::new();
     for export in [0, 1, 5, 11, 12, 23, 1_000_003] {
-        let request = decode(&generator.export(export));
+        let request = decode(&written(&generator, export));
         let spans = spans(&request);
         assert_eq!(spans.len(), settings.spans_per_export);
         for (index, span) in spans.iter().enumerate() {
@@ -47,19 +66,47 @@ fn every_export_decodes_to_the_ids_that_the_layout_states() {
 }
 
 #[test]
-fn default_layout_is_what_span_ids_speaks_of() {
-    let layout = Settings { seed: 7, ..Settings::default() }.layout();
-    assert_eq!(span_ids(7, 31, 200), layout.ids(31, 200));
-    assert_ne!(span_ids(7, 31, 200), span_ids(8, 31, 200));
+fn an_export_is_what_prost_would_encode() {
+    for spans_per_export in [1, 10, 490, 5_000] {
+        let settings = Settings { spans_per_export, ..Settings::default() };
+        let generator = Generator::new(&settings, EPOCH);
+        for export in [0, 7, 11, 40] {
+            let bytes = written(&generator, export);
+            let request = decode(&bytes);
+            assert_eq!(spans(&request).len(), spans_per_export);
+            assert_eq!(request.encode_to_vec(), bytes);
+        }
+    }
+}
+
+#[test]
+fn the_layout_counts_the_spans_of_each_trace_of_an_export() {
+    for (spans_per_trace, spans_per_export) in [(1, 1), (12, 1), (12, 40), (12, 490), (5, 7), (30, 40), (100, 10)] {
+        let settings = Settings { spans_per_trace, spans_per_export, ..Settings::default() };
+        let (generator, layout) = (Generator::new(&settings, EPOCH), settings.layout());
+        for export in (0..2 * spans_per_trace as u64).chain([1_000_003]) {
+            let request = decode(&written(&generator, export));
+            let mut counts: Vec<(&[u8], u64)> = Vec::new();
+            for span in spans(&request) {
+                match counts.last_mut() {
+                    Some((trace, count)) if *trace == span.trace_id.as_slice() => *count += 1,
+                    _ => counts.push((&span.trace_id, 1)),
+                }
+            }
+            let stated = layout.traces(export);
+            let stated: Vec<(&[u8], u64)> = stated.iter().map(|(id, count)| (id.as_slice(), *count)).collect();
+            assert_eq!(stated, counts, "export {export} of {spans_per_export}, {spans_per_trace} a trace");
+        }
+    }
 }
 
 #[test]
 fn a_block_of_exports_holds_complete_traces() {
-    for spans_per_trace in [1, 5, 12, 30] {
+    for spans_per_trace in [1, 5, 12, 30, MOST_SPANS_PER_TRACE] {
         let settings = Settings { spans_per_trace, ..small() };
         let generator = Generator::new(&settings, EPOCH);
         let block = 3 * spans_per_trace as u64..4 * spans_per_trace as u64;
-        let requests: Vec<_> = block.map(|export| decode(&generator.export(export))).collect();
+        let requests: Vec<_> = block.map(|export| decode(&written(&generator, export))).collect();
         let mut traces: HashMap<&[u8], HashMap<&[u8], &Span>> = HashMap::new();
         for span in requests.iter().flat_map(spans) {
             traces.entry(&span.trace_id).or_default().insert(&span.span_id, span);
@@ -80,21 +127,38 @@ fn a_block_of_exports_holds_complete_traces() {
 }
 
 #[test]
-fn spans_have_the_size_of_real_ones_and_users_are_many() {
+fn spans_are_like_real_ones() {
     let generator = Generator::new(&Settings::default(), EPOCH);
-    let (mut bytes, mut users) = (0, HashSet::new());
-    for export in 0..12 {
-        let encoded = generator.export(export);
-        assert_eq!(encoded, generator.export(export), "a re-send has the same bytes");
+    let (mut bytes, mut users, mut durations, mut instances) = (0, HashSet::new(), HashSet::new(), HashSet::new());
+    let mut paths = HashSet::new();
+    const EXPORTS: u64 = 12 * 12;
+    for export in 0..EXPORTS {
+        let encoded = written(&generator, export);
         bytes += encoded.len();
         let request = decode(&encoded);
+        instances.extend(request.resource_spans[0].resource.clone().map(|resource| resource.encode_to_vec()));
+        if export >= 12 {
+            continue;
+        }
         for span in spans(&request) {
-            users.extend(span.attributes.iter().find(|a| a.key == "user.id").map(|a| format!("{:?}", a.value)));
+            users.extend(attribute(span, "user.id"));
+            paths.extend(attribute(span, "url.path"));
+            durations.insert(span.end_time_unix_nano - span.start_time_unix_nano);
+            let texts = span.attributes.iter().filter_map(|a| attribute(span, &a.key));
+            for text in texts {
+                assert!(!text.contains(['~', '^', '`', '|']), "{text:?} was left as it stood in the template");
+            }
+            if let Some(address) = attribute(span, "client.address") {
+                assert!(address.parse::<std::net::Ipv4Addr>().is_ok(), "{address}");
+            }
         }
     }
-    let per_span = bytes / (12 * 490);
-    assert!((360..=470).contains(&per_span), "{per_span} bytes per span");
+    let per_span = bytes / (EXPORTS as usize * 490);
+    assert!((360..=400).contains(&per_span), "{per_span} bytes per span");
+    assert_eq!(instances.len(), 48);
     assert!(users.len() > 480, "{} users in 490 traces", users.len());
+    assert!(paths.len() > 200, "{} paths in 490 traces", paths.len());
+    assert!(durations.len() > 5_000, "{} durations of {}", durations.len(), 12 * 490);
 }
 
 #[test]
@@ -103,7 +167,7 @@ fn spans_end_before_their_export_is_due() {
     let generator = Generator::new(&settings, EPOCH);
     for export in 0..36 {
         let due = EPOCH + generator.schedule().due(export).as_nanos() as u64;
-        let request = decode(&generator.export(export));
+        let request = decode(&written(&generator, export));
         assert!(spans(&request).iter().all(|span| span.end_time_unix_nano < due));
     }
 }
@@ -120,13 +184,14 @@ fn the_schedule_follows_the_steps() {
     assert_eq!(schedule.due(100), Duration::from_secs(10));
     assert_eq!(schedule.due(350), Duration::from_millis(12_500));
     assert_eq!((schedule.level_of(99), schedule.level_of(100)), (0, 1));
-    assert_eq!(schedule.overdue(90, Duration::from_secs(10)), 10);
+    let before = |seconds| schedule.due_before(Duration::from_secs(seconds));
+    assert_eq!([before(0), before(1), before(10), before(11), before(15), before(99)], [0, 10, 100, 200, 600, 600]);
 }
 
 /// 60 exports of 40 spans at once.
 fn burst(endpoint: String) -> Settings {
     let steps = vec![Step { rate: 200.0, duration: Duration::from_secs(1) }];
-    Settings { endpoint, steps, ..small() }
+    Settings { endpoint, steps, retry: true, ..small() }
 }
 
 /// Each third call is told to come again, in one of three ways; call 4 is refused for good; call 5 is taken in part.
@@ -149,8 +214,9 @@ async fn refused_exports_come_again_with_the_same_bytes_and_all_is_accounted_for
     let sink = Sink::new(moody);
     let (address, _guard) = sink.serve().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let ledger = folder.path().join("ledger");
-    let settings = Settings { ledger: Some(ledger.clone()), ..burst(format!("http://{address}")) };
+    let (ids_file, csv) = (folder.path().join("ids"), folder.path().join("csv"));
+    let (ids, seconds) = (Some(ids_file.clone()), Some(csv.clone()));
+    let settings = Settings { ids_file: ids, csv: seconds, ..burst(format!("http://{address}")) };
     let report = run(settings.clone(), CancellationToken::new()).await.expect("runs");
 
     let totals = report.totals;
@@ -158,21 +224,90 @@ async fn refused_exports_come_again_with_the_same_bytes_and_all_is_accounted_for
     assert_eq!(totals.sent, 60 * 40);
     assert_eq!(totals.failed, 40);
     assert_eq!(totals.rejected, 7);
-    assert_eq!(totals.lost, 0);
+    assert_eq!(totals.refused, 0);
     assert_eq!(totals.accepted, totals.sent - 40 - 7);
     let seen = sink.seen.lock().expect("no panic");
     assert_eq!(totals.refusals as usize, seen.refused.len() - 1);
-    assert!(totals.refused_then_accepted > 0);
+    assert!(totals.accepted_later > 0);
+    assert_eq!(report.steps[0].totals, totals);
     let taken: HashSet<_> = seen.traces.iter().map(|(request, _)| request.encode_to_vec()).collect();
     let refused: HashSet<_> = seen.refused.iter().map(|request| request.encode_to_vec()).collect();
     assert_eq!(refused.difference(&taken).count(), 1, "all but the one refused for good were taken later");
 
-    let (layout, acknowledged) = Acknowledged::read(&ledger).expect("reads");
-    assert_eq!(layout, settings.layout());
-    assert_eq!(acknowledged.len(), 59);
-    let found: HashSet<_> = seen.traces.iter().flat_map(|(r, _)| spans(r)).map(|s| s.span_id.as_slice()).collect();
+    // What the ids file states, against what the server took whole.
+    let mut stated: HashMap<u128, u64> = HashMap::new();
+    let acknowledged = Acknowledged::read(&ids_file).expect("reads");
+    assert_eq!(acknowledged.iter().filter(|line| line.rejected > 0).map(|line| line.spans).sum::<u64>(), 40);
     for line in &acknowledged {
-        assert!((0..40).all(|index| found.contains(layout.ids(line.export, index).1.as_slice())));
+        *stated.entry(line.trace_id).or_default() += line.spans;
+    }
+    let mut found: HashMap<u128, u64> = HashMap::new();
+    for span in seen.traces.iter().flat_map(|(request, _)| spans(request)) {
+        let id = span.trace_id.as_slice().try_into().expect("16 bytes");
+        *found.entry(u128::from_be_bytes(id)).or_default() += 1;
+    }
+    assert_eq!(stated, found);
+
+    // The seconds add up to the whole.
+    let table = std::fs::read_to_string(csv).expect("reads");
+    let mut lines = table.lines();
+    let names: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    let column = |name: &str| names.iter().position(|other| *other == name).expect("a column");
+    let lines: Vec<Vec<f64>> =
+        lines.map(|line| line.split(',').map(|field| field.parse().expect("a number")).collect()).collect();
+    let sum = |name| lines.iter().map(|line| line[column(name)]).sum::<f64>() as u64;
+    assert_eq!([sum("asked"), sum("sent"), sum("accepted")], [2_400, 2_400, totals.accepted]);
+    assert_eq!([sum("rejected"), sum("failed"), sum("refusals")], [7, 40, totals.refusals]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_retry_what_is_refused_stays_refused() {
+    let sink = Sink::new(|call| if call.is_multiple_of(3) { Err(Status::unavailable("later")) } else { Ok(0) });
+    let (address, _guard) = sink.serve().await;
+    let settings = Settings { retry: false, ..burst(format!("http://{address}")) };
+    let report = run(settings, CancellationToken::new()).await.expect("runs");
+    assert_eq!(report.totals.refused, 20 * 40);
+    assert_eq!(report.totals.accepted, 40 * 40);
+    assert_eq!(report.totals.refusals, 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_listening_is_told_and_duplicates_nothing() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    drop(listener);
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        let endpoint = format!("http://{address}");
+        let settings = Settings { protocol, patience: Duration::from_millis(100), ..burst(endpoint) };
+        let report = run(settings, CancellationToken::new()).await.expect("runs");
+        assert_eq!(report.totals.failed, 60 * 40);
+        assert_eq!(report.totals.possible_duplicates, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_connection_is_used() {
+    let sink = Sink::new(|_| Ok(0));
+    let (address, _guard) = sink.serve().await;
+    let settings = Settings { connections: 16, ..burst(format!("http://{address}")) };
+    let report = run(settings, CancellationToken::new()).await.expect("runs");
+    assert_eq!(report.totals.accepted, 60 * 40);
+    let peers: HashSet<_> = sink.seen.lock().expect("no panic").peers.iter().copied().collect();
+    assert_eq!(peers.len(), 16);
+}
+
+#[test]
+fn requests_made_ahead_are_those_that_would_be_made() {
+    for (protocol, encoding) in [(Protocol::Grpc, Encoding::Zstd), (Protocol::Http, Encoding::Gzip)] {
+        let settings = Settings { protocol, encoding, ..small() };
+        let mut ahead = Bodies::new(Generator::new(&settings, EPOCH), &settings);
+        ahead.prepare(5).expect("made");
+        assert_eq!(ahead.prepared(), 5);
+        let now = Bodies::new(Generator::new(&settings, EPOCH), &settings);
+        let (mut one, mut other) = (Buffers::default(), Buffers::default());
+        for export in 0..7 {
+            assert_eq!(ahead.of(export, &mut one).expect("made"), now.of(export, &mut other).expect("made"));
+        }
     }
 }
 
@@ -183,16 +318,16 @@ async fn a_server_that_never_takes_anything_costs_everything_but_ends() {
     let settings =
         Settings { patience: Duration::from_millis(200), retry_queue: 8, ..burst(format!("http://{address}")) };
     let report = run(settings, CancellationToken::new()).await.expect("runs");
-    assert_eq!(report.totals.lost, report.totals.sent);
+    assert_eq!(report.totals.refused, report.totals.sent);
     assert_eq!(report.totals.accepted, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn compressed_exports_arrive_whole() {
-    for compression in [Compression::Gzip, Compression::Zstd] {
+    for encoding in [Encoding::Gzip, Encoding::Zstd] {
         let sink = Sink::new(|_| Ok(0));
         let (address, _guard) = sink.serve().await;
-        let settings = Settings { compression, ..burst(format!("http://{address}")) };
+        let settings = Settings { encoding, ..burst(format!("http://{address}")) };
         let report = run(settings, CancellationToken::new()).await.expect("runs");
         assert_eq!(report.totals.accepted, 60 * 40);
         let seen = sink.seen.lock().expect("no panic");
@@ -216,14 +351,14 @@ async fn http_posts_the_same_bytes_and_heeds_retry_after() {
         protocol: Protocol::Http,
         steps,
         connections: 1,
-        in_flight: 1,
+        retry: true,
         ..small()
     };
     let report = run(settings, CancellationToken::new()).await.expect("runs");
     // Three exports: refused then taken, failed, taken.
     assert_eq!(report.totals.exports, 3);
     assert_eq!((report.totals.accepted, report.totals.failed), (80, 40));
-    assert_eq!(report.totals.refused_then_accepted, 40);
+    assert_eq!(report.totals.accepted_later, 40);
     let bodies = answers.await.expect("ended");
     assert_eq!(spans(&decode(&bodies[0])).len(), 40);
     assert_eq!(bodies[0], bodies[1]);

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""The step: load that rises in a moment, with or without analysts, and what it does to export latency and memory.
+
+    tools/step.py --step 2000x30s,10000x60s
+    tools/step.py --step 8000x30s,40000x60s,60000x10s --picture docs/pictures/step.png -- --memory 1GiB
+    tools/step.py --step 2000x40s,10000x80s --analysts 8 --alternate 20s
+
+Starts a server, sends the steps with `hotspan load`, samples the server once a second, waits until everything is in
+files, and compares by SQL what was acknowledged with what is there. What follows `--` goes to `hotspan serve`. With
+--alternate each step is cut into phases in which the analysts ask or rest in turn, so that both p99 come from the
+same run. Prints Markdown for docs/benchmarks.md. Exit code 1 when spans are missing or there twice.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+
+from measured import Analysts, Samples, Server, arguments, draw, folder, packages, print_answers, result, seconds_of, verify
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--step", default="2000x20s,10000x40s", help="as of hotspan load [default: %(default)s]")
+    parser.add_argument("--connections", default="16")
+    parser.add_argument("--load", default="", help="further options of hotspan load, in one text")
+    parser.add_argument("--no-retry", action="store_true", help="let what is refused stay refused")
+    parser.add_argument("--analysts", type=int, default=0, help="people who ask meanwhile")
+    parser.add_argument("--alternate", help="let the analysts rest and ask in turn, this long each, e.g. 20s")
+    parser.add_argument("--drain", type=float, default=900, help="longest wait for everything to be in files, seconds")
+    parser.add_argument("--picture", help="draw rate, p99, memory and backlog into this PNG (needs matplotlib)")
+    return arguments(parser)
+
+
+def seconds(text):
+    units = {"s": 1, "m": 60, "h": 3600}
+    return float(text[:-1]) * units[text[-1]]
+
+
+def phases(given):
+    """(rate, seconds, number of the step, whether analysts ask), in order."""
+    found = []
+    for number, step in enumerate(given.step.split(",")):
+        rate, lasts = step.split("x")
+        lasts, asking = seconds(lasts), given.analysts > 0
+        if not given.alternate:
+            found.append((rate, lasts, number, asking))
+            continue
+        each, asking = seconds(given.alternate), False
+        while lasts > 0:
+            found.append((rate, min(each, lasts), number, asking))
+            lasts, asking = lasts - each, not asking
+    return found
+
+
+def run(given, path):
+    server = Server(given, path)
+    try:
+        plan, csv = phases(given), path / "seconds.csv"
+        retry = [] if given.no_retry else ["--retry"]
+        steps = ",".join(f"{rate}x{lasts:g}s" for rate, lasts, _, _ in plan)
+        analysts = Analysts(server, given.analysts) if given.analysts else None
+        samples, cpu = Samples(server), server.cpu_seconds()
+        load = server.load("--step", steps, "--connections", given.connections, "--csv", csv, *retry, *given.load.split())
+        began = time.monotonic()
+        for _, lasts, _, asking in plan:
+            if analysts and asking:
+                analysts.asking.set()
+            elif analysts:
+                analysts.asking.clear()
+            began += lasts
+            while time.monotonic() < began and load.poll() is None:
+                time.sleep(min(0.2, max(0.0, began - time.monotonic())))
+        if analysts:
+            analysts.asking.clear()
+        report = result(load)
+        answers = analysts.stop() if analysts else []
+        drained = server.wait_until_stored(given.drain)
+        used = server.cpu_seconds() - cpu
+        rows = samples.stop()
+        print_report(plan, report, rows, drained, used, server)
+        if answers:
+            print_answers(answers)
+        if given.alternate:
+            print_ratios(plan, report)
+        good = verify(server, report)
+        if given.picture:
+            picture(given, rows, seconds_of(csv))
+        return good
+    finally:
+        server.stop()
+
+
+def print_report(plan, report, rows, drained, used, server):
+    print("| requests/s | seconds | analysts | asked, spans/s | accepted, spans/s | refused | p50 ms | p99 ms | p99.9 ms | max ms |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for (rate, lasts, _, asking), row in zip(plan, report["steps"]):
+        latency = row["latency_ms"]
+        print(f"| {rate} | {lasts:g} | {'asking' if asking else '-'} | {row['asked'] / lasts:,.0f} | {row['accepted'] / lasts:,.0f} "
+              f"| {row['refused']:,} | {latency['p50']:.1f} | {latency['p99']:.1f} | {latency['p99.9']:.1f} | {latency['max']:.0f} |")
+    totals = report["totals"]
+    took = f"{drained:.0f} s" if drained is not None else "not done in time"
+    print(f"\nsent {totals['sent']:,} · accepted {totals['accepted']:,} ({totals['accepted_later']:,} after a refusal) "
+          f"· rejected {totals['rejected']:,} · refused {totals['refused']:,} · failed {totals['failed']:,} "
+          f"· due but not sent {report['unsent']:,}\n"
+          f"all in files {took} after the end · peak resident memory {server.peak_rss():,.0f} MiB "
+          f"· largest log {max(row['wal'] for row in rows) / 2**20:,.0f} MiB\n"
+          f"{totals['accepted'] / max(used, 0.01):,.0f} spans per server-CPU-second, flush and queries included · generator "
+          f"{report['cpu_seconds'] * 1e6 / max(1, totals['sent']):.2f} µs a span · ledger "
+          f"{'held at every sample' if all(row['balanced'] for row in rows) else 'DID NOT HOLD at every sample'}")
+    for reason, count in report["reasons"].items():
+        print(f"{count} × {reason}")
+
+
+def print_ratios(plan, report):
+    """Export p99 with analysts over p99 without, by step."""
+    print("\n| requests/s | p99 without, ms | p99 with, ms | ratio |\n|---|---|---|---|")
+    for number in sorted({phase[2] for phase in plan}):
+        of_step = [(phase, row["latency_ms"]["p99"]) for phase, row in zip(plan, report["steps"]) if phase[2] == number]
+        rest = [p99 for phase, p99 in of_step if not phase[3]]
+        asking = [p99 for phase, p99 in of_step if phase[3]]
+        if rest and asking:
+            without, with_them = statistics.median(rest), statistics.median(asking)
+            print(f"| {of_step[0][0][0]} | {without:.1f} | {with_them:.1f} | {with_them / without:.2f} |")
+
+
+def picture(given, rows, lines):
+    at, second = [row["at"] for row in rows], [line["second"] for line in lines]
+    rate = {name: (second, [line[name] / 1e3 for line in lines]) for name in ("asked", "accepted")}
+    if any(line["refusals"] for line in lines):
+        rate["answers that refuse"] = (second, [line["refusals"] for line in lines])
+    draw(given.picture, f"step {given.step}, {given.analysts} analysts", [
+        ("thousand spans/s", rate, False),
+        ("export latency, ms", {n: (second, [line[f"{n}_ms"] for line in lines]) for n in ("p50", "p99")}, True),
+        ("resident, MiB", {"resident": (at, [row["rss"] / 2**20 for row in rows])}, False),
+        ("backlog, MiB", {"log": (at, [row["wal"] / 2**20 for row in rows]),
+                          "rows in memory": (at, [row["memory_bytes"] / 2**20 for row in rows])}, False),
+        ("files", {"files": (at, [row["files"] for row in rows])}, False),
+    ])
+
+
+def main():
+    given = parse()
+    if given.picture:
+        packages("matplotlib")
+    with folder(given) as path:
+        sys.exit(0 if run(given, path) else 1)
+
+
+if __name__ == "__main__":
+    main()
