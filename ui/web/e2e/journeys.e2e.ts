@@ -267,21 +267,24 @@ describe.runIf(!real)("when things go wrong", () => {
     expect(await page.getByRole("alert").innerText()).toContain("it may be older than the retention");
   });
 
-  test("a server that wants a token is given one, once", async () => {
-    const { page } = await open("services", {}, (p) =>
-      p.route("**/api/v1/**", (route) =>
-        route.request().headers().authorization === "Bearer s3cret"
-          ? route.continue()
-          : failing(401, { error: { kind: "unauthenticated", message: "this server asks for a token", hint: null } })(
-              route,
-            ),
-      ),
-    );
+  test("a server that wants a token is given one, once, and the page does not keep it", async () => {
+    const { page, problems } = await open("guarded/services");
+    await page.getByLabel("Token").fill("wrong");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText("Unknown bearer token").waitFor();
     await page.getByLabel("Token").fill("s3cret");
-    await page.getByRole("button", { name: "Apply" }).click();
+    await page.getByRole("button", { name: "Sign in" }).click();
     await page.locator(".grid tbody tr").first().waitFor();
     await page.reload();
     await page.locator(".grid tbody tr").first().waitFor();
+    const reachable = await page.evaluate(() =>
+      [document.cookie, JSON.stringify(sessionStorage), JSON.stringify(localStorage)].join(" "),
+    );
+    expect(reachable).not.toContain("s3cret");
+    await page.getByRole("button", { name: "EN", exact: true }).click();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByLabel("Token").waitFor();
+    expect(problems).toEqual([]);
   });
 
   test("before the first span the page says where to send", async () => {

@@ -72,22 +72,16 @@ function deepTrace(id: string, n: number) {
   };
 }
 
-function sql(req: IncomingMessage, res: ServerResponse) {
-  let body = "";
-  req.on("data", (chunk) => {
-    body += chunk;
-  });
-  req.on("end", () => {
-    const query = String(JSON.parse(body).query);
-    if (/drop|delete|insert/i.test(query)) {
-      return failure(res, 400, "invalid", "statements that write are refused: DROP TABLE", "only SELECT is answered");
-    }
-    if (req.headers.accept === "text/csv") {
-      res.writeHead(200, { "content-type": "text/csv" });
-      return res.end("service_name,name\n");
-    }
-    return json(res, 200, fixture("sql"));
-  });
+async function sql(req: IncomingMessage, res: ServerResponse) {
+  const query = String(JSON.parse(await bodyOf(req)).query);
+  if (/drop|delete|insert/i.test(query)) {
+    return failure(res, 400, "invalid", "statements that write are refused: DROP TABLE", "only SELECT is answered");
+  }
+  if (req.headers.accept === "text/csv") {
+    res.writeHead(200, { "content-type": "text/csv" });
+    return res.end("service_name,name\n");
+  }
+  return json(res, 200, fixture("sql"));
 }
 
 function json(res: ServerResponse, status: number, body: string) {
@@ -97,6 +91,36 @@ function json(res: ServerResponse, status: number, body: string) {
 
 function failure(res: ServerResponse, status: number, kind: string, message: string, hint: string | null) {
   json(res, status, JSON.stringify({ error: { kind, message, hint } }));
+}
+
+/** Takes the token s3cret at the login, and afterwards only the cookie made of it: a page must not hold the token. */
+function admitted(req: IncomingMessage, res: ServerResponse, path: string): boolean {
+  const refuse = (message: string) => failure(res, 401, "unauthenticated", message, null);
+  if (path === "/api/v1/logout") {
+    res.writeHead(204, { "set-cookie": "hotspan_token=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0" }).end();
+    return false;
+  }
+  if (path === "/api/v1/login") {
+    bodyOf(req).then((body) => {
+      if (JSON.parse(body).token !== "s3cret") return refuse("unknown bearer token");
+      res.writeHead(204, { "set-cookie": "hotspan_token=s3cret; HttpOnly; SameSite=Strict; Path=/" }).end();
+    });
+    return false;
+  }
+  const cookie = req.headers.cookie ?? "";
+  if (req.headers.authorization === undefined && cookie.includes("hotspan_token=s3cret")) return true;
+  refuse("no bearer token");
+  return false;
+}
+
+function bodyOf(req: IncomingMessage): Promise<string> {
+  return new Promise((resolve) => {
+    let body = "";
+    req.on("data", (chunk) => {
+      body += chunk;
+    });
+    req.on("end", () => resolve(body));
+  });
 }
 
 const TYPES: Record<string, string> = {
@@ -109,10 +133,11 @@ const TYPES: Record<string, string> = {
 /** Serves dist/ and the API on a free port. */
 export function start(): Promise<{ server: Server; url: string }> {
   const server = createServer((req, res) => {
-    // Below /prefix/ stands what a proxy with a prefix makes of it.
-    const prefix = req.url?.startsWith("/prefix/") ? "/prefix" : "";
+    // Below /prefix/ stands what a proxy with a prefix makes of it, below /guarded/ a server that wants a token.
+    const prefix = /^\/(prefix|guarded)(?=\/)/.exec(req.url ?? "")?.[0] ?? "";
     req.url = req.url?.slice(prefix.length);
     const path = new URL(req.url ?? "/", "http://mock").pathname;
+    if (path.startsWith("/api/") && prefix === "/guarded" && !admitted(req, res, path)) return;
     if (path.startsWith("/api/")) return void answer(req, res);
     const file = /^\/assets\/[\w.-]+$|^\/[\w.-]+\.svg$/.test(path) ? path : "/index.html";
     try {

@@ -27,6 +27,8 @@ export const en = {
   "action.heat": "Heat map",
   "action.retry": "Try again",
   "action.select": "Select",
+  "action.signin": "Sign in",
+  "action.signout": "Sign out",
   "action.trace": "Trace",
 
   "state.loading": "Loading…",

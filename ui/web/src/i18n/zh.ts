@@ -29,6 +29,8 @@ export const zh = {
   "action.heat": "热力图",
   "action.retry": "重试",
   "action.select": "选择",
+  "action.signin": "登录",
+  "action.signout": "退出登录",
   "action.trace": "调用链",
 
   "state.loading": "加载中…",
