@@ -26,8 +26,9 @@ pub async fn same(request: Request, next: Next) -> Response {
     if is_ours(request.method(), host, request.headers()) {
         return next.run(request).await;
     }
-    let error = Error::new(Kind::Forbidden, "this request comes from a page of another site")
-        .hint("programs send 'Authorization: Bearer <token>' instead of a cookie; behind a proxy, pass the Host header on");
+    let error = Error::new(Kind::Forbidden, "this request comes from a page of another site").hint(
+        "programs send 'Authorization: Bearer <token>' instead of a cookie; behind a proxy, pass the Host header on",
+    );
     Failure(error).into_response()
 }
 
