@@ -72,12 +72,16 @@ export function StepsChart({ answer, window, baseline, pickStep, pickRange }: St
   });
   return (
     <div className="steps-chart">
-      <p className="chart-title">{t("chart.requests")}</p>
-      <Plot options={load} data={data.load} height={132} summary={summary} />
-      <p className="chart-title">
-        {t("chart.latency")} <span className="key blue">p50</span> <span className="key orange">p99</span>
-      </p>
-      <Plot options={latency} data={data.latency} height={132} summary={summary} />
+      <div>
+        <p className="chart-title">{t("chart.requests")}</p>
+        <Plot options={load} data={data.load} height={150} summary={summary} />
+      </div>
+      <div>
+        <p className="chart-title">
+          {t("chart.latency")} <span className="key blue">p50</span> <span className="key orange">p99</span>
+        </p>
+        <Plot options={latency} data={data.latency} height={150} summary={summary} />
+      </div>
     </div>
   );
 }
@@ -111,7 +115,7 @@ function options(
   return {
     cursor: { sync: { key: "steps" }, drag: { x: true, y: false, setScale: false, dist: 5 }, points: { size: 6 } },
     legend: { show: true, live: true },
-    padding: [labelled ? 18 : 8, 12, 0, 0],
+    padding: [18, 12, 0, 0],
     scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
     axes: [timeAxis(colors), valueAxis(colors, print)],
     series: [{ label: timeLabel, value: (_, v) => (v === null ? "–" : clock(v * 1e3)) }, ...series],

@@ -1,5 +1,6 @@
 // The left navigation. Links keep the times and filters of the current page.
 
+import { useState } from "react";
 import { Link, useLocation } from "wouter";
 import { useText } from "../i18n";
 import { useScope } from "../state/use-scope";
@@ -11,8 +12,11 @@ export function Navigation() {
   const { t } = useText();
   const [path] = useLocation();
   const { link } = useScope();
+  // Only narrow screens hide the list behind a button.
+  const [openOn, setOpenOn] = useState<string | null>(null);
+  const isOpen = openOn === path;
   return (
-    <nav className="nav" aria-label={t("shell.navigation")}>
+    <nav className={isOpen ? "nav open" : "nav"} aria-label={t("shell.navigation")}>
       <Link href={link("/")} className="brand">
         <svg viewBox="0 0 16 16" width="18" height="18" aria-hidden="true">
           <path d="M1 4h6" className="brand-dim" />
@@ -21,6 +25,14 @@ export function Navigation() {
         </svg>
         hotspan
       </Link>
+      <button
+        type="button"
+        className="nav-toggle"
+        aria-expanded={isOpen}
+        onClick={() => setOpenOn(isOpen ? null : path)}
+      >
+        {t("shell.menu")}
+      </button>
       {GROUPS.map((group) => (
         <div key={group} className="nav-group">
           <p>{t(`nav.${group}`)}</p>
