@@ -304,6 +304,39 @@ describe.runIf(!real)("when things go wrong", () => {
     expect(await text(page, ".banner.warn")).toContain("without authentication");
   });
 
+  test("the banner counts what was lost in the shown range, or says that it cannot know", async () => {
+    const status = fixture("status");
+    const ago = (minutes: number) => new Date(Date.now() - minutes * 60e3).toISOString();
+    const say = (startedAt: string, lastAt: string | null) => {
+      const reasons = [{ ...status.reasons[0], last_at: lastAt }];
+      return failing(200, { ...status, started_at: startedAt, reasons });
+    };
+    let now = say(ago(5), ago(1));
+    const { page } = await open("services", {}, (p) => p.route("**/api/v1/status", (r) => now(r)));
+    expect(await text(page, ".banner.bad")).toContain("37 rows of this time range");
+    expect(await text(page, ".banner.bad")).toContain("The last one at");
+    now = say(ago(60), ago(1));
+    await page.reload();
+    expect(await text(page, ".banner.bad")).toContain("not known");
+    now = say(ago(60), ago(30));
+    await page.reload();
+    await settled(page);
+    expect(await page.locator(".banner").count()).toBe(0);
+    await page.goto(`${on.url}services?start=now-1h`);
+    expect(await text(page, ".banner.bad")).toContain("37 rows");
+  });
+
+  test("the ledger is told since the start and since the store was made", async () => {
+    const { page } = await open("health");
+    const row = page.locator("table", { hasText: "Received" }).locator("tbody tr").first();
+    const status = fixture("status");
+    expect(await row.innerText()).toContain(status.ledger.spans.received.toLocaleString("en"));
+    await page.getByText("Since the store was made").click();
+    await page.waitForURL(/tab=store/);
+    expect(await row.innerText()).toContain(status.ledger_since_creation.spans.received.toLocaleString("en"));
+    expect(await page.getByText("adds up").count()).toBe(3);
+  });
+
   test("without a change the verdict is that nothing changed", async () => {
     const { page } = await open("", {}, (p) =>
       p.route("**/api/v1/hotspots?*", failing(200, { ...fixture("hotspots"), verdict: "no_significant_change" })),

@@ -93,6 +93,12 @@ export function dateTime(ms: number): string {
   return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${clock(ms)}`;
 }
 
+/** The time of day for today's moments, else with the date. */
+export function clockOrDate(ms: number, nowMs = Date.now()): string {
+  const text = dateTime(ms);
+  return text.slice(0, 10) === dateTime(nowMs).slice(0, 10) ? clock(ms) : text;
+}
+
 /** A window as short as it can be said: the date only when it is not today's. */
 export function span(startMs: number, endMs: number, nowMs: number): string {
   const sameDay = dateTime(startMs).slice(0, 10) === dateTime(nowMs).slice(0, 10);

@@ -3,7 +3,7 @@
 import { Link } from "wouter";
 import type { EntryChange, HotSpot, HotSpotsAnswer, StepsAnswer } from "../api/types";
 import { type Translate, useText } from "../i18n";
-import { change, clock, count, dateTime, duration, number, percent } from "../lib/format";
+import { change, clockOrDate, count, duration, number, percent } from "../lib/format";
 import { loadChange, loadMoved } from "../lib/verdict";
 import { useScope } from "../state/use-scope";
 import { heatLink, traceLink } from "./hot-spot-table";
@@ -65,7 +65,7 @@ function Facts({ answer, top, steps }: { answer: HotSpotsAnswer; top: HotSpot; s
   const { t, word } = useText();
   const load = loadChange(steps?.steps ?? [], answer.window, answer.baseline);
   const moved = loadMoved(load);
-  const since = dateOrClock(load.since);
+  const since = clockOrDate(Date.parse(load.since));
   return (
     <p className="verdict-facts">
       <span className="tag">{word("category", top.category)}</span>
@@ -77,11 +77,6 @@ function Facts({ answer, top, steps }: { answer: HotSpotsAnswer; top: HotSpot; s
       </span>
     </p>
   );
-}
-
-function dateOrClock(iso: string): string {
-  const ms = Date.parse(iso);
-  return dateTime(ms).slice(0, 10) === dateTime(Date.now()).slice(0, 10) ? clock(ms) : dateTime(ms);
 }
 
 /** The requests that got worse, each by the measure that shows it most surely. */
