@@ -117,6 +117,99 @@ describe.runIf(!real)("from the symptom to the guilty span", () => {
   });
 });
 
+describe.runIf(!real)("stress-test runs", () => {
+  test("from a run's steepest level to the operation behind it", async () => {
+    const { page, problems } = await open("runs");
+    const cells = page.locator(".board tbody tr").first().locator("td");
+    expect(await cells.allInnerTexts().then((texts) => texts.map((x) => x.split("\n")[0]))).toEqual([
+      "● found · lock",
+      "● still there · lock",
+      "✓ gone",
+      "not found",
+      "↩ back · lock",
+    ]);
+    await page.locator(".grid").first().getByRole("link", { name: "Round 5" }).click();
+    await page.waitForURL(/\/runs\/r5/);
+    await settled(page);
+    expect(await text(page, ".run-knee")).toBe("p99 leaves the flat between 24,000 and 32,000 requests/s.");
+    const growth = await page.locator(".matrix tbody tr").first().locator("td").allInnerTexts();
+    expect(growth.at(-1)).toContain("+24 ms");
+    await page.locator(".steps-table tbody tr").nth(3).getByRole("button", { name: "Window" }).click();
+    await page.waitForURL(/window_start=2026-11-22T06%3A09/);
+    await page.getByRole("link", { name: "Open the level at 32,000/s" }).click();
+    await page.waitForURL((u) => u.pathname === "/" && u.searchParams.get("start") === "2026-11-22T06:00:00.000Z");
+    expect(search(page).get("baseline_start")).toBe("2026-11-22T06:06:00.000Z");
+    await settled(page);
+    expect(await text(page, ".verdict-main")).toContain("inventory · UPDATE stock limits the system");
+    expect(problems).toEqual([]);
+  });
+
+  test("a run is started, marked, noted and stopped; a refused one says why", async () => {
+    const { page, problems } = await open("runs");
+    await page.getByLabel("Name").fill("taken");
+    await page.getByLabel("Labels").fill("nonsense");
+    expect(await page.getByRole("button", { name: "Start the run" }).isDisabled()).toBe(true);
+    await page.getByLabel("Labels").fill("git=abc");
+    await page.getByRole("button", { name: "Start the run" }).click();
+    expect(await page.getByRole("alert").innerText()).toContain("stop it first");
+    await page.getByLabel("Name").fill("Round 6");
+    await page.getByRole("button", { name: "Start the run" }).click();
+    await page.waitForURL(/\/runs\/new/);
+    expect(await text(page, ".run-name .tag")).toContain("running");
+    await page.getByRole("button", { name: "Mark" }).click();
+    await page.getByLabel("What happens now").fill("cache warm");
+    await page.getByRole("button", { name: "Set the mark" }).click();
+    await page.getByLabel("What happens now").waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Add a note" }).click();
+    await page.getByLabel("Notes").fill("pool 64");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByText("pool 64").waitFor();
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.locator(".run-name .tag", { hasText: "ended" }).waitFor();
+    expect(problems).toEqual([]);
+  });
+
+  test("two runs are picked and compared, and one is exported", async () => {
+    const { page, problems } = await open("runs");
+    await page.getByLabel("Compare Round 3: no row lock").check();
+    await page.getByLabel("Compare Round 2: pool 64").check();
+    await page.getByRole("link", { name: "Compare the two" }).click();
+    await page.waitForURL((u) => u.searchParams.get("a") === "r2" && u.searchParams.get("b") === "r3");
+    await settled(page);
+    const rows = page.locator(".grid tbody tr");
+    expect(await rows.first().innerText()).toContain("Worse");
+    expect(await rows.nth(1).innerText()).toContain("Better");
+    await page.getByText("No evidence", { exact: true }).last().click();
+
+    await page.goto(`${on.url}runs/r5`);
+    await settled(page);
+    for (const [name, start] of [
+      ["One HTML file", "<!doctype html>"],
+      ["Markdown", "# Round 5"],
+      ["JSON", '{\n  "format": "hotspan.run-report"'],
+    ]) {
+      await page.getByRole("button", { name: "Export" }).click();
+      const saved = page.waitForEvent("download");
+      await page.getByRole("button", { name, exact: true }).click();
+      const content = readFileSync(await (await saved).path(), "utf8");
+      expect(content.startsWith(start)).toBe(true);
+      expect(content).toContain("UPDATE stock");
+    }
+    expect(problems).toEqual([]);
+  });
+
+  test("a server without runs says so, and the rest of the page stays", async () => {
+    const body = { error: { kind: "unimplemented", message: "/api/v1/runs is not built yet", hint: null } };
+    const { page } = await open("runs", {}, (p) =>
+      p.route("**/api/v1/runs", (r) =>
+        r.fulfill({ status: 501, contentType: "application/json", body: JSON.stringify(body) }),
+      ),
+    );
+    expect(await page.getByRole("alert").innerText()).toContain("not built yet");
+    expect(await page.getByLabel("Name").count()).toBe(1);
+  });
+});
+
 describe.runIf(!real)("by keyboard alone", () => {
   test("skip link, rows, heat map, selection, trace, help", async () => {
     const { page } = await open("");

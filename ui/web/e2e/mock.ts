@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { extname, join } from "node:path";
+import { runHotSpots, runSteps, runs } from "./runs.ts";
 
 const HERE = import.meta.dirname ?? new URL(".", import.meta.url).pathname;
 const POLICY =
@@ -30,12 +31,29 @@ const PLAIN: Record<string, string> = {
 export function answer(req: IncomingMessage, res: ServerResponse) {
   const url = new URL(req.url ?? "/", "http://mock");
   const path = url.pathname.replace(/^\/api\/v1\//, "");
+  if (path === "runs" || path.startsWith("runs/")) {
+    const request = { method: req.method ?? "GET", path, params: url.searchParams, body: () => bodyOf(req) };
+    return void runs(request).then((found) =>
+      found
+        ? json(res, found.status, JSON.stringify(found.body))
+        : failure(res, 404, "not_found", `no such path: ${url.pathname}`, null),
+    );
+  }
+  const ofRun = answerOfRun(path, url.searchParams);
+  if (ofRun) return json(res, 200, JSON.stringify(ofRun));
   if (path in PLAIN) return json(res, 200, fixture(PLAIN[path]));
   if (path === "heatmap")
     return json(res, 200, fixture(url.searchParams.get("service") ? "heatmap" : "heatmap-requests"));
   if (path.startsWith("traces/")) return trace(res, path.slice("traces/".length));
   if (path === "sql") return sql(req, res);
   return failure(res, 404, "not_found", `no such path: ${url.pathname}`, null);
+}
+
+/** Analyses over the time of a stress-test run, which lies apart from that of the fixtures. */
+function answerOfRun(path: string, params: URLSearchParams): unknown | null {
+  if (path === "steps") return runSteps(params.get("start") ?? "");
+  if (path === "hotspots") return runHotSpots(params, JSON.parse(fixture("hotspots")));
+  return null;
 }
 
 function trace(res: ServerResponse, id: string) {

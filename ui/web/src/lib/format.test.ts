@@ -1,5 +1,17 @@
 import { describe, expect, test } from "vitest";
-import { bytes, change, clock, count, duration, inUnit, number, parseDuration, percent, unitName } from "./format";
+import {
+  bytes,
+  change,
+  clock,
+  confidence,
+  count,
+  duration,
+  inUnit,
+  number,
+  parseDuration,
+  percent,
+  unitName,
+} from "./format";
 import { parseOrder, printOrder, sorted } from "./sort";
 import { isoMicros, isRelative, microsOf, microsOfT0, parseTime } from "./time";
 
@@ -83,4 +95,11 @@ test("sorting is stable, keeps missing values last and reads its own text", () =
   expect(sorted(rows, (r) => r.v, false).map((r) => r.v)).toEqual([1, 2, 3, null]);
   const order = { column: "p99", descending: true };
   expect(parseOrder(printOrder(order), { column: "x", descending: false })).toEqual(order);
+});
+
+test("a confidence is never certain", () => {
+  expect(confidence(0.998)).toBe("> 99 %");
+  expect(confidence(1)).toBe("> 99 %");
+  expect(confidence(0.99)).toBe("99 %");
+  expect(confidence(null)).toBe("–");
 });

@@ -51,6 +51,11 @@ export function percent(share: number | null | undefined, digits?: number): stri
   return `${p.toFixed(places)} %`;
 }
 
+/** A confidence: never certain. */
+export function confidence(share: number | null | undefined): string {
+  return share !== null && share !== undefined && share >= 0.995 ? "> 99 %" : percent(share);
+}
+
 export function rate(perSecond: number | null | undefined): string {
   return perSecond === null || perSecond === undefined ? "–" : `${number(perSecond)}/s`;
 }

@@ -13,6 +13,7 @@ const SHEETS: { title: Key; keys: [string, Key][] }[] = [
       ["g h", "page.heat"],
       ["g f", "page.flame"],
       ["g t", "page.traces"],
+      ["g r", "page.runs"],
       ["g s", "page.services"],
       ["g m", "page.map"],
       ["g e", "page.metrics"],

@@ -4,9 +4,9 @@ import { useState } from "react";
 import { Link, useLocation } from "wouter";
 import { useText } from "../i18n";
 import { useScope } from "../state/use-scope";
-import { PAGES } from "../views/pages";
+import { PAGES, pageAt } from "../views/pages";
 
-const GROUPS = ["investigate", "system", "tools"] as const;
+const GROUPS = ["investigate", "test", "system", "tools"] as const;
 
 export function Navigation() {
   const { t } = useText();
@@ -15,6 +15,8 @@ export function Navigation() {
   // Only narrow screens hide the list behind a button.
   const [openOn, setOpenOn] = useState<string | null>(null);
   const isOpen = openOn === path;
+  const page = pageAt(path);
+  const here = page?.under ?? page?.path;
   return (
     <nav className={isOpen ? "nav open" : "nav"} aria-label={t("shell.navigation")}>
       <Link href={link("/")} className="brand">
@@ -39,12 +41,7 @@ export function Navigation() {
           <ul>
             {PAGES.filter((p) => p.group === group).map((p) => (
               <li key={p.path}>
-                <Link
-                  href={link(p.path)}
-                  aria-current={
-                    path === p.path || (p.path === "/traces" && path.startsWith("/trace/")) ? "page" : undefined
-                  }
-                >
+                <Link href={link(p.path)} aria-current={here === p.path ? "page" : undefined}>
                   {t(p.title)}
                 </Link>
               </li>

@@ -12,13 +12,13 @@ import { Popover } from "./popover";
 import { Segmented } from "./segmented";
 import { TimeRange } from "./time-range";
 
-export function TopBar({ openHelp }: { openHelp(): void }) {
+export function TopBar({ openHelp, timeless }: { openHelp(): void; timeless: boolean }) {
   const { t } = useText();
   const isLive = live.use();
   return (
     <header className="top-bar">
-      <TimeRange />
-      <ScopeChips />
+      {timeless ? <span /> : <TimeRange />}
+      {timeless ? <span /> : <ScopeChips />}
       <div className="top-bar-end">
         <button
           type="button"

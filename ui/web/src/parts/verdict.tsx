@@ -3,7 +3,7 @@
 import { Link } from "wouter";
 import type { EntryChange, HotSpot, HotSpotsAnswer, StepsAnswer } from "../api/types";
 import { type Translate, useText } from "../i18n";
-import { change, clockOrDate, count, duration, number, percent } from "../lib/format";
+import { change, clockOrDate, confidence, count, duration, number, percent } from "../lib/format";
 import { loadChange, loadMoved } from "../lib/verdict";
 import { useScope } from "../state/use-scope";
 import { heatLink, traceLink } from "./hot-spot-table";
@@ -69,7 +69,7 @@ function Facts({ answer, top, steps }: { answer: HotSpotsAnswer; top: HotSpot; s
   return (
     <p className="verdict-facts">
       <span className="tag">{word("category", top.category)}</span>
-      {top.confidence !== null && <span>{t("verdict.sure", { p: percent(top.confidence) })}</span>}
+      {top.confidence !== null && <span>{t("verdict.sure", { p: confidence(top.confidence) })}</span>}
       <span>
         {moved
           ? t(`verdict.load.${moved}`, { time: since, before: number(load.before ?? 0), now: number(load.now ?? 0) })

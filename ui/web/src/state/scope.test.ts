@@ -28,6 +28,8 @@ const FULL: Scope = {
   focus: "a|b|c",
   group: "service_name,app.region",
   aggregate: "p99",
+  left: "r1",
+  right: "r2",
 };
 
 describe("the scope in the address", () => {

@@ -33,6 +33,9 @@ export interface Scope {
   focus: string;
   group: string;
   aggregate: string;
+  /** Two runs (or windows of runs) set against each other. */
+  left: string;
+  right: string;
 }
 
 export const DEFAULT_SCOPE: Scope = {
@@ -52,6 +55,8 @@ export const DEFAULT_SCOPE: Scope = {
   focus: "",
   group: "",
   aggregate: "",
+  left: "",
+  right: "",
 };
 
 const TEXTS = [
@@ -67,6 +72,8 @@ const TEXTS = [
   ["focus", "focus"],
   ["group", "group_by"],
   ["aggregate", "agg"],
+  ["left", "a"],
+  ["right", "b"],
 ] as const satisfies [keyof Scope, string][];
 
 export function encodeScope(scope: Scope): string {

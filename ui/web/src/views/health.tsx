@@ -50,6 +50,7 @@ interface Figure {
 function Figures({ status: s }: { status: StatusAnswer }) {
   const { t } = useText();
   const history = readings.use().slice(-60);
+  const cores = cpuShare(history);
   const figures: Figure[] = [
     {
       name: t("health.rate.spans"),
@@ -78,7 +79,7 @@ function Figures({ status: s }: { status: StatusAnswer }) {
     {
       name: t("health.rss"),
       text: bytes(s.process.rss_bytes),
-      beside: t("health.cpu.now", { n: number(cpuShare(history) ?? 0) }),
+      beside: cores === null ? "" : t("health.cpu.now", { n: number(cores) }),
       course: (x) => x.process.rss_bytes,
     },
   ];
@@ -89,7 +90,9 @@ function Figures({ status: s }: { status: StatusAnswer }) {
           <p>{name}</p>
           <p className="figure">{text}</p>
           <p className="dim">{beside || "\u00a0"}</p>
-          {course && <Sparkline values={history.map((r) => course(r.status) ?? 0)} width={132} height={22} />}
+          <div className="figure-course">
+            {course && <Sparkline values={history.map((r) => course(r.status) ?? 0)} width={132} height={22} />}
+          </div>
         </li>
       ))}
     </ul>

@@ -1,0 +1,84 @@
+// Runs as a table; two of them are picked to be compared.
+
+import { Link } from "wouter";
+import type { Params } from "../api/client";
+import type { Run } from "../api/runs";
+import { useText } from "../i18n";
+import { dateTime, duration } from "../lib/format";
+import { printLabels } from "../lib/labels";
+import { parseOrder, printOrder } from "../lib/sort";
+import { useScope } from "../state/use-scope";
+import { Table } from "./table";
+
+/** The times of a run as parameters of an analysis. */
+export function runRange(run: Run): Params {
+  return { start: run.start, end: run.end ?? "now" };
+}
+
+export function RunList({ runs, picked, pick }: { runs: readonly Run[]; picked: string[]; pick(id: string): void }) {
+  const { t } = useText();
+  const { scope, change, link } = useScope();
+  const lasted = (r: Run) => ((r.end ? Date.parse(r.end) : Date.now()) - Date.parse(r.start)) * 1e6;
+  return (
+    <Table
+      caption={t("page.runs")}
+      rows={runs}
+      rowKey={(r) => r.id}
+      empty={t("runs.none")}
+      order={parseOrder(scope.sort, { column: "start", descending: true })}
+      setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
+      columns={[
+        {
+          id: "pick",
+          title: <span className="sr-only">{t("runs.pick")}</span>,
+          cell: (r) => (
+            <input
+              type="checkbox"
+              aria-label={t("runs.pick.one", { name: r.name })}
+              checked={picked.includes(r.id)}
+              onChange={() => pick(r.id)}
+            />
+          ),
+        },
+        {
+          id: "name",
+          title: t("runs.name"),
+          className: "wide",
+          value: (r) => r.name,
+          cell: (r) => (
+            <span className="two-lines">
+              <Link className="strong" href={link(`/runs/${encodeURIComponent(r.id)}`)}>
+                {r.name}
+              </Link>
+              {r.notes && <span className="dim clipped">{r.notes}</span>}
+            </span>
+          ),
+        },
+        {
+          id: "state",
+          title: t("health.state"),
+          value: (r) => (r.end ? 1 : 0),
+          cell: (r) => <RunState run={r} />,
+        },
+        { id: "start", title: t("col.start"), value: (r) => r.start, cell: (r) => dateTime(Date.parse(r.start)) },
+        { id: "duration", title: t("col.duration"), numeric: true, value: lasted, cell: (r) => duration(lasted(r)) },
+        {
+          id: "labels",
+          title: t("runs.labels"),
+          cell: (r) => <span className="mono">{printLabels(r.labels ?? {}) || "–"}</span>,
+        },
+      ]}
+    />
+  );
+}
+
+export function RunState({ run }: { run: Run }) {
+  const { t } = useText();
+  if (run.end) return <span className="tag">{t("runs.ended")}</span>;
+  return (
+    <span className="tag running">
+      <span aria-hidden="true">● </span>
+      {t("runs.running")}
+    </span>
+  );
+}
