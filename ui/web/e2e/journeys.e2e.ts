@@ -176,10 +176,14 @@ describe.runIf(!real)("stress-test runs", () => {
     await page.getByRole("link", { name: "Compare the two" }).click();
     await page.waitForURL((u) => u.searchParams.get("a") === "r2" && u.searchParams.get("b") === "r3");
     await settled(page);
-    const rows = page.locator(".grid tbody tr");
+    expect(await text(page, ".verdict-main")).toBe("Worse: 1 operations got worse, 1 better.");
+    const rows = page.getByRole("region", { name: "Operations" }).locator("tbody tr");
     expect(await rows.first().innerText()).toContain("Worse");
     expect(await rows.nth(1).innerText()).toContain("Better");
-    await page.getByText("No evidence", { exact: true }).last().click();
+    await rows.first().getByRole("button", { name: "Details" }).click();
+    expect(await page.locator("tr.detail tbody tr").last().innerText()).toContain("+0.3 pp");
+    await page.getByText("No evidence", { exact: true }).first().click();
+    await page.waitForURL(/tab=no_evidence/);
 
     await page.goto(`${on.url}runs/r5`);
     await settled(page);

@@ -51,7 +51,7 @@ export function answer(req: IncomingMessage, res: ServerResponse) {
 
 /** Analyses over the time of a stress-test run, which lies apart from that of the fixtures. */
 function answerOfRun(path: string, params: URLSearchParams): unknown | null {
-  if (path === "steps") return runSteps(params.get("start") ?? "");
+  if (path === "steps") return runSteps(params);
   if (path === "hotspots") return runHotSpots(params, JSON.parse(fixture("hotspots")));
   return null;
 }

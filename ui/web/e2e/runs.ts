@@ -17,8 +17,8 @@ type Node = typeof STOCK;
 interface Round {
   id: string;
   name: string;
-  start: string;
-  end: string | null;
+  start_time: string;
+  end_time: string | null;
   labels: Record<string, string>;
   notes: string;
   marks: { time: string; name: string }[];
@@ -34,8 +34,8 @@ function firstRounds(): Round[] {
   return names.map((name, i) => ({
     id: `r${i + 1}`,
     name,
-    start: at(i, 0),
-    end: at(i, LEVELS.length * MINUTES),
+    start_time: at(i, 0),
+    end_time: at(i, LEVELS.length * MINUTES),
     labels: { git: `4f1c2a${i}`, env: "staging" },
     notes: i === 2 ? "Stock is reserved in the cache; the database is written behind." : "",
     marks: i === 4 ? [{ time: at(4, 2 * MINUTES), name: "24K" }] : [],
@@ -58,7 +58,7 @@ export async function runs(request: RunRequest): Promise<{ status: number; body:
     if (request.method === "GET") return { status: 200, body: { runs: rounds } };
     const { name, labels } = JSON.parse(await request.body());
     if (name === "taken") return refusal(409, "invalid", "a run of this name is going on", "stop it first");
-    const run = { id: "new", name, start: at(4, 0), end: null, labels, notes: "", marks: [] };
+    const run = { id: "new", name, start_time: at(4, 0), end_time: null, labels, notes: "", marks: [] };
     rounds = [...firstRounds(), run];
     return { status: 201, body: run };
   }
@@ -68,7 +68,7 @@ export async function runs(request: RunRequest): Promise<{ status: number; body:
   if (what === "marks") run.marks.push({ time: at(4, 6), name: JSON.parse(await request.body()).name });
   if (request.method === "PATCH") {
     const patch = JSON.parse(await request.body());
-    if (patch.end === "now") run.end = at(4, LEVELS.length * MINUTES);
+    if (patch.end_time === "now") run.end_time = at(4, LEVELS.length * MINUTES);
     if (typeof patch.notes === "string") run.notes = patch.notes;
   }
   return { status: 200, body: run };
@@ -85,9 +85,10 @@ function p99Of(level: number, weak: boolean): number {
   return weak ? [42, 44, 47, 180, 640][level] : [42, 43, 45, 46, 52][level];
 }
 
-export function runSteps(start: string): unknown | null {
-  const round = rounds.findIndex((r) => r.start === start);
+export function runSteps(params: URLSearchParams): unknown | null {
+  const round = rounds.findIndex((r) => r.id === params.get("run"));
   if (round < 0) return null;
+  const start = rounds[round].start_time;
   const weak = (WEAK[Math.min(round, 4)] ?? []).length > 0;
   const t0 = Date.parse(start);
   const levels = LEVELS.map((qps, i) => ({
@@ -127,11 +128,11 @@ export function runSteps(start: string): unknown | null {
 
 /** Hot spots of a run, or of one level of it, in the form of the fixture; null when the times are of no run. */
 export function runHotSpots(params: URLSearchParams, fixture: { hotspots: Record<string, unknown>[] }): unknown | null {
-  const start = params.get("start") ?? "";
-  const round = rounds.findIndex((r) => start >= r.start && start < (r.end ?? "9"));
+  const whole = params.get("run") !== null;
+  const start = rounds.find((r) => r.id === params.get("run"))?.start_time ?? params.get("start") ?? "";
+  const round = rounds.findIndex((r) => start >= r.start_time && start < (r.end_time ?? "9"));
   if (round < 0) return null;
-  const level = Math.round((Date.parse(start) - Date.parse(rounds[round].start)) / (MINUTES * 60e3));
-  const whole = params.get("baseline_start") === null;
+  const level = Math.round((Date.parse(start) - Date.parse(rounds[round].start_time)) / (MINUTES * 60e3));
   const strain = whole ? 1 : [0, 0.01, 0.03, 0.25, 1][level];
   const weak = strain > 0.1 ? (WEAK[Math.min(round, 4)] ?? []) : [];
   const spots = [STOCK, CHARGE, PRICE].map((node) => {
@@ -170,38 +171,38 @@ export function runHotSpots(params: URLSearchParams, fixture: { hotspots: Record
 
 function comparison(params: URLSearchParams): unknown {
   const side = (name: string) => {
-    const run = rounds.find((r) => r.id === params.get(name)) ?? rounds[0];
-    return { id: run.id, name: run.name, start: run.start, end: run.end, requests: 21_600_000, qps: 24_000 };
+    const id = (params.get(name) ?? "").split("@")[0];
+    const run = rounds.find((r) => r.id === id) ?? rounds[0];
+    const figures = { requests: 21_600_000, errors: 1200, p50_ns: 14e6, p90_ns: 60e6, p99_ns: 310e6, levels: [] };
+    return { start: run.start_time, end: run.end_time, ...figures };
   };
-  const figures = (ms: number, error_rate = 0) => ({
-    count: 120_000,
-    rate: 640,
-    mean_ns: ms * 1e6,
-    p50_ns: ms * 1e6,
-    p99_ns: ms * 4e6,
-    error_rate,
+  const measure = (name: string, before: number, after: number, q: number) => ({
+    measure: name,
+    before,
+    after,
+    change: after - before,
+    low: (after - before) * 0.8,
+    high: (after - before) * 1.2,
+    q,
   });
-  const operation = (node: Node, verdict: string, before: number, after: number) => ({
-    service: node.service,
-    operation: node.operation,
-    kind: node.kind,
-    peer: node.peer,
-    verdict,
-    measure: "mean",
-    a: figures(before),
-    b: figures(after, verdict === "worse" ? 0.004 : 0),
-    change_ns: (after - before) * 1e6,
-    interval_ns: [(after - before) * 0.8e6, (after - before) * 1.2e6],
-    confidence: verdict === "no_evidence" ? 0.31 : 0.998,
-  });
+  const operation = (node: Node, outcome: string, before: number, after: number) => {
+    const q = outcome === "no_evidence" ? 0.62 : 0.0002;
+    const measures = [measure("mean_ns", before * 1e6, after * 1e6, q), measure("error_rate", 0.001, 0.004, 0.2)];
+    const { category: _, ...of } = node;
+    return { ...of, outcome, reason: null, ...measures[0], calls_a: 120_000, calls_b: 118_400, measures };
+  };
   return {
     meta: { ...META, start: at(0, 0), end: at(4, 15) },
+    verdict: "worse",
+    worse: 1,
+    better: 1,
     a: side("a"),
     b: side("b"),
+    matched: [8_000, 16_000, 24_000].map((qps) => ({ qps_a: qps, qps_b: qps, seconds_a: 180, seconds_b: 180 })),
     operations: [
-      operation(PRICE, "no_evidence", 0.5, 0.51),
       operation(CHARGE, "worse", 18, 26),
       operation(STOCK, "better", 41, 6),
+      operation(PRICE, "no_evidence", 0.5, 0.51),
     ],
   };
 }

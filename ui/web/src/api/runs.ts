@@ -10,55 +10,61 @@ export interface Mark {
 export interface Run {
   id: string;
   name: string;
-  start: string;
+  start_time: string;
   /** Null while it runs. */
-  end: string | null;
-  labels?: Record<string, string>;
-  notes?: string | null;
-  marks?: Mark[];
+  end_time: string | null;
+  labels: Record<string, string>;
+  notes: string;
+  marks: Mark[];
 }
 
 export interface RunsAnswer {
   runs: Run[];
 }
 
-/** One side of a compared operation; durations in ns, the error rate a share. */
-export interface ComparedSide {
-  count: number;
-  rate?: number | null;
-  mean_ns?: number | null;
-  p50_ns?: number | null;
-  p99_ns?: number | null;
-  error_rate?: number | null;
+/** One figure of both sides; durations in ns, rates of errors as shares. `low` and `high` are a 95 % interval. */
+export interface Measured {
+  measure: string;
+  before: number | null;
+  after: number | null;
+  change: number | null;
+  low: number | null;
+  high: number | null;
+  /** The false-discovery rate at which the change would just count. */
+  q: number | null;
 }
 
-export interface ComparedOperation {
+export interface ComparedOperation extends Partial<Measured> {
   service: string;
   operation: string;
-  kind?: string | null;
-  peer?: string | null;
-  verdict: "better" | "worse" | "no_evidence";
-  /** What the verdict is about: `mean`, `p50`, `p99`, `error_rate`, `critical`. */
-  measure?: string | null;
-  a: ComparedSide;
-  b: ComparedSide;
-  change_ns?: number | null;
-  interval_ns?: [number, number] | null;
-  confidence?: number | null;
+  kind: string | null;
+  peer: string | null;
+  outcome: "better" | "worse" | "no_evidence";
+  reason: string | null;
+  calls_a: number;
+  calls_b: number;
+  measures: Measured[];
 }
 
-export interface RunWindow {
-  id?: string | null;
-  name?: string | null;
+export interface ComparedSide {
   start: string;
   end: string;
-  requests?: number | null;
-  qps?: number | null;
+  requests: number;
+  errors: number;
+  p50_ns: number | null;
+  p90_ns: number | null;
+  p99_ns: number | null;
+  levels: { qps: number; start: string; end: string }[];
 }
 
 export interface CompareRunsAnswer {
   meta?: Meta;
-  a: RunWindow;
-  b: RunWindow;
+  verdict: "worse" | "better" | "no_evidence" | "not_enough_data";
+  worse: number;
+  better: number;
+  a: ComparedSide;
+  b: ComparedSide;
+  /** The load levels that both have, which alone are compared. */
+  matched: { qps_a: number; qps_b: number; seconds_a: number; seconds_b: number }[];
   operations: ComparedOperation[];
 }

@@ -9,7 +9,7 @@ import { change, confidence } from "../lib/format";
 import { useAnswers } from "../state/answers";
 import { useScope } from "../state/use-scope";
 import { Panel } from "./panel";
-import { runRange } from "./run-list";
+import { ofRun } from "./run-list";
 import { ServiceName } from "./service-name";
 
 /** Rounds that fit beside each other. */
@@ -17,13 +17,13 @@ const MOST = 8;
 
 export function Board({ runs }: { runs: readonly Run[] }) {
   const { t } = useText();
-  const shown = [...runs].sort((a, b) => a.start.localeCompare(b.start)).slice(-MOST);
-  const answers = useAnswers<HotSpotsAnswer>("hotspots", shown.map(runRange));
+  const shown = [...runs].sort((a, b) => a.start_time.localeCompare(b.start_time)).slice(-MOST);
+  const answers = useAnswers<HotSpotsAnswer>("hotspots", shown.map(ofRun));
   const failed = answers.find((a) => a.error);
   const rounds: Round[] = shown.map((run, i) => ({
     id: run.id,
     name: run.name,
-    start: run.start,
+    start: run.start_time,
     verdict: answers[i].data?.verdict ?? null,
     findings: answers[i].data?.hotspots ?? [],
   }));

@@ -82,8 +82,8 @@ function reportOf({ run, steps, levels, baseline, hot }: RunExportProps, lang: "
     run: {
       id: run.id,
       name: run.name,
-      start: run.start,
-      end: run.end,
+      start: run.start_time,
+      end: run.end_time,
       labels: run.labels ?? {},
       notes: run.notes ?? "",
     },

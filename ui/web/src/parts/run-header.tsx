@@ -14,7 +14,7 @@ import { RunState } from "./run-list";
 export function RunHeader({ run, children }: { run: Run; children?: ReactNode }) {
   const { t } = useText();
   const { failed, send } = useChange(run);
-  const lastedNs = ((run.end ? Date.parse(run.end) : Date.now()) - Date.parse(run.start)) * 1e6;
+  const lastedNs = ((run.end_time ? Date.parse(run.end_time) : Date.now()) - Date.parse(run.start_time)) * 1e6;
   return (
     <>
       <div className="page-head">
@@ -22,10 +22,14 @@ export function RunHeader({ run, children }: { run: Run; children?: ReactNode })
           {run.name} <RunState run={run} />
         </h1>
         <div className="actions">
-          {!run.end && (
+          {!run.end_time && (
             <>
               <MarkForm add={(name) => send("POST", `runs/${encodeURIComponent(run.id)}/marks`, { name })} />
-              <button type="button" className="primary" onClick={() => void send("PATCH", path(run), { end: "now" })}>
+              <button
+                type="button"
+                className="primary"
+                onClick={() => void send("PATCH", path(run), { end_time: "now" })}
+              >
                 {t("run.stop")}
               </button>
             </>
@@ -35,7 +39,8 @@ export function RunHeader({ run, children }: { run: Run; children?: ReactNode })
       </div>
       <p className="trace-facts">
         <span>
-          {dateTime(Date.parse(run.start))} – {run.end ? clockOrDate(Date.parse(run.end), Date.parse(run.start)) : "…"}
+          {dateTime(Date.parse(run.start_time))} –{" "}
+          {run.end_time ? clockOrDate(Date.parse(run.end_time), Date.parse(run.start_time)) : "…"}
         </span>
         <span className="strong">{duration(lastedNs)}</span>
         {Object.keys(run.labels ?? {}).length > 0 && <span className="mono">{printLabels(run.labels ?? {})}</span>}

@@ -10,15 +10,15 @@ import { parseOrder, printOrder } from "../lib/sort";
 import { useScope } from "../state/use-scope";
 import { Table } from "./table";
 
-/** The times of a run as parameters of an analysis. */
-export function runRange(run: Run): Params {
-  return { start: run.start, end: run.end ?? "now" };
+/** A run as parameters of an analysis: its time, and its traces alone where they say that they are its. */
+export function ofRun(run: Run): Params {
+  return { run: run.id };
 }
 
 export function RunList({ runs, picked, pick }: { runs: readonly Run[]; picked: string[]; pick(id: string): void }) {
   const { t } = useText();
   const { scope, change, link } = useScope();
-  const lasted = (r: Run) => ((r.end ? Date.parse(r.end) : Date.now()) - Date.parse(r.start)) * 1e6;
+  const lasted = (r: Run) => ((r.end_time ? Date.parse(r.end_time) : Date.now()) - Date.parse(r.start_time)) * 1e6;
   return (
     <Table
       caption={t("page.runs")}
@@ -57,10 +57,15 @@ export function RunList({ runs, picked, pick }: { runs: readonly Run[]; picked: 
         {
           id: "state",
           title: t("health.state"),
-          value: (r) => (r.end ? 1 : 0),
+          value: (r) => (r.end_time ? 1 : 0),
           cell: (r) => <RunState run={r} />,
         },
-        { id: "start", title: t("col.start"), value: (r) => r.start, cell: (r) => dateTime(Date.parse(r.start)) },
+        {
+          id: "start",
+          title: t("col.start"),
+          value: (r) => r.start_time,
+          cell: (r) => dateTime(Date.parse(r.start_time)),
+        },
         { id: "duration", title: t("col.duration"), numeric: true, value: lasted, cell: (r) => duration(lasted(r)) },
         {
           id: "labels",
@@ -74,7 +79,7 @@ export function RunList({ runs, picked, pick }: { runs: readonly Run[]; picked: 
 
 export function RunState({ run }: { run: Run }) {
   const { t } = useText();
-  if (run.end) return <span className="tag">{t("runs.ended")}</span>;
+  if (run.end_time) return <span className="tag">{t("runs.ended")}</span>;
   return (
     <span className="tag running">
       <span aria-hidden="true">● </span>

@@ -13,7 +13,7 @@ import { isoMicros, microsOf, type Window } from "../lib/time";
 import { Panel } from "../parts/panel";
 import { RunExport } from "../parts/run-export";
 import { RunHeader } from "../parts/run-header";
-import { runRange } from "../parts/run-list";
+import { ofRun } from "../parts/run-list";
 import { RunMatrix } from "../parts/run-matrix";
 import { StepsTable } from "../parts/steps-table";
 import { useAnswer, useAnswers } from "../state/answers";
@@ -39,7 +39,7 @@ export default function RunPage() {
 function RunView({ run }: { run: Run }) {
   const { t } = useText();
   const { scope, change, link } = useScope();
-  const steps = useAnswer<StepsAnswer>("steps", runRange(run), run.end ? {} : { everyMs: 5_000 });
+  const steps = useAnswer<StepsAnswer>("steps", ofRun(run), run.end_time ? {} : { everyMs: 5_000 });
   const levels = levelsOf(steps.data?.steps ?? []);
   const baseline = levelIn(levels, scope.baseline) ?? healthyLevel(levels);
   const chosen = levelIn(levels, scope.window) ?? levels.at(-1) ?? null;
@@ -179,8 +179,8 @@ function linkInRun(
 ): ScopeHandle["link"] {
   return (path, patch) =>
     link(path, {
-      start: run.start,
-      end: run.end ?? "now",
+      start: run.start_time,
+      end: run.end_time ?? "now",
       window: level && windowOf(level),
       baseline: baseline && baseline !== level ? windowOf(baseline) : null,
       ...patch,

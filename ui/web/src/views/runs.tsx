@@ -20,7 +20,7 @@ export default function Runs() {
   const [picked, setPicked] = useState<string[]>([]);
   const pick = (id: string) => setPicked((p) => (p.includes(id) ? p.filter((x) => x !== id) : [...p, id].slice(-2)));
   // The earlier one is what the later one is compared with.
-  const [a, b] = runs.filter((r) => picked.includes(r.id)).sort((x, y) => x.start.localeCompare(y.start));
+  const [a, b] = runs.filter((r) => picked.includes(r.id)).sort((x, y) => x.start_time.localeCompare(y.start_time));
   return (
     <div className="page">
       <h1>{t("page.runs")}</h1>
