@@ -214,6 +214,39 @@ describe.runIf(!real)("stress-test runs", () => {
   });
 });
 
+describe.runIf(!real)("capacity", () => {
+  test("the nearest node to its limit, and which gives way first at a target", async () => {
+    const { page, problems } = await open("capacity");
+    expect(await text(page, ".verdict-main")).toContain("inventory-db is nearest to its limit");
+    await page.getByLabel("Target, requests/s").fill("many");
+    expect(await page.getByRole("button", { name: "Apply" }).isDisabled()).toBe(true);
+    await page.getByLabel("Target, requests/s").fill("40,000");
+    await page.getByRole("button", { name: "Apply" }).click();
+    await page.waitForURL((u) => u.searchParams.get("target_qps") === "40000");
+    await settled(page);
+    expect(await text(page, ".verdict-main")).toContain("At 40,000 requests/s inventory-db gives way first");
+    expect(await text(page, ".verdict-why")).toContain("For 2 nodes");
+    await page.getByRole("button", { name: "bank" }).click();
+    await page.waitForURL(/focus=dependency/);
+    expect(await text(page, ".hint")).toContain("let it rise step by step to 137 per second");
+    expect(problems).toEqual([]);
+  });
+
+  test("what if: a hot spot, made faster, and what each request gains", async () => {
+    const { page, problems } = await open("");
+    await page.locator(".grid tbody tr").filter({ hasText: "UPDATE stock" }).getByRole("button").click();
+    await page.getByRole("link", { name: "What if it were faster" }).click();
+    await page.waitForURL(/what-if\?.*UPDATE/);
+    await settled(page);
+    const first = page.locator(".grid tbody tr").first();
+    expect(await first.innerText()).toContain("62 ms");
+    await page.getByRole("button", { name: "× 10" }).click();
+    await page.waitForURL(/q=10/);
+    await page.getByText("39.6 ms").waitFor();
+    expect(problems).toEqual([]);
+  });
+});
+
 describe.runIf(!real)("by keyboard alone", () => {
   test("skip link, rows, heat map, selection, trace, help", async () => {
     const { page } = await open("");

@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { extname, join } from "node:path";
+import { capacity, whatIf } from "./capacity.ts";
 import { runHotSpots, runSteps, runs } from "./runs.ts";
 
 const HERE = import.meta.dirname ?? new URL(".", import.meta.url).pathname;
@@ -39,8 +40,8 @@ export function answer(req: IncomingMessage, res: ServerResponse) {
         : failure(res, 404, "not_found", `no such path: ${url.pathname}`, null),
     );
   }
-  const ofRun = answerOfRun(path, url.searchParams);
-  if (ofRun) return json(res, 200, JSON.stringify(ofRun));
+  const made = computed(path, url.searchParams);
+  if (made) return json(res, 200, JSON.stringify(made));
   if (path in PLAIN) return json(res, 200, fixture(PLAIN[path]));
   if (path === "heatmap")
     return json(res, 200, fixture(url.searchParams.get("service") ? "heatmap" : "heatmap-requests"));
@@ -49,9 +50,11 @@ export function answer(req: IncomingMessage, res: ServerResponse) {
   return failure(res, 404, "not_found", `no such path: ${url.pathname}`, null);
 }
 
-/** Analyses over the time of a stress-test run, which lies apart from that of the fixtures. */
-function answerOfRun(path: string, params: URLSearchParams): unknown | null {
+/** Answers that are computed: those over a stress-test run, whose time lies apart from that of the fixtures. */
+function computed(path: string, params: URLSearchParams): unknown | null {
   if (path === "steps") return runSteps(params);
+  if (path === "capacity") return capacity(params);
+  if (path === "what-if") return whatIf(params);
   if (path === "hotspots") return runHotSpots(params, JSON.parse(fixture("hotspots")));
   return null;
 }

@@ -30,6 +30,8 @@ const PAGES: Record<string, string> = {
   health: "health",
   runs: "runs",
   run: "runs/r5",
+  capacity: "capacity?target_qps=40000",
+  "what-if": `what-if?${STOCK}`,
   "run-compare": "runs/compare?a=r2&b=r3",
 };
 

@@ -80,6 +80,8 @@ const GO: Record<string, string> = {
   s: "/services",
   m: "/map",
   r: "/runs",
+  c: "/capacity",
+  w: "/what-if",
   e: "/metrics-explorer",
   q: "/sql",
   i: "/health",

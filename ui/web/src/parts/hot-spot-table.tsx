@@ -192,6 +192,12 @@ function HotSpotDetail({ answer, spot }: { answer: HotSpotsAnswer; spot: HotSpot
             {t("action.trace")}
           </Link>
         )}
+        <Link
+          className="button"
+          href={link("/what-if", { service: spot.service, operation: spot.operation, kind: spot.span_kind })}
+        >
+          {t("action.whatif")}
+        </Link>
       </p>
     </div>
   );

@@ -14,6 +14,8 @@ const SHEETS: { title: Key; keys: [string, Key][] }[] = [
       ["g f", "page.flame"],
       ["g t", "page.traces"],
       ["g r", "page.runs"],
+      ["g c", "page.capacity"],
+      ["g w", "page.whatif"],
       ["g s", "page.services"],
       ["g m", "page.map"],
       ["g e", "page.metrics"],

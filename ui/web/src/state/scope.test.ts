@@ -30,6 +30,9 @@ const FULL: Scope = {
   aggregate: "p99",
   left: "r1",
   right: "r2",
+  target: "40000",
+  p99Limit: "500",
+  errorLimit: "1",
 };
 
 describe("the scope in the address", () => {

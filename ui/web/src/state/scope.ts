@@ -36,6 +36,10 @@ export interface Scope {
   /** Two runs (or windows of runs) set against each other. */
   left: string;
   right: string;
+  /** A load to forecast for, and the p99 (ms) and errors (percent) that must not be passed. */
+  target: string;
+  p99Limit: string;
+  errorLimit: string;
 }
 
 export const DEFAULT_SCOPE: Scope = {
@@ -57,6 +61,9 @@ export const DEFAULT_SCOPE: Scope = {
   aggregate: "",
   left: "",
   right: "",
+  target: "",
+  p99Limit: "",
+  errorLimit: "",
 };
 
 const TEXTS = [
@@ -74,6 +81,9 @@ const TEXTS = [
   ["aggregate", "agg"],
   ["left", "a"],
   ["right", "b"],
+  ["target", "target_qps"],
+  ["p99Limit", "p99_ms"],
+  ["errorLimit", "errors_percent"],
 ] as const satisfies [keyof Scope, string][];
 
 export function encodeScope(scope: Scope): string {

@@ -53,6 +53,8 @@ export const PAGES: Page[] = [
     timeless: true,
     view: load(() => import("./run")),
   },
+  { path: "/capacity", title: "page.capacity", group: "test", view: load(() => import("./capacity")) },
+  { path: "/what-if", title: "page.whatif", group: "test", view: load(() => import("./what-if")) },
   { path: "/services", title: "page.services", group: "system", view: load(() => import("./services")) },
   { path: "/operations", title: "page.operations", group: "system", view: load(() => import("./operations")) },
   { path: "/map", title: "page.map", group: "system", view: load(() => import("./map")) },
