@@ -61,6 +61,12 @@ describe.runIf(!real)("from the symptom to the guilty span", () => {
     expect(await text(page, ".wf-row.selected")).toContain("UPDATE stock");
     expect(await text(page, ".span-details h2")).toBe("UPDATE stock");
     expect(await page.getByRole("link", { name: "Same operation at the baseline" }).count()).toBe(1);
+    const among = fixture("operations").operations.find((o: { operation: string }) => o.operation === "UPDATE stock");
+    await page
+      .getByText(`n ${among.count.toLocaleString("en")}`)
+      .first()
+      .waitFor();
+    await page.getByRole("link", { name: "Typical trace" }).waitFor();
     expect(problems).toEqual([]);
   });
 

@@ -181,8 +181,8 @@ function comparison(params: URLSearchParams): unknown {
     before,
     after,
     change: after - before,
-    low: (after - before) * 0.8,
-    high: (after - before) * 1.2,
+    low: Math.min(0.8 * (after - before), 1.2 * (after - before)),
+    high: Math.max(0.8 * (after - before), 1.2 * (after - before)),
     q,
   });
   const operation = (node: Node, outcome: string, before: number, after: number) => {

@@ -79,11 +79,15 @@ function factsOf(node: CapacityNode, t: Translate): [string, string][] {
   return facts;
 }
 
-export function limitText(node: CapacityNode, t: Translate): string {
-  if (node.limit_qps === null) return t("capacity.unknown");
-  const low = node.limit_low_qps === null ? "…" : number(node.limit_low_qps);
+function limitText(node: CapacityNode, t: Translate): string {
+  return node.limit_qps === null ? t("capacity.unknown") : `${number(node.limit_qps)}/s (${limitInterval(node)})`;
+}
+
+/** Between which rates the limit lies, by all that was measured. */
+export function limitInterval(node: CapacityNode): string {
+  const low = node.limit_low_qps === null ? "?" : number(node.limit_low_qps);
   const high = node.limit_high_qps === null ? "∞" : number(node.limit_high_qps);
-  return `${number(node.limit_qps)}/s (${low} … ${high})`;
+  return `${low} … ${high}`;
 }
 
 function crossingText(crossing: Crossing | null, t: Translate): string {

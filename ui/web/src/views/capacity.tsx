@@ -6,7 +6,7 @@ import { useText } from "../i18n";
 import { nodeKey, nodeName, positive, standing } from "../lib/capacity";
 import { duration, number, percent } from "../lib/format";
 import { parseOrder, printOrder } from "../lib/sort";
-import { CapacityDetail, limitText } from "../parts/capacity-node";
+import { CapacityDetail, limitInterval } from "../parts/capacity-node";
 import { OperationPicker } from "../parts/operation-picker";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
@@ -241,11 +241,14 @@ function useColumns(hasTarget: boolean): Column<CapacityNode>[] {
       cell: (n) => (
         <span className="two-lines">
           <span>{n.capacity_qps === null ? "–" : `${number(n.capacity_qps)}/s`}</span>
-          {n.capacity_by && <span className="dim">{t(`capacity.by.${n.capacity_by}`)}</span>}
+          {n.capacity_by && (
+            <span className="dim">
+              {n.capacity_by === "throughput" ? limitInterval(n) : t(`capacity.by.${n.capacity_by}`)}
+            </span>
+          )}
         </span>
       ),
     },
-    { id: "limit", title: t("capacity.limit"), numeric: true, value: (n) => n.limit_qps, cell: (n) => limitText(n, t) },
     {
       id: "headroom",
       title: t("capacity.headroom"),
