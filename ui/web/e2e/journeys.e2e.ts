@@ -460,6 +460,9 @@ describe.runIf(!real)("when things go wrong", () => {
     expect(await page.locator(".banner").count()).toBe(0);
     await page.goto(`${on.url}services?start=now-1h`);
     expect(await text(page, ".banner.bad")).toContain("37 rows");
+    now = failing(200, { ...status, refusing: "the disk has 12 MiB left" });
+    await page.reload();
+    expect(await text(page, ".banner.bad")).toContain("the disk has 12 MiB left");
   });
 
   test("the ledger is told since the start and since the store was made", async () => {
@@ -530,6 +533,14 @@ describe.runIf(real)("against a real server", () => {
     "health",
   ];
   test("every page answers without an error, in both languages", async () => {
+    for (const [api, path] of [
+      ["runs", "runs"],
+      ["capacity", "capacity?target_qps=100"],
+    ]) {
+      // A server without it says so with 501 (404 for an analysis); then there is nothing to look at.
+      const { status } = await fetch(`${on.url}api/v1/${api}`);
+      if (status !== 501 && status !== 404) pages.push(path);
+    }
     for (const language of ["en", "zh"] as const) {
       for (const path of pages) {
         const { page, problems } = await open(path, { language });

@@ -358,6 +358,8 @@ export interface StatusAnswer {
   disk: { free_bytes: number; total_bytes: number };
   retention: { age_s: number | null; max_bytes: number | null };
   damage: string[];
+  /** Why exports are refused at this moment. */
+  refusing?: string | null;
   endpoints: { otlp_grpc: string | null; otlp_http: string | null; listen: string | null; pg: string | null };
   insecure: boolean;
 }

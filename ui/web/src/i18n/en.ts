@@ -53,6 +53,7 @@ export const en = {
   "banner.lost.start":
     "{n} rows were rejected or refused since the server started at {time}; most often: {reason}. How many of them belong to this time range is not known.",
   "banner.lost.last": "The last one at {time}.",
+  "banner.refusing": "Exports are refused now, senders keep them and try again: {reason}.",
   "banner.damage": "Damaged data: {what}",
   "banner.insecure": "This server accepts everyone: it listens beyond this machine without authentication.",
 

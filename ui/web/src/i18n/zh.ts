@@ -54,6 +54,7 @@ export const zh = {
   "banner.lost.start":
     "自服务器于 {time} 启动以来，有 {n} 行数据被拒绝或退回，最常见的原因：{reason}。其中多少属于此时间范围，无从得知。",
   "banner.lost.last": "最近一次在 {time}。",
+  "banner.refusing": "当前正在退回写入，发送方会保留并重试：{reason}。",
   "banner.damage": "数据损坏：{what}",
   "banner.insecure": "该服务器接受任何人的访问：它监听本机以外的地址且未启用认证。",
 

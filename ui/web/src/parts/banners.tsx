@@ -35,6 +35,12 @@ export function Banners() {
   const damaged = (status.damage?.length ?? 0) > 0;
   return (
     <>
+      {status.refusing && (
+        <div className="banner bad" role="alert">
+          <p>{t("banner.refusing", { reason: status.refusing })}</p>
+          <Link href={link("/health")}>{t("page.health")}</Link>
+        </div>
+      )}
       {(losses.kind !== "none" || damaged) && (
         <div className="banner bad" role="status">
           <p>
