@@ -97,6 +97,7 @@ export const en = {
   "col.rate": "Rate",
   "col.requests": "Requests",
   "col.errors": "Errors",
+  "col.errorcount": "Errors",
   "col.count": "Count",
   "col.spans": "Spans",
   "col.selected": "Selected",

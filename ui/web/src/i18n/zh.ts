@@ -98,6 +98,7 @@ export const zh = {
   "col.rate": "速率",
   "col.requests": "请求数",
   "col.errors": "错误率",
+  "col.errorcount": "错误数",
   "col.count": "次数",
   "col.spans": "Span 数",
   "col.selected": "已选",

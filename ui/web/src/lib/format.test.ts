@@ -7,6 +7,7 @@ import {
   count,
   duration,
   inUnit,
+  momentText,
   number,
   parseDuration,
   percent,
@@ -95,6 +96,12 @@ test("sorting is stable, keeps missing values last and reads its own text", () =
   expect(sorted(rows, (r) => r.v, false).map((r) => r.v)).toEqual([1, 2, 3, null]);
   const order = { column: "p99", descending: true };
   expect(parseOrder(printOrder(order), { column: "x", descending: false })).toEqual(order);
+});
+
+test("moments of one second are told apart", () => {
+  const at = new Date(2026, 10, 22, 14, 3, 7, 45).getTime();
+  expect(momentText(at, at + 1000)).toBe("14:03:07.045");
+  expect(momentText(at, at + 86_400_000)).toBe("2026-11-22 14:03:07.045");
 });
 
 test("a confidence is never certain", () => {

@@ -104,6 +104,12 @@ export function clockOrDate(ms: number, nowMs = Date.now()): string {
   return text.slice(0, 10) === dateTime(nowMs).slice(0, 10) ? clock(ms) : text;
 }
 
+/** A moment with its milliseconds, for lists where many fall into one second. */
+export function momentText(ms: number, nowMs = Date.now()): string {
+  const fraction = Math.floor(((ms % 1000) + 1000) % 1000);
+  return `${clockOrDate(ms, nowMs)}.${fraction.toString().padStart(3, "0")}`;
+}
+
 /** A window as short as it can be said: the date only when it is not today's. */
 export function span(startMs: number, endMs: number, nowMs: number): string {
   const sameDay = dateTime(startMs).slice(0, 10) === dateTime(nowMs).slice(0, 10);
