@@ -5,6 +5,7 @@
 //! ```
 //! *Architecture invariants:* reads only; knows the store and the collector only through [`Health`]. Every path that
 //! tells anything of the data, and `/metrics`, asks `model::access` first; the page's files hold none and need no token.
+//! What may change something answers our own page and programs, no page of another site (`origin`).
 
 mod analyses;
 mod answer;
@@ -12,6 +13,7 @@ mod assets;
 mod live;
 mod login;
 mod openapi;
+mod origin;
 mod runs;
 mod sql;
 mod traced;
@@ -83,6 +85,7 @@ pub fn router(engine: Arc<Engine>, access: Arc<Access>, health: Arc<dyn Health>)
         .route("/openapi.json", get(openapi::document))
         .route("/{analysis}", get(analyses::run))
         .fallback(unknown)
+        .layer(middleware::from_fn(origin::same))
         .layer(middleware::from_fn(never_stored))
         .layer(middleware::from_fn(traced::traced));
     Router::new()

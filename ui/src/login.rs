@@ -1,5 +1,5 @@
-//! A browser cannot put a bearer token on a page's own requests, so it hands the token in once and keeps it in a
-//! cookie that scripts cannot read. The cookie is only ever taken for reading, which is all this address does.
+//! The page hands a token in once; the browser keeps it in a cookie that no script can read and no other site can
+//! send. Programs send `Authorization` instead, which wins. `origin` guards what the cookie may change.
 
 use axum::Json;
 use axum::extract::State;
@@ -30,13 +30,30 @@ pub fn authorization(headers: &HeaderMap) -> Option<String> {
 }
 
 /// `POST /api/v1/login` with `{"token": "…"}`: 204 and a cookie, or 401.
-pub async fn login(State(server): State<Server>, Json(Login { token }): Json<Login>) -> Answer<Response> {
+pub async fn login(
+    State(server): State<Server>,
+    headers: HeaderMap,
+    Json(Login { token }): Json<Login>,
+) -> Answer<Response> {
     let token = token.trim();
     server.access.authorize(Some(&format!("Bearer {token}")), None, Scope::Read)?;
-    let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/");
+    if token.contains(';') {
+        return Err(Error::invalid("a token with a semicolon fits into no cookie").into());
+    }
+    let cookie = format!("{COOKIE}={token}; {}", attributes(&headers));
     let cookie =
         HeaderValue::from_str(&cookie).map_err(|_| Error::invalid("the token holds a character no header may have"))?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
+}
+
+/// A page that came over TLS, here or at a proxy, says so by its origin: its cookie then never travels in the clear.
+fn attributes(headers: &HeaderMap) -> &'static str {
+    let origin = headers.get(header::ORIGIN).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if origin.starts_with("https://") {
+        "HttpOnly; SameSite=Strict; Path=/; Secure"
+    } else {
+        "HttpOnly; SameSite=Strict; Path=/"
+    }
 }
 
 /// `POST /api/v1/logout`: forgets the cookie.
@@ -57,5 +74,14 @@ mod tests {
         assert_eq!(authorization(&headers).as_deref(), Some("Bearer t0ken"));
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer other"));
         assert_eq!(authorization(&headers).as_deref(), Some("Bearer other"));
+    }
+
+    #[test]
+    fn the_cookie_is_hidden_from_scripts_and_secure_over_tls() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ORIGIN, HeaderValue::from_static("http://localhost:4320"));
+        assert_eq!(attributes(&headers), "HttpOnly; SameSite=Strict; Path=/");
+        headers.insert(header::ORIGIN, HeaderValue::from_static("https://apm.example"));
+        assert_eq!(attributes(&headers), "HttpOnly; SameSite=Strict; Path=/; Secure");
     }
 }

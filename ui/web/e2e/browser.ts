@@ -1,4 +1,4 @@
-// Debian's Chromium through playwright-core, and the address under test: BASE_URL, or the built pages over the fixtures.
+// Debian's Chromium through playwright-core, and the address under test: HOTSPAN_URL, or the built pages over the fixtures.
 
 import type { Server } from "node:http";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
@@ -16,6 +16,7 @@ export interface Stage {
 export interface Look {
   language?: "en" | "zh";
   theme?: "light" | "dark";
+  width?: number;
 }
 
 export async function stage(): Promise<Stage> {
@@ -39,7 +40,7 @@ export async function stage(): Promise<Stage> {
     browser,
     open: async (look = {}) => {
       const context = await browser.newContext({
-        viewport: { width: 1440, height: 900 },
+        viewport: { width: look.width ?? 1440, height: 900 },
         locale: look.language === "zh" ? "zh-CN" : "en-US",
         colorScheme: look.theme ?? "light",
         timezoneId: "Asia/Shanghai",

@@ -61,6 +61,12 @@ describe.runIf(!real)("from the symptom to the guilty span", () => {
     expect(await text(page, ".wf-row.selected")).toContain("UPDATE stock");
     expect(await text(page, ".span-details h2")).toBe("UPDATE stock");
     expect(await page.getByRole("link", { name: "Same operation at the baseline" }).count()).toBe(1);
+    const among = fixture("operations").operations.find((o: { operation: string }) => o.operation === "UPDATE stock");
+    await page
+      .getByText(`n ${among.count.toLocaleString("en")}`)
+      .first()
+      .waitFor();
+    await page.getByRole("link", { name: "Typical trace" }).waitFor();
     expect(problems).toEqual([]);
   });
 
@@ -114,6 +120,136 @@ describe.runIf(!real)("from the symptom to the guilty span", () => {
     await page.waitForURL((u) => !u.searchParams.has("attr"));
     await page.getByRole("button", { name: "Slowest 1 %" }).click();
     await page.waitForURL((u) => !u.searchParams.has("sel_start") && u.searchParams.has("sel_min_ns"));
+  });
+});
+
+describe.runIf(!real)("stress-test runs", () => {
+  test("from a run's steepest level to the operation behind it", async () => {
+    const { page, problems } = await open("runs");
+    const cells = page.locator(".board tbody tr").first().locator("td");
+    expect(await cells.allInnerTexts().then((texts) => texts.map((x) => x.split("\n")[0]))).toEqual([
+      "● found · lock",
+      "● still there · lock",
+      "✓ gone",
+      "not found",
+      "↩ back · lock",
+    ]);
+    await page.locator(".grid").first().getByRole("link", { name: "Round 5" }).click();
+    await page.waitForURL(/\/runs\/r5/);
+    await settled(page);
+    expect(await text(page, ".run-knee")).toBe("p99 leaves the flat between 24,000 and 32,000 requests/s.");
+    const growth = await page.locator(".matrix tbody tr").first().locator("td").allInnerTexts();
+    expect(growth.at(-1)).toContain("+24 ms");
+    await page.locator(".steps-table tbody tr").nth(3).getByRole("button", { name: "Window" }).click();
+    await page.waitForURL(/window_start=2026-11-22T06%3A09/);
+    await page.getByRole("link", { name: "Open the level at 32,000/s" }).click();
+    await page.waitForURL((u) => u.pathname === "/" && u.searchParams.get("start") === "2026-11-22T06:00:00.000Z");
+    expect(search(page).get("baseline_start")).toBe("2026-11-22T06:06:00.000Z");
+    await settled(page);
+    expect(await text(page, ".verdict-main")).toContain("inventory · UPDATE stock limits the system");
+    expect(problems).toEqual([]);
+  });
+
+  test("a run is started, marked, noted and stopped; a refused one says why", async () => {
+    const { page, problems } = await open("runs");
+    await page.getByLabel("Name").fill("taken");
+    await page.getByLabel("Labels").fill("nonsense");
+    expect(await page.getByRole("button", { name: "Start the run" }).isDisabled()).toBe(true);
+    await page.getByLabel("Labels").fill("git=abc");
+    await page.getByRole("button", { name: "Start the run" }).click();
+    expect(await page.getByRole("alert").innerText()).toContain("stop it first");
+    await page.getByLabel("Name").fill("Round 6");
+    await page.getByRole("button", { name: "Start the run" }).click();
+    await page.waitForURL(/\/runs\/new/);
+    expect(await text(page, ".run-name .tag")).toContain("running");
+    await page.getByRole("button", { name: "Mark" }).click();
+    await page.getByLabel("What happens now").fill("cache warm");
+    await page.getByRole("button", { name: "Set the mark" }).click();
+    await page.getByLabel("What happens now").waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Add a note" }).click();
+    await page.getByLabel("Notes").fill("pool 64");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByText("pool 64").waitFor();
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.locator(".run-name .tag", { hasText: "ended" }).waitFor();
+    expect(problems).toEqual([]);
+  });
+
+  test("two runs are picked and compared, and one is exported", async () => {
+    const { page, problems } = await open("runs");
+    await page.getByLabel("Compare Round 3: no row lock").check();
+    await page.getByLabel("Compare Round 2: pool 64").check();
+    await page.getByRole("link", { name: "Compare the two" }).click();
+    await page.waitForURL((u) => u.searchParams.get("a") === "r2" && u.searchParams.get("b") === "r3");
+    await settled(page);
+    expect(await text(page, ".verdict-main")).toBe("Worse: 1 operations got worse, 1 better.");
+    const rows = page.getByRole("region", { name: "Operations" }).locator("tbody tr");
+    expect(await rows.first().innerText()).toContain("Worse");
+    expect(await rows.nth(1).innerText()).toContain("Better");
+    await rows.first().getByRole("button", { name: "Details" }).click();
+    expect(await page.locator("tr.detail tbody tr").last().innerText()).toContain("+0.3 pp");
+    await page.getByText("No evidence", { exact: true }).first().click();
+    await page.waitForURL(/tab=no_evidence/);
+
+    await page.goto(`${on.url}runs/r5`);
+    await settled(page);
+    for (const [name, start] of [
+      ["One HTML file", "<!doctype html>"],
+      ["Markdown", "# Round 5"],
+      ["JSON", '{\n  "format": "hotspan.run-report"'],
+    ]) {
+      await page.getByRole("button", { name: "Export" }).click();
+      const saved = page.waitForEvent("download");
+      await page.getByRole("button", { name, exact: true }).click();
+      const content = readFileSync(await (await saved).path(), "utf8");
+      expect(content.startsWith(start)).toBe(true);
+      expect(content).toContain("UPDATE stock");
+    }
+    expect(problems).toEqual([]);
+  });
+
+  test("a server without runs says so, and the rest of the page stays", async () => {
+    const body = { error: { kind: "unimplemented", message: "/api/v1/runs is not built yet", hint: null } };
+    const { page } = await open("runs", {}, (p) =>
+      p.route("**/api/v1/runs", (r) =>
+        r.fulfill({ status: 501, contentType: "application/json", body: JSON.stringify(body) }),
+      ),
+    );
+    expect(await page.getByRole("alert").innerText()).toContain("not built yet");
+    expect(await page.getByLabel("Name").count()).toBe(1);
+  });
+});
+
+describe.runIf(!real)("capacity", () => {
+  test("the nearest node to its limit, and which gives way first at a target", async () => {
+    const { page, problems } = await open("capacity");
+    expect(await text(page, ".verdict-main")).toContain("inventory-db is nearest to its limit");
+    await page.getByLabel("Target, requests/s").fill("many");
+    expect(await page.getByRole("button", { name: "Apply" }).isDisabled()).toBe(true);
+    await page.getByLabel("Target, requests/s").fill("40,000");
+    await page.getByRole("button", { name: "Apply" }).click();
+    await page.waitForURL((u) => u.searchParams.get("target_qps") === "40000");
+    await settled(page);
+    expect(await text(page, ".verdict-main")).toContain("At 40,000 requests/s inventory-db gives way first");
+    expect(await text(page, ".verdict-why")).toContain("For 2 nodes");
+    await page.getByRole("button", { name: "bank" }).click();
+    await page.waitForURL(/focus=dependency/);
+    expect(await text(page, ".hint")).toContain("let it rise step by step to 137 per second");
+    expect(problems).toEqual([]);
+  });
+
+  test("what if: a hot spot, made faster, and what each request gains", async () => {
+    const { page, problems } = await open("");
+    await page.locator(".grid tbody tr").filter({ hasText: "UPDATE stock" }).getByRole("button").click();
+    await page.getByRole("link", { name: "What if it were faster" }).click();
+    await page.waitForURL(/what-if\?.*UPDATE/);
+    await settled(page);
+    const first = page.locator(".grid tbody tr").first();
+    expect(await first.innerText()).toContain("62 ms");
+    await page.getByRole("button", { name: "× 10" }).click();
+    await page.waitForURL(/q=10/);
+    await page.getByText("39.6 ms").waitFor();
+    expect(problems).toEqual([]);
   });
 });
 
@@ -267,21 +403,24 @@ describe.runIf(!real)("when things go wrong", () => {
     expect(await page.getByRole("alert").innerText()).toContain("it may be older than the retention");
   });
 
-  test("a server that wants a token is given one, once", async () => {
-    const { page } = await open("services", {}, (p) =>
-      p.route("**/api/v1/**", (route) =>
-        route.request().headers().authorization === "Bearer s3cret"
-          ? route.continue()
-          : failing(401, { error: { kind: "unauthenticated", message: "this server asks for a token", hint: null } })(
-              route,
-            ),
-      ),
-    );
+  test("a server that wants a token is given one, once, and the page does not keep it", async () => {
+    const { page, problems } = await open("guarded/services");
+    await page.getByLabel("Token").fill("wrong");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText("Unknown bearer token").waitFor();
     await page.getByLabel("Token").fill("s3cret");
-    await page.getByRole("button", { name: "Apply" }).click();
+    await page.getByRole("button", { name: "Sign in" }).click();
     await page.locator(".grid tbody tr").first().waitFor();
     await page.reload();
     await page.locator(".grid tbody tr").first().waitFor();
+    const reachable = await page.evaluate(() =>
+      [document.cookie, JSON.stringify(sessionStorage), JSON.stringify(localStorage)].join(" "),
+    );
+    expect(reachable).not.toContain("s3cret");
+    await page.getByRole("button", { name: "EN", exact: true }).click();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByLabel("Token").waitFor();
+    expect(problems).toEqual([]);
   });
 
   test("before the first span the page says where to send", async () => {
@@ -299,6 +438,42 @@ describe.runIf(!real)("when things go wrong", () => {
     expect(await text(page, "h1")).toBe("Waiting for the first span");
     expect(await text(page, ".snippet pre")).toContain("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317");
     expect(await text(page, ".banner.warn")).toContain("without authentication");
+  });
+
+  test("the banner counts what was lost in the shown range, or says that it cannot know", async () => {
+    const status = fixture("status");
+    const ago = (minutes: number) => new Date(Date.now() - minutes * 60e3).toISOString();
+    const say = (startedAt: string, lastAt: string | null) => {
+      const reasons = [{ ...status.reasons[0], last_at: lastAt }];
+      return failing(200, { ...status, started_at: startedAt, reasons });
+    };
+    let now = say(ago(5), ago(1));
+    const { page } = await open("services", {}, (p) => p.route("**/api/v1/status", (r) => now(r)));
+    expect(await text(page, ".banner.bad")).toContain("37 rows of this time range");
+    expect(await text(page, ".banner.bad")).toContain("The last one at");
+    now = say(ago(60), ago(1));
+    await page.reload();
+    expect(await text(page, ".banner.bad")).toContain("not known");
+    now = say(ago(60), ago(30));
+    await page.reload();
+    await settled(page);
+    expect(await page.locator(".banner").count()).toBe(0);
+    await page.goto(`${on.url}services?start=now-1h`);
+    expect(await text(page, ".banner.bad")).toContain("37 rows");
+    now = failing(200, { ...status, refusing: "the disk has 12 MiB left" });
+    await page.reload();
+    expect(await text(page, ".banner.bad")).toContain("the disk has 12 MiB left");
+  });
+
+  test("the ledger is told since the start and since the store was made", async () => {
+    const { page } = await open("health");
+    const row = page.locator("table", { hasText: "Received" }).locator("tbody tr").first();
+    const status = fixture("status");
+    expect(await row.innerText()).toContain(status.ledger.spans.received.toLocaleString("en"));
+    await page.getByText("Since the store was made").click();
+    await page.waitForURL(/tab=store/);
+    expect(await row.innerText()).toContain(status.ledger_since_creation.spans.received.toLocaleString("en"));
+    expect(await page.getByText("adds up").count()).toBe(3);
   });
 
   test("without a change the verdict is that nothing changed", async () => {
@@ -358,6 +533,14 @@ describe.runIf(real)("against a real server", () => {
     "health",
   ];
   test("every page answers without an error, in both languages", async () => {
+    for (const [api, path] of [
+      ["runs", "runs"],
+      ["capacity", "capacity?target_qps=100"],
+    ]) {
+      // A server without it says so with 501 (404 for an analysis); then there is nothing to look at.
+      const { status } = await fetch(`${on.url}api/v1/${api}`);
+      if (status !== 501 && status !== 404) pages.push(path);
+    }
     for (const language of ["en", "zh"] as const) {
       for (const path of pages) {
         const { page, problems } = await open(path, { language });

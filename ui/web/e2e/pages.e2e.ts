@@ -28,6 +28,11 @@ const PAGES: Record<string, string> = {
   sql: "sql",
   "sql-result": "sql?q=SELECT+service_name,+name,+kind,+count(*)+AS+spans%0AFROM+spans%0AGROUP+BY+1,+2,+3",
   health: "health",
+  runs: "runs",
+  run: "runs/r5",
+  capacity: "capacity?target_qps=40000",
+  "what-if": `what-if?${STOCK}`,
+  "run-compare": "runs/compare?a=r2&b=r3",
 };
 
 let on: Stage;
@@ -42,6 +47,19 @@ interface Finding {
   help: string;
   nodes: { target: string[]; failureSummary: string }[];
 }
+
+test.runIf(!real)("no page scrolls sideways on a narrow screen", async () => {
+  const { page, context } = await on.open({ width: 390 });
+  const wide: string[] = [];
+  for (const [name, path] of Object.entries(PAGES)) {
+    await page.goto(on.url + path);
+    await settled(page);
+    if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) wide.push(name);
+    await page.screenshot({ path: join(SHOTS, `${name}-narrow.png`), fullPage: true });
+  }
+  await context.close();
+  expect(wide).toEqual([]);
+});
 
 for (const theme of ["light", "dark"] as const) {
   for (const language of ["en", "zh"] as const) {

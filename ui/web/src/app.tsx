@@ -12,7 +12,7 @@ import { isTyping } from "./state/keys";
 import { live } from "./state/settings";
 import { useScope } from "./state/use-scope";
 import { NotFound } from "./views/not-found";
-import { PAGES } from "./views/pages";
+import { PAGES, pageAt } from "./views/pages";
 
 export function App() {
   const { t } = useText();
@@ -20,9 +20,7 @@ export function App() {
   const main = useRef<HTMLElement>(null);
   const [path, navigate] = useLocation();
   const { link } = useScope();
-  const page =
-    PAGES.find((p) => p.path === path) ??
-    (path.startsWith("/trace/") ? PAGES.find((p) => p.path === "/trace/:id") : null);
+  const page = pageAt(path);
 
   useEffect(() => {
     document.title = page ? `${t(page.title)} · hotspan` : "hotspan";
@@ -48,7 +46,7 @@ export function App() {
       </a>
       <Navigation />
       <div className="column">
-        <TopBar openHelp={() => setHelpOpen(true)} />
+        <TopBar openHelp={() => setHelpOpen(true)} timeless={page?.timeless ?? false} />
         <Banners />
         <main id="main" ref={main} tabIndex={-1}>
           <Contained key={path}>
@@ -81,6 +79,9 @@ const GO: Record<string, string> = {
   t: "/traces",
   s: "/services",
   m: "/map",
+  r: "/runs",
+  c: "/capacity",
+  w: "/what-if",
   e: "/metrics-explorer",
   q: "/sql",
   i: "/health",

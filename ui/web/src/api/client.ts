@@ -1,5 +1,5 @@
 // One way to the server: addresses relative to where this script came from (it may stand behind a proxy prefix), an
-// AbortSignal on every request, and errors that keep the server's kind, message and hint.
+// AbortSignal on every question, and errors that keep the server's kind, message and hint.
 
 export class ApiError extends Error {
   constructor(
@@ -43,33 +43,30 @@ export async function postSql(query: string, accept: string, signal: AbortSignal
   });
 }
 
-const TOKEN = "hotspan.token";
-
-/** The bearer token for a server that asks for one; kept as long as the tab. */
-export function setToken(token: string) {
-  given = token;
-  try {
-    sessionStorage.setItem(TOKEN, token);
-  } catch {
-    // Storage is off in this browser: the token lasts until the page is left.
-  }
+/** A JSON body by a method that may change something; an empty answer is null. */
+export async function change<T>(method: "POST" | "PATCH", path: string, body: unknown): Promise<T | null> {
+  const response = await send(apiUrl(path), {
+    method,
+    headers: { accept: "application/json", "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  const text = await response.text();
+  return text ? (JSON.parse(text) as T) : null;
 }
 
-let given = keptToken();
+/** Hands a token in; from then on the browser sends it as a cookie that no script can read. */
+export async function login(token: string): Promise<void> {
+  await change("POST", "login", { token });
+}
 
-function keptToken(): string | null {
-  try {
-    return sessionStorage.getItem(TOKEN);
-  } catch {
-    return null;
-  }
+export async function logout(): Promise<void> {
+  await change("POST", "logout", {});
 }
 
 async function send(url: string, init: RequestInit): Promise<Response> {
-  const headers = given ? { ...init.headers, authorization: `Bearer ${given}` } : init.headers;
   let response: Response;
   try {
-    response = await fetch(url, { ...init, headers });
+    response = await fetch(url, init);
   } catch (cause) {
     if (init.signal?.aborted) throw cause;
     throw new ApiError(0, "unreachable", "the server does not answer", null);

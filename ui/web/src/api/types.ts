@@ -324,6 +324,8 @@ export interface StatusAnswer {
   started_at: string;
   uptime_s: number;
   ledger: Record<"spans" | "metrics" | "logs", LedgerTotals>;
+  /** Also what earlier processes did on this store. */
+  ledger_since_creation?: Record<"spans" | "metrics" | "logs", LedgerTotals>;
   rates: { spans_per_s: number; metrics_per_s: number; logs_per_s: number; exports_per_s: number };
   export_latency_ns: { p50: number | null; p90: number | null; p99: number | null };
   wal: {
@@ -331,18 +333,33 @@ export interface StatusAnswer {
     bytes: number;
     oldest_s: number | null;
     queued_bytes: number;
+    limit?: number | null;
     fsync_p99_ns?: number | null;
     fsync_max_ns?: number;
   };
-  memory: { rows: number; bytes: number };
+  memory: { rows: number; bytes: number; limit?: number | null };
+  /** All memory that is accounted for, and what it is spent on. */
+  memory_budget?: { used: number; limit: number; parts?: Record<string, number> };
+  queries?: { running: number; queued: number; limit?: number | null; queue_limit?: number | null };
+  flush?: { lag_s?: number | null };
+  compaction?: { lag_s?: number | null; pending_files?: number | null };
   tables: { name: string; tenant: string; files: number; rows: number; bytes: number; version: number }[];
   in_flight_bytes: { now: number; limit: number };
   /** `unit` says what is counted: rows, or whole exports where they were never counted in rows. */
-  reasons: { signal: string | null; outcome: string; reason: string; count: number; unit?: string }[];
+  reasons: {
+    signal: string | null;
+    outcome: string;
+    reason: string;
+    count: number;
+    unit?: string;
+    last_at?: string | null;
+  }[];
   process: { rss_bytes: number; cpu_seconds: number; open_fds: number; threads: number };
   disk: { free_bytes: number; total_bytes: number };
   retention: { age_s: number | null; max_bytes: number | null };
   damage: string[];
+  /** Why exports are refused at this moment. */
+  refusing?: string | null;
   endpoints: { otlp_grpc: string | null; otlp_http: string | null; listen: string | null; pg: string | null };
   insecure: boolean;
 }

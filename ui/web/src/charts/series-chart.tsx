@@ -5,7 +5,7 @@ import type uPlot from "uplot";
 import type { MetricSeriesAnswer } from "../api/types";
 import { useText } from "../i18n";
 import { clock, inUnit } from "../lib/format";
-import { serviceColor } from "../lib/palette";
+import { seriesColor } from "../lib/palette";
 import { microsOfT0 } from "../lib/time";
 import { dark } from "../state/settings";
 import { Plot } from "./plot";
@@ -35,9 +35,9 @@ export function SeriesChart({ answer, summary }: { answer: MetricSeriesAnswer; s
       axes: [timeAxis(colors), valueAxis(colors, print)],
       series: [
         { label: t("chart.time"), value: (_, v) => (v === null ? "–" : clock(v * 1e3)) },
-        ...names.map((label) => ({
+        ...names.map((label, i) => ({
           label,
-          stroke: names.length === 1 ? colors.blue : serviceColor(label),
+          stroke: names.length === 1 ? colors.blue : seriesColor(i),
           width: 1.5,
           points: { show: false },
           spanGaps: false,

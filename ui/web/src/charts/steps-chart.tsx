@@ -24,25 +24,29 @@ export interface StepsChartProps {
   baseline: Interval | null;
   pickStep(step: LoadStep, asBaseline: boolean): void;
   pickRange(fromUs: number, toUs: number): void;
+  /** Moments to point out, in seconds since the epoch. */
+  marks?: readonly { at: number; name: string }[];
 }
 
 interface Picture {
+  marks: readonly { at: number; name: string }[];
   levels: (Interval & { step: LoadStep })[];
   window: Interval | null;
   baseline: Interval | null;
   words: { window: string; baseline: string };
 }
 
-export function StepsChart({ answer, window, baseline, pickStep, pickRange }: StepsChartProps) {
+export function StepsChart({ answer, window, baseline, pickStep, pickRange, marks = [] }: StepsChartProps) {
   const { t, lang } = useText();
   const isDark = dark.use();
   const data = useMemo(() => columnsOf(answer), [answer]);
   const levels = answer.steps.map((step) => ({ step, from: microsOf(step.start) / 1e6, to: microsOf(step.end) / 1e6 }));
   const picture = useRef<Picture>(null!);
-  picture.current = { levels, window, baseline, words: { window: t("chips.window"), baseline: t("chips.baseline") } };
+  const words = { window: t("chips.window"), baseline: t("chips.baseline") };
+  picture.current = { levels, window, baseline, words, marks };
   const act = useRef({ pickStep, pickRange });
   act.current = { pickStep, pickRange };
-  const shading = `${window?.from}-${window?.to}-${baseline?.from}-${baseline?.to}-${levels.length}`;
+  const shading = `${window?.from}-${window?.to}-${baseline?.from}-${baseline?.to}-${levels.length}-${marks.length}`;
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: theme, language and shading change what the hooks draw
   const [load, latency] = useMemo(() => {
@@ -72,12 +76,16 @@ export function StepsChart({ answer, window, baseline, pickStep, pickRange }: St
   });
   return (
     <div className="steps-chart">
-      <p className="chart-title">{t("chart.requests")}</p>
-      <Plot options={load} data={data.load} height={132} summary={summary} />
-      <p className="chart-title">
-        {t("chart.latency")} <span className="key blue">p50</span> <span className="key orange">p99</span>
-      </p>
-      <Plot options={latency} data={data.latency} height={132} summary={summary} />
+      <div>
+        <p className="chart-title">{t("chart.requests")}</p>
+        <Plot options={load} data={data.load} height={150} summary={summary} />
+      </div>
+      <div>
+        <p className="chart-title">
+          {t("chart.latency")} <span className="key blue">p50</span> <span className="key orange">p99</span>
+        </p>
+        <Plot options={latency} data={data.latency} height={150} summary={summary} />
+      </div>
     </div>
   );
 }
@@ -111,7 +119,7 @@ function options(
   return {
     cursor: { sync: { key: "steps" }, drag: { x: true, y: false, setScale: false, dist: 5 }, points: { size: 6 } },
     legend: { show: true, live: true },
-    padding: [labelled ? 18 : 8, 12, 0, 0],
+    padding: [18, 12, 0, 0],
     scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
     axes: [timeAxis(colors), valueAxis(colors, print)],
     series: [{ label: timeLabel, value: (_, v) => (v === null ? "–" : clock(v * 1e3)) }, ...series],
@@ -173,6 +181,21 @@ function shade(u: uPlot, colors: Ink, picture: Picture, labelled: boolean) {
     ctx.font = scaledFont(ratio);
     ctx.textBaseline = "bottom";
     ctx.fillText(word, left + 2 * ratio, bbox.top - 4 * ratio, width);
+  }
+  for (const mark of picture.marks) {
+    ctx.globalAlpha = 1;
+    ctx.strokeStyle = colors.text;
+    ctx.lineWidth = ratio;
+    ctx.setLineDash([3 * ratio, 3 * ratio]);
+    ctx.beginPath();
+    ctx.moveTo(x(mark.at), bbox.top);
+    ctx.lineTo(x(mark.at), bbox.top + bbox.height);
+    ctx.stroke();
+    if (!labelled) continue;
+    ctx.fillStyle = colors.text;
+    ctx.font = scaledFont(ratio);
+    ctx.textBaseline = "top";
+    ctx.fillText(mark.name, x(mark.at) + 3 * ratio, bbox.top + 3 * ratio, 140 * ratio);
   }
   ctx.restore();
 }

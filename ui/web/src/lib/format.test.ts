@@ -1,5 +1,18 @@
 import { describe, expect, test } from "vitest";
-import { bytes, change, clock, count, duration, inUnit, number, parseDuration, percent, unitName } from "./format";
+import {
+  bytes,
+  change,
+  clock,
+  confidence,
+  count,
+  duration,
+  inUnit,
+  momentText,
+  number,
+  parseDuration,
+  percent,
+  unitName,
+} from "./format";
 import { parseOrder, printOrder, sorted } from "./sort";
 import { isoMicros, isRelative, microsOf, microsOfT0, parseTime } from "./time";
 
@@ -83,4 +96,17 @@ test("sorting is stable, keeps missing values last and reads its own text", () =
   expect(sorted(rows, (r) => r.v, false).map((r) => r.v)).toEqual([1, 2, 3, null]);
   const order = { column: "p99", descending: true };
   expect(parseOrder(printOrder(order), { column: "x", descending: false })).toEqual(order);
+});
+
+test("moments of one second are told apart", () => {
+  const at = new Date(2026, 10, 22, 14, 3, 7, 45).getTime();
+  expect(momentText(at, at + 1000)).toBe("14:03:07.045");
+  expect(momentText(at, at + 86_400_000)).toBe("2026-11-22 14:03:07.045");
+});
+
+test("a confidence is never certain", () => {
+  expect(confidence(0.998)).toBe("> 99 %");
+  expect(confidence(1)).toBe("> 99 %");
+  expect(confidence(0.99)).toBe("99 %");
+  expect(confidence(null)).toBe("–");
 });

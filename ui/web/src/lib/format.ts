@@ -51,6 +51,11 @@ export function percent(share: number | null | undefined, digits?: number): stri
   return `${p.toFixed(places)} %`;
 }
 
+/** A confidence: never certain. */
+export function confidence(share: number | null | undefined): string {
+  return share !== null && share !== undefined && share >= 0.995 ? "> 99 %" : percent(share);
+}
+
 export function rate(perSecond: number | null | undefined): string {
   return perSecond === null || perSecond === undefined ? "–" : `${number(perSecond)}/s`;
 }
@@ -91,6 +96,18 @@ export function clock(ms: number, tenths = false): string {
 export function dateTime(ms: number): string {
   const d = new Date(ms);
   return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${clock(ms)}`;
+}
+
+/** The time of day for today's moments, else with the date. */
+export function clockOrDate(ms: number, nowMs = Date.now()): string {
+  const text = dateTime(ms);
+  return text.slice(0, 10) === dateTime(nowMs).slice(0, 10) ? clock(ms) : text;
+}
+
+/** A moment with its milliseconds, for lists where many fall into one second. */
+export function momentText(ms: number, nowMs = Date.now()): string {
+  const fraction = Math.floor(((ms % 1000) + 1000) % 1000);
+  return `${clockOrDate(ms, nowMs)}.${fraction.toString().padStart(3, "0")}`;
 }
 
 /** A window as short as it can be said: the date only when it is not today's. */

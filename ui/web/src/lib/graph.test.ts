@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { edgeWidth, visibleNodes } from "./graph";
+import { edgePath, edgeWidth, visibleNodes } from "./graph";
 
 const edge = (from: string, to: string, critical_share = 0) => ({ from, to, critical_share, calls: 1 });
 
@@ -21,4 +21,15 @@ test("edges grow with their share", () => {
   expect(edgeWidth(0)).toBe(1);
   expect(edgeWidth(1)).toBe(10);
   expect(edgeWidth(7)).toBe(10);
+});
+
+test("a line leaves a box on its right and arrives on the left, through the turns between the columns", () => {
+  const at = (x: number, y: number) => ({ x, y });
+  expect(edgePath(at(100, 10), at(280, 70), 100, [at(150, 12), at(190, 40), at(230, 60)])).toBe(
+    "M150,10 C190,10 190,70 230,70",
+  );
+  const long = edgePath(at(100, 10), at(1000, 70), 100, [at(150, 12), at(500, 200), at(950, 60)]);
+  expect(long).toContain("500,200");
+  expect(long.endsWith("950,70")).toBe(true);
+  expect(edgePath(at(400, 10), at(100, 10), 100, []).startsWith("M350,10")).toBe(true);
 });

@@ -44,6 +44,12 @@ const SERVICE_HUES = [
   "#6b7f99",
 ];
 
+/** Colours of series that stand beside each other: no two of a few are alike. */
+export function seriesColor(at: number): string {
+  const order = [0, 5, 1, 2, 3, 4, 9, 8, 7, 6];
+  return SERVICE_HUES[order[at % order.length]];
+}
+
 /** The colour of a service: the same on every page and in every session. */
 export function serviceColor(name: string): string {
   let hash = 2166136261;

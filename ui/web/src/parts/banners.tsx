@@ -1,10 +1,14 @@
-// What must not be missed on any page: data that was not kept, and an address open to everyone.
+// What must not be missed on any page: data of the shown range that was not kept, and an address open to everyone.
 
+import { useEffect } from "react";
 import { Link } from "wouter";
 import type { StatusAnswer } from "../api/types";
 import { useText } from "../i18n";
-import { count } from "../lib/format";
+import { clockOrDate, count } from "../lib/format";
+import { type Losses, lossesIn } from "../lib/losses";
+import { parseTime } from "../lib/time";
 import { useAnswer } from "../state/answers";
+import { lostRows, readings, remember } from "../state/status-history";
 import { useScope } from "../state/use-scope";
 
 export function useStatus() {
@@ -12,18 +16,36 @@ export function useStatus() {
 }
 
 export function Banners() {
-  const { t } = useText();
-  const { link } = useScope();
+  const { t, word } = useText();
+  const { scope, link } = useScope();
   const status = useStatus().data;
+  const history = readings.use();
+  useEffect(() => {
+    if (status?.ledger) remember(status, Date.now());
+  }, [status]);
   if (!status?.ledger) return null;
-  const lost = lossesOf(status);
+  const now = Date.now();
+  const range = { from: parseTime(scope.start, now) ?? now, to: parseTime(scope.end, now) ?? now };
+  const losses = lossesIn(range, {
+    now: { at: now, lost: lostRows(status) },
+    startedAt: Date.parse(status.started_at),
+    lastAt: lastLoss(status),
+    earlier: history.map((r) => ({ at: r.at, lost: lostRows(r.status) })),
+  });
+  const damaged = (status.damage?.length ?? 0) > 0;
   return (
     <>
-      {(lost.rows > 0 || status.damage?.length > 0) && (
+      {status.refusing && (
+        <div className="banner bad" role="alert">
+          <p>{t("banner.refusing", { reason: status.refusing })}</p>
+          <Link href={link("/health")}>{t("page.health")}</Link>
+        </div>
+      )}
+      {(losses.kind !== "none" || damaged) && (
         <div className="banner bad" role="status">
           <p>
-            {lost.rows > 0 && t("banner.lost", { n: count(lost.rows), reason: lost.reason })}{" "}
-            {status.damage?.length > 0 && t("banner.damage", { what: status.damage[0] })}
+            {losses.kind !== "none" && <Lost losses={losses} status={status} reason={word("reason", worst(status))} />}{" "}
+            {damaged && t("banner.damage", { what: status.damage[0] })}
           </p>
           <Link href={link("/health")}>{t("page.health")}</Link>
         </div>
@@ -37,9 +59,31 @@ export function Banners() {
   );
 }
 
-/** Rows not kept since the server started, and the reason of most of them. */
-function lossesOf(status: StatusAnswer): { rows: number; reason: string } {
-  const rows = Object.values(status.ledger).reduce((sum, l) => sum + l.rejected + l.refused, 0);
-  const worst = [...(status.reasons ?? [])].sort((a, b) => b.count - a.count)[0];
-  return { rows, reason: worst?.reason ?? "?" };
+function Lost({
+  losses,
+  status,
+  reason,
+}: {
+  losses: Exclude<Losses, { kind: "none" }>;
+  status: StatusAnswer;
+  reason: string;
+}) {
+  const { t } = useText();
+  const rows = count(losses.rows);
+  const last = losses.lastAt === null ? "" : ` ${t("banner.lost.last", { time: clockOrDate(losses.lastAt) })}`;
+  if (losses.kind === "range") return `${t("banner.lost.range", { n: rows, reason })}${last}`;
+  const since = clockOrDate(Date.parse(status.started_at));
+  return `${t("banner.lost.start", { n: rows, reason, time: since })}${last}`;
+}
+
+/** When the last row was lost, if the server says it for every reason that has cost rows. */
+function lastLoss(status: StatusAnswer): number | null {
+  const costly = (status.reasons ?? []).filter((r) => r.count > 0);
+  if (costly.length === 0) return null;
+  const times = costly.map((r) => (r.last_at ? Date.parse(r.last_at) : Number.NaN));
+  return times.some(Number.isNaN) ? null : Math.max(...times);
+}
+
+function worst(status: StatusAnswer): string {
+  return [...(status.reasons ?? [])].sort((a, b) => b.count - a.count)[0]?.reason ?? "?";
 }

@@ -1,9 +1,10 @@
 // What failed, what to do about it, and a way to try again.
 
 import { useState } from "react";
-import { ApiError, setToken } from "../api/client";
+import { ApiError, login } from "../api/client";
 import { useText } from "../i18n";
 import { queryClient } from "../state/answers";
+import { signedIn } from "../state/settings";
 
 export function Failure({ error, retry }: { error: Error; retry?: () => void }) {
   const { t } = useText();
@@ -33,22 +34,43 @@ export function failureText(error: Error, unreachable: string): string {
 function TokenForm() {
   const { t } = useText();
   const [token, setText] = useState("");
+  const [refused, setRefused] = useState<Error | null>(null);
+  const [waiting, setWaiting] = useState(false);
+  const handIn = async () => {
+    setWaiting(true);
+    try {
+      await login(token.trim());
+      signedIn.set("yes");
+      await queryClient.resetQueries();
+    } catch (error) {
+      setRefused(error as Error);
+    } finally {
+      setWaiting(false);
+    }
+  };
   return (
     <form
       className="fields"
       onSubmit={(e) => {
         e.preventDefault();
-        setToken(token.trim());
-        void queryClient.resetQueries();
+        void handIn();
       }}
     >
       <label>
         {t("error.token")}
-        <input type="password" autoComplete="off" value={token} onChange={(e) => setText(e.target.value)} size={36} />
+        <input
+          type="password"
+          autoComplete="current-password"
+          value={token}
+          aria-invalid={refused !== null}
+          onChange={(e) => setText(e.target.value)}
+          size={36}
+        />
       </label>
-      <button type="submit" disabled={token.trim() === ""}>
-        {t("action.apply")}
+      <button type="submit" disabled={token.trim() === "" || waiting}>
+        {t("action.signin")}
       </button>
+      {refused && <p className="failure-what">{failureText(refused, t("error.unreachable"))}</p>}
     </form>
   );
 }

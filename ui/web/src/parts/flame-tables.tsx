@@ -52,7 +52,7 @@ export function TopDown({ answer, weights }: { answer: FlameAnswer; weights: Wei
               {t("col.calls")}
             </th>
             <th scope="col" className="num">
-              {t("col.errors")}
+              {t("col.errorcount")}
             </th>
           </tr>
         </thead>

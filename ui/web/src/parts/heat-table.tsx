@@ -39,7 +39,7 @@ export function HeatTable({
                 {t("col.spans")}
               </th>
               <th scope="col" className="num">
-                {t("col.errors")}
+                {t("col.errorcount")}
               </th>
               <th scope="col" className="num">
                 {t("col.selected")}

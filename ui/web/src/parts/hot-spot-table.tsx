@@ -3,7 +3,7 @@
 import { Link } from "wouter";
 import type { HotSpot, HotSpotsAnswer } from "../api/types";
 import { useText } from "../i18n";
-import { change, duration, number, percent, value } from "../lib/format";
+import { change, confidence, duration, number, percent, value } from "../lib/format";
 import { parseOrder, printOrder } from "../lib/sort";
 import { microsOf } from "../lib/time";
 import { type ScopeHandle, useScope } from "../state/use-scope";
@@ -100,7 +100,7 @@ export function HotSpotTable({ answer, current }: { answer: HotSpotsAnswer; curr
       title: t("col.confidence"),
       numeric: true,
       value: (h) => h.confidence,
-      cell: (h) => percent(h.confidence),
+      cell: (h) => confidence(h.confidence),
     },
   ];
   return (
@@ -192,6 +192,12 @@ function HotSpotDetail({ answer, spot }: { answer: HotSpotsAnswer; spot: HotSpot
             {t("action.trace")}
           </Link>
         )}
+        <Link
+          className="button"
+          href={link("/what-if", { service: spot.service, operation: spot.operation, kind: spot.span_kind })}
+        >
+          {t("action.whatif")}
+        </Link>
       </p>
     </div>
   );

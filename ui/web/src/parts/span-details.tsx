@@ -7,6 +7,7 @@ import { dateTime, duration, value } from "../lib/format";
 import { microsOfT0 } from "../lib/time";
 import { useScope } from "../state/use-scope";
 import { CopyButton } from "./copy";
+import { SameOperation } from "./same-operation";
 import { ServiceName } from "./service-name";
 
 export function SpanDetails({ trace, span }: { trace: TraceAnswer; span: TraceSpan }) {
@@ -35,6 +36,8 @@ export function SpanDetails({ trace, span }: { trace: TraceAnswer; span: TraceSp
         <Fact name={t("col.instance")} text={span.instance_id ?? "–"} />
         <Fact name="span_id" text={span.span_id} mono />
       </dl>
+      <h3>{t("same.title")}</h3>
+      <SameOperation key={span.span_id} span={span} />
       <p className="span-links">
         <Link className="button small" href={link("/heat", same)}>
           {t("trace.heat")}

@@ -1,5 +1,6 @@
 // The load levels as a table: the chart's twin, and the way to pick window and baseline by keyboard.
 
+import type { ReactNode } from "react";
 import type { LoadStep, StepsAnswer } from "../api/types";
 import type { Interval } from "../charts/steps-chart";
 import { useText } from "../i18n";
@@ -12,9 +13,11 @@ export interface StepsTableProps {
   window: Interval | null;
   baseline: Interval | null;
   pick(step: LoadStep, asBaseline: boolean): void;
+  /** One more column: what else is known of a level. */
+  more?: { title: string; cell(step: LoadStep): ReactNode };
 }
 
-export function StepsTable({ answer, window, baseline, pick }: StepsTableProps) {
+export function StepsTable({ answer, window, baseline, pick, more }: StepsTableProps) {
   const { t } = useText();
   const levels = answer.steps.filter((s) => !s.transition);
   if (levels.length === 0) return <p className="dim">{t("steps.none")}</p>;
@@ -43,6 +46,7 @@ export function StepsTable({ answer, window, baseline, pick }: StepsTableProps) 
             <th scope="col" className="num">
               {t("col.errors")}
             </th>
+            {more && <th scope="col">{more.title}</th>}
             <th scope="col">{t("steps.use")}</th>
           </tr>
         </thead>
@@ -56,6 +60,7 @@ export function StepsTable({ answer, window, baseline, pick }: StepsTableProps) 
               <td className="num">{duration(s.p95_ns)}</td>
               <td className="num">{duration(s.p99_ns)}</td>
               <td className="num">{percent(s.requests > 0 ? s.errors / s.requests : 0)}</td>
+              {more && <td className="more">{more.cell(s)}</td>}
               <td className="choices">
                 <Choice
                   name={t("chips.baseline")}

@@ -1,22 +1,24 @@
 // What is looked at, and against what: time range, window, baseline, filters; then live, language, theme and help.
 
+import { logout } from "../api/client";
 import { type Key, type Translate, useText } from "../i18n";
 import { span } from "../lib/format";
 import { parseTime, type Window } from "../lib/time";
+import { queryClient } from "../state/answers";
 import type { Scope } from "../state/scope";
-import { LANGUAGES, type Language, language, live, THEMES, type Theme, theme } from "../state/settings";
+import { LANGUAGES, type Language, language, live, signedIn, THEMES, type Theme, theme } from "../state/settings";
 import { useScope } from "../state/use-scope";
 import { Popover } from "./popover";
 import { Segmented } from "./segmented";
 import { TimeRange } from "./time-range";
 
-export function TopBar({ openHelp }: { openHelp(): void }) {
+export function TopBar({ openHelp, timeless }: { openHelp(): void; timeless: boolean }) {
   const { t } = useText();
   const isLive = live.use();
   return (
     <header className="top-bar">
-      <TimeRange />
-      <ScopeChips />
+      {timeless ? <span /> : <TimeRange />}
+      {timeless ? <span /> : <ScopeChips />}
       <div className="top-bar-end">
         <button
           type="button"
@@ -114,12 +116,20 @@ function Chip({ name, value, tone, remove }: { name: string; value: string; tone
   );
 }
 
+/** Forgets the token; every panel then asks for one again. */
+async function signOut() {
+  await logout().catch(() => {});
+  signedIn.set("no");
+  await queryClient.resetQueries();
+}
+
 const LANGUAGE_NAMES: Record<Language, string> = { en: "English", zh: "中文" };
 
 function Appearance() {
   const { t } = useText();
   const lang = language.use();
   const tone = theme.use();
+  const isSignedIn = signedIn.use() === "yes";
   return (
     <Popover label={lang === "zh" ? "中文" : "EN"} name={t("settings.title")} className="plain-button" align="end">
       {() => (
@@ -138,6 +148,11 @@ function Appearance() {
             options={THEMES.map((v: Theme) => ({ value: v, label: t(`theme.${v}`) }))}
             onChange={(v) => theme.set(v)}
           />
+          {isSignedIn && (
+            <button type="button" className="start" onClick={() => void signOut()}>
+              {t("action.signout")}
+            </button>
+          )}
         </div>
       )}
     </Popover>

@@ -1,13 +1,14 @@
 // The verdict in one sentence, with the way to its evidence.
 
 import { Link } from "wouter";
-import type { EntryChange, HotSpot, HotSpotsAnswer } from "../api/types";
+import type { EntryChange, HotSpot, HotSpotsAnswer, StepsAnswer } from "../api/types";
 import { type Translate, useText } from "../i18n";
-import { change, count, duration, percent } from "../lib/format";
+import { change, clockOrDate, confidence, count, duration, number, percent } from "../lib/format";
+import { loadChange, loadMoved } from "../lib/verdict";
 import { useScope } from "../state/use-scope";
 import { heatLink, traceLink } from "./hot-spot-table";
 
-export function VerdictSentence({ answer }: { answer: HotSpotsAnswer }) {
+export function VerdictSentence({ answer, steps }: { answer: HotSpotsAnswer; steps: StepsAnswer | undefined }) {
   const { t, lang } = useText();
   const { link } = useScope();
   const top: HotSpot | undefined = answer.hotspots[0];
@@ -27,6 +28,7 @@ export function VerdictSentence({ answer }: { answer: HotSpotsAnswer }) {
         )}
       </p>
       {named && <p className="verdict-why">{top.explanation[lang]}</p>}
+      {named && <Facts answer={answer} top={top} steps={steps} />}
       {answer.worse && answer.worse.length > 0 && <Evidence worse={answer.worse} />}
       {!named && top && !answer.baseline && (
         <p className="verdict-why">
@@ -56,6 +58,25 @@ function unnamedText(answer: HotSpotsAnswer, t: Translate): string {
   if (answer.verdict === "no_significant_change" && answer.baseline) return t("verdict.nochange");
   if (!answer.baseline && answer.window.requests >= FEW) return t("verdict.nobaseline");
   return t("verdict.nodata", { n: count(answer.window.requests) });
+}
+
+/** How sure, since when, what kind. */
+function Facts({ answer, top, steps }: { answer: HotSpotsAnswer; top: HotSpot; steps: StepsAnswer | undefined }) {
+  const { t, word } = useText();
+  const load = loadChange(steps?.steps ?? [], answer.window, answer.baseline);
+  const moved = loadMoved(load);
+  const since = clockOrDate(Date.parse(load.since));
+  return (
+    <p className="verdict-facts">
+      <span className="tag">{word("category", top.category)}</span>
+      {top.confidence !== null && <span>{t("verdict.sure", { p: confidence(top.confidence) })}</span>}
+      <span>
+        {moved
+          ? t(`verdict.load.${moved}`, { time: since, before: number(load.before ?? 0), now: number(load.now ?? 0) })
+          : t("verdict.since", { time: since })}
+      </span>
+    </p>
+  );
 }
 
 /** The requests that got worse, each by the measure that shows it most surely. */

@@ -1,7 +1,7 @@
 // Questions to the server as hooks. An answer belongs to the parameters it was asked with: when they change, the old
 // request is aborted and a late answer is dropped, while the old picture stays (dimmed) until the new one is there.
 
-import { keepPreviousData, QueryClient, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, QueryClient, useQueries, useQuery } from "@tanstack/react-query";
 import { ApiError, get, type Params } from "../api/client";
 import { frozen, live } from "./settings";
 
@@ -52,4 +52,21 @@ export function useAnswer<T>(path: string, params: Params, options: AskOptions =
     old: query.isPlaceholderData,
     retry: () => void query.refetch(),
   };
+}
+
+/** Several questions of one kind at once; answers come in their order, each when it is there. */
+export function useAnswers<T>(path: string, asked: readonly Params[]): Answer<T>[] {
+  return useQueries({
+    queries: asked.map((params) => ({
+      queryKey: [path, params],
+      queryFn: ({ signal }: { signal: AbortSignal }) => get<T>(path, params, signal),
+      staleTime: 60_000,
+    })),
+  }).map((query) => ({
+    data: query.data,
+    error: query.error,
+    loading: query.isPending,
+    old: false,
+    retry: () => void query.refetch(),
+  }));
 }

@@ -28,6 +28,11 @@ const FULL: Scope = {
   focus: "a|b|c",
   group: "service_name,app.region",
   aggregate: "p99",
+  left: "r1",
+  right: "r2",
+  target: "40000",
+  p99Limit: "500",
+  errorLimit: "1",
 };
 
 describe("the scope in the address", () => {

@@ -33,6 +33,13 @@ export interface Scope {
   focus: string;
   group: string;
   aggregate: string;
+  /** Two runs (or windows of runs) set against each other. */
+  left: string;
+  right: string;
+  /** A load to forecast for, and the p99 (ms) and errors (percent) that must not be passed. */
+  target: string;
+  p99Limit: string;
+  errorLimit: string;
 }
 
 export const DEFAULT_SCOPE: Scope = {
@@ -52,6 +59,11 @@ export const DEFAULT_SCOPE: Scope = {
   focus: "",
   group: "",
   aggregate: "",
+  left: "",
+  right: "",
+  target: "",
+  p99Limit: "",
+  errorLimit: "",
 };
 
 const TEXTS = [
@@ -67,6 +79,11 @@ const TEXTS = [
   ["focus", "focus"],
   ["group", "group_by"],
   ["aggregate", "agg"],
+  ["left", "a"],
+  ["right", "b"],
+  ["target", "target_qps"],
+  ["p99Limit", "p99_ms"],
+  ["errorLimit", "errors_percent"],
 ] as const satisfies [keyof Scope, string][];
 
 export function encodeScope(scope: Scope): string {

@@ -28,6 +28,9 @@ function showTheme(value: Theme) {
   dark.set(isDark);
 }
 
+/** Whether a token was handed in from this browser; the token itself is out of the page's reach. */
+export const signedIn = keptStore<"yes" | "no">("signed-in", ["yes", "no"], "no");
+
 export const live = createStore(false);
 /** True while a brush is being drawn: what is under the pointer must not move. */
 export const frozen = createStore(false);

@@ -1,11 +1,15 @@
 // Ingest health: the ledger that must add up, what was not kept and why, and how near the limits are.
 
-import type { LedgerTotals, StatusAnswer } from "../api/types";
-import { useText } from "../i18n";
-import { bytes, count, dateTime, duration, number, percent } from "../lib/format";
+import type { StatusAnswer } from "../api/types";
+import { Sparkline } from "../charts/sparkline";
+import { type Translate, useText } from "../i18n";
+import { bytes, clockOrDate, count, duration, number } from "../lib/format";
 import { useStatus } from "../parts/banners";
+import { Budgets } from "../parts/health-budgets";
+import { Ledger } from "../parts/health-ledger";
 import { Panel } from "../parts/panel";
 import { Table } from "../parts/table";
+import { type Reading, readings } from "../state/status-history";
 
 export default function Health() {
   const { t } = useText();
@@ -22,15 +26,9 @@ export default function Health() {
         <>
           {answer.error && <p className="hint">{t("health.stale")}</p>}
           <Figures status={s} />
-          <Panel
-            title={t("health.ledger")}
-            note={t("health.ledger.note", { time: dateTime(Date.parse(s.started_at)) })}
-            flush
-          >
-            <Ledger ledger={s.ledger} />
-            <p className="equation mono">{t("health.equation")}</p>
-          </Panel>
+          <Ledger status={s} />
           <Reasons status={s} />
+          <Budgets status={s} />
           <div className="two-columns">
             <Storage status={s} />
             <Process status={s} />
@@ -41,83 +39,77 @@ export default function Health() {
   );
 }
 
+interface Figure {
+  name: string;
+  text: string;
+  beside?: string;
+  /** Its course over the answers that this page has seen. */
+  course?: (s: StatusAnswer) => number | null | undefined;
+}
+
 function Figures({ status: s }: { status: StatusAnswer }) {
   const { t } = useText();
-  const figures: [string, string, string][] = [
-    [
-      t("health.rate.spans"),
-      `${number(s.rates.spans_per_s)}/s`,
-      t("health.rate.exports", { n: number(s.rates.exports_per_s) }),
-    ],
-    [t("health.rate.metrics"), `${number(s.rates.metrics_per_s)}/s`, ""],
-    [t("health.rate.logs"), `${number(s.rates.logs_per_s)}/s`, ""],
-    [t("health.latency"), duration(s.export_latency_ns.p99), `p50 ${duration(s.export_latency_ns.p50)}`],
-    [
-      t("health.inflight"),
-      percent(s.in_flight_bytes.limit > 0 ? s.in_flight_bytes.now / s.in_flight_bytes.limit : 0),
-      `${bytes(s.in_flight_bytes.now)} / ${bytes(s.in_flight_bytes.limit)}`,
-    ],
-    [t("health.disk"), bytes(s.disk.free_bytes), `/ ${bytes(s.disk.total_bytes)}`],
+  const history = readings.use().slice(-60);
+  const cores = cpuShare(history);
+  const figures: Figure[] = [
+    {
+      name: t("health.rate.spans"),
+      text: `${number(s.rates.spans_per_s)}/s`,
+      beside: t("health.rate.exports", { n: number(s.rates.exports_per_s) }),
+      course: (x) => x.rates.spans_per_s,
+    },
+    {
+      name: t("health.rate.metrics"),
+      text: `${number(s.rates.metrics_per_s)}/s`,
+      course: (x) => x.rates.metrics_per_s,
+    },
+    { name: t("health.rate.logs"), text: `${number(s.rates.logs_per_s)}/s`, course: (x) => x.rates.logs_per_s },
+    {
+      name: t("health.latency"),
+      text: duration(s.export_latency_ns.p99),
+      beside: `p50 ${duration(s.export_latency_ns.p50)}`,
+      course: (x) => x.export_latency_ns.p99,
+    },
+    {
+      name: t("health.backlog"),
+      text: bytes(s.wal.bytes),
+      beside: s.wal.oldest_s === null ? "" : t("health.backlog.age", { time: duration(s.wal.oldest_s * 1e9) }),
+      course: (x) => x.wal.bytes,
+    },
+    {
+      name: t("health.rss"),
+      text: bytes(s.process.rss_bytes),
+      beside: cores === null ? "" : t("health.cpu.now", { n: number(cores) }),
+      course: (x) => x.process.rss_bytes,
+    },
   ];
   return (
     <ul className="figures">
-      {figures.map(([name, figure, beside]) => (
+      {figures.map(({ name, text, beside, course }) => (
         <li key={name}>
           <p>{name}</p>
-          <p className="figure">{figure}</p>
+          <p className="figure">{text}</p>
           <p className="dim">{beside || "\u00a0"}</p>
+          <div className="figure-course">
+            {course && <Sparkline values={history.map((r) => course(r.status) ?? 0)} width={132} height={22} />}
+          </div>
         </li>
       ))}
     </ul>
   );
 }
 
-function Ledger({ ledger }: { ledger: StatusAnswer["ledger"] }) {
-  const { t } = useText();
-  const rows = (Object.entries(ledger) as [string, LedgerTotals][]).map(([signal, totals]) => ({ signal, ...totals }));
-  type LedgerRow = (typeof rows)[number];
-  const figure = (id: keyof LedgerTotals, bad = false) => ({
-    id,
-    title: t(`ledger.${id}`),
-    doc: t(`ledger.${id}.doc`),
-    numeric: true,
-    cell: (r: LedgerRow) => <span className={bad && r[id] > 0 ? "bad-text" : undefined}>{count(r[id])}</span>,
-  });
-  return (
-    <Table
-      caption={t("health.ledger")}
-      rows={rows}
-      rowKey={(r) => r.signal}
-      columns={[
-        {
-          id: "signal",
-          title: t("health.signal"),
-          cell: (r) => <b>{t(`signal.${r.signal as "spans" | "metrics" | "logs"}`)}</b>,
-        },
-        figure("received"),
-        figure("stored"),
-        figure("rejected", true),
-        figure("refused", true),
-        figure("duplicates"),
-        figure("in_flight"),
-        { id: "balance", title: t("health.balance"), cell: (r) => <Balance totals={r} /> },
-      ]}
-    />
-  );
-}
-
-function Balance({ totals: l }: { totals: LedgerTotals }) {
-  const { t } = useText();
-  const off = l.received - (l.stored + l.rejected + l.refused + l.duplicates + l.in_flight);
-  return off === 0 ? (
-    <span className="good-text">✓ {t("health.adds")}</span>
-  ) : (
-    <b className="bad-text">{t("health.off", { n: count(off) })}</b>
-  );
+/** Cores in use since the answer before the last one. */
+function cpuShare(history: readonly Reading[]): number | null {
+  const [from, to] = history.slice(-2);
+  if (!from || !to) return null;
+  const seconds = to.status.uptime_s - from.status.uptime_s;
+  return seconds > 0 ? (to.status.process.cpu_seconds - from.status.process.cpu_seconds) / seconds : null;
 }
 
 function Reasons({ status: s }: { status: StatusAnswer }) {
-  const { t } = useText();
+  const { t, word } = useText();
+  const hasTimes = s.reasons.some((r) => r.last_at);
   return (
     <Panel title={t("health.reasons")} note={t("health.reasons.note")} flush>
       {s.damage.length > 0 && (
@@ -135,9 +127,22 @@ function Reasons({ status: s }: { status: StatusAnswer }) {
         rowKey={(r) => `${r.signal}${r.outcome}${r.reason}`}
         empty={t("health.reasons.none")}
         columns={[
-          { id: "signal", title: t("health.signal"), cell: (r) => r.signal ?? "–" },
-          { id: "outcome", title: t("health.outcome"), cell: (r) => <span className="tag bad">{r.outcome}</span> },
-          { id: "reason", title: t("health.reason"), cell: (r) => r.reason, className: "wide" },
+          { id: "signal", title: t("health.signal"), cell: (r) => (r.signal ? word("signal", r.signal) : "–") },
+          {
+            id: "outcome",
+            title: t("health.outcome"),
+            cell: (r) => <span className="tag bad">{word("ledger", r.outcome)}</span>,
+          },
+          { id: "reason", title: t("health.reason"), cell: (r) => word("reason", r.reason), className: "wide" },
+          ...(hasTimes
+            ? [
+                {
+                  id: "last",
+                  title: t("health.last"),
+                  cell: (r: StatusAnswer["reasons"][number]) => (r.last_at ? clockOrDate(Date.parse(r.last_at)) : "–"),
+                },
+              ]
+            : []),
           {
             id: "count",
             title: t("col.count"),
@@ -177,17 +182,27 @@ function Storage({ status: s }: { status: StatusAnswer }) {
   );
 }
 
+/** How far the work behind an acknowledgement is behind, where the server tells it. */
+function lags(s: StatusAnswer, t: Translate): [string, string][] {
+  const found: [string, string][] = [];
+  if (s.flush?.lag_s != null) found.push([t("health.flush"), duration(s.flush.lag_s * 1e9)]);
+  if (s.compaction?.lag_s != null) found.push([t("health.compaction"), duration(s.compaction.lag_s * 1e9)]);
+  if (s.compaction?.pending_files != null)
+    found.push([t("health.compaction.files"), count(s.compaction.pending_files)]);
+  return found;
+}
+
 function Process({ status: s }: { status: StatusAnswer }) {
   const { t } = useText();
   const facts: [string, string][] = [
     [t("health.wal"), t("health.wal.value", { bytes: bytes(s.wal.bytes), n: s.wal.segments })],
     [t("health.wal.oldest"), s.wal.oldest_s === null ? "–" : duration(s.wal.oldest_s * 1e9)],
+    ...lags(s, t),
     [
       s.wal.fsync_p99_ns == null ? t("health.wal.fsyncmax") : t("health.wal.fsync"),
       duration(s.wal.fsync_p99_ns ?? s.wal.fsync_max_ns),
     ],
     [t("health.memory"), t("health.memory.value", { n: count(s.memory.rows), bytes: bytes(s.memory.bytes) })],
-    [t("health.rss"), bytes(s.process.rss_bytes)],
     [t("health.cpu"), duration(s.process.cpu_seconds * 1e9)],
     [t("health.fds"), `${count(s.process.open_fds)} · ${count(s.process.threads)}`],
     [

@@ -6,7 +6,7 @@ import { Link } from "wouter";
 import type { MapEdge, MapNode, ServiceMapAnswer } from "../api/types";
 import { useText } from "../i18n";
 import { count, duration, number, percent } from "../lib/format";
-import { edgeWidth, visibleNodes } from "../lib/graph";
+import { edgePath, edgeWidth, type Point, visibleNodes } from "../lib/graph";
 import { parseOrder, printOrder } from "../lib/sort";
 import { Panel } from "../parts/panel";
 import { ShareBar, Table } from "../parts/table";
@@ -14,7 +14,7 @@ import { useAnswer } from "../state/answers";
 import { windowParams } from "../state/params";
 import { useScope } from "../state/use-scope";
 
-const WIDTH = 188;
+const WIDTH = 204;
 const HEIGHT = 54;
 
 export default function ServiceMap() {
@@ -54,7 +54,7 @@ export default function ServiceMap() {
 
 interface Placed {
   nodes: (MapNode & { x: number; y: number })[];
-  edges: (MapEdge & { path: string; label: { x: number; y: number } })[];
+  edges: (MapEdge & { path: string })[];
   width: number;
   height: number;
 }
@@ -77,23 +77,12 @@ function place(answer: ServiceMapAnswer, around: string): Placed {
   return {
     nodes: nodes.map((n) => ({ ...n, x: graph.node(n.id).x as number, y: graph.node(n.id).y as number })),
     edges: edges.map((e) => {
-      const points = graph.edge(e.from, e.to).points as { x: number; y: number }[];
-      return { ...e, path: smooth(points), label: points[Math.floor(points.length / 2)] };
+      const turns = graph.edge(e.from, e.to).points as Point[];
+      return { ...e, path: edgePath(graph.node(e.from), graph.node(e.to), WIDTH, turns) };
     }),
     width,
     height,
   };
-}
-
-/** A path through points with rounded turns. */
-function smooth(points: { x: number; y: number }[]): string {
-  const [first, ...rest] = points;
-  let d = `M${first.x},${first.y}`;
-  rest.forEach((p, i) => {
-    const next = rest[i + 1];
-    d += next ? ` Q${p.x},${p.y} ${(p.x + next.x) / 2},${(p.y + next.y) / 2}` : ` L${p.x},${p.y}`;
-  });
-  return d;
 }
 
 function Drawing({ answer }: { answer: ServiceMapAnswer }) {

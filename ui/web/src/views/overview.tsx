@@ -49,7 +49,7 @@ export function Overview() {
         minHeight={96}
         note={<Compared hot={hot.data} />}
       >
-        {hot.data && <VerdictSentence answer={hot.data} />}
+        {hot.data && <VerdictSentence answer={hot.data} steps={steps.data} />}
       </Panel>
       <Panel title={t("overview.load")} note={t("overview.load.note")} answer={steps} minHeight={320}>
         {steps.data && (

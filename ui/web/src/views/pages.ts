@@ -8,8 +8,24 @@ export interface Page {
   path: string;
   /** Null keeps it out of the navigation. */
   title: Key;
-  group: "investigate" | "system" | "tools" | null;
+  group: "investigate" | "test" | "system" | "tools" | null;
   view: ComponentType;
+  /** The page in the navigation that this one belongs to, when it is not there itself. */
+  under?: string;
+  /** It has times of its own: the range of the top bar says nothing here. */
+  timeless?: boolean;
+}
+
+/** The page of an address; names in braces of a path stand for one part. */
+export function pageAt(path: string): Page | null {
+  const exact = PAGES.find((p) => p.path === path);
+  if (exact) return exact;
+  const parts = path.split("/").length;
+  return (
+    PAGES.find(
+      (p) => p.path.includes(":") && p.path.split("/").length === parts && path.startsWith(p.path.split(":")[0]),
+    ) ?? null
+  );
 }
 
 const load = (get: () => Promise<{ default: ComponentType }>) => lazy(get);
@@ -19,7 +35,26 @@ export const PAGES: Page[] = [
   { path: "/heat", title: "page.heat", group: "investigate", view: load(() => import("./heat")) },
   { path: "/flame", title: "page.flame", group: "investigate", view: load(() => import("./flame")) },
   { path: "/traces", title: "page.traces", group: "investigate", view: load(() => import("./traces")) },
-  { path: "/trace/:id", title: "page.trace", group: null, view: load(() => import("./trace")) },
+  { path: "/trace/:id", title: "page.trace", group: null, under: "/traces", view: load(() => import("./trace")) },
+  { path: "/runs", title: "page.runs", group: "test", timeless: true, view: load(() => import("./runs")) },
+  {
+    path: "/runs/compare",
+    title: "page.compare",
+    group: null,
+    under: "/runs",
+    timeless: true,
+    view: load(() => import("./run-compare")),
+  },
+  {
+    path: "/runs/:id",
+    title: "page.run",
+    group: null,
+    under: "/runs",
+    timeless: true,
+    view: load(() => import("./run")),
+  },
+  { path: "/capacity", title: "page.capacity", group: "test", view: load(() => import("./capacity")) },
+  { path: "/what-if", title: "page.whatif", group: "test", view: load(() => import("./what-if")) },
   { path: "/services", title: "page.services", group: "system", view: load(() => import("./services")) },
   { path: "/operations", title: "page.operations", group: "system", view: load(() => import("./operations")) },
   { path: "/map", title: "page.map", group: "system", view: load(() => import("./map")) },

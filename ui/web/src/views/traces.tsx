@@ -4,7 +4,7 @@ import { useState } from "react";
 import { Link } from "wouter";
 import type { SearchAnswer, TraceHead } from "../api/types";
 import { useText } from "../i18n";
-import { count, dateTime, duration, parseDuration } from "../lib/format";
+import { count, duration, momentText, parseDuration } from "../lib/format";
 import { parseOrder, printOrder } from "../lib/sort";
 import { microsOfT0 } from "../lib/time";
 import { OperationPicker } from "../parts/operation-picker";
@@ -117,7 +117,7 @@ function Found({ answer }: { answer: SearchAnswer }) {
       id: "start",
       title: t("col.start"),
       value: (x) => x.start_us,
-      cell: (x) => <Link href={link(`/trace/${x.trace_id}`)}>{dateTime((t0 + x.start_us) / 1e3)}</Link>,
+      cell: (x) => <Link href={link(`/trace/${x.trace_id}`)}>{momentText((t0 + x.start_us) / 1e3)}</Link>,
     },
     {
       id: "entry",
@@ -146,7 +146,7 @@ function Found({ answer }: { answer: SearchAnswer }) {
     },
     {
       id: "errors",
-      title: t("col.errors"),
+      title: t("col.errorcount"),
       numeric: true,
       value: (x) => x.errors,
       cell: (x) => <span className={x.errors > 0 ? "bad-text" : "dim"}>{count(x.errors)}</span>,

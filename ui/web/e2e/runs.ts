@@ -1,0 +1,208 @@
+// Stress-test runs of the stand-in server: five rounds of a shop whose load steps from 8,000 to 40,000 requests per
+// second, kept in memory so that starting, marking and stopping can be tried.
+
+const LEVELS = [8_000, 16_000, 24_000, 32_000, 40_000];
+const MINUTES = 3;
+const STOCK = {
+  service: "inventory",
+  operation: "UPDATE stock",
+  kind: "CLIENT",
+  peer: "inventory-db",
+  category: "lock",
+};
+const CHARGE = { service: "order", operation: "POST /charge", kind: "CLIENT", peer: "bank", category: "external" };
+const PRICE = { service: "order", operation: "GET price", kind: "CLIENT", peer: "redis", category: "n_plus_one" };
+type Node = typeof STOCK;
+
+interface Round {
+  id: string;
+  name: string;
+  start_time: string;
+  end_time: string | null;
+  labels: Record<string, string>;
+  notes: string;
+  marks: { time: string; name: string }[];
+}
+
+/** What each round suffers from: the lock goes in round 3 and is back in round 5. */
+const WEAK: Node[][] = [[STOCK], [STOCK, PRICE], [CHARGE], [], [STOCK]];
+
+const at = (day: number, minute: number) => new Date(Date.UTC(2026, 10, 18 + day, 6, minute)).toISOString();
+
+function firstRounds(): Round[] {
+  const names = ["Round 1", "Round 2: pool 64", "Round 3: no row lock", "Round 4: bank cached", "Round 5: release 4.2"];
+  return names.map((name, i) => ({
+    id: `r${i + 1}`,
+    name,
+    start_time: at(i, 0),
+    end_time: at(i, LEVELS.length * MINUTES),
+    labels: { git: `4f1c2a${i}`, env: "staging" },
+    notes: i === 2 ? "Stock is reserved in the cache; the database is written behind." : "",
+    marks: i === 4 ? [{ time: at(4, 2 * MINUTES), name: "24K" }] : [],
+  }));
+}
+
+let rounds = firstRounds();
+
+export interface RunRequest {
+  method: string;
+  path: string;
+  params: URLSearchParams;
+  body: () => Promise<string>;
+}
+
+/** The answer of one request below /runs, or null when there is no such thing. */
+export async function runs(request: RunRequest): Promise<{ status: number; body: unknown } | null> {
+  const [, id, what] = request.path.split("/");
+  if (id === undefined) {
+    if (request.method === "GET") return { status: 200, body: { runs: rounds } };
+    const { name, labels } = JSON.parse(await request.body());
+    if (name === "taken") return refusal(409, "invalid", "a run of this name is going on", "stop it first");
+    const run = { id: "new", name, start_time: at(4, 0), end_time: null, labels, notes: "", marks: [] };
+    rounds = [...firstRounds(), run];
+    return { status: 201, body: run };
+  }
+  if (id === "compare") return { status: 200, body: comparison(request.params) };
+  const run = rounds.find((r) => r.id === id);
+  if (!run) return refusal(404, "not_found", `there is no run ${id}`, "GET /api/v1/runs lists them");
+  if (what === "marks") run.marks.push({ time: at(4, 6), name: JSON.parse(await request.body()).name });
+  if (request.method === "PATCH") {
+    const patch = JSON.parse(await request.body());
+    if (patch.end_time === "now") run.end_time = at(4, LEVELS.length * MINUTES);
+    if (typeof patch.notes === "string") run.notes = patch.notes;
+  }
+  return { status: 200, body: run };
+}
+
+function refusal(status: number, kind: string, message: string, hint: string) {
+  return { status, body: { error: { kind, message, hint } } };
+}
+
+const META = { elapsed_ms: 3, rows: 1, partial: false, unsettled_traces: 0, notes: [] };
+
+/** p99 in milliseconds of a level: flat to 24,000 requests per second in a weak round, flat throughout in a good one. */
+function p99Of(level: number, weak: boolean): number {
+  return weak ? [42, 44, 47, 180, 640][level] : [42, 43, 45, 46, 52][level];
+}
+
+export function runSteps(params: URLSearchParams): unknown | null {
+  const round = rounds.findIndex((r) => r.id === params.get("run"));
+  if (round < 0) return null;
+  const start = rounds[round].start_time;
+  const weak = (WEAK[Math.min(round, 4)] ?? []).length > 0;
+  const t0 = Date.parse(start);
+  const levels = LEVELS.map((qps, i) => ({
+    index: i,
+    start: new Date(t0 + i * MINUTES * 60e3).toISOString(),
+    end: new Date(t0 + (i + 1) * MINUTES * 60e3).toISOString(),
+    qps,
+    requests: qps * MINUTES * 60,
+    errors: weak && i === 4 ? qps * 2 : 0,
+    p50_ns: 13e6 + i * 1e6,
+    p95_ns: (p99Of(i, weak) * 1e6) / 2,
+    p99_ns: p99Of(i, weak) * 1e6,
+    transition: false,
+  }));
+  const timeline = Array.from({ length: LEVELS.length * MINUTES * 6 }, (_, i) => {
+    const level = Math.floor(i / (MINUTES * 6));
+    const wave = 1 + 0.03 * Math.sin(i * 1.7);
+    return {
+      t_us: i * 10e6,
+      requests: Math.round(LEVELS[level] * 10 * wave),
+      errors: 0,
+      p50_ns: (13e6 + level * 1e6) * wave,
+      p99_ns: p99Of(level, weak) * 1e6 * wave,
+      in_flight: 400,
+    };
+  });
+  return {
+    meta: { ...META, start: levels[0].start, end: levels[4].end },
+    t0: `${t0}000000`,
+    bin_us: 10e6,
+    timeline,
+    steps: levels,
+    baseline_step: 3,
+    current_step: 4,
+  };
+}
+
+/** Hot spots of a run, or of one level of it, in the form of the fixture; null when the times are of no run. */
+export function runHotSpots(params: URLSearchParams, fixture: { hotspots: Record<string, unknown>[] }): unknown | null {
+  const whole = params.get("run") !== null;
+  const start = rounds.find((r) => r.id === params.get("run"))?.start_time ?? params.get("start") ?? "";
+  const round = rounds.findIndex((r) => start >= r.start_time && start < (r.end_time ?? "9"));
+  if (round < 0) return null;
+  const level = Math.round((Date.parse(start) - Date.parse(rounds[round].start_time)) / (MINUTES * 60e3));
+  const strain = whole ? 1 : [0, 0.01, 0.03, 0.25, 1][level];
+  const weak = strain > 0.1 ? (WEAK[Math.min(round, 4)] ?? []) : [];
+  const spots = [STOCK, CHARGE, PRICE].map((node) => {
+    const place = weak.indexOf(node);
+    const before = 3e6 + node.operation.length * 2e5;
+    const change = place >= 0 ? 24e6 * strain * (place === 0 ? 1 : 0.4) : 4e4;
+    return {
+      ...fixture.hotspots[0],
+      rank: place >= 0 ? place + 1 : 9,
+      service: node.service,
+      operation: node.operation,
+      span_kind: node.kind,
+      category: node.category,
+      peer: node.peer,
+      instance: null,
+      attribute: null,
+      critical_path_ns_per_request: before + change,
+      baseline_critical_path_ns_per_request: before,
+      change_ns_per_request: change,
+      interval_ns: [change * 0.9, change * 1.1],
+      share_of_latency: (before + change) / 60e6,
+      confidence: place >= 0 ? 0.99 : 0.3,
+    };
+  });
+  spots.sort((a, b) => a.rank - b.rank);
+  spots.forEach((s, i) => {
+    s.rank = i + 1;
+  });
+  return {
+    ...fixture,
+    window: { start, end: params.get("end"), requests: 1_440_000 },
+    verdict: weak.length > 0 ? "bottleneck" : "no_significant_change",
+    hotspots: spots,
+  };
+}
+
+function comparison(params: URLSearchParams): unknown {
+  const side = (name: string) => {
+    const id = (params.get(name) ?? "").split("@")[0];
+    const run = rounds.find((r) => r.id === id) ?? rounds[0];
+    const figures = { requests: 21_600_000, errors: 1200, p50_ns: 14e6, p90_ns: 60e6, p99_ns: 310e6, levels: [] };
+    return { start: run.start_time, end: run.end_time, ...figures };
+  };
+  const measure = (name: string, before: number, after: number, q: number) => ({
+    measure: name,
+    before,
+    after,
+    change: after - before,
+    low: Math.min(0.8 * (after - before), 1.2 * (after - before)),
+    high: Math.max(0.8 * (after - before), 1.2 * (after - before)),
+    q,
+  });
+  const operation = (node: Node, outcome: string, before: number, after: number) => {
+    const q = outcome === "no_evidence" ? 0.62 : 0.0002;
+    const measures = [measure("mean_ns", before * 1e6, after * 1e6, q), measure("error_rate", 0.001, 0.004, 0.2)];
+    const { category: _, ...of } = node;
+    return { ...of, outcome, reason: null, ...measures[0], calls_a: 120_000, calls_b: 118_400, measures };
+  };
+  return {
+    meta: { ...META, start: at(0, 0), end: at(4, 15) },
+    verdict: "worse",
+    worse: 1,
+    better: 1,
+    a: side("a"),
+    b: side("b"),
+    matched: [8_000, 16_000, 24_000].map((qps) => ({ qps_a: qps, qps_b: qps, seconds_a: 180, seconds_b: 180 })),
+    operations: [
+      operation(CHARGE, "worse", 18, 26),
+      operation(STOCK, "better", 41, 6),
+      operation(PRICE, "no_evidence", 0.5, 0.51),
+    ],
+  };
+}

@@ -1,0 +1,53 @@
+import { expect, test } from "vitest";
+import { boardOf, type Finding, type Round } from "./board";
+
+function finding(operation: string, rank: number, more: Partial<Finding> = {}): Finding {
+  return {
+    service: "inventory",
+    operation,
+    category: "lock",
+    peer: null,
+    rank,
+    change_ns_per_request: 5e6,
+    confidence: 0.99,
+    ...more,
+  };
+}
+
+const round = (n: number, verdict: string | null, ...findings: Finding[]): Round => ({
+  id: `r${n}`,
+  name: `round ${n}`,
+  start: new Date(Date.UTC(2026, 10, n)).toISOString(),
+  verdict,
+  findings,
+});
+
+test("found in round 1, still in 2, gone in 3, back in 5", () => {
+  const rows = boardOf([
+    round(1, "bottleneck", finding("UPDATE stock", 1)),
+    round(2, "bottleneck", finding("UPDATE stock", 1)),
+    round(3, "no_significant_change", finding("UPDATE stock", 1)),
+    round(4, "not_enough_data"),
+    round(5, "bottleneck", finding("GET price", 1), finding("UPDATE stock", 2)),
+  ]);
+  expect(rows.map((r) => [r.operation, r.cells.map((c) => c.state)])).toEqual([
+    ["GET price", ["absent", "absent", "absent", "unknown", "found"]],
+    ["UPDATE stock", ["found", "still", "gone", "unknown", "back"]],
+  ]);
+});
+
+test("unsure, shrinking and far-off findings are not weak nodes; a round still asked for is unknown", () => {
+  const rows = boardOf([
+    round(
+      1,
+      "bottleneck",
+      finding("a", 1, { confidence: 0.4 }),
+      finding("b", 2, { confidence: 0.5 }),
+      finding("c", 3, { change_ns_per_request: -1 }),
+      finding("d", 9),
+    ),
+    round(2, null),
+  ]);
+  expect(rows.map((r) => [r.operation, r.cells.map((c) => c.state)])).toEqual([["a", ["found", "unknown"]]]);
+  expect(boardOf([])).toEqual([]);
+});

@@ -1,0 +1,24 @@
+import { expect, test } from "vitest";
+import { loadChange, loadMoved } from "./verdict";
+
+const at = (minute: number) => new Date(Date.UTC(2026, 10, 22, 6, minute)).toISOString();
+const level = (from: number, to: number, qps: number, transition = false) => ({
+  start: at(from),
+  end: at(to),
+  qps,
+  transition,
+});
+const LEVELS = [level(0, 6, 8), level(6, 7, 15, true), level(7, 15, 24)];
+
+test("windows that are levels carry their rates", () => {
+  const change = loadChange(LEVELS, { start: at(7), end: at(15) }, { start: at(0), end: at(6) });
+  expect(change).toEqual({ since: at(7), before: 8, now: 24 });
+  expect(loadMoved(change)).toBe("rose");
+  expect(loadMoved({ ...change, before: 24, now: 8 })).toBe("fell");
+  expect(loadMoved({ ...change, before: 24, now: 25 })).toBe(null);
+});
+
+test("a window over several levels, or without a baseline, has no figure", () => {
+  expect(loadChange(LEVELS, { start: at(0), end: at(13) }, null)).toEqual({ since: at(0), before: null, now: null });
+  expect(loadMoved({ since: at(0), before: null, now: 3 })).toBe(null);
+});

@@ -1,0 +1,48 @@
+// Since when, and with which change of load: what a verdict is read together with.
+
+export interface Level {
+  start: string;
+  end: string;
+  qps: number;
+  transition: boolean;
+}
+
+export interface LoadChange {
+  /** RFC 3339: when the analysed level of load began. */
+  since: string;
+  before: number | null;
+  now: number | null;
+}
+
+interface Span {
+  start: string;
+  end: string;
+}
+
+/** The load levels behind two compared windows; a window that is no level has no figure. */
+export function loadChange(levels: readonly Level[], window: Span, baseline: Span | null): LoadChange {
+  return {
+    since: window.start,
+    before: baseline ? rateOf(levels, baseline) : null,
+    now: rateOf(levels, window),
+  };
+}
+
+/** The rate of the one level that covers most of a window. */
+function rateOf(levels: readonly Level[], window: Span): number | null {
+  const from = Date.parse(window.start);
+  const to = Date.parse(window.end);
+  for (const level of levels) {
+    if (level.transition) continue;
+    const shared = Math.min(to, Date.parse(level.end)) - Math.max(from, Date.parse(level.start));
+    if (shared > (to - from) / 2) return level.qps;
+  }
+  return null;
+}
+
+/** Whether two rates differ enough to call it a change of load. */
+export function loadMoved(change: LoadChange): "rose" | "fell" | null {
+  if (change.before === null || change.now === null || change.before <= 0) return null;
+  const ratio = change.now / change.before;
+  return ratio >= 1.1 ? "rose" : ratio <= 1 / 1.1 ? "fell" : null;
+}

@@ -1,0 +1,162 @@
+// Operations of two runs: better, worse or no evidence, each with its surest figure; a row opens to all of them.
+
+import type { ComparedOperation, Measured } from "../api/runs";
+import { useText } from "../i18n";
+import { change as changeOf, count, duration, number, percent } from "../lib/format";
+import { parseOrder, printOrder } from "../lib/sort";
+import { useScope } from "../state/use-scope";
+import { ServiceName } from "./service-name";
+import { Table } from "./table";
+
+export function RunDiffTable({ operations }: { operations: readonly ComparedOperation[] }) {
+  const { t, word } = useText();
+  const { scope, change } = useScope();
+  return (
+    <Table
+      caption={t("compare.operations")}
+      rows={operations}
+      rowKey={keyOf}
+      order={scope.sort ? parseOrder(scope.sort, { column: "outcome", descending: false }) : undefined}
+      setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
+      open={scope.focus || null}
+      setOpen={(key) => change({ focus: key ?? "" }, { replace: true })}
+      detail={(o) => <Measures operation={o} />}
+      empty={t("compare.none")}
+      columns={[
+        {
+          id: "outcome",
+          title: t("compare.verdict"),
+          cell: (o) => (
+            <span className="two-lines">
+              <OutcomeTag outcome={o.outcome} />
+              {o.reason && <span className="dim">{word("comparereason", o.reason)}</span>}
+            </span>
+          ),
+        },
+        {
+          id: "operation",
+          title: t("col.operation"),
+          className: "wide",
+          value: (o) => `${o.service} ${o.operation}`,
+          cell: (o) => (
+            <span className="two-lines">
+              <span>
+                <ServiceName name={o.service} /> <span className="op">{o.operation}</span>
+              </span>
+              {o.peer && <span className="dim">→ {o.peer}</span>}
+            </span>
+          ),
+        },
+        { id: "measure", title: t("compare.measure"), cell: (o) => (o.measure ? word("measure", o.measure) : "–") },
+        { id: "before", title: t("compare.left"), numeric: true, cell: (o) => figure(o.measure, o.before) },
+        { id: "after", title: t("compare.right"), numeric: true, cell: (o) => figure(o.measure, o.after) },
+        {
+          id: "change",
+          title: t("col.change"),
+          doc: t("compare.interval"),
+          numeric: true,
+          cell: (o) => (
+            <span className="two-lines">
+              <span className={tone(o.outcome)}>{signed(o.measure, o.change)}</span>
+              <Interval of={o} />
+            </span>
+          ),
+        },
+        {
+          id: "ratio",
+          title: t("compare.ratio"),
+          numeric: true,
+          value: (o) => ratio(o),
+          cell: (o) => ratioText(ratio(o)),
+        },
+        { id: "q", title: t("compare.q"), doc: t("compare.q.doc"), numeric: true, cell: (o) => chance(o.q) },
+        {
+          id: "calls",
+          title: t("map.count"),
+          numeric: true,
+          value: (o) => o.calls_b,
+          cell: (o) => (
+            <span className="two-lines">
+              <span>{count(o.calls_b)}</span>
+              <span className="dim">{t("hotspot.was", { value: count(o.calls_a) })}</span>
+            </span>
+          ),
+        },
+      ]}
+    />
+  );
+}
+
+function keyOf(o: ComparedOperation): string {
+  return [o.service, o.operation, o.kind ?? "", o.peer ?? ""].join("|");
+}
+
+function Measures({ operation }: { operation: ComparedOperation }) {
+  const { t, word } = useText();
+  if (operation.measures.length === 0) return <p className="dim">{t("compare.nofigures")}</p>;
+  return (
+    <Table
+      caption={operation.operation}
+      rows={operation.measures}
+      rowKey={(m) => m.measure}
+      columns={[
+        { id: "measure", title: t("compare.measure"), cell: (m) => word("measure", m.measure) },
+        { id: "before", title: t("compare.left"), numeric: true, cell: (m) => figure(m.measure, m.before) },
+        { id: "after", title: t("compare.right"), numeric: true, cell: (m) => figure(m.measure, m.after) },
+        { id: "change", title: t("col.change"), numeric: true, cell: (m) => signed(m.measure, m.change) },
+        { id: "interval", title: t("compare.interval.short"), numeric: true, cell: (m) => <Interval of={m} /> },
+        { id: "q", title: t("compare.q"), doc: t("compare.q.doc"), numeric: true, cell: (m) => chance(m.q) },
+      ]}
+    />
+  );
+}
+
+function Interval({ of }: { of: Partial<Measured> }) {
+  if (of.low == null || of.high == null) return null;
+  return (
+    <span className="dim">
+      {signed(of.measure, of.low)} … {signed(of.measure, of.high)}
+    </span>
+  );
+}
+
+function figure(measure: string | null | undefined, v: number | null | undefined): string {
+  if (v == null) return "–";
+  return measure === "error_rate" ? percent(v) : duration(v);
+}
+
+function signed(measure: string | null | undefined, v: number | null | undefined): string {
+  if (v == null) return "–";
+  if (measure !== "error_rate") return changeOf(v);
+  return `${v > 0 ? "+" : v < 0 ? "−" : ""}${number(Math.abs(v) * 100)} pp`;
+}
+
+function ratio(o: ComparedOperation): number | null {
+  return o.before && o.after != null && o.before > 0 ? o.after / o.before : null;
+}
+
+function ratioText(r: number | null): string {
+  return r === null ? "–" : `× ${number(r)}`;
+}
+
+/** A false-discovery rate; below a thousandth its size says nothing more. */
+function chance(q: number | null | undefined): string {
+  if (q == null) return "–";
+  return q < 0.001 ? "< 0.1 %" : percent(q);
+}
+
+function tone(outcome: ComparedOperation["outcome"]): string | undefined {
+  return outcome === "worse" ? "rose" : outcome === "better" ? "fell" : undefined;
+}
+
+const SIGNS: Record<ComparedOperation["outcome"], string> = { worse: "▲", better: "▼", no_evidence: "=" };
+
+function OutcomeTag({ outcome }: { outcome: ComparedOperation["outcome"] }) {
+  const { t } = useText();
+  return (
+    <span className={`tag ${outcome}`}>
+      <span aria-hidden="true">{SIGNS[outcome]} </span>
+      {t(`compare.${outcome}`)}
+    </span>
+  );
+}

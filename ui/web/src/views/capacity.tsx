@@ -1,0 +1,270 @@
+// Capacity: how much each node can take, which one is nearest to its limit, and which gives way first at a target load.
+
+import { useState } from "react";
+import type { CapacityAnswer, CapacityNode, NodeKind } from "../api/capacity";
+import { useText } from "../i18n";
+import { nodeKey, nodeName, positive, standing } from "../lib/capacity";
+import { duration, number, percent } from "../lib/format";
+import { parseOrder, printOrder } from "../lib/sort";
+import { CapacityDetail, limitInterval } from "../parts/capacity-node";
+import { OperationPicker } from "../parts/operation-picker";
+import { Panel } from "../parts/panel";
+import { Segmented } from "../parts/segmented";
+import { type Column, ShareBar, Table } from "../parts/table";
+import { useAnswer } from "../state/answers";
+import { windowParams } from "../state/params";
+import { useScope } from "../state/use-scope";
+
+const KINDS = ["entry", "service", "dependency", "operation", "instance"] as const satisfies NodeKind[];
+
+export default function Capacity() {
+  const { t } = useText();
+  const { scope } = useScope();
+  const { start, end, service, operation, kind, instance, attr } = windowParams(scope);
+  const answer = useAnswer<CapacityAnswer>("capacity", {
+    ...{ start, end, service, operation, kind, instance, attr },
+    target_qps: positive(scope.target),
+    p99_ms: positive(scope.p99Limit),
+    error_rate: errorShare(scope.errorLimit),
+  });
+  const nodes = answer.data?.nodes ?? [];
+  const chosen = nodes.find((n) => nodeKey(n) === scope.focus) ?? nodes[0];
+  return (
+    <div className="page">
+      <div className="page-head">
+        <h1>{t("page.capacity")}</h1>
+        <OperationPicker />
+      </div>
+      <Panel title={t("capacity.question")} note={t("capacity.question.note")}>
+        <Question key={[scope.target, scope.p99Limit, scope.errorLimit].join("|")} />
+      </Panel>
+      <Panel title={t("overview.verdict")} answer={answer} minHeight={96}>
+        {answer.data && <Verdict answer={answer.data} />}
+      </Panel>
+      {chosen && <CapacityDetail node={chosen} />}
+      {answer.data && <Nodes nodes={nodes} chosen={chosen ? nodeKey(chosen) : ""} />}
+    </div>
+  );
+}
+
+/** The error limit is typed in percent and sent as a share. */
+function errorShare(text: string): number | null {
+  const given = positive(text);
+  return given === null ? null : given / 100;
+}
+
+function Question() {
+  const { t } = useText();
+  const { scope, change } = useScope();
+  const [target, setTarget] = useState(scope.target);
+  const [p99, setP99] = useState(scope.p99Limit);
+  const [errors, setErrors] = useState(scope.errorLimit);
+  const wrong = [target, p99, errors].some((text) => text.trim() !== "" && positive(text) === null);
+  const clean = (text: string) => text.trim().replaceAll(",", "");
+  return (
+    <form
+      className="fields"
+      onSubmit={(e) => {
+        e.preventDefault();
+        if (!wrong) change({ target: clean(target), p99Limit: clean(p99), errorLimit: clean(errors) });
+      }}
+    >
+      <label>
+        {t("capacity.target")}
+        <input
+          value={target}
+          inputMode="decimal"
+          size={9}
+          placeholder="40000"
+          onChange={(e) => setTarget(e.target.value)}
+        />
+      </label>
+      <label>
+        {t("capacity.p99.at")}
+        <input value={p99} inputMode="decimal" size={6} placeholder="500" onChange={(e) => setP99(e.target.value)} /> ms
+      </label>
+      <label>
+        {t("capacity.errors.at")}
+        <input
+          value={errors}
+          inputMode="decimal"
+          size={4}
+          placeholder="1"
+          onChange={(e) => setErrors(e.target.value)}
+        />{" "}
+        %
+      </label>
+      <button type="submit" className="primary" disabled={wrong}>
+        {t("action.apply")}
+      </button>
+      {wrong && <span className="bad-text">{t("capacity.notanumber")}</span>}
+    </form>
+  );
+}
+
+function Verdict({ answer }: { answer: CapacityAnswer }) {
+  const { t } = useText();
+  const { forecast, nodes } = answer;
+  if (nodes.length === 0) return <p className="verdict-main">{t("capacity.nothing")}</p>;
+  if (forecast) {
+    const target = number(forecast.target_qps);
+    return (
+      <>
+        <p className={forecast.first ? "verdict-main compare-worse" : "verdict-main"} aria-live="polite">
+          {forecast.first
+            ? t("capacity.gives", {
+                target,
+                name: nodeName(forecast.first),
+                load: percent(forecast.first.load_at_target),
+              })
+            : forecast.unknown > 0
+              ? t("capacity.holds.known", { target })
+              : t("capacity.holds", { target })}
+        </p>
+        <p className="verdict-why">
+          {t("capacity.nowqps", { rate: number(forecast.now_qps) })}{" "}
+          {forecast.unknown > 0 && t("capacity.unknown.nodes", { n: forecast.unknown })}
+        </p>
+      </>
+    );
+  }
+  const nearest = nodes.find((n) => n.headroom !== null);
+  return (
+    <p className="verdict-main" aria-live="polite">
+      {nearest
+        ? t((nearest.headroom ?? 0) < 0 ? "capacity.beyond.now" : "capacity.nearest", {
+            name: nodeName(nearest),
+            room: percent(Math.abs(nearest.headroom ?? 0)),
+            limit: number(nearest.capacity_qps ?? 0),
+          })
+        : t("capacity.nolimit")}
+    </p>
+  );
+}
+
+function Nodes({ nodes, chosen }: { nodes: readonly CapacityNode[]; chosen: string }) {
+  const { t } = useText();
+  const { scope, change } = useScope();
+  const kinds = KINDS.filter((k) => nodes.some((n) => n.node === k));
+  const only = kinds.find((k) => k === scope.tab) ?? "all";
+  const shown = only === "all" ? nodes : nodes.filter((n) => n.node === only);
+  return (
+    <Panel
+      title={t("capacity.nodes")}
+      note={t("capacity.nodes.note")}
+      flush
+      actions={
+        kinds.length > 1 && (
+          <Segmented
+            name={t("capacity.nodes")}
+            value={only}
+            options={[
+              { value: "all", label: t("operations.all") },
+              ...kinds.map((k) => ({ value: k, label: t(`nodekind.${k}`) })),
+            ]}
+            onChange={(k) => change({ tab: k === "all" ? "" : k }, { replace: true })}
+          />
+        )
+      }
+    >
+      <Table
+        caption={t("capacity.nodes")}
+        rows={shown}
+        rowKey={nodeKey}
+        rowClass={(n) => (nodeKey(n) === chosen ? "current" : undefined)}
+        order={scope.sort ? parseOrder(scope.sort, { column: "load", descending: true }) : undefined}
+        setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
+        columns={useColumns(nodes.some((n) => n.needed_qps !== null))}
+      />
+    </Panel>
+  );
+}
+
+function useColumns(hasTarget: boolean): Column<CapacityNode>[] {
+  const { t } = useText();
+  const { change } = useScope();
+  const loadOf = (n: CapacityNode) =>
+    hasTarget ? n.load_at_target : n.headroom === null ? null : 1 / (1 + n.headroom);
+  return [
+    {
+      id: "name",
+      title: t("capacity.node"),
+      className: "wide",
+      value: nodeName,
+      cell: (n) => (
+        <button type="button" className="link" onClick={() => change({ focus: nodeKey(n) }, { replace: true })}>
+          {nodeName(n)}
+        </button>
+      ),
+    },
+    {
+      id: "kind",
+      title: t("col.kind"),
+      value: (n) => n.node,
+      cell: (n) => <span className="tag">{t(`nodekind.${n.node}`)}</span>,
+    },
+    {
+      id: "load",
+      title: hasTarget ? t("capacity.load.target") : t("capacity.load"),
+      doc: t("capacity.load.doc"),
+      value: loadOf,
+      cell: (n) => {
+        const load = loadOf(n);
+        return load === null ? <span className="dim">–</span> : <ShareBar share={load} label={percent(load)} />;
+      },
+    },
+    { id: "standing", title: t("health.state"), cell: (n) => <Standing node={n} /> },
+    {
+      id: "qps",
+      title: t("capacity.now"),
+      numeric: true,
+      value: (n) => n.qps,
+      cell: (n) => (n.qps === null ? "–" : `${number(n.qps)}/s`),
+    },
+    ...(hasTarget
+      ? [
+          {
+            id: "needed",
+            title: t("capacity.needed"),
+            numeric: true,
+            value: (n: CapacityNode) => n.needed_qps,
+            cell: (n: CapacityNode) => (n.needed_qps === null ? "–" : `${number(n.needed_qps)}/s`),
+          },
+        ]
+      : []),
+    {
+      id: "capacity",
+      title: t("capacity.capacity"),
+      doc: t("capacity.capacity.doc"),
+      numeric: true,
+      value: (n) => n.capacity_qps,
+      cell: (n) => (
+        <span className="two-lines">
+          <span>{n.capacity_qps === null ? "–" : `${number(n.capacity_qps)}/s`}</span>
+          {n.capacity_by && (
+            <span className="dim">
+              {n.capacity_by === "throughput" ? limitInterval(n) : t(`capacity.by.${n.capacity_by}`)}
+            </span>
+          )}
+        </span>
+      ),
+    },
+    {
+      id: "headroom",
+      title: t("capacity.headroom"),
+      numeric: true,
+      value: (n) => n.headroom,
+      cell: (n) => percent(n.headroom),
+    },
+    { id: "p99", title: "p99", numeric: true, value: (n) => n.p99_ns, cell: (n) => duration(n.p99_ns) },
+  ];
+}
+
+function Standing({ node }: { node: CapacityNode }) {
+  const { t, word } = useText();
+  const state = standing(node);
+  if (state === "over") return <b className="bad-text">■ {t("capacity.over")}</b>;
+  if (state === "near") return <span className="warn-text">▲ {t("capacity.near")}</span>;
+  if (state === "free") return <span className="good-text">✓ {t("capacity.free")}</span>;
+  return <span className="dim">{word("capacityverdict", node.verdict)}</span>;
+}

@@ -1,0 +1,145 @@
+// Two runs (or stages of runs) against each other at matched load: what got better, what worse, and what cannot be told.
+
+import type { CompareRunsAnswer, Run, RunsAnswer } from "../api/runs";
+import { useText } from "../i18n";
+import { count, duration, number, percent } from "../lib/format";
+import { Panel } from "../parts/panel";
+import { RunDiffTable } from "../parts/run-diff-table";
+import { Segmented } from "../parts/segmented";
+import { Table } from "../parts/table";
+import { windowText } from "../parts/top-bar";
+import { useAnswer } from "../state/answers";
+import { useScope } from "../state/use-scope";
+
+const OUTCOMES = ["worse", "better", "no_evidence"] as const;
+
+export default function CompareRuns() {
+  const { t } = useText();
+  const { scope, change } = useScope();
+  const runs = useAnswer<RunsAnswer>("runs", {}).data?.runs ?? [];
+  const { left, right } = scope;
+  const both = left !== "" && right !== "";
+  const answer = useAnswer<CompareRunsAnswer>("runs/compare", { a: left, b: right }, { off: !both });
+  return (
+    <div className="page">
+      <div className="page-head">
+        <h1>{t("page.compare")}</h1>
+        <div className="picker">
+          {(["left", "right"] as const).map((side) => (
+            <label key={side}>
+              {t(`compare.${side}`)}
+              <select value={scope[side]} onChange={(e) => change({ [side]: e.target.value, focus: "" })}>
+                <option value="">{t("compare.choose")}</option>
+                {optionsOf(runs, scope[side]).map((o) => (
+                  <option key={o.value} value={o.value}>
+                    {o.text}
+                  </option>
+                ))}
+              </select>
+            </label>
+          ))}
+          <button type="button" disabled={!both} onClick={() => change({ left: right, right: left, focus: "" })}>
+            {t("compare.swap")}
+          </button>
+        </div>
+      </div>
+      {both ? (
+        <Compared answer={answer} />
+      ) : (
+        <Panel title={t("compare.operations")}>
+          <p className="empty">{t("compare.choose.two")}</p>
+        </Panel>
+      )}
+    </div>
+  );
+}
+
+/** Runs and their stages; what the address names stays choosable although the list may not have it. */
+function optionsOf(runs: readonly Run[], chosen: string): { value: string; text: string }[] {
+  const options = runs.flatMap((run) => [
+    { value: run.id, text: run.name },
+    ...run.marks.map((mark) => ({ value: `${run.id}@${mark.name}`, text: `${run.name} @ ${mark.name}` })),
+  ]);
+  const known = chosen === "" || options.some((o) => o.value === chosen);
+  return known ? options : [{ value: chosen, text: chosen }, ...options];
+}
+
+function Compared({ answer }: { answer: ReturnType<typeof useAnswer<CompareRunsAnswer>> }) {
+  const { t } = useText();
+  const { scope, change } = useScope();
+  const data = answer.data;
+  const only = OUTCOMES.find((o) => o === scope.tab) ?? "all";
+  const shown = (data?.operations ?? []).filter((o) => only === "all" || o.outcome === only);
+  return (
+    <>
+      <Panel title={t("overview.verdict")} answer={answer} minHeight={90}>
+        {data && (
+          <p className={`verdict-main compare-${data.verdict}`}>
+            {data.verdict === "not_enough_data"
+              ? t(data.matched.length === 0 ? "compare.nothing.common" : "compare.nothing.enough")
+              : t(`compare.verdict.${data.verdict}`, { worse: data.worse, better: data.better })}
+          </p>
+        )}
+      </Panel>
+      {data && (
+        <Panel title={t("compare.sides")} note={t("compare.sides.note")} flush>
+          <Sides answer={data} />
+        </Panel>
+      )}
+      {data && (
+        <Panel
+          title={t("compare.operations")}
+          note={t("compare.note")}
+          flush
+          actions={
+            <Segmented
+              name={t("compare.verdict")}
+              value={only}
+              options={[
+                { value: "all", label: t("operations.all") },
+                ...OUTCOMES.map((o) => ({ value: o, label: t(`compare.${o}`) })),
+              ]}
+              onChange={(o) => change({ tab: o === "all" ? "" : o }, { replace: true })}
+            />
+          }
+        >
+          <RunDiffTable operations={shown} />
+        </Panel>
+      )}
+    </>
+  );
+}
+
+function Sides({ answer }: { answer: CompareRunsAnswer }) {
+  const { t } = useText();
+  const levels = answer.matched.map((m) => ({
+    a: `${number(m.qps_a)}/s`,
+    b: `${number(m.qps_b)}/s`,
+  }));
+  const rows = [
+    { name: t("compare.left"), side: answer.a, levels: levels.map((l) => l.a) },
+    { name: t("compare.right"), side: answer.b, levels: levels.map((l) => l.b) },
+  ];
+  return (
+    <Table
+      caption={t("compare.sides")}
+      rows={rows}
+      rowKey={(r) => r.name}
+      columns={[
+        { id: "name", title: "", cell: (r) => <b>{r.name}</b> },
+        { id: "time", title: t("chart.time"), cell: (r) => windowText(r.side) },
+        { id: "levels", title: t("compare.levels"), cell: (r) => r.levels.join(", ") || t("compare.levels.none") },
+        { id: "requests", title: t("col.requests"), numeric: true, cell: (r) => count(r.side.requests) },
+        {
+          id: "errors",
+          title: t("col.errors"),
+          numeric: true,
+          cell: (r) => percent(r.side.requests > 0 ? r.side.errors / r.side.requests : 0),
+        },
+        { id: "p50", title: "p50", numeric: true, cell: (r) => duration(r.side.p50_ns) },
+        { id: "p90", title: "p90", numeric: true, cell: (r) => duration(r.side.p90_ns) },
+        { id: "p99", title: "p99", numeric: true, cell: (r) => duration(r.side.p99_ns) },
+      ]}
+    />
+  );
+}

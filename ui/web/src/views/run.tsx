@@ -1,0 +1,188 @@
+// One run: its load levels, where latency left the flat, and which operation grew from level to level. A level is one
+// click, its evidence the next.
+
+import { Link, useParams } from "wouter";
+import type { Run } from "../api/runs";
+import type { HotSpotsAnswer, LoadStep, StepsAnswer } from "../api/types";
+import { StepsChart } from "../charts/steps-chart";
+import { useText } from "../i18n";
+import { number } from "../lib/format";
+import { healthyLevel, kneeOf, levelsOf } from "../lib/levels";
+import { stepMatrix } from "../lib/step-matrix";
+import { isoMicros, microsOf, type Window } from "../lib/time";
+import { Panel } from "../parts/panel";
+import { RunExport } from "../parts/run-export";
+import { RunHeader } from "../parts/run-header";
+import { ofRun } from "../parts/run-list";
+import { RunMatrix } from "../parts/run-matrix";
+import { StepsTable } from "../parts/steps-table";
+import { useAnswer, useAnswers } from "../state/answers";
+import { type ScopeHandle, useScope } from "../state/use-scope";
+
+export default function RunPage() {
+  const { id = "" } = useParams<{ id: string }>();
+  const { t } = useText();
+  const answer = useAnswer<Run>(`runs/${encodeURIComponent(id)}`, {}, { everyMs: 5_000 });
+  return (
+    <div className="page">
+      {answer.data ? (
+        <RunView key={id} run={answer.data} />
+      ) : (
+        <Panel title={t("page.run")} answer={answer} minHeight={240}>
+          {null}
+        </Panel>
+      )}
+    </div>
+  );
+}
+
+function RunView({ run }: { run: Run }) {
+  const { t } = useText();
+  const { scope, change, link } = useScope();
+  const steps = useAnswer<StepsAnswer>("steps", ofRun(run), run.end_time ? {} : { everyMs: 5_000 });
+  const levels = levelsOf(steps.data?.steps ?? []);
+  const baseline = levelIn(levels, scope.baseline) ?? healthyLevel(levels);
+  const chosen = levelIn(levels, scope.window) ?? levels.at(-1) ?? null;
+  const compared = levels.filter((l) => l !== baseline);
+  const answers = useAnswers<HotSpotsAnswer>(
+    "hotspots",
+    compared.map((l) => ({ start: l.start, end: l.end, baseline_start: baseline?.start, baseline_end: baseline?.end })),
+  );
+  const hotOf = (level: LoadStep) => answers[compared.indexOf(level)];
+  const columns = levels.map((l) => ({ level: l.index, spots: hotOf(l)?.data?.hotspots ?? null }));
+  const rows = stepMatrix(columns, baseline?.index ?? -1);
+  const pick = (level: LoadStep, asBaseline: boolean) =>
+    change(asBaseline ? { baseline: windowOf(level) } : { window: windowOf(level) });
+  const inRun = linkInRun(link, run, chosen, baseline);
+  const failed = answers.find((a) => a.error);
+  return (
+    <>
+      <RunHeader run={run}>
+        {steps.data && levels.length > 0 && (
+          <RunExport
+            run={run}
+            steps={steps.data}
+            levels={levels}
+            baseline={baseline}
+            hot={levels.map((l) => hotOf(l)?.data)}
+          />
+        )}
+        <Link className="button" href={link("/runs", {})}>
+          {t("run.all")}
+        </Link>
+      </RunHeader>
+      <Panel title={t("overview.load")} note={t("run.load.note")} answer={steps} minHeight={320}>
+        {steps.data && (
+          <>
+            <Knee levels={levels} />
+            <StepsChart
+              answer={steps.data}
+              window={intervalOf(chosen)}
+              baseline={intervalOf(baseline)}
+              pickStep={pick}
+              pickRange={(from, to) => change({ window: { start: isoMicros(from), end: isoMicros(to) } })}
+              marks={(run.marks ?? []).map((m) => ({ at: Date.parse(m.time) / 1e3, name: m.name }))}
+            />
+            <StepsTable
+              answer={steps.data}
+              window={intervalOf(chosen)}
+              baseline={intervalOf(baseline)}
+              pick={pick}
+              more={{
+                title: t("overview.hotspots"),
+                cell: (level) =>
+                  level.index === baseline?.index ? (
+                    "–"
+                  ) : (
+                    <TopSpot hot={hotOf(level)?.data} failed={hotOf(level)?.error} />
+                  ),
+              }}
+            />
+            {chosen && (
+              <p className="run-go">
+                <Link className="button primary" href={inRun("/")}>
+                  {t("run.open", { rate: number(chosen.qps) })}
+                </Link>
+              </p>
+            )}
+          </>
+        )}
+      </Panel>
+      {levels.length > 1 && (
+        <Panel
+          title={t("run.matrix")}
+          note={t("run.matrix.note")}
+          flush
+          answer={{
+            error: rows.length === 0 && failed ? failed.error : null,
+            loading: rows.length === 0 && answers.some((a) => a.loading),
+            old: false,
+            retry: () => {
+              for (const a of answers) if (a.error) a.retry();
+            },
+          }}
+          minHeight={160}
+        >
+          <RunMatrix levels={levels} baseline={baseline} rows={rows} link={inRun} />
+        </Panel>
+      )}
+    </>
+  );
+}
+
+function Knee({ levels }: { levels: readonly LoadStep[] }) {
+  const { t } = useText();
+  if (levels.length < 2) return null;
+  const knee = kneeOf(levels);
+  return (
+    <p className={knee ? "run-knee bent" : "run-knee"}>
+      {knee ? t("run.knee", { from: number(knee.from), to: number(knee.to) }) : t("run.noknee")}
+    </p>
+  );
+}
+
+function TopSpot({ hot, failed }: { hot: HotSpotsAnswer | undefined; failed?: Error | null }) {
+  const { t, word } = useText();
+  if (failed) return <span className="bad-text">{t("run.failed")}</span>;
+  if (!hot) return <span className="dim">…</span>;
+  const top = hot.hotspots[0];
+  if (!top || (hot.verdict !== "bottleneck" && hot.verdict !== "behaviour_changed"))
+    return <span className="dim">{word("verdictname", hot.verdict)}</span>;
+  return (
+    <span>
+      <b>{top.service}</b> {top.operation}
+    </span>
+  );
+}
+
+function windowOf(level: LoadStep): Window {
+  return { start: level.start, end: level.end };
+}
+
+/** The level that a window in the address means: the one that holds its middle. */
+function levelIn(levels: readonly LoadStep[], window: Window | null): LoadStep | null {
+  if (!window) return null;
+  const middle = (microsOf(window.start) + microsOf(window.end)) / 2;
+  return levels.find((l) => middle >= microsOf(l.start) && middle < microsOf(l.end)) ?? null;
+}
+
+function intervalOf(level: LoadStep | null) {
+  return level && { from: microsOf(level.start) / 1e6, to: microsOf(level.end) / 1e6 };
+}
+
+/** Addresses of other pages over this run's time, its chosen level against its baseline. */
+function linkInRun(
+  link: ScopeHandle["link"],
+  run: Run,
+  level: LoadStep | null,
+  baseline: LoadStep | null,
+): ScopeHandle["link"] {
+  return (path, patch) =>
+    link(path, {
+      start: run.start_time,
+      end: run.end_time ?? "now",
+      window: level && windowOf(level),
+      baseline: baseline && baseline !== level ? windowOf(baseline) : null,
+      ...patch,
+    });
+}

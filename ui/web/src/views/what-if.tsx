@@ -1,0 +1,141 @@
+// What if one operation were faster: every trace replayed, and what each kind of request would gain.
+
+import { useState } from "react";
+import type { WhatIfAnswer, WhatIfEntry } from "../api/capacity";
+import { useText } from "../i18n";
+import { positive } from "../lib/capacity";
+import { count, duration, percent } from "../lib/format";
+import { OperationPicker } from "../parts/operation-picker";
+import { Panel } from "../parts/panel";
+import { ServiceName } from "../parts/service-name";
+import { ShareBar, Table } from "../parts/table";
+import { useAnswer } from "../state/answers";
+import { windowParams } from "../state/params";
+import { useScope } from "../state/use-scope";
+
+const FACTORS = [1.5, 2, 5, 10];
+
+export default function WhatIf() {
+  const { t, lang } = useText();
+  const { scope, change } = useScope();
+  const { start, end } = windowParams(scope);
+  const { service, operation, kind } = scope;
+  const chosen = service !== "" && operation !== "";
+  const faster = positive(scope.query) ?? 2;
+  const answer = useAnswer<WhatIfAnswer>("what-if", { start, end, service, operation, kind, faster }, { off: !chosen });
+  const data = answer.data;
+  return (
+    <div className="page">
+      <div className="page-head">
+        <h1>{t("page.whatif")}</h1>
+        <OperationPicker />
+      </div>
+      <Panel title={t("whatif.question")} note={t("whatif.note")}>
+        {chosen ? (
+          <div className="fields">
+            <span>{t("whatif.if", { name: `${service} · ${operation}` })}</span>
+            {FACTORS.map((f) => (
+              <button
+                type="button"
+                key={f}
+                aria-pressed={f === faster}
+                className={f === faster ? "small primary" : "small"}
+                onClick={() => change({ query: String(f) }, { replace: true })}
+              >
+                × {f}
+              </button>
+            ))}
+            <Factor key={faster} faster={faster} />
+          </div>
+        ) : (
+          <p className="empty">{t("whatif.choose")}</p>
+        )}
+      </Panel>
+      {chosen && (
+        <Panel title={t("whatif.answer")} answer={answer} minHeight={200} flush>
+          {data && <Entries entries={data.entries} />}
+        </Panel>
+      )}
+      {data?.assumptions && data.assumptions.length > 0 && (
+        <Panel title={t("whatif.assumptions")}>
+          <ul className="plain-list">
+            {data.assumptions.map((a) => (
+              <li key={a.en}>{a[lang]}</li>
+            ))}
+          </ul>
+        </Panel>
+      )}
+    </div>
+  );
+}
+
+function Factor({ faster }: { faster: number }) {
+  const { t } = useText();
+  const { change } = useScope();
+  const [text, setText] = useState(String(faster));
+  const apply = () => {
+    const given = positive(text);
+    if (given !== null && given !== faster) change({ query: String(given) }, { replace: true });
+  };
+  return (
+    <form
+      onSubmit={(e) => {
+        e.preventDefault();
+        apply();
+      }}
+    >
+      <label>
+        {t("whatif.factor")}{" "}
+        <input value={text} inputMode="decimal" size={5} onChange={(e) => setText(e.target.value)} onBlur={apply} />
+      </label>
+    </form>
+  );
+}
+
+function Entries({ entries }: { entries: readonly WhatIfEntry[] }) {
+  const { t } = useText();
+  const pair = (before: number | null, after: number | null) => (
+    <span className="two-lines">
+      <span className={before !== null && after !== null && after < before * 0.98 ? "fell" : undefined}>
+        {duration(after)}
+      </span>
+      <span className="dim">{t("whatif.now", { value: duration(before) })}</span>
+    </span>
+  );
+  return (
+    <Table
+      caption={t("whatif.answer")}
+      rows={entries}
+      rowKey={(e) => `${e.service}|${e.operation}`}
+      empty={t("whatif.none")}
+      columns={[
+        {
+          id: "entry",
+          title: t("traces.entry"),
+          className: "wide",
+          cell: (e) => (
+            <>
+              <ServiceName name={e.service} /> <span className="op">{e.operation}</span>
+            </>
+          ),
+        },
+        {
+          id: "saved",
+          title: t("whatif.saved"),
+          cell: (e) => <ShareBar share={e.saved_share ?? 0} label={percent(e.saved_share)} />,
+        },
+        { id: "mean", title: t("metrics.mean"), numeric: true, cell: (e) => pair(e.mean_ns, e.new_mean_ns) },
+        { id: "p50", title: "p50", numeric: true, cell: (e) => pair(e.p50_ns, e.new_p50_ns) },
+        { id: "p90", title: "p90", numeric: true, cell: (e) => pair(e.p90_ns, e.new_p90_ns) },
+        { id: "p99", title: "p99", numeric: true, cell: (e) => pair(e.p99_ns, e.new_p99_ns) },
+        {
+          id: "touched",
+          title: t("whatif.touched"),
+          numeric: true,
+          cell: (e) => percent(e.requests > 0 ? e.touched / e.requests : 0),
+        },
+        { id: "requests", title: t("col.requests"), numeric: true, cell: (e) => count(e.requests) },
+      ]}
+    />
+  );
+}
