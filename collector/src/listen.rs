@@ -51,6 +51,8 @@ const MAX_PENDING_RESETS: usize = 20;
 /// Resets that a peer may provoke us to send (CVE-2025-8671, "made you reset").
 const MAX_LOCAL_RESETS: usize = 1024;
 
+/// Largest frame of a body. An export of usual size then comes in one, which saves both sides a dozen system calls.
+const MAX_FRAME: u32 = 256 << 10;
 /// Unread bytes a peer may send on one stream and on one connection. A connection's is the most that a refused
 /// client can make us hold outside of the in-flight budget.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -186,6 +188,7 @@ fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
         .max_header_list_size(MAX_HEADERS)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_local_error_reset_streams(MAX_LOCAL_RESETS)
+        .max_frame_size(MAX_FRAME)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)

@@ -46,10 +46,15 @@ pub fn plan(files: &[Arc<DataFile>], now: Nanos, most_rows: u64) -> Option<Job> 
     settling(&sorted, now, most_rows).or_else(|| joining(&sorted, most_rows))
 }
 
-/// Files flushed under pressure, whose rows have not been assembled.
+/// Whether a file was flushed in a hurry, its rows not assembled.
+fn is_raw(file: &DataFile) -> bool {
+    file.level == 0 && file.unassembled * 2 > file.rows
+}
+
+/// Files flushed in a hurry whose traces are quiet by now.
 fn settling(sorted: &[&Arc<DataFile>], now: Nanos, most_rows: u64) -> Option<Job> {
-    let raw = |f: &&&Arc<DataFile>| f.level == 0 && f.unassembled * 2 > f.rows && f.max_received < now - SETTLE;
-    let ready: Vec<&Arc<DataFile>> = sorted.iter().filter(raw).copied().collect();
+    let ready = sorted.iter().filter(|f| is_raw(f) && f.max_received < now - SETTLE);
+    let ready: Vec<&Arc<DataFile>> = ready.copied().collect();
     let first = ready.first()?;
     let inputs = fitting(ready.iter().copied().filter(|f| day(f.min_received) == day(first.min_received)), most_rows);
     let rows: u64 = inputs.iter().map(|f| f.rows).sum();
@@ -63,7 +68,8 @@ fn joining(sorted: &[&Arc<DataFile>], most_rows: u64) -> Option<Job> {
         let small = a.rows * 2 <= most_rows && b.rows * 2 <= most_rows;
         a.level == b.level && day(a.min_received) == day(b.min_received) && small
     };
-    for run in sorted.chunk_by(same) {
+    let settled: Vec<&Arc<DataFile>> = sorted.iter().filter(|f| !is_raw(f)).copied().collect();
+    for run in settled.chunk_by(same) {
         for inputs in run.chunks_exact(FAN_IN) {
             let inputs = fitting(inputs.iter().copied(), most_rows);
             if inputs.len() > 1 {
@@ -97,12 +103,13 @@ pub(crate) async fn run(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job) -> 
         Signal::Metrics | Signal::Logs => Vec::new(),
     };
     let neighbours = read_all(shared, &neighbours).await?;
-    let (context, newest) = (table.context(), job.inputs.iter().map(|f| f.max_received).max().unwrap_or(0));
+    let known_at = shared.clock.now();
+    let context = table.context(job.inputs.iter().map(|f| f.max_received).max().unwrap_or(known_at));
     let work = move || merge_assembled(signal, &inputs, &neighbours, &context);
     let (merged, straddling) = background::run("hotspan-merge", Priority::Merge, work).await?;
     replace(shared, table, job, merged).await?;
     for rows in straddling {
-        table.remember(newest, rows);
+        table.remember(known_at, rows);
     }
     Ok(())
 }

@@ -92,15 +92,10 @@ pub(crate) async fn trim(shared: &Arc<Shared>, flushed: Flushed) -> Result<()> {
     done.map_err(|e| crate::store::wal_error(&e))
 }
 
-async fn flush_table(
-    shared: &Arc<Shared>,
-    table: &Arc<Table>,
-    part: Part,
-    through: u64,
-    reason: Reason,
-) -> Result<()> {
+async fn flush_table(shared: &Arc<Shared>, table: &Arc<Table>, part: Part, through: u64, reason: Reason) -> Result<()> {
     let (signal, first_seq) = (table.signal, part.first_seq);
-    let quiet_before = (reason != Reason::Pressure).then(|| shared.clock.now() - QUIET);
+    let assembled = (reason != Reason::Pressure).then(|| shared.clock.now());
+    let quiet_before = assembled.map(|at| at - QUIET);
     let (reader, place) = (shared.clone(), table.clone());
     let work = move || {
         let rows = rows(&reader, &place, &part.held)?;
@@ -116,7 +111,7 @@ async fn flush_table(
     let through_txn = i64::try_from(through).map_err(|_| Error::internal("the log has run out of numbers"))?;
     let commit =
         Commit { operation: "WRITE", adds, txn: Some((shared.app_id.clone(), through_txn)), ..Commit::default() };
-    table.commit(&commit, Some((through, reason != Reason::Pressure))).await.map(drop)
+    table.commit(&commit, Some((through, assembled))).await.map(drop)
 }
 
 /// The rows to write, those that are only in the log read from there. What the disk has lost is told, loudly, and the

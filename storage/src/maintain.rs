@@ -199,12 +199,7 @@ async fn keep_tidying(shared: Arc<Shared>, tidying: Arc<Mutex<Tidying>>, mut sto
     }
 }
 
-async fn tidy_due(
-    shared: &Arc<Shared>,
-    tidying: &mut Tidying,
-    ticks: u32,
-    stop: &watch::Receiver<bool>,
-) -> Result<()> {
+async fn tidy_due(shared: &Arc<Shared>, tidying: &mut Tidying, ticks: u32, stop: &watch::Receiver<bool>) -> Result<()> {
     while !*stop.borrow() && may_merge(shared) && merge_one(shared, tidying).await? {}
     if ticks.is_multiple_of(CORRECT_EVERY) && may_merge(shared) {
         correct_one(shared, tidying).await?;
@@ -260,8 +255,8 @@ async fn expire(shared: &Arc<Shared>, tidying: &mut Tidying) -> Result<()> {
 fn check_limits(shared: &Shared) {
     let (free, _) = disk(&shared.folder.root);
     let least = shared.settings.min_free_bytes;
-    let why = (free < least)
-        .then(|| format!("the data disk has {} MiB free, less than {} MiB", free >> 20, least >> 20));
+    let why =
+        (free < least).then(|| format!("the data disk has {} MiB free, less than {} MiB", free >> 20, least >> 20));
     let mut refusing = shared.refusing.lock().unwrap_or_else(PoisonError::into_inner);
     if why.is_some() != refusing.is_some() {
         match &why {

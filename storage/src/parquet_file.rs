@@ -1,20 +1,21 @@
 //! Rows to a Parquet file: sorted for "one operation over time", with bloom filters for "one trace".
 //!
 //! The order, the encodings and the sizes follow measurements (docs/adr/0007): sorted by service, name and start;
-//! zstd 1; delta encoding for times; a dictionary where a sample of the rows shows that values come again; pages of
-//! 20,000 rows so that the page index prunes. Files are written slice by slice ([`FileWriter`]).
+//! zstd 1; delta encoding for times; a dictionary for trace ids, and for texts where a sample of the rows shows that
+//! values come again; pages of 20,000 rows so that the page index prunes. A column without a value in any row is left
+//! out of the file, which every Delta reader shows as nulls. Files are written slice by slice ([`FileWriter`]).
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
-use model::schema::{column, sort_columns, time_column};
+use model::schema::{ASSEMBLED, column, sort_columns, time_column};
 use model::{Error, Nanos, Result, Signal};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::SortingColumn;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
 use crate::order::{self, Place};
@@ -50,7 +51,11 @@ pub fn encode(signal: Signal, batches: &[RecordBatch]) -> Result<Encoded> {
     let step = (order.len() / SAMPLE_ROWS).max(1);
     let sample: Vec<Place> = order.iter().step_by(step).copied().collect();
     let sample = order::gather(&refs, &sample)?;
-    let mut writer = FileWriter::new(signal, order.len(), &|name| repeats(&sample, name))?;
+    let looks = Looks {
+        present: &|name| batches.iter().filter_map(|b| b.column_by_name(name)).any(|c| c.null_count() < c.len()),
+        repeats: &|name| repeats(&sample, name),
+    };
+    let mut writer = FileWriter::new(signal, order.len(), &looks)?;
     for slice in order.chunks(SLICE_ROWS) {
         writer.write(&order::gather(&refs, slice)?)?;
     }
@@ -61,11 +66,21 @@ pub fn encode(signal: Signal, batches: &[RecordBatch]) -> Result<Encoded> {
 pub struct FileWriter {
     signal: Signal,
     writer: ArrowWriter<Vec<u8>>,
+    /// The columns of the physical schema that the file has.
+    columns: Vec<usize>,
     rows: u64,
     times: Option<(Nanos, Nanos)>,
     received: Option<(Nanos, Nanos)>,
     services: Services,
     unsettled: u64,
+}
+
+/// What the rows of a file look like, by the names of their columns.
+struct Looks<'a> {
+    /// Whether any row has a value.
+    present: &'a dyn Fn(&str) -> bool,
+    /// Whether a text's values come again and again.
+    repeats: &'a dyn Fn(&str) -> bool,
 }
 
 /// Least and greatest service so far; unknown once a row has none.
@@ -78,21 +93,30 @@ enum Services {
 impl FileWriter {
     /// For `rows` rows that look like those of the files.
     pub fn like(signal: Signal, rows: usize, files: &[bytes::Bytes]) -> Result<Self> {
-        let columns = files.iter().map(dictionaries).collect::<Result<Vec<_>>>()?;
-        FileWriter::new(signal, rows, &|name| columns.iter().any(|known| known.contains(name)))
+        let files = files.iter().map(Columns::of).collect::<Result<Vec<_>>>()?;
+        let looks = Looks {
+            present: &|name| ASSEMBLED.contains(&name) || files.iter().any(|known| known.all.contains(name)),
+            repeats: &|name| files.iter().any(|known| known.with_dictionary.contains(name)),
+        };
+        FileWriter::new(signal, rows, &looks)
     }
 
-    /// For `rows` rows. `repeats` says whether a text column's values come again and again.
-    fn new(signal: Signal, rows: usize, repeats: &dyn Fn(&str) -> bool) -> Result<Self> {
-        let schema = model::schema::schema(signal);
-        let properties = properties(signal, &schema, rows, repeats)?;
-        let writer = ArrowWriter::try_new(Vec::with_capacity(rows * 48), schema, Some(properties)).map_err(trouble)?;
+    fn new(signal: Signal, rows: usize, looks: &Looks<'_>) -> Result<Self> {
+        let all = model::schema::schema(signal);
+        let needed = |field: &arrow::datatypes::Field| {
+            let name = field.name().as_str();
+            !field.is_nullable() || sort_columns(signal).contains(&name) || (looks.present)(name)
+        };
+        let columns: Vec<usize> = (0..all.fields().len()).filter(|at| needed(all.field(*at))).collect();
+        let schema = Arc::new(all.project(&columns).map_err(trouble)?);
+        let properties = properties(signal, &schema, rows, looks.repeats)?;
+        let writer = ArrowWriter::try_new(Vec::with_capacity(rows * 40), schema, Some(properties)).map_err(trouble)?;
         let services = if schema_has_services(signal) { Services::None } else { Services::Unknown };
-        Ok(FileWriter { signal, writer, rows: 0, times: None, received: None, services, unsettled: 0 })
+        Ok(FileWriter { signal, writer, columns, rows: 0, times: None, received: None, services, unsettled: 0 })
     }
 
     pub fn write(&mut self, slice: &RecordBatch) -> Result<()> {
-        self.writer.write(slice).map_err(trouble)?;
+        self.writer.write(&slice.project(&self.columns).map_err(trouble)?).map_err(trouble)?;
         self.rows += slice.num_rows() as u64;
         widen(&mut self.times, slice, time_column(self.signal));
         widen(&mut self.received, slice, column::RECEIVED);
@@ -157,13 +181,24 @@ impl Services {
     }
 }
 
-/// The top-level columns of a file that have a dictionary.
-fn dictionaries(bytes: &bytes::Bytes) -> Result<HashSet<String>> {
-    use parquet::file::reader::{FileReader as _, SerializedFileReader};
-    let reader = SerializedFileReader::new(bytes.clone()).map_err(broken)?;
-    let chunks = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
-    let with_one = chunks.filter(|chunk| chunk.dictionary_page_offset().is_some());
-    Ok(with_one.map(|chunk| chunk.column_path().string()).collect())
+/// The top-level columns of a file.
+struct Columns {
+    all: HashSet<String>,
+    with_dictionary: HashSet<String>,
+}
+
+impl Columns {
+    fn of(file: &bytes::Bytes) -> Result<Self> {
+        use parquet::file::reader::{FileReader as _, SerializedFileReader};
+        let reader = SerializedFileReader::new(file.clone()).map_err(broken)?;
+        let fields = reader.metadata().file_metadata().schema_descr().root_schema().get_fields();
+        let chunks = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
+        let with_one = chunks.filter(|chunk| chunk.dictionary_page_offset().is_some());
+        Ok(Columns {
+            all: fields.iter().map(|field| field.name().to_owned()).collect(),
+            with_dictionary: with_one.map(|chunk| chunk.column_path().string()).collect(),
+        })
+    }
 }
 
 /// Whether a text column's values come again and again, as far as a sample of the rows tells.
@@ -185,6 +220,8 @@ fn properties(
     let sorting =
         sorting.map(|at| SortingColumn { column_idx: leaf(schema, at), descending: false, nulls_first: true });
     let mut builder = WriterProperties::builder()
+        // The second version of data pages, for the dictionary of trace ids.
+        .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).map_err(trouble)?))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
@@ -196,9 +233,18 @@ fn properties(
         let (path, name) = (ColumnPath::from(field.name().as_str()), field.name().as_str());
         builder = match field.data_type() {
             DataType::FixedSizeBinary(_) => ids(builder, path, name),
+            // One value for all rows of an export: zstd finds it again.
+            DataType::Int64 if name == column::RECEIVED => {
+                builder.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, Encoding::PLAIN)
+            }
+            // One value for all rows of a trace.
+            DataType::Int64 if name == column::ENTRY_START => {
+                builder.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
+            }
             DataType::Int64 if name.ends_with("_unix_nano") || name.ends_with("_ns") => builder
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+            DataType::Boolean => builder.set_column_encoding(path, Encoding::RLE),
             DataType::Utf8View => texts(builder, path, name, repeats(name)),
             _ => builder,
         };
@@ -217,6 +263,7 @@ fn properties(
 fn ids(builder: WriterPropertiesBuilder, path: ColumnPath, name: &str) -> WriterPropertiesBuilder {
     builder
         .set_column_dictionary_enabled(path.clone(), name == column::TRACE_ID)
+        .set_column_encoding(path.clone(), Encoding::PLAIN)
         .set_column_statistics_enabled(path, EnabledStatistics::None)
 }
 
@@ -228,11 +275,8 @@ fn texts(builder: WriterPropertiesBuilder, path: ColumnPath, name: &str, repeats
         }
         _ => builder,
     };
-    if repeats {
-        return builder;
-    }
     builder
-        .set_column_dictionary_enabled(path.clone(), false)
+        .set_column_dictionary_enabled(path.clone(), repeats)
         .set_column_encoding(path, Encoding::DELTA_LENGTH_BYTE_ARRAY)
 }
 

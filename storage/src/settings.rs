@@ -71,7 +71,7 @@ impl Settings {
     /// Most rows of a merge, by what a row takes while it is merged: its key columns, its result, its place, and its
     /// bytes in the old file and the new.
     pub(crate) fn merge_rows(&self) -> u64 {
-        const BYTES_A_ROW: u64 = 256;
+        const BYTES_A_ROW: u64 = 448;
         (self.merge_bytes / BYTES_A_ROW).min(1 << 20)
     }
 

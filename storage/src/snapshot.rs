@@ -39,12 +39,7 @@ impl TableSnapshot {
         TableSnapshot::of(signal, held.collect(), files, version)
     }
 
-    pub(crate) fn of(
-        signal: Signal,
-        held: Vec<Arc<Held>>,
-        files: Arc<[Arc<DataFile>]>,
-        version: Option<u64>,
-    ) -> Self {
+    pub(crate) fn of(signal: Signal, held: Vec<Arc<Held>>, files: Arc<[Arc<DataFile>]>, version: Option<u64>) -> Self {
         let (context, assembled) = (Arc::new([]), Arc::new(OnceLock::new()));
         TableSnapshot { signal, files, version, backlog: None, held: held.into(), context, assembled }
     }

@@ -9,8 +9,8 @@ use model::{Ack, Batch, Clock, Decoder, Error, Ingest, Kind, Nanos, Result, Sign
 use object_store::ObjectStore;
 use tokio::sync::oneshot;
 
-use crate::dedup::{self, Fate, Verdict, Window};
 use crate::backlog::Log;
+use crate::dedup::{self, Fate, Verdict, Window};
 use crate::delta::{DeltaLog, TableState};
 use crate::folder::{Folder, table_path};
 use crate::held::Held;

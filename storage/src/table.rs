@@ -48,7 +48,8 @@ struct Inner {
     cached: Option<TableSnapshot>,
 }
 
-/// Rows written within [`REMEMBER`], narrowed to what assembly needs: the rest of their traces is still to come.
+/// Rows assembled and written within [`REMEMBER`], with the time at which that was, narrowed to what assembly needs: the
+/// rest of their traces is still to come.
 #[derive(Default)]
 struct Written {
     rows: VecDeque<(Nanos, RecordBatch)>,
@@ -86,16 +87,21 @@ pub struct Holding {
 }
 
 impl Written {
-    fn add(&mut self, received: Nanos, rows: RecordBatch, limit: usize) {
+    fn add(&mut self, at: Nanos, rows: RecordBatch, limit: usize) {
         self.bytes += rows.get_array_memory_size();
-        self.rows.push_back((received, rows));
-        let newest = self.rows.iter().map(|(received, _)| *received).max().unwrap_or(received);
+        self.rows.push_back((at, rows));
         while let Some((oldest, rows)) = self.rows.front()
-            && (*oldest <= newest - REMEMBER || self.bytes > limit)
+            && (*oldest <= at - REMEMBER || self.bytes > limit)
         {
             self.bytes -= rows.get_array_memory_size();
             self.rows.pop_front();
         }
+    }
+
+    /// What was written with rows received up to `received` in sight. What was written before them knew nothing of them:
+    /// they are late, and their traces are assembled anew as a whole (`crate::late`).
+    fn aware_of(&self, received: Nanos) -> impl Iterator<Item = RecordBatch> {
+        self.rows.iter().filter(move |(at, _)| *at >= received).map(|(_, rows)| rows.clone())
     }
 }
 
@@ -202,22 +208,22 @@ impl Table {
         inner.busy = count;
         let mut context = Vec::new();
         if with_context && self.signal == Signal::Traces {
-            context.extend(inner.written.rows.iter().map(|(_, rows)| rows.clone()));
+            let newest = inner.held.iter().take(count).map(|h| h.newest).max().unwrap_or(Nanos::MAX);
+            context.extend(inner.written.aware_of(newest));
             context.extend(inner.held.iter().skip(count).filter_map(|h| h.batch.clone()));
         }
         Some(Part { held: inner.held.iter().take(count).cloned().collect(), context, first_seq })
     }
 
-    /// Rows known in memory that may belong to the traces of files that are being merged.
-    pub fn context(&self) -> Vec<RecordBatch> {
+    /// Rows known in memory that may belong to the traces of files that are being merged, received up to `received`.
+    pub fn context(&self, received: Nanos) -> Vec<RecordBatch> {
         let inner = self.inner();
-        let written = inner.written.rows.iter().map(|(_, rows)| rows.clone());
-        written.chain(inner.held.iter().filter_map(|h| h.batch.clone())).collect()
+        inner.written.aware_of(received).chain(inner.held.iter().filter_map(|h| h.batch.clone())).collect()
     }
 
     /// Keeps narrowed rows that were written, for the traces whose rest is still to come.
-    pub fn remember(&self, received: Nanos, rows: RecordBatch) {
-        self.inner().written.add(received, rows, self.memory.limit() / 8);
+    pub fn remember(&self, at: Nanos, rows: RecordBatch) {
+        self.inner().written.add(at, rows, self.memory.limit() / 8);
     }
 
     /// Gives up a part that was not written; its rows may be dropped from memory again.
@@ -226,8 +232,8 @@ impl Table {
     }
 
     /// Commits, and in one step shows the new files and drops the rows that are now in them. `flushed` says up to which
-    /// record, and whether the rows' traces were assembled: then the rest of those is still to come.
-    pub async fn commit(&self, commit: &Commit, flushed: Option<(u64, bool)>) -> Result<Committed> {
+    /// record, and when their traces were assembled, if they were: then the rest of those is still to come.
+    pub async fn commit(&self, commit: &Commit, flushed: Option<(u64, Option<Nanos>)>) -> Result<Committed> {
         let mut state = self.state.lock().await;
         let outcome = self.log.commit(&mut state, commit).await;
         let mut inner = self.inner();
@@ -241,9 +247,9 @@ impl Table {
             inner.busy = 0;
             self.memory.give_back(bytes);
             for held in written {
-                let narrowed = held.batch.as_ref().filter(|_| assembled && self.signal == Signal::Traces);
-                if let Some(rows) = narrowed.and_then(assemble::context_of) {
-                    inner.written.add(held.newest, rows, self.memory.limit() / 8);
+                let narrowed = held.batch.as_ref().filter(|_| self.signal == Signal::Traces);
+                if let Some((at, rows)) = assembled.zip(narrowed.and_then(assemble::context_of)) {
+                    inner.written.add(at, rows, self.memory.limit() / 8);
                 }
             }
         }
@@ -352,7 +358,8 @@ impl Inner {
     /// Puts `held` where the run stands; false when it no longer stands there as it was.
     fn replace(&mut self, run: &[Arc<Held>], held: Held) -> bool {
         let Some(at) = self.held.iter().position(|h| Arc::ptr_eq(h, &run[0])) else { return false };
-        let same = run.iter().enumerate().all(|(i, h)| self.held.get(at + i).is_some_and(|there| Arc::ptr_eq(there, h)));
+        let same =
+            run.iter().enumerate().all(|(i, h)| self.held.get(at + i).is_some_and(|there| Arc::ptr_eq(there, h)));
         if !same || at < self.busy {
             return false;
         }

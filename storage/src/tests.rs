@@ -260,16 +260,16 @@ async fn compaction_joins_files_and_assembles_what_was_flushed_apart() {
     bench.store.flush().await.expect("flushed before its root came");
     assert_eq!(found(&bench.store)[&12], [None], "the trace was not quiet");
     bench.send("1 11 0 gateway GET 0 100").await.expect("stored");
-    for other in 2..9 {
+    for other in 2..10 {
         bench.clock.advance(20 * SECOND);
         bench.store.flush().await.expect("flushed");
         bench.send(&format!("{other} {other}1 0 a b 0 7")).await.expect("stored");
     }
     bench.store.flush().await.expect("flushed");
     let before = ids(&bench.store);
-    assert_eq!(files(&bench.store), 9);
+    assert_eq!(files(&bench.store), 10);
     bench.store.tidy().await.expect("compacted");
-    assert_eq!(files(&bench.store), 2, "eight became one");
+    assert_eq!(files(&bench.store), 3, "the first assembled by itself, eight become one, the last too young");
     assert_eq!(ids(&bench.store), before);
     let found = found(&bench.store);
     assert_eq!((&found[&11], &found[&12]), (&vec![Some((50, 50))], &vec![Some((50, 50))]));
@@ -317,14 +317,21 @@ async fn a_span_that_comes_minutes_late_corrects_its_trace() {
     assert!(files.iter().all(|f| f.unassembled == 0), "{files:?}");
 }
 
+/// Makes flushes fail: a file stands where the day's folder should be.
+fn obstruct(root: &Path) -> std::path::PathBuf {
+    let table = root.join("tables/spans");
+    std::fs::create_dir_all(&table).expect("made");
+    let obstacle = table.join("received_date=2026-11-22");
+    std::fs::write(&obstacle, b"in the way").expect("written");
+    obstacle
+}
+
 /// A batch of one span takes more than 10 KiB with all its columns, so some hundreds do not fit into the least memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_beyond_the_memory_budget_wait_in_the_log_and_are_seen_and_written() {
     let clock = Arc::new(ManualClock::at(NOON));
     let folder = tempfile::tempdir().expect("a folder");
-    // The disk that refuses to be written to: a file stands where the table's folder should be.
-    std::fs::create_dir_all(folder.path().join("tables")).expect("made");
-    std::fs::write(folder.path().join("tables/spans"), b"in the way").expect("written");
+    let obstacle = obstruct(folder.path());
     let settings = Settings { memory_bytes: 8 << 20, ..settings() };
     let store = open_with(folder.path(), &clock, settings.clone()).await.expect("opens");
     let mut expected = Vec::new();
@@ -349,7 +356,7 @@ async fn rows_beyond_the_memory_budget_wait_in_the_log_and_are_seen_and_written(
     let recovered = open_with(copy.path(), &clock, settings.clone()).await.expect("recovers within its memory");
     assert_eq!(ids(&recovered), expected, "recovered");
 
-    std::fs::remove_file(folder.path().join("tables/spans")).expect("removed");
+    std::fs::remove_file(obstacle).expect("removed");
     store.flush().await.expect("flushed");
     let stats = store.stats();
     assert_eq!((stats.memory_rows, stats.backlog_rows, stats.wal.records > 0), (0, 0, true));
@@ -364,14 +371,13 @@ async fn a_snapshot_keeps_its_part_of_the_log_while_rows_are_written_and_trimmed
     let clock = Arc::new(ManualClock::at(NOON));
     let folder = tempfile::tempdir().expect("a folder");
     let settings = Settings { memory_bytes: 8 << 20, ..settings() };
-    std::fs::create_dir_all(folder.path().join("tables")).expect("made");
-    std::fs::write(folder.path().join("tables/spans"), b"in the way").expect("written");
+    let obstacle = obstruct(folder.path());
     let store = open_with(folder.path(), &clock, settings).await.expect("opens");
     for id in 1..=1_200 {
         send(&store, &format!("{id} {id} 0 a b 0 7"), clock.now()).await.expect("acknowledged");
     }
     let old = store.snapshot(&Tenant::default()).expect("a snapshot");
-    std::fs::remove_file(folder.path().join("tables/spans")).expect("removed");
+    std::fs::remove_file(obstacle).expect("removed");
     store.flush().await.expect("flushed and trimmed, but for what the snapshot needs");
     let backlog = old.table(Signal::Traces).backlog.clone().expect("rows in the log only");
     let mut found = 0;

@@ -9,7 +9,6 @@
 //!   provider:  memory ∪ log ∪ Parquet files     files outside the times asked for are not opened
 //! ```
 
-
 mod backlog;
 pub mod describe;
 pub mod join;
