@@ -6,17 +6,25 @@
 //! the fly. SQL groups spans into small cubes; the mathematics is in pure functions beside it.
 
 pub mod attributes;
+mod batch;
+mod called;
+pub mod columns;
 pub mod compare;
+mod counts;
 pub mod difference;
 pub mod flame;
 pub mod heatmap;
 pub mod histogram;
 pub mod hotspots;
+mod learn;
+mod members;
+mod names;
 mod observe;
 pub mod operations;
 pub mod ranking;
 pub mod report;
 pub mod rows;
+mod sample;
 pub mod scope;
 pub mod search;
 pub mod service_map;
@@ -25,6 +33,7 @@ pub mod significance;
 pub mod steps;
 mod table_function;
 pub mod timeline;
+mod traces;
 
 use std::pin::Pin;
 

@@ -166,7 +166,7 @@ async fn what_differs_is_found() {
         .collect();
     let engine = Fixture::new().with(Signal::Traces, &rows, State::Mixed).await.engine();
     let found = run(&engine, "compare", &[("sel_min_ns", "100000000")]).await;
-    assert_eq!((&found["selection"]["spans"], &found["baseline"]["spans"]), (&json!(40.0), &json!(160.0)));
+    assert_eq!((&found["selection"]["spans"], &found["baseline"]["spans"]), (&json!(40), &json!(160)));
     let first = &found["differences"][0];
     assert_eq!(
         (&first["key"], &first["value"], &first["scope"]),
