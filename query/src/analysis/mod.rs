@@ -8,6 +8,7 @@
 pub mod attributes;
 mod batch;
 mod called;
+pub mod capacity;
 pub mod columns;
 pub mod compare;
 mod counts;
@@ -22,9 +23,11 @@ mod names;
 mod observe;
 pub mod operations;
 pub mod ranking;
+mod replay;
 pub mod report;
 pub mod rows;
 mod sample;
+pub mod scalability;
 pub mod scope;
 pub mod search;
 pub mod service_map;
@@ -34,6 +37,7 @@ pub mod steps;
 mod table_function;
 pub mod timeline;
 mod traces;
+pub mod what_if;
 
 use std::pin::Pin;
 
@@ -76,6 +80,8 @@ pub fn all() -> &'static [Analysis] {
         heatmap::ANALYSIS,
         compare::ANALYSIS,
         flame::ANALYSIS,
+        capacity::ANALYSIS,
+        what_if::ANALYSIS,
         service_map::ANALYSIS,
         services::ANALYSIS,
         operations::ANALYSIS,
