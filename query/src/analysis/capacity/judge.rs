@@ -20,7 +20,7 @@ const MOST_BLOCKS: u64 = 120;
 const LEAST_BLOCKS: usize = 8;
 /// The busy end of the load has to be this many times the quiet end. Noise alone gives 1.6.
 pub const LEAST_RANGE: f64 = 1.8;
-/// A limit further than this many times beyond the highest load seen is a guess and not told.
+/// A limit whose interval reaches further than this many times beyond the busy end is a guess and not told.
 const FARTHEST: f64 = 3.0;
 /// Loads that are told apart for percentiles, and the requests each of them needs.
 const GROUPS: usize = 12;
@@ -193,10 +193,9 @@ pub fn judge(bins: &[Bin], bin_seconds: f64, asked: Asked) -> Judgement {
     let points: Vec<Point> = judgement.blocks.iter().map(point).collect();
     judgement.verdict = Verdict::NoSaturation;
     judgement.law = fit(&points).zip(intervals(&points, RESAMPLES, 1));
-    let near = |limit: &Limit| limit.throughput <= FARTHEST * high;
-    // Where some resamples show no limit at all, there may be none.
-    let sure = judgement.law.filter(|(_, intervals)| intervals.limit.1.is_finite());
-    judgement.limit = sure.and_then(|(law, _)| law.limit()).filter(near);
+    // With an interval that reaches far beyond the loads seen there may be no limit at all.
+    let near = judgement.law.filter(|(_, intervals)| intervals.limit.1 <= FARTHEST * high);
+    judgement.limit = near.and_then(|(law, _)| law.limit());
     if judgement.limit.is_some() {
         judgement.verdict = Verdict::Fitted;
     }
