@@ -116,8 +116,8 @@ fn engine(settings: &shop::Settings, end: Nanos) -> anyhow::Result<Engine> {
     }
     let now = end + 30 * SECOND;
     let table = |signal: Signal| match signal {
-        Signal::Traces => TableSnapshot::new(signal, batches.clone().into(), Arc::new([]), None),
-        Signal::Metrics | Signal::Logs => TableSnapshot::new(signal, Arc::new([]), Arc::new([]), None),
+        Signal::Traces => TableSnapshot::new(signal, &batches, Arc::new([]), None),
+        Signal::Metrics | Signal::Logs => TableSnapshot::new(signal, &[], Arc::new([]), None),
     };
     let snapshot = Snapshot {
         tenant: Tenant::default(),
