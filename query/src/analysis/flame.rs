@@ -108,11 +108,12 @@ impl Tree {
 
     /// Adds the spans of one trace. A span whose parent is not here (or in a cycle) is a root.
     fn add_trace(&mut self, side: usize, spans: &[SpanRecord]) {
-        let parents = parents(spans);
+        let by_id = by_id(spans);
+        let parents = parents(spans, &by_id);
         let mut placed: Vec<Option<usize>> = vec![None; spans.len()];
         let mut way: Vec<usize> = Vec::new();
         for span in 0..spans.len() {
-            if spans[span].flags & flag::DUPLICATE as u16 != 0 {
+            if is_copy(spans, &by_id, span) {
                 continue;
             }
             // From the span up to one that has a place, then down again; a cycle is cut where it closes.
@@ -137,14 +138,28 @@ impl Tree {
 /// Entries with one of these are no requests.
 const NO_REQUEST: i64 = flag::ORPHAN | flag::ASYNC_ROOT;
 
-/// The position of each span's parent. Of two spans with one id (the sides of a call may share it) the later one is
-/// the receiving side, and the parent of those that name it.
-fn parents(spans: &[SpanRecord]) -> Vec<Option<usize>> {
+/// Spans by id, of one id in order of start.
+fn by_id(spans: &[SpanRecord]) -> Vec<(u64, usize)> {
     let mut by_id: Vec<(u64, usize)> = spans.iter().enumerate().map(|(at, span)| (span.span, at)).collect();
     by_id.sort_unstable();
+    by_id
+}
+
+/// Whether the same span stands before it: an export that came twice.
+fn is_copy(spans: &[SpanRecord], by_id: &[(u64, usize)], span: usize) -> bool {
+    let SpanRecord { span: wanted, operation, .. } = spans[span];
+    let before = by_id.partition_point(|place| *place < (wanted, span));
+    let mut same = by_id[..before].iter().rev().take_while(|(id, _)| *id == wanted);
+    same.any(|(_, first)| spans[*first].operation == operation)
+}
+
+/// The position of each span's parent. Of two spans with one id (the sides of a call may share it) the later one is
+/// the receiving side, and the parent of those that name it.
+fn parents(spans: &[SpanRecord], by_id: &[(u64, usize)]) -> Vec<Option<usize>> {
     let parent = |(at, span): (usize, &SpanRecord)| {
         let after = by_id.partition_point(|(id, _)| *id <= span.parent);
-        by_id[..after].last().filter(|(id, parent)| *id == span.parent && *parent != at).map(|(_, parent)| *parent)
+        let mut named = by_id[..after].iter().rev().take_while(|(id, _)| *id == span.parent).map(|(_, named)| *named);
+        named.find(|&named| named != at && !is_copy(spans, by_id, named))
     };
     spans.iter().enumerate().map(parent).collect()
 }
@@ -259,6 +274,15 @@ mod tests {
         assert_eq!(shown, [(None, 0, 10, 40), (Some(0), 1, 1, 4), (Some(1), 50, 1, 4), (Some(0), OTHER, 18, 72)]);
         assert!(tree.is_cut);
         assert_eq!(tree.requests, [10, 0]);
+    }
+
+    #[test]
+    fn a_span_that_came_twice_counts_once() {
+        let mut tree = Tree::new(MOST_NODES);
+        tree.add_trace(0, &[span(1, 1, 0, 1), span(1, 1, 0, 1), span(1, 2, 1, 2), span(1, 2, 1, 3)]);
+        // The two sides of a call may share an id, but not the operation.
+        let calls: Vec<_> = tree.nodes.iter().map(|n| (n.operation, n.figures[0].calls)).collect();
+        assert_eq!(calls, [(1, 1), (2, 1), (3, 1)]);
     }
 
     #[test]
