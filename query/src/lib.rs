@@ -12,6 +12,7 @@
 
 pub mod analysis;
 mod error;
+mod fold;
 pub mod functions;
 pub mod metrics;
 pub mod output;

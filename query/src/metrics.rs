@@ -14,7 +14,7 @@ use model::time::{MINUTE, SECOND};
 use model::{Error, Kind, Nanos, Result, Tenant};
 use serde_json::{Value as Json, json};
 
-use crate::analysis::rows::read;
+use crate::analysis::rows::{Row, read};
 use crate::analysis::scope::{Scope, Window, quoted};
 use crate::query::Query;
 use crate::session::Engine;
@@ -70,19 +70,18 @@ async fn names(query: &Query, scope: &Scope) -> Result<Json> {
          FROM physical.metrics WHERE {} GROUP BY 1, 2 ORDER BY 1, 2",
         conditions(scope, scope.window)
     );
-    let found = read(&query.rows(&sql, vec![]).await?)?;
-    let metric = |(rows, row): (&crate::analysis::rows::Rows, usize)| {
+    let found = read(query, &sql).await?;
+    let metric = |row: Row| {
         json!({
-            "name": rows.text("name", row),
-            "type": rows.text("type", row),
-            "unit": rows.text("unit", row),
-            "description": rows.text("description", row),
-            "services": rows.int("services", row),
-            "points": rows.int("points", row),
+            "name": row.text("name"),
+            "type": row.text("type"),
+            "unit": row.text("unit"),
+            "description": row.text("description"),
+            "services": row.int("services"),
+            "points": row.int("points"),
         })
     };
-    let metrics: Vec<Json> =
-        found.iter().flat_map(|rows| (0..rows.len()).map(move |row| (rows, row))).map(metric).collect();
+    let metrics: Vec<Json> = found.iter().map(metric).collect();
     Ok(json!({ "metrics": metrics }))
 }
 

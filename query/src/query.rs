@@ -1,7 +1,7 @@
 //! One query's world: a snapshot of one tenant, the time it was asked, and sessions over both. Everything here runs
 //! on query threads.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -18,6 +18,7 @@ use storage::Snapshot;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::from_datafusion;
+use crate::fold::{self, Fold, Folded};
 use crate::sandbox::{self, Permitted};
 use crate::session::{QueryResult, Settings, Shared};
 use crate::tables::{Audience, describe};
@@ -32,6 +33,17 @@ struct Inner {
     shared: Arc<Shared>,
     snapshot: Snapshot,
     now: Nanos,
+    user: OnceLock<SessionState>,
+    internal: OnceLock<SessionState>,
+}
+
+/// How a session knows whose it is. Weak, because the query holds its sessions.
+pub struct Asker(Weak<Inner>);
+
+impl Asker {
+    pub fn query(&self) -> Option<Query> {
+        self.0.upgrade().map(|inner| Query { inner })
+    }
 }
 
 impl std::fmt::Debug for Query {
@@ -44,7 +56,8 @@ impl Query {
     pub(crate) fn open(shared: &Arc<Shared>, tenant: &Tenant) -> Result<Query> {
         let snapshot = shared.snapshot(tenant)?;
         let now = shared.clock.now();
-        Ok(Query { inner: Arc::new(Inner { shared: shared.clone(), snapshot, now }) })
+        let (user, internal) = (OnceLock::new(), OnceLock::new());
+        Ok(Query { inner: Arc::new(Inner { shared: shared.clone(), snapshot, now, user, internal }) })
     }
 
     pub fn snapshot(&self) -> &Snapshot {
@@ -60,8 +73,26 @@ impl Query {
         &self.inner.shared.settings
     }
 
-    fn session(&self, audience: Audience) -> Result<SessionState> {
-        self.inner.shared.session(&self.inner.snapshot, self, self.inner.now, audience)
+    /// The session for one audience, made once: an analysis asks many questions.
+    fn session(&self, audience: Audience) -> Result<&SessionState> {
+        let Inner { shared, snapshot, now, user, internal } = self.inner.as_ref();
+        let session = match audience {
+            Audience::User => user,
+            Audience::Internal => internal,
+        };
+        if let Some(made) = session.get() {
+            return Ok(made);
+        }
+        let made = shared.session(snapshot, Asker(Arc::downgrade(&self.inner)), *now, audience)?;
+        Ok(session.get_or_init(|| made))
+    }
+
+    /// Our own SQL, folded by [`Fold`] in as many parts as the plan has.
+    pub async fn fold<F: Fold>(&self, sql: &str, empty: impl Fn() -> F) -> Result<Folded<F>> {
+        let state = self.session(Audience::Internal)?;
+        let plan = state.create_logical_plan(sql).await.map_err(from_datafusion)?;
+        let (physical, task) = physical(state, &plan).await?;
+        fold::run(&physical, &task, empty).await
     }
 
     /// Our own SQL, over views and physical tables, without the sandbox and the row limit; `$1`… are `params`.
@@ -69,7 +100,7 @@ impl Query {
         let state = self.session(Audience::Internal)?;
         let plan = state.create_logical_plan(sql).await.map_err(from_datafusion)?;
         let plan = bind(plan, params)?;
-        let (physical, task) = physical(&state, &plan).await?;
+        let (physical, task) = physical(state, &plan).await?;
         let mut stream = execute_stream(physical, task).map_err(from_datafusion)?;
         let mut batches = Vec::new();
         while let Some(batch) = stream.next().await {
@@ -132,7 +163,7 @@ impl Query {
         let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         options.verify_plan(&plan).map_err(from_datafusion)?;
         let plan = bind(plan, params.iter().map(parameter).collect::<Result<_>>()?)?;
-        let (physical, task) = physical(&state, &plan).await?;
+        let (physical, task) = physical(state, &plan).await?;
         let stream = execute_stream(physical.clone(), task).map_err(from_datafusion)?;
         Ok(Prepared { schema: stream.schema(), stream, plan: Some(physical) })
     }

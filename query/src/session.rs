@@ -36,7 +36,7 @@ use tokio::runtime::Runtime;
 use crate::analysis;
 use crate::error::from_datafusion;
 use crate::functions::Functions;
-use crate::query::Query;
+use crate::query::{Asker, Query};
 use crate::tables::join::IdJoins;
 use crate::tables::rewrite::{IdComparisons, PromotedAttributes};
 use crate::tables::{self, Audience};
@@ -211,11 +211,11 @@ impl Shared {
         self.source.snapshot(tenant)
     }
 
-    /// A session over one snapshot. `query` is what table functions find the snapshot through.
+    /// A session over one snapshot. `asker` is what table functions find the snapshot through.
     pub(crate) fn session(
         &self,
         snapshot: &Snapshot,
-        query: &Query,
+        asker: Asker,
         now: Nanos,
         audience: Audience,
     ) -> Result<SessionState> {
@@ -223,7 +223,7 @@ impl Shared {
         env.object_store_registry = Arc::new(store::SnapshotStore(snapshot.objects.clone()));
         let started = chrono::DateTime::from_timestamp_nanos(now);
         let mut state = SessionStateBuilder::new()
-            .with_config(config(&self.settings).with_extension(Arc::new(query.clone())))
+            .with_config(config(&self.settings).with_extension(Arc::new(asker)))
             .with_runtime_env(Arc::new(env))
             .with_catalog_list(tables::catalog(snapshot, audience).map_err(from_datafusion)?)
             .with_scalar_functions(self.functions.scalar.clone())

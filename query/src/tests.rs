@@ -3,7 +3,7 @@
 
 mod analyses;
 mod escapes;
-mod fixture;
+pub(crate) mod fixture;
 mod limits;
 mod metrics;
 mod pruning;

@@ -2,13 +2,13 @@
 //! keys of a sample of the rest.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use model::Result;
 use model::schema::{PROMOTED_SPAN, PromotedType};
 use serde_json::{Value, json};
 
+use super::columns::{self, text};
 use super::report::Report;
 use super::rows::read;
 use super::scope::{Scope, started_in};
@@ -28,8 +28,7 @@ pub const ANALYSIS: Analysis = Analysis {
 };
 
 fn schema() -> SchemaRef {
-    let text = |name: &str| Field::new(name, DataType::Utf8, true);
-    Arc::new(Schema::new(vec![text("key"), text("scope"), text("type")]))
+    columns::schema([text("key"), text("scope"), text("type")])
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
@@ -37,8 +36,8 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let counts: Vec<String> = PROMOTED_SPAN.iter().map(|p| format!("count({0}) AS {0}", p.column)).collect();
     let sql = format!("SELECT {} FROM spans WHERE {condition}", counts.join(", "));
     let mut keys: BTreeSet<(&str, String, &str)> = BTreeSet::new();
-    for rows in read(&query.rows(&sql, vec![]).await?)? {
-        for promoted in PROMOTED_SPAN.iter().filter(|p| !rows.is_empty() && rows.int(p.column, 0) > 0) {
+    for row in read(&query, &sql).await?.iter() {
+        for promoted in PROMOTED_SPAN.iter().filter(|p| row.int(p.column) > 0) {
             let ty = if promoted.ty == PromotedType::Int { "int" } else { "string" };
             keys.insert(("span", promoted.key.to_owned(), ty));
         }
@@ -47,11 +46,9 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         let sql = format!(
             "SELECT {column} AS a FROM spans WHERE {condition} AND {column} IS NOT NULL GROUP BY 1 LIMIT {SAMPLE}"
         );
-        for rows in read(&query.rows(&sql, vec![]).await?)? {
-            for row in 0..rows.len() {
-                let Ok(Value::Object(object)) = serde_json::from_str(rows.text("a", row)) else { continue };
-                keys.extend(object.into_iter().map(|(key, value)| (of, key, type_of(&value))));
-            }
+        for row in read(&query, &sql).await?.iter() {
+            let Ok(Value::Object(object)) = serde_json::from_str(row.text("a")) else { continue };
+            keys.extend(object.into_iter().map(|(key, value)| (of, key, type_of(&value))));
         }
     }
     let keys: Vec<Value> = keys.into_iter().map(|(of, key, ty)| json!({"key": key, "scope": of, "type": ty})).collect();

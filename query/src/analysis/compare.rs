@@ -1,18 +1,25 @@
-//! What differs: the attribute values of a selection of spans against the rest (or against a baseline's).
+//! What differs: the attribute values of a selection of spans against the rest (or against a baseline's), over all of
+//! them, in one pass and bounded memory ([`super::counts`]).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use model::Result;
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::SchemaRef;
 use model::schema::{PROMOTED_SPAN, PromotedType};
+use model::{Result, TraceId};
 use serde_json::{Value, json};
 
-use super::difference::{Totals, ValueCount, differences};
+use super::batch::{ids, ints, trace_id};
+use super::columns::{self, float, int, text};
+use super::counts::{Keys, MOST_KEYS, MOST_VALUES, Pair};
+use super::difference::{Totals, differences};
+use super::members::Members;
+use super::names::{Names, TextColumn};
 use super::report::Report;
-use super::rows::{Rows, read};
+use super::sample::hash;
 use super::scope::{Scope, Window, started_in};
 use super::{Analysis, Parameter, Running};
+use crate::fold::Fold;
 use crate::query::Query;
 
 pub const ANALYSIS: Analysis = Analysis {
@@ -31,10 +38,6 @@ pub const ANALYSIS: Analysis = Analysis {
     run: |query, scope| -> Running { Box::pin(run(query, scope)) },
 };
 
-/// Spans of one side whose attributes are read; of more, an even part of all (told in the notes).
-const MOST_SPANS: i64 = 100_000;
-/// Different values of a key that are told apart; keys with more are ids, and cannot be what spans have in common.
-const MOST_VALUES: usize = 20_000;
 /// Values of one key in the answer.
 const VALUES_PER_KEY: usize = 3;
 /// Example traces of each side.
@@ -45,10 +48,7 @@ const INTRINSIC: &[(&str, &str)] =
     &[("instance_id", "instance"), ("status_code", "status"), ("service_version", "service.version"), ("name", "name")];
 
 fn schema() -> SchemaRef {
-    let int = |name: &str| Field::new(name, DataType::Int64, true);
-    let float = |name: &str| Field::new(name, DataType::Float64, true);
-    let text = |name: &str| Field::new(name, DataType::Utf8, true);
-    Arc::new(Schema::new(vec![
+    columns::schema([
         text("key"),
         text("scope"),
         text("value"),
@@ -59,24 +59,23 @@ fn schema() -> SchemaRef {
         float("score"),
         float("selection_coverage"),
         float("baseline_coverage"),
-    ]))
+    ])
 }
 
-/// The two sides as SQL conditions.
-struct Sides {
-    selection: String,
-    baseline: String,
+/// The spans of both sides as one SQL condition, and which of them are the selection.
+struct Question {
+    spans: String,
+    selected: String,
 }
 
-impl Sides {
-    fn of(query: &Query, scope: &Scope) -> Result<Sides> {
-        let now = query.now();
-        let window = scope.window;
-        let selected = Window {
+impl Question {
+    fn of(query: &Query, scope: &Scope) -> Result<Question> {
+        let (now, window) = (query.now(), scope.window);
+        let within = Window {
             start: scope.time("sel_start", now)?.unwrap_or(window.start),
             end: scope.time("sel_end", now)?.unwrap_or(window.end),
         };
-        let mut chosen = vec![started_in(selected)];
+        let mut chosen = vec![started_in(window), started_in(within)];
         if scope.text("sel_min_ns").is_some() {
             chosen.push(format!("duration_ns >= {}", scope.number("sel_min_ns", 0, 0, i64::MAX)?));
         }
@@ -86,55 +85,43 @@ impl Sides {
         if scope.flag("sel_errors") {
             chosen.push("status_code = 'ERROR'".to_owned());
         }
+        let selected = chosen.join(" AND ");
         let requests = if scope.service.is_none() { " AND (tree_flags & 128) <> 0" } else { "" };
         let matching = format!("{}{requests}", scope.conditions());
-        let (chosen, window) = (chosen.join(" AND "), started_in(window));
-        let selection = format!("{window} AND {matching} AND ({chosen})");
-        let baseline = match scope.baseline {
-            Some(baseline) => format!("{} AND {matching}", started_in(baseline)),
-            None => format!("{window} AND {matching} AND NOT ({chosen})"),
+        let spans = match scope.baseline {
+            None => format!("{} AND {matching}", started_in(window)),
+            Some(baseline) => {
+                let (start, end) = (window.start.min(baseline.start), window.end.max(baseline.end));
+                let either = format!("({}) OR ({selected})", started_in(baseline));
+                format!("{} AND {matching} AND ({either})", started_in(Window { start, end }))
+            }
         };
-        Ok(Sides { selection, baseline })
+        Ok(Question { spans, selected })
     }
-}
 
-/// What was counted on one side.
-#[derive(Default)]
-struct Side {
-    spans: u64,
-    /// By scope and key, then by value.
-    values: BTreeMap<(&'static str, String), HashMap<String, u64>>,
-    traces: Vec<String>,
-    /// One span in so many was read.
-    part: f64,
+    fn sql(&self) -> String {
+        let intrinsic = INTRINSIC.iter().map(|(column, _)| *column);
+        let columns: Vec<&str> = intrinsic.chain(PROMOTED_SPAN.iter().map(|p| p.column)).collect();
+        format!(
+            "SELECT CASE WHEN {} THEN 0 ELSE 1 END AS side, trace_id_bytes, other_attributes, resource_attributes, {} \
+             FROM spans WHERE {}",
+            self.selected,
+            columns.join(", "),
+            self.spans
+        )
+    }
 }
 
 pub(super) async fn run(query: Query, scope: Scope) -> Result<Report> {
     let limit = scope.number("limit", 30, 1, 1_000)? as usize;
-    let sides = Sides::of(&query, &scope)?;
-    let selection = read_side(&query, &sides.selection).await?;
-    let baseline = read_side(&query, &sides.baseline).await?;
-    let totals = Totals { selection: selection.spans, baseline: baseline.spans };
-    let mut found = Vec::new();
-    let keys: HashSet<&(&'static str, String)> = selection.values.keys().chain(baseline.values.keys()).collect();
-    let mut by_scope: BTreeMap<&'static str, Vec<ValueCount>> = BTreeMap::new();
-    for key in keys {
-        let of = |side: &'_ Side| side.values.get(key).cloned().unwrap_or_default();
-        let (here, there) = (of(&selection), of(&baseline));
-        let values: HashSet<&String> = here.keys().chain(there.keys()).collect();
-        if values.len() > MOST_VALUES {
-            continue;
-        }
-        let count = |side: &HashMap<String, u64>, value: &String| side.get(value).copied().unwrap_or(0);
-        by_scope.entry(key.0).or_default().extend(values.into_iter().map(|value| ValueCount {
-            key: key.1.clone(),
-            value: value.clone(),
-            selection: count(&here, value),
-            baseline: count(&there, value),
-        }));
-    }
-    for (of, counts) in by_scope {
-        for key in differences(&counts, totals, VALUES_PER_KEY) {
+    let question = Question::of(&query, &scope)?;
+    let counted = query.fold(&question.sql(), Counted::default).await?.fold;
+    let notes = counted.notes();
+    let (spans, exemplars) = (counted.spans, counted.exemplars);
+    let totals = Totals { selection: spans[0], baseline: spans[1] };
+    let mut found: Vec<(f64, Value)> = Vec::new();
+    for (of, keys) in [("intrinsic", counted.intrinsic), ("span", counted.span), ("resource", counted.resource)] {
+        for key in differences(&keys.counted(), totals, VALUES_PER_KEY) {
             for value in key.values.iter().filter(|v| v.score != 0.0) {
                 let row = json!({
                     "key": key.key, "scope": of, "value": value.value,
@@ -150,113 +137,137 @@ pub(super) async fn run(query: Query, scope: Scope) -> Result<Report> {
     // More common in the selection first: that is the question; what is rarer there follows.
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
     let found: Vec<Value> = found.into_iter().map(|(_, row)| row).take(limit).collect();
+    let examples = |side: usize| exemplars[side].iter().map(|(_, trace)| trace.clone()).collect::<Vec<_>>();
     let mut report = Report::new(
         "differences",
         json!({
-            "selection": {"spans": (selection.spans as f64 * selection.part).round()},
-            "baseline": {"spans": (baseline.spans as f64 * baseline.part).round()},
+            "selection": {"spans": spans[0]},
+            "baseline": {"spans": spans[1]},
             "differences": found,
-            "exemplars": {"selection": selection.traces, "baseline": baseline.traces},
+            "exemplars": {"selection": examples(0), "baseline": examples(1)},
         }),
     );
-    for (name, side) in [("selection", &selection), ("baseline", &baseline)] {
-        if side.part > 1.0 {
-            report.notes.push(format!("attributes of one in {:.1} spans of the {name} were compared", side.part));
-        }
-    }
+    report.notes = notes;
     Ok(report)
 }
 
-/// Reads one side's attributes: all spans, or an even part of them chosen by span id.
-async fn read_side(query: &Query, condition: &str) -> Result<Side> {
-    let sql = format!("SELECT count(*) AS n FROM spans WHERE {condition}");
-    let total =
-        read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| !r.is_empty()).map(|r| r.int("n", 0)).sum::<i64>();
-    let mut side = Side { part: 1.0, ..Side::default() };
-    let mut sampled = String::new();
-    if total > MOST_SPANS {
-        let of_256 = (256 * MOST_SPANS / total).clamp(1, 255);
-        sampled = format!(" AND substr(span_id, 15, 2) < '{of_256:02x}'");
-        side.part = 256.0 / of_256 as f64;
-    }
-    let promoted: Vec<&str> = PROMOTED_SPAN.iter().map(|p| p.column).collect();
-    let intrinsic: Vec<&str> = INTRINSIC.iter().map(|(column, _)| *column).collect();
-    let sql = format!(
-        "SELECT trace_id, other_attributes, resource_attributes, {}, {} FROM spans WHERE {condition}{sampled}",
-        intrinsic.join(", "),
-        promoted.join(", ")
-    );
-    let mut json = JsonCounts::default();
-    let batches = query.rows(&sql, vec![]).await?;
-    for rows in read(&batches)? {
-        for row in 0..rows.len() {
-            side.count(&rows, row);
-            json.count("span", rows.text("other_attributes", row));
-            json.count("resource", rows.text("resource_attributes", row));
-        }
-    }
-    json.into_side(&mut side);
-    // Evenly over what was read, so that examples are typical and not all of one moment.
-    let step = (side.traces.len() / EXEMPLARS).max(1);
-    side.traces = side.traces.iter().step_by(step).take(EXEMPLARS).cloned().collect();
-    Ok(side)
+/// What was counted on both sides.
+#[derive(Default)]
+struct Counted {
+    spans: Pair,
+    intrinsic: Keys,
+    span: Keys,
+    resource: Keys,
+    /// The traces with the smallest hashes of either side: any of them, and the same ones in whatever order they come.
+    exemplars: [BTreeSet<(u64, String)>; 2],
 }
 
-impl Side {
-    fn count(&mut self, rows: &Rows, row: usize) {
-        self.spans += 1;
-        if self.traces.len() < 10_000 {
-            self.traces.push(rows.text("trace_id", row).to_owned());
+impl Counted {
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for (of, keys) in [("span", &self.span), ("resource", &self.resource), ("intrinsic", &self.intrinsic)] {
+            let cut: Vec<&str> = keys.cut().take(10).collect();
+            if !cut.is_empty() {
+                let keys = cut.join(", ");
+                notes.push(format!("only the commoner ones of more than {MOST_VALUES} {of} values: {keys}"));
+            }
+            if keys.is_cut {
+                notes.push(format!("only {MOST_KEYS} of the {of} attributes were compared"));
+            }
+        }
+        notes
+    }
+
+    fn example(&mut self, side: usize, trace: u128) {
+        let (hash, kept) = (hash(trace), &mut self.exemplars[side]);
+        if kept.len() < EXEMPLARS || kept.last().is_some_and(|(largest, _)| hash < *largest) {
+            kept.insert((hash, TraceId(trace.to_be_bytes()).to_string()));
+            if kept.len() > EXEMPLARS {
+                kept.pop_last();
+            }
+        }
+    }
+}
+
+impl Fold for Counted {
+    fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        let side = ints(batch, "side")?;
+        let sides: Vec<usize> = (0..batch.num_rows()).map(|row| side.value(row) as usize).collect();
+        let traces = ids(batch, "trace_id_bytes")?;
+        for (row, &side) in sides.iter().enumerate() {
+            self.spans[side] += 1;
+            self.example(side, trace_id(traces, row));
         }
         for (column, key) in INTRINSIC {
-            if let Some(value) = rows.some_text(column, row) {
-                self.add("intrinsic", key, value.to_owned(), 1);
-            }
+            count_texts(batch, column, &sides, |value, n| self.intrinsic.add(key, value, n))?;
         }
         for promoted in PROMOTED_SPAN {
-            let value = match promoted.ty {
-                PromotedType::Text => rows.some_text(promoted.column, row).map(str::to_owned),
-                // Promoted numbers are codes and ports, of which 0 is none.
-                PromotedType::Int => Some(rows.int(promoted.column, row)).filter(|v| *v != 0).map(|v| v.to_string()),
-            };
-            if let Some(value) = value {
-                self.add("span", promoted.key, value, 1);
+            let add = |value: &str, n| self.span.add(promoted.key, value, n);
+            match promoted.ty {
+                PromotedType::Text => count_texts(batch, promoted.column, &sides, add)?,
+                PromotedType::Int => count_ints(batch, promoted.column, &sides, add)?,
+            }
+        }
+        for (column, keys) in [("other_attributes", &mut self.span), ("resource_attributes", &mut self.resource)] {
+            count_texts(batch, column, &sides, |object, n| {
+                Members::of(object).for_each(|(key, value)| keys.add(&key, &value, n));
+            })?;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.spans.iter_mut().zip(other.spans).for_each(|(a, b)| *a += b);
+        self.intrinsic.merge(other.intrinsic);
+        self.span.merge(other.span);
+        self.resource.merge(other.resource);
+        for (kept, more) in self.exemplars.iter_mut().zip(other.exemplars) {
+            kept.extend(more);
+            while kept.len() > EXEMPLARS {
+                kept.pop_last();
             }
         }
     }
 
-    fn add(&mut self, scope: &'static str, key: &str, value: String, n: u64) {
-        let values = match self.values.get_mut(&(scope, key.to_owned())) {
-            Some(values) => values,
-            None => self.values.entry((scope, key.to_owned())).or_default(),
-        };
-        if values.len() <= MOST_VALUES || values.contains_key(&value) {
-            *values.entry(value).or_default() += n;
-        }
+    fn size(&self) -> usize {
+        self.intrinsic.size() + self.span.size() + self.resource.size()
     }
 }
 
-/// Attribute texts repeat, resource ones nearly always: each is parsed once.
-#[derive(Default)]
-struct JsonCounts(HashMap<(&'static str, String), u64>);
-
-impl JsonCounts {
-    fn count(&mut self, scope: &'static str, text: &str) {
-        if !text.is_empty() {
-            *self.0.entry((scope, text.to_owned())).or_default() += 1;
+/// Calls `add` with each different text of a column and the spans of either side that have it.
+fn count_texts(batch: &RecordBatch, column: &str, sides: &[usize], mut add: impl FnMut(&str, Pair)) -> Result<()> {
+    let mut column = TextColumn::of(batch, column)?;
+    if column.is_all_null() {
+        return Ok(());
+    }
+    let (mut names, mut counts) = (Names::default(), Vec::<Pair>::new());
+    for (row, &side) in sides.iter().enumerate() {
+        let number = column.number(row, &mut names) as usize;
+        if counts.len() <= number {
+            counts.resize(number + 1, [0, 0]);
+        }
+        counts[number][side] += 1;
+    }
+    for (number, n) in counts.into_iter().enumerate() {
+        if let Some(text) = names.some_text(number as u32) {
+            add(text, n);
         }
     }
+    Ok(())
+}
 
-    fn into_side(self, side: &mut Side) {
-        for ((scope, text), n) in self.0 {
-            let Ok(Value::Object(object)) = serde_json::from_str(&text) else { continue };
-            for (key, value) in object {
-                let value = match value {
-                    Value::String(text) => text,
-                    other => other.to_string(),
-                };
-                side.add(scope, &key, value, n);
-            }
-        }
+/// As [`count_texts`]. Promoted numbers are codes and ports, of which 0 is none.
+fn count_ints(batch: &RecordBatch, column: &str, sides: &[usize], mut add: impl FnMut(&str, Pair)) -> Result<()> {
+    let column = ints(batch, column)?;
+    if column.null_count() == column.len() {
+        return Ok(());
     }
+    let mut counts: HashMap<i64, Pair> = HashMap::new();
+    for (row, &side) in sides.iter().enumerate().filter(|(row, _)| column.is_valid(*row)) {
+        counts.entry(column.value(row)).or_default()[side] += 1;
+    }
+    for (value, n) in counts.into_iter().filter(|(value, _)| *value != 0) {
+        add(&value.to_string(), n);
+    }
+    Ok(())
 }

@@ -5,14 +5,20 @@
 //! A value's score is the smallest difference of shares that is still plausible (the near end of Newcombe's 95 %
 //! interval), so that two of three never outranks 600 of 1,000, and a key that is unique to every span scores nothing.
 
-use std::collections::BTreeMap;
-
 use super::significance::{Z95, false_discovery_rates, newcombe, normal_tail};
 
-/// How many spans of each side have an attribute with this value.
+/// How many spans of each side have an attribute, and with which values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyCount {
+    pub key: String,
+    pub selection: u64,
+    pub baseline: u64,
+    /// Not all, where there are very many.
+    pub values: Vec<ValueCount>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValueCount {
-    pub key: String,
     pub value: String,
     pub selection: u64,
     pub baseline: u64,
@@ -55,12 +61,8 @@ pub struct KeyDifference {
 }
 
 /// Compares two sides; of each key the `limit` most different values are kept.
-pub fn differences(counts: &[ValueCount], totals: Totals, limit: usize) -> Vec<KeyDifference> {
-    let mut by_key: BTreeMap<&str, Vec<&ValueCount>> = BTreeMap::new();
-    for count in counts {
-        by_key.entry(&count.key).or_default().push(count);
-    }
-    let mut keys: Vec<KeyDifference> = by_key.into_iter().map(|(key, values)| compare(key, &values, totals)).collect();
+pub fn differences(counts: &[KeyCount], totals: Totals, limit: usize) -> Vec<KeyDifference> {
+    let mut keys: Vec<KeyDifference> = counts.iter().map(|key| compare(key, totals)).collect();
     let p: Vec<f64> = keys.iter().flat_map(|key| key.values.iter().map(|v| v.confidence)).collect();
     let mut rates = false_discovery_rates(&p).into_iter();
     for key in &mut keys {
@@ -75,12 +77,10 @@ pub fn differences(counts: &[ValueCount], totals: Totals, limit: usize) -> Vec<K
 }
 
 /// One key; `confidence` of its values is still a p-value.
-fn compare(key: &str, values: &[&ValueCount], totals: Totals) -> KeyDifference {
-    let with_key = Totals {
-        selection: values.iter().map(|v| v.selection).sum(),
-        baseline: values.iter().map(|v| v.baseline).sum(),
-    };
-    let values: Vec<ValueDifference> = values
+fn compare(key: &KeyCount, totals: Totals) -> KeyDifference {
+    let with_key = Totals { selection: key.selection, baseline: key.baseline };
+    let values: Vec<ValueDifference> = key
+        .values
         .iter()
         .map(|v| {
             let (a, b) = ((v.selection, with_key.selection), (v.baseline, with_key.baseline));
@@ -98,7 +98,7 @@ fn compare(key: &str, values: &[&ValueCount], totals: Totals) -> KeyDifference {
     let (a, b) = ((with_key.selection, totals.selection), (with_key.baseline, totals.baseline));
     let coverage_score = plausible_difference(a, b);
     let score = values.iter().map(|v| v.score.abs()).fold(coverage_score.abs(), f64::max);
-    let key = key.to_owned();
+    let key = key.key.clone();
     KeyDifference { key, selection_coverage: share(a), baseline_coverage: share(b), coverage_score, score, values }
 }
 
@@ -128,9 +128,22 @@ fn p_of_difference(a: (u64, u64), b: (u64, u64)) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
-    fn count(key: &str, value: &str, selection: u64, baseline: u64) -> ValueCount {
-        ValueCount { key: key.into(), value: value.into(), selection, baseline }
+    fn count(key: &str, value: &str, selection: u64, baseline: u64) -> (String, ValueCount) {
+        (key.into(), ValueCount { value: value.into(), selection, baseline })
+    }
+
+    fn differences(counts: &[(String, ValueCount)], totals: Totals, limit: usize) -> Vec<KeyDifference> {
+        let mut keys: BTreeMap<&str, KeyCount> = BTreeMap::new();
+        for (key, value) in counts {
+            let none = || KeyCount { key: key.clone(), selection: 0, baseline: 0, values: Vec::new() };
+            let of = keys.entry(key).or_insert_with(none);
+            of.selection += value.selection;
+            of.baseline += value.baseline;
+            of.values.push(value.clone());
+        }
+        super::differences(&keys.into_values().collect::<Vec<_>>(), totals, limit)
     }
 
     const TOTALS: Totals = Totals { selection: 1000, baseline: 9000 };
@@ -154,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_unique_to_every_span_scores_nothing() {
-        let mut counts: Vec<ValueCount> = (0..1000).map(|i| count("user.id", &format!("s{i}"), 1, 0)).collect();
+        let mut counts: Vec<_> = (0..1000).map(|i| count("user.id", &format!("s{i}"), 1, 0)).collect();
         counts.extend((0..9000).map(|i| count("user.id", &format!("b{i}"), 0, 1)));
         let found = differences(&counts, TOTALS, 5);
         assert!(found[0].score < 0.001, "{}", found[0].score);

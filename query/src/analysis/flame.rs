@@ -2,16 +2,18 @@
 //! With a baseline each node carries that side's figures too.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use model::Result;
+use model::trace::flag;
 use serde_json::{Value, json};
 
-use super::operations::PEER;
+use super::called::Operations;
+use super::columns::{self, int, text};
+use super::ranking::Operation;
 use super::report::Report;
-use super::rows::read;
-use super::scope::{Scope, Window, entered_in};
+use super::scope::{Scope, Window};
+use super::traces::{Limits, SLICE, SpanRecord, each_trace};
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
 
@@ -24,27 +26,16 @@ pub const ANALYSIS: Analysis = Analysis {
     run: |query, scope| -> Running { Box::pin(run(query, scope)) },
 };
 
-/// Spans read for one side; of more, an even part of the traces (told in the notes).
-const MOST_SPANS: i64 = 1_500_000;
+/// Paths told apart; what comes after is counted as `(other)` below its caller. Span names that hold ids make so many.
+const MOST_NODES: usize = 100_000;
 /// Paths deeper than this are cut: the picture has no room for them.
 const DEEPEST: usize = 200;
 
 fn schema() -> SchemaRef {
-    let int = |name: &str| Field::new(name, DataType::Int64, true);
-    let text = |name: &str| Field::new(name, DataType::Utf8, true);
     let mut fields = vec![int("id"), int("parent"), text("service"), text("operation"), text("kind"), text("peer")];
     fields.extend(["calls", "total_ns", "self_ns", "critical_ns", "errors"].map(int));
     fields.extend(["base_calls", "base_total_ns", "base_self_ns", "base_critical_ns"].map(int));
-    Arc::new(Schema::new(fields))
-}
-
-/// What a node of the tree is, below its parent.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Name {
-    service: String,
-    operation: String,
-    kind: String,
-    peer: Option<String>,
+    columns::schema(fields)
 }
 
 #[derive(Clone, Copy, Default)]
@@ -56,164 +47,156 @@ struct Figures {
     errors: i64,
 }
 
+impl Figures {
+    fn of(span: &SpanRecord) -> Self {
+        let (total, errors) = ((span.end - span.start).max(0), i64::from(span.failed));
+        Figures { calls: 1, total, own: span.own, critical: span.critical, errors }
+    }
+
+    fn add(&mut self, more: &Figures) {
+        self.calls += more.calls;
+        self.total += more.total;
+        self.own += more.own;
+        self.critical += more.critical;
+        self.errors += more.errors;
+    }
+}
+
+/// Stands for all operations that were not told apart.
+const OTHER: u32 = u32::MAX;
+
 struct Node {
     parent: Option<usize>,
-    name: usize,
+    operation: u32,
     depth: usize,
     figures: [Figures; 2],
 }
 
 /// A tree of paths, shared by the window (side 0) and the baseline (side 1).
-#[derive(Default)]
 struct Tree {
-    names: Vec<Name>,
-    numbers: HashMap<Name, usize>,
+    most: usize,
     nodes: Vec<Node>,
-    children: HashMap<(Option<usize>, usize), usize>,
+    children: HashMap<(Option<usize>, u32), usize>,
     requests: [i64; 2],
-}
-
-struct SpanRow {
-    name: usize,
-    parent: String,
-    figures: Figures,
+    /// Some paths were not told apart.
+    is_cut: bool,
 }
 
 impl Tree {
-    fn name(&mut self, name: Name) -> usize {
-        if let Some(number) = self.numbers.get(&name) {
-            return *number;
-        }
-        let number = self.names.len();
-        self.names.push(name.clone());
-        self.numbers.insert(name, number);
-        number
+    fn new(most: usize) -> Self {
+        Tree { most, nodes: Vec::new(), children: HashMap::new(), requests: [0; 2], is_cut: false }
     }
 
-    fn child(&mut self, parent: Option<usize>, name: usize) -> usize {
-        if let Some(node) = self.children.get(&(parent, name)) {
+    fn child(&mut self, parent: Option<usize>, operation: u32) -> usize {
+        if let Some(node) = self.children.get(&(parent, operation)) {
             return *node;
+        }
+        // Below `(other)` there is nothing but itself.
+        if let Some(above) = parent.filter(|&above| self.nodes[above].operation == OTHER) {
+            return above;
+        }
+        if self.nodes.len() >= self.most && operation != OTHER {
+            self.is_cut = true;
+            return self.child(parent, OTHER);
         }
         let node = self.nodes.len();
         let depth = parent.map_or(0, |p| self.nodes[p].depth + 1);
-        self.nodes.push(Node { parent, name, depth, figures: [Figures::default(); 2] });
-        self.children.insert((parent, name), node);
+        self.nodes.push(Node { parent, operation, depth, figures: [Figures::default(); 2] });
+        self.children.insert((parent, operation), node);
         node
     }
 
     /// Adds the spans of one trace. A span whose parent is not here (or in a cycle) is a root.
-    fn add_trace(&mut self, side: usize, spans: &HashMap<String, SpanRow>) {
-        let mut placed: HashMap<&str, usize> = HashMap::with_capacity(spans.len());
-        for id in spans.keys() {
-            // From the span up to one that has a place, then down again; a cycle is cut where it closes.
-            let mut way: Vec<&str> = Vec::new();
-            let mut at = id.as_str();
-            while !placed.contains_key(at) && !way.contains(&at) && way.len() < DEEPEST {
-                way.push(at);
-                match spans.get_key_value(spans[at].parent.as_str()) {
-                    Some((parent, _)) => at = parent,
-                    None => break,
-                }
+    fn add_trace(&mut self, side: usize, spans: &[SpanRecord]) {
+        let by_id = by_id(spans);
+        let parents = parents(spans, &by_id);
+        let mut placed: Vec<Option<usize>> = vec![None; spans.len()];
+        let mut way: Vec<usize> = Vec::new();
+        for span in 0..spans.len() {
+            if is_copy(spans, &by_id, span) {
+                continue;
             }
-            for id in way.into_iter().rev() {
-                let span = &spans[id];
-                let parent = placed.get(span.parent.as_str()).copied();
-                let parent = parent.filter(|p| self.nodes[*p].depth < DEEPEST);
-                let node = self.child(parent, span.name);
-                let figures = &mut self.nodes[node].figures[side];
-                figures.calls += span.figures.calls;
-                figures.total += span.figures.total;
-                figures.own += span.figures.own;
-                figures.critical += span.figures.critical;
-                figures.errors += span.figures.errors;
-                placed.insert(id, node);
+            // From the span up to one that has a place, then down again; a cycle is cut where it closes.
+            let mut at = Some(span);
+            while let Some(next) = at.filter(|&next| placed[next].is_none()) {
+                way.push(next);
+                at = parents[next].filter(|_| way.len() < DEEPEST).filter(|parent| !way.contains(parent));
+            }
+            while let Some(span) = way.pop() {
+                let parent = parents[span].and_then(|parent| placed[parent]);
+                let parent = parent.filter(|&parent| self.nodes[parent].depth < DEEPEST);
+                let node = self.child(parent, spans[span].operation);
+                self.nodes[node].figures[side].add(&Figures::of(&spans[span]));
+                placed[span] = Some(node);
             }
         }
+        let entered = |span: &&SpanRecord| i64::from(span.flags) & (flag::ENTRY | NO_REQUEST) == flag::ENTRY;
+        self.requests[side] += spans.iter().filter(entered).count() as i64;
     }
+}
+
+/// Entries with one of these are no requests.
+const NO_REQUEST: i64 = flag::ORPHAN | flag::ASYNC_ROOT;
+
+/// Spans by id, of one id in order of start.
+fn by_id(spans: &[SpanRecord]) -> Vec<(u64, usize)> {
+    let mut by_id: Vec<(u64, usize)> = spans.iter().enumerate().map(|(at, span)| (span.span, at)).collect();
+    by_id.sort_unstable();
+    by_id
+}
+
+/// Whether the same span stands before it: an export that came twice.
+fn is_copy(spans: &[SpanRecord], by_id: &[(u64, usize)], span: usize) -> bool {
+    let SpanRecord { span: wanted, operation, .. } = spans[span];
+    let before = by_id.partition_point(|place| *place < (wanted, span));
+    let mut same = by_id[..before].iter().rev().take_while(|(id, _)| *id == wanted);
+    same.any(|(_, first)| spans[*first].operation == operation)
+}
+
+/// The position of each span's parent. Of two spans with one id (the sides of a call may share it) the later one is
+/// the receiving side, and the parent of those that name it.
+fn parents(spans: &[SpanRecord], by_id: &[(u64, usize)]) -> Vec<Option<usize>> {
+    let parent = |(at, span): (usize, &SpanRecord)| {
+        let after = by_id.partition_point(|(id, _)| *id <= span.parent);
+        let mut named = by_id[..after].iter().rev().take_while(|(id, _)| *id == span.parent).map(|(_, named)| *named);
+        named.find(|&named| named != at && !is_copy(spans, by_id, named))
+    };
+    spans.iter().enumerate().map(parent).collect()
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
     let min_share: f64 = scope.text("min_share").and_then(|t| t.parse().ok()).unwrap_or(0.001);
-    let mut tree = Tree::default();
-    let mut notes = Vec::new();
-    let part = read_side(&query, &scope, scope.window, 0, &mut tree).await?;
-    if part > 1.0 {
-        notes.push(format!("the tree shows one in {part:.1} traces"));
-    }
+    let mut operations = Operations::default();
+    let mut tree = Tree::new(MOST_NODES);
+    read_side(&query, &scope, scope.window, 0, &mut tree, &mut operations).await?;
     if let Some(baseline) = scope.baseline {
-        let part = read_side(&query, &scope, baseline, 1, &mut tree).await?;
-        if part > 1.0 {
-            notes.push(format!("of the baseline, one in {part:.1} traces"));
-        }
+        read_side(&query, &scope, baseline, 1, &mut tree, &mut operations).await?;
     }
-    let nodes = folded(&tree, min_share, scope.baseline.is_some());
+    let nodes = folded(&tree, &operations, min_share, scope.baseline.is_some());
     let baseline_requests = scope.baseline.map(|_| tree.requests[1]);
     let json = json!({"requests": tree.requests[0], "baseline_requests": baseline_requests, "nodes": nodes});
     let mut report = Report::new("nodes", json);
-    report.notes = notes;
+    if tree.is_cut {
+        report.notes.push(format!("more than {MOST_NODES} paths: further ones are counted as (other)"));
+    }
     Ok(report)
 }
 
-/// Reads one side into the tree; returns one in how many traces it is.
-async fn read_side(query: &Query, scope: &Scope, window: Window, side: usize, tree: &mut Tree) -> Result<f64> {
-    // The filters choose requests: traces whose entry matches.
-    let mut condition = entered_in(window);
-    for (column, value) in [("entry_service", &scope.service), ("entry_operation", &scope.operation)] {
-        if let Some(value) = value {
-            condition.push_str(&format!(" AND {column} = {}", super::scope::quoted(value)));
-        }
-    }
-    let sql = format!("SELECT count(*) AS n FROM spans WHERE {condition}");
-    let total: i64 =
-        read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| !r.is_empty()).map(|r| r.int("n", 0)).sum();
-    let mut part = 1.0;
-    if total > MOST_SPANS {
-        let of_256 = (256 * MOST_SPANS / total).clamp(1, 255);
-        condition.push_str(&format!(" AND substr(trace_id, 31, 2) < '{of_256:02x}'"));
-        part = 256.0 / of_256 as f64;
-    }
-    let sql = format!(
-        "SELECT trace_id, span_id, parent_span_id, service_name, name, kind, {PEER} AS peer, duration_ns, \
-                self_time_ns, critical_path_ns, status_code, tree_flags \
-         FROM spans WHERE {condition} ORDER BY trace_id"
-    );
-    let mut current = String::new();
-    let mut spans: HashMap<String, SpanRow> = HashMap::new();
-    for rows in read(&query.rows(&sql, vec![]).await?)? {
-        for row in 0..rows.len() {
-            let trace = rows.text("trace_id", row);
-            if trace != current {
-                tree.add_trace(side, &spans);
-                spans.clear();
-                trace.clone_into(&mut current);
-            }
-            let flags = rows.int("tree_flags", row);
-            if flags & (model::trace::flag::ENTRY | 17) == model::trace::flag::ENTRY {
-                tree.requests[side] += 1;
-            }
-            let name = tree.name(Name {
-                service: rows.text("service_name", row).to_owned(),
-                operation: rows.text("name", row).to_owned(),
-                kind: rows.text("kind", row).to_owned(),
-                peer: rows.some_text("peer", row).map(str::to_owned),
-            });
-            let figures = Figures {
-                calls: 1,
-                total: rows.int("duration_ns", row),
-                own: rows.int("self_time_ns", row),
-                critical: rows.int("critical_path_ns", row),
-                errors: i64::from(rows.text("status_code", row) == "ERROR"),
-            };
-            let span = SpanRow { name, parent: rows.text("parent_span_id", row).to_owned(), figures };
-            spans.insert(rows.text("span_id", row).to_owned(), span);
-        }
-    }
-    tree.add_trace(side, &spans);
-    Ok(part)
+async fn read_side(
+    query: &Query,
+    scope: &Scope,
+    window: Window,
+    side: usize,
+    tree: &mut Tree,
+    operations: &mut Operations,
+) -> Result<()> {
+    let limits = Limits { slice: SLICE, most: u64::MAX };
+    each_trace(query, scope, window, limits, operations, &mut |_, spans| tree.add_trace(side, spans)).await?;
+    Ok(())
 }
 
 /// The nodes as JSON, parents first; small ones are folded into one sibling named `(other)`.
-fn folded(tree: &Tree, min_share: f64, compared: bool) -> Vec<Value> {
+fn folded(tree: &Tree, operations: &Operations, min_share: f64, compared: bool) -> Vec<Value> {
     let total =
         |side: usize| -> i64 { tree.nodes.iter().filter(|n| n.parent.is_none()).map(|n| n.figures[side].total).sum() };
     let totals = [total(0).max(1) as f64, total(1).max(1) as f64];
@@ -230,43 +213,82 @@ fn folded(tree: &Tree, min_share: f64, compared: bool) -> Vec<Value> {
                 None => continue,
             },
         };
-        if !large(node) {
+        if node.operation == OTHER || !large(node) {
             let sum = others.entry(parent).or_default();
-            for (sum, figures) in sum.iter_mut().zip(node.figures) {
-                sum.calls += figures.calls;
-                sum.total += figures.total;
-                sum.own += figures.own;
-                sum.critical += figures.critical;
-                sum.errors += figures.errors;
-            }
+            sum.iter_mut().zip(&node.figures).for_each(|(sum, figures)| sum.add(figures));
             continue;
         }
         ids.insert(at, out.len());
-        let name = &tree.names[node.name];
-        out.push(row(out.len(), parent, name, &node.figures, compared));
+        let operation = operations.operation(node.operation);
+        out.push(row(out.len(), parent, Some(&operation), &node.figures, compared));
     }
-    let other = |operation: &str| Name {
-        service: String::new(),
-        operation: operation.to_owned(),
-        kind: "INTERNAL".to_owned(),
-        peer: None,
-    };
     let mut others: Vec<_> = others.into_iter().collect();
     others.sort_by_key(|(parent, _)| *parent);
     for (parent, figures) in others {
-        out.push(row(out.len(), parent, &other("(other)"), &figures, compared));
+        out.push(row(out.len(), parent, None, &figures, compared));
     }
     out
 }
 
-fn row(id: usize, parent: Option<usize>, name: &Name, [here, base]: &[Figures; 2], compared: bool) -> Value {
+/// Without an operation: what was folded.
+fn row(
+    id: usize,
+    parent: Option<usize>,
+    operation: Option<&Operation>,
+    [here, base]: &[Figures; 2],
+    compared: bool,
+) -> Value {
     let base = compared.then_some(base);
     json!({
         "id": id, "parent": parent,
-        "service": name.service, "operation": name.operation, "kind": name.kind, "peer": name.peer,
+        "service": operation.map_or("", |o| &o.service),
+        "operation": operation.map_or("(other)", |o| &o.operation),
+        "kind": operation.map_or("INTERNAL", |o| o.kind.name()),
+        "peer": operation.and_then(|o| o.peer.as_ref()).map(|peer| &peer.name),
         "calls": here.calls, "total_ns": here.total, "self_ns": here.own, "critical_ns": here.critical,
         "errors": here.errors,
         "base_calls": base.map(|b| b.calls), "base_total_ns": base.map(|b| b.total),
         "base_self_ns": base.map(|b| b.own), "base_critical_ns": base.map(|b| b.critical),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(trace: u128, span: u64, parent: u64, operation: u32) -> SpanRecord {
+        let flags = if parent == 0 { (flag::ROOT | flag::ENTRY) as u16 } else { 0 };
+        SpanRecord { trace, span, parent, start: 0, end: 10, own: 4, critical: 5, operation, flags, failed: false }
+    }
+
+    #[test]
+    fn further_paths_are_counted_below_their_caller() {
+        let mut tree = Tree::new(3);
+        for trace in 0..10u32 {
+            let spans = [span(u128::from(trace), 1, 0, 0), span(u128::from(trace), 2, 1, 1 + trace)];
+            tree.add_trace(0, &[spans[0], spans[1], span(u128::from(trace), 3, 2, 50)]);
+        }
+        let shown: Vec<_> =
+            tree.nodes.iter().map(|n| (n.parent, n.operation, n.figures[0].calls, n.figures[0].own)).collect();
+        // The first trace has room for its three spans; of the others the rest is one node.
+        assert_eq!(shown, [(None, 0, 10, 40), (Some(0), 1, 1, 4), (Some(1), 50, 1, 4), (Some(0), OTHER, 18, 72)]);
+        assert!(tree.is_cut);
+        assert_eq!(tree.requests, [10, 0]);
+    }
+
+    #[test]
+    fn a_span_that_came_twice_counts_once() {
+        let mut tree = Tree::new(MOST_NODES);
+        tree.add_trace(0, &[span(1, 1, 0, 1), span(1, 1, 0, 1), span(1, 2, 1, 2), span(1, 2, 1, 3)]);
+        // The two sides of a call may share an id, but not the operation.
+        let calls: Vec<_> = tree.nodes.iter().map(|n| (n.operation, n.figures[0].calls)).collect();
+        assert_eq!(calls, [(1, 1), (2, 1), (3, 1)]);
+    }
+
+    #[test]
+    fn cycles_and_missing_parents_end() {
+        let mut tree = Tree::new(MOST_NODES);
+        tree.add_trace(0, &[span(1, 1, 2, 1), span(1, 2, 1, 2), span(1, 3, 3, 3), span(1, 4, 99, 4)]);
+        assert_eq!(tree.nodes.iter().map(|n| n.figures[0].calls).sum::<i64>(), 4);
+    }
 }

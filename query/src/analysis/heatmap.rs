@@ -1,12 +1,11 @@
 //! Latency heat map: how many spans of which duration, over time. Rows are log-spaced; the first begins at zero and
 //! the last is open, so that neither fast failures nor time-outs fall off the picture.
 
-use std::sync::Arc;
-
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use model::Result;
 use serde_json::json;
 
+use super::columns::{self, int};
 use super::report::Report;
 use super::rows::read;
 use super::scope::{Scope, Window, started_in};
@@ -26,8 +25,7 @@ pub const ANALYSIS: Analysis = Analysis {
 };
 
 fn schema() -> SchemaRef {
-    let int = |name: &str| Field::new(name, DataType::Int64, true);
-    Arc::new(Schema::new(vec![int("t_us"), int("from_ns"), int("to_ns"), int("count"), int("errors")]))
+    columns::schema([int("t_us"), int("from_ns"), int("to_ns"), int("count"), int("errors")])
 }
 
 /// Edges of the rows: 0, then log-spaced from `least` to `most`. At least two rows.
@@ -64,33 +62,29 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let bin = ((end - start) / columns as i64).max(1);
     // Buckets of a twentieth of an octave are finer than any row; the edges are chosen over them afterwards.
     let sql = format!(
-        "SELECT (CAST(start_time AS BIGINT) - {start}) / {bin} AS c, \
+        "SELECT (start_time_unix_nano - {start}) / {bin} AS c, \
                 CAST(floor(log2(greatest(duration_ns, 1)) * 20) AS BIGINT) AS b, \
                 count(*) AS n, sum(CASE WHEN status_code = 'ERROR' THEN 1 ELSE 0 END) AS e, \
                 min(duration_ns) AS least, max(duration_ns) AS most \
          FROM spans WHERE {} GROUP BY 1, 2",
         condition(&scope)
     );
-    let cells = read(&query.rows(&sql, vec![]).await?)?;
+    let cells = read(&query, &sql).await?;
     let (mut least, mut most) = (i64::MAX, 0);
-    for batch in &cells {
-        for row in 0..batch.len() {
-            least = least.min(batch.int("least", row));
-            most = most.max(batch.int("most", row));
-        }
+    for cell in cells.iter() {
+        least = least.min(cell.int("least"));
+        most = most.max(cell.int("most"));
     }
     let edges = edges(least.min(most), most, rows);
     let rows = edges.len() - 1;
     let (mut counts, mut errors) = (vec![0i64; columns * rows], vec![0i64; columns * rows]);
-    for batch in &cells {
-        for row in 0..batch.len() {
-            let column = batch.int("c", row).clamp(0, columns as i64 - 1) as usize;
-            // A bucket lies within one row but at an edge; its middle decides.
-            let middle = i64::midpoint(batch.int("least", row), batch.int("most", row));
-            let cell = column * rows + row_of(&edges, middle);
-            counts[cell] += batch.int("n", row);
-            errors[cell] += batch.int("e", row);
-        }
+    for bucket in cells.iter() {
+        let column = bucket.int("c").clamp(0, columns as i64 - 1) as usize;
+        // A bucket lies within one row but at an edge; its middle decides.
+        let middle = i64::midpoint(bucket.int("least"), bucket.int("most"));
+        let cell = column * rows + row_of(&edges, middle);
+        counts[cell] += bucket.int("n");
+        errors[cell] += bucket.int("e");
     }
     let cell = |(at, n): (usize, &i64)| {
         let (column, row) = (at / rows, at % rows);

@@ -1,17 +1,17 @@
 //! Hot spots: which operation limits the system, with evidence. The window is the current load level unless one is
 //! given, the baseline the level before it; [`super::ranking`] decides, this gathers and looks up examples.
 
-use std::sync::Arc;
-
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use model::Result;
+use arrow::datatypes::SchemaRef;
 use model::time::MINUTE;
+use model::{Result, TraceId};
 use serde_json::{Value, json};
 
-use super::observe::{learn, observe};
+use super::columns::{self, float, int, text};
+use super::learn::learn;
+use super::observe::{Seen, observe};
 use super::ranking::{self, Attribute, FactBook, Hotspot, Operation, Ranking, Settings};
 use super::report::{Report, rfc3339};
-use super::rows::read;
+use super::rows::{number, read};
 use super::scope::{Scope, Window, quoted, started_in};
 use super::timeline::{Timeline, settled};
 use super::{Analysis, Parameter, Running, compare};
@@ -29,20 +29,19 @@ pub const ANALYSIS: Analysis = Analysis {
 /// How far before a given window the load is looked at to find a baseline.
 const LOOK_BACK: i64 = 30 * MINUTE;
 /// Example traces of a hot spot, and the hot spots that get some.
-const EXEMPLARS: i64 = 5;
+const EXEMPLARS: usize = 5;
 const EXEMPLIFIED: usize = 5;
+/// Spans that a 99th percentile needs to be told.
+const LEAST_SPANS: u64 = 20;
 /// Hot spots for which the attributes of slow spans are compared.
 const NARROWED: usize = 3;
 
 fn schema() -> SchemaRef {
-    let int = |name: &str| Field::new(name, DataType::Int64, true);
-    let float = |name: &str| Field::new(name, DataType::Float64, true);
-    let text = |name: &str| Field::new(name, DataType::Utf8, true);
     let mut fields = vec![int("rank")];
     fields.extend(["service", "operation", "span_kind", "category", "peer", "instance", "attribute"].map(text));
     fields.extend([int("critical_path_ns_per_request"), float("share_of_latency"), int("change_ns_per_request")]);
     fields.extend([float("confidence"), text("callers"), text("explanation"), text("exemplars")]);
-    Arc::new(Schema::new(fields))
+    columns::schema(fields)
 }
 
 /// What is compared with what.
@@ -66,37 +65,42 @@ async fn sides(query: &Query, scope: &Scope) -> Result<Sides> {
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
-    let sides = sides(&query, &scope).await?;
     let settings = Settings { limit: scope.number("limit", 10, 1, 100)? as usize, ..Settings::default() };
-    let window = observe(&query, &scope, sides.window).await?;
+    let sides = sides(&query, &scope).await?;
+    let windows: Vec<Window> = std::iter::once(sides.window).chain(sides.baseline).collect();
+    let (seen, unsettled) = tokio::try_join!(observe(&query, &scope, &windows), unsettled(&query, scope.window))?;
+    let mut seen = seen.fold;
     let mut facts = FactBook::new();
-    learn(&query, &scope, sides.window, false, &mut facts).await?;
-    let baseline = match sides.baseline {
-        Some(range) => {
-            learn(&query, &scope, range, true, &mut facts).await?;
-            Some(observe(&query, &scope, range).await?)
-        }
-        None => None,
-    };
-    let mut ranking = ranking::rank(&window, baseline.as_ref(), &facts, &settings);
-    for (at, spot) in ranking.hotspots.iter_mut().enumerate() {
-        if at < EXEMPLIFIED {
-            spot.exemplars = exemplars(&query, sides.window, &spot.evidence, spot.instance.as_deref()).await?;
-        }
-        if at < NARROWED && spot.instance.is_none() {
-            spot.attribute = confined_to(&query, &sides, &spot.evidence).await?;
-        }
+    for side in 0..windows.len() {
+        seen.sort_kept(side);
+        learn(seen.kept(side), &seen.operations, side > 0, &mut facts);
     }
-    let unsettled = unsettled(&query, scope.window).await?;
-    let mut report = Report::new("hotspots", answer(&sides, &ranking)?);
+    let baseline = sides.baseline.map(|_| seen.cube(1));
+    let mut ranking = ranking::rank(&seen.cube(0), baseline.as_ref(), &facts, &settings);
+    let spots = ranking.hotspots.iter().take(NARROWED);
+    let narrow: Vec<_> = spots.map(|spot| narrowed(&query, &sides, spot)).collect();
+    let attributes = futures::future::try_join_all(narrow).await?;
+    for (spot, attribute) in ranking.hotspots.iter_mut().zip(attributes) {
+        spot.attribute = attribute;
+    }
+    for spot in ranking.hotspots.iter_mut().take(EXEMPLIFIED) {
+        spot.exemplars = match typical(&seen, spot) {
+            found if found.len() == EXEMPLARS => found,
+            _ => exemplars(&query, sides.window, &spot.evidence, spot.instance.as_deref()).await?,
+        };
+    }
+    let mut report = Report::new("hotspots", answer(&sides, &ranking, &seen)?);
     report.unsettled = unsettled;
     Ok(report)
 }
 
-fn answer(sides: &Sides, ranking: &Ranking) -> Result<Value> {
+fn answer(sides: &Sides, ranking: &Ranking, seen: &Seen) -> Result<Value> {
     let side = |window: Window, requests: Option<u64>| json!({"start": rfc3339(window.start), "end": rfc3339(window.end), "requests": requests});
-    let spot = |spot: &Hotspot| {
-        serde_json::to_value(spot).map_err(|e| model::Error::internal(format!("writing a hot spot: {e}")))
+    let spot = |spot: &Hotspot| -> Result<Value> {
+        let written = serde_json::to_value(spot);
+        let mut row = written.map_err(|e| model::Error::internal(format!("writing a hot spot: {e}")))?;
+        describe(&mut row, spot, ranking, seen);
+        Ok(row)
     };
     let spots = ranking.hotspots.iter().map(spot).collect::<Result<Vec<Value>>>()?;
     Ok(json!({
@@ -106,6 +110,23 @@ fn answer(sides: &Sides, ranking: &Ranking) -> Result<Value> {
         "worse": ranking.worse,
         "hotspots": spots,
     }))
+}
+
+/// Adds what is known of the spans that hold a hot spot's time.
+fn describe(row: &mut Value, spot: &Hotspot, ranking: &Ranking, seen: &Seen) {
+    let change = spot.change_ns_per_request;
+    row["baseline_critical_path_ns_per_request"] = json!(change.map(|c| spot.critical_path_ns_per_request - c));
+    let Some(operation) = seen.operations.find(&spot.evidence) else { return };
+    let p99 = |side: usize| {
+        let latency = seen.figures(side, operation).latency;
+        latency.quantile(0.99).filter(|_| latency.count() >= LEAST_SPANS).map(|ns| ns as i64)
+    };
+    let now = seen.figures(0, operation);
+    let per_request = |n: u64| n as f64 / ranking.window_requests.max(1) as f64;
+    row["calls_per_request"] = json!(per_request(now.spans));
+    row["errors_per_request"] = json!(per_request(now.errors));
+    row["p99_ns"] = json!(p99(0));
+    row["baseline_p99_ns"] = json!(ranking.baseline_requests.and_then(|_| p99(1)));
 }
 
 /// The spans of an operation, as SQL over the view.
@@ -118,7 +139,33 @@ fn spans_of(operation: &Operation) -> String {
     )
 }
 
-/// Typical traces of the hot spot: those whose span is nearest to the median of the slow half.
+/// Typical traces of the hot spot among those that were kept: those whose span is nearest to the median of the slow
+/// half. Fewer than [`EXEMPLARS`] when not enough were kept.
+fn typical(seen: &Seen, spot: &Hotspot) -> Vec<String> {
+    let operation = seen.operations.find(&spot.evidence);
+    let on = |instance: u32| spot.instance.as_deref().is_none_or(|name| seen.operations.names.text(instance) == name);
+    let mut spans: Vec<(i64, u128)> = seen
+        .kept(0)
+        .iter()
+        .filter(|span| Some(span.operation) == operation && on(span.instance))
+        .map(|span| (span.own, span.trace))
+        .collect();
+    spans.sort_unstable();
+    let Some(&(middle, _)) = spans.get(spans.len() * 3 / 4) else { return Vec::new() };
+    spans.sort_by_key(|(own, trace)| ((own - middle).abs(), *trace));
+    let mut traces: Vec<u128> = Vec::new();
+    for (_, trace) in spans {
+        if !traces.contains(&trace) {
+            traces.push(trace);
+        }
+        if traces.len() == EXEMPLARS {
+            break;
+        }
+    }
+    traces.into_iter().map(|trace| TraceId(trace.to_be_bytes()).to_string()).collect()
+}
+
+/// The same among all traces.
 async fn exemplars(
     query: &Query,
     window: Window,
@@ -127,16 +174,16 @@ async fn exemplars(
 ) -> Result<Vec<String>> {
     let instance = instance.map_or(String::new(), |i| format!(" AND instance_id = {}", quoted(i)));
     let spans = format!("{} AND {}{instance}", started_in(window), spans_of(operation));
-    let sql = format!("SELECT quantile(self_time_ns, 0.75) AS m FROM spans WHERE {spans}");
-    let middle: i64 =
-        read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| !r.is_empty()).map(|r| r.int("m", 0)).sum();
+    let middle = number(query, &format!("SELECT quantile(self_time_ns, 0.75) FROM spans WHERE {spans}")).await?;
     let sql = format!(
         "SELECT trace_id FROM spans WHERE {spans} AND self_time_ns IS NOT NULL \
          ORDER BY abs(self_time_ns - {middle}), trace_id LIMIT {EXEMPLARS}"
     );
-    let found = read(&query.rows(&sql, vec![]).await?)?;
-    let ids = found.iter().flat_map(|rows| (0..rows.len()).map(move |row| rows.text("trace_id", row).to_owned()));
-    Ok(ids.collect())
+    Ok(read(query, &sql).await?.iter().map(|row| row.text("trace_id").to_owned()).collect())
+}
+
+async fn narrowed(query: &Query, sides: &Sides, spot: &Hotspot) -> Result<Option<Attribute>> {
+    if spot.instance.is_some() { Ok(None) } else { confined_to(query, sides, &spot.evidence).await }
 }
 
 /// The attribute value to which the slow spans of an operation are confined, if there is one: nearly all slow spans
@@ -144,12 +191,11 @@ async fn exemplars(
 async fn confined_to(query: &Query, sides: &Sides, operation: &Operation) -> Result<Option<Attribute>> {
     let Some(baseline) = sides.baseline else { return Ok(None) };
     let sql = format!(
-        "SELECT quantile(duration_ns, 0.99) AS p FROM spans WHERE {} AND {}",
+        "SELECT quantile(duration_ns, 0.99) FROM spans WHERE {} AND {}",
         started_in(baseline),
         spans_of(operation)
     );
-    let slow: i64 =
-        read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| !r.is_empty()).map(|r| r.int("p", 0)).sum();
+    let slow = number(query, &sql).await?;
     if slow == 0 {
         return Ok(None);
     }
@@ -188,7 +234,6 @@ fn confining(difference: &Value) -> Option<Attribute> {
 
 /// Traces of the window that are not assembled yet.
 async fn unsettled(query: &Query, window: Window) -> Result<u64> {
-    let sql =
-        format!("SELECT count(DISTINCT trace_id) AS n FROM spans WHERE {} AND tree_flags IS NULL", started_in(window));
-    Ok(read(&query.rows(&sql, vec![]).await?)?.iter().filter(|r| !r.is_empty()).map(|r| r.int("n", 0) as u64).sum())
+    let unassembled = format!("{} AND tree_flags IS NULL", started_in(window));
+    Ok(number(query, &format!("SELECT count(DISTINCT trace_id_bytes) FROM spans WHERE {unassembled}")).await? as u64)
 }

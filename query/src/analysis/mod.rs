@@ -6,17 +6,28 @@
 //! the fly. SQL groups spans into small cubes; the mathematics is in pure functions beside it.
 
 pub mod attributes;
+mod batch;
+mod called;
+pub mod capacity;
+pub mod columns;
 pub mod compare;
+mod counts;
 pub mod difference;
 pub mod flame;
 pub mod heatmap;
 pub mod histogram;
 pub mod hotspots;
+mod learn;
+mod members;
+mod names;
 mod observe;
 pub mod operations;
 pub mod ranking;
+mod replay;
 pub mod report;
 pub mod rows;
+mod sample;
+pub mod scalability;
 pub mod scope;
 pub mod search;
 pub mod service_map;
@@ -25,6 +36,8 @@ pub mod significance;
 pub mod steps;
 mod table_function;
 pub mod timeline;
+mod traces;
+pub mod what_if;
 
 use std::pin::Pin;
 
@@ -67,6 +80,8 @@ pub fn all() -> &'static [Analysis] {
         heatmap::ANALYSIS,
         compare::ANALYSIS,
         flame::ANALYSIS,
+        capacity::ANALYSIS,
+        what_if::ANALYSIS,
         service_map::ANALYSIS,
         services::ANALYSIS,
         operations::ANALYSIS,

@@ -1,4 +1,4 @@
-//! Reads the batches of an internal query row by row, by column name, for the small cubes that analyses work on.
+//! Asks an internal query and reads its answer row by row, by column name, for the small cubes that analyses work on.
 
 use std::collections::HashMap;
 
@@ -9,6 +9,37 @@ use model::{Error, Result};
 
 use super::histogram::Histogram;
 use crate::functions::sketch::Sketch;
+use crate::query::Query;
+
+/// The rows that a statement answers.
+pub async fn read(query: &Query, sql: &str) -> Result<Found> {
+    let batches = query.rows(sql, vec![]).await?;
+    Ok(Found(batches.iter().map(Batch::of).collect::<Result<_>>()?))
+}
+
+/// The one whole number that a statement answers; 0 when it is null.
+pub async fn number(query: &Query, sql: &str) -> Result<i64> {
+    let batches = query.rows(sql, vec![]).await?;
+    let first = batches.iter().find(|batch| batch.num_rows() > 0 && batch.num_columns() > 0);
+    Ok(match first.map(|batch| column(batch.column(0))).transpose()? {
+        Some(Column::Int(values)) if !values.is_null(0) => values.value(0),
+        _ => 0,
+    })
+}
+
+pub struct Found(Vec<Batch>);
+
+impl Found {
+    pub fn iter(&self) -> impl Iterator<Item = Row<'_>> + Clone {
+        self.0.iter().flat_map(|batch| (0..batch.len).map(move |at| Row { batch, at }))
+    }
+}
+
+/// One batch with its columns in the types that analyses use.
+struct Batch {
+    columns: HashMap<String, Column>,
+    len: usize,
+}
 
 enum Column {
     Int(Int64Array),
@@ -17,70 +48,13 @@ enum Column {
     Other(ArrayRef),
 }
 
-/// One batch with its columns in the types that analyses use.
-pub struct Rows {
-    columns: HashMap<String, Column>,
-    len: usize,
-}
-
-/// The rows of all batches.
-pub fn read(batches: &[RecordBatch]) -> Result<Vec<Rows>> {
-    batches.iter().map(Rows::of).collect()
-}
-
-impl Rows {
-    fn of(batch: &RecordBatch) -> Result<Rows> {
+impl Batch {
+    fn of(batch: &RecordBatch) -> Result<Batch> {
         let mut columns = HashMap::new();
         for (field, array) in batch.schema().fields().iter().zip(batch.columns()) {
             columns.insert(field.name().clone(), column(array)?);
         }
-        Ok(Rows { columns, len: batch.num_rows() })
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// 0 for null or an unknown column.
-    pub fn int(&self, name: &str, row: usize) -> i64 {
-        match self.columns.get(name) {
-            Some(Column::Int(values)) if !values.is_null(row) => values.value(row),
-            Some(Column::Float(values)) if !values.is_null(row) => values.value(row) as i64,
-            _ => 0,
-        }
-    }
-
-    pub fn float(&self, name: &str, row: usize) -> f64 {
-        match self.columns.get(name) {
-            Some(Column::Float(values)) if !values.is_null(row) => values.value(row),
-            Some(Column::Int(values)) if !values.is_null(row) => values.value(row) as f64,
-            _ => 0.0,
-        }
-    }
-
-    /// Empty for null or an unknown column.
-    pub fn text(&self, name: &str, row: usize) -> &str {
-        match self.columns.get(name) {
-            Some(Column::Text(values)) if !values.is_null(row) => values.value(row),
-            _ => "",
-        }
-    }
-
-    /// `None` for null and for empty text.
-    pub fn some_text(&self, name: &str, row: usize) -> Option<&str> {
-        Some(self.text(name, row)).filter(|t| !t.is_empty())
-    }
-
-    /// The integers of a list column.
-    pub fn ints(&self, name: &str, row: usize) -> Vec<i64> {
-        let Some(Column::Other(array)) = self.columns.get(name) else { return Vec::new() };
-        let Some(list) = array.as_list_opt::<i32>().filter(|l| !l.is_null(row)) else { return Vec::new() };
-        let values = list.value(row);
-        values.as_primitive_opt::<Int64Type>().map(|v| v.iter().flatten().collect()).unwrap_or_default()
+        Ok(Batch { columns, len: batch.num_rows() })
     }
 }
 
@@ -99,15 +73,48 @@ fn column(array: &ArrayRef) -> Result<Column> {
     })
 }
 
-/// Rows together with the histograms of a column of `sketch(…)`.
-pub fn read_sketches(batches: &[RecordBatch], name: &str) -> Result<Vec<(Rows, Vec<Histogram>)>> {
-    let mut out = Vec::new();
-    for batch in batches {
-        let column = batch.column_by_name(name).and_then(|c| c.as_binary_opt::<i32>());
-        let column = column.ok_or_else(|| Error::internal(format!("{name} is not a column of sketches")))?;
-        let sketch =
-            |bytes: Option<&[u8]>| bytes.map(|b| Sketch::from_bytes(b).histogram().clone()).unwrap_or_default();
-        out.push((Rows::of(batch)?, column.iter().map(sketch).collect()));
+/// One row of an answer.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    batch: &'a Batch,
+    at: usize,
+}
+
+impl<'a> Row<'a> {
+    /// 0 for null or an unknown column.
+    pub fn int(&self, name: &str) -> i64 {
+        match self.batch.columns.get(name) {
+            Some(Column::Int(values)) if !values.is_null(self.at) => values.value(self.at),
+            Some(Column::Float(values)) if !values.is_null(self.at) => values.value(self.at) as i64,
+            _ => 0,
+        }
     }
-    Ok(out)
+
+    pub fn float(&self, name: &str) -> f64 {
+        match self.batch.columns.get(name) {
+            Some(Column::Float(values)) if !values.is_null(self.at) => values.value(self.at),
+            Some(Column::Int(values)) if !values.is_null(self.at) => values.value(self.at) as f64,
+            _ => 0.0,
+        }
+    }
+
+    /// Empty for null or an unknown column.
+    pub fn text(&self, name: &str) -> &'a str {
+        match self.batch.columns.get(name) {
+            Some(Column::Text(values)) if !values.is_null(self.at) => values.value(self.at),
+            _ => "",
+        }
+    }
+
+    /// `None` for null and for empty text.
+    pub fn some_text(&self, name: &str) -> Option<&'a str> {
+        Some(self.text(name)).filter(|text| !text.is_empty())
+    }
+
+    /// The histogram of a column `sketch(…)`; empty for null.
+    pub fn histogram(&self, name: &str) -> Histogram {
+        let Some(Column::Other(array)) = self.batch.columns.get(name) else { return Histogram::default() };
+        let bytes = array.as_binary_opt::<i32>().filter(|bytes| !bytes.is_null(self.at));
+        bytes.map(|bytes| Sketch::from_bytes(bytes.value(self.at)).histogram().clone()).unwrap_or_default()
+    }
 }

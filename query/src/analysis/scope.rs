@@ -1,6 +1,7 @@
 //! What every analysis is asked about: a window, perhaps a baseline, and conditions on spans.
 
 use chrono::DateTime;
+use model::schema::column;
 use model::time::{DAY, HOUR, MINUTE, SECOND};
 use model::{Error, Nanos, Result};
 
@@ -80,6 +81,15 @@ impl Scope {
         Ok((value as i64).clamp(least, most))
     }
 
+    /// A number above 0, if given.
+    pub fn positive(&self, name: &str) -> Result<Option<f64>> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        match text.parse::<f64>() {
+            Ok(value) if value > 0.0 && value.is_finite() => Ok(Some(value)),
+            _ => Err(Error::invalid(format!("{name} {text:?} is not a number above 0"))),
+        }
+    }
+
     pub fn flag(&self, name: &str) -> bool {
         self.text(name).is_some_and(|v| matches!(v, "true" | "1" | "yes"))
     }
@@ -106,6 +116,14 @@ impl Scope {
             || !self.attributes.is_empty()
     }
 
+    /// The conditions on the entry of a span's trace as SQL, each with `AND` before it: `service` and `operation` then
+    /// choose requests.
+    pub fn entries(&self) -> String {
+        let columns = [(column::ENTRY_SERVICE, &self.service), (column::ENTRY_OPERATION, &self.operation)];
+        let given = columns.iter().filter_map(|(c, v)| v.as_ref().map(|v| format!(" AND {c} = {}", quoted(v))));
+        given.collect()
+    }
+
     /// The conditions on spans as SQL over the view `spans`; `TRUE` when there are none.
     pub fn conditions(&self) -> String {
         let columns = [
@@ -128,25 +146,20 @@ fn attribute_condition(key: &str, value: &str) -> String {
     format!("(attributes->>{key} = {value} OR resource_attributes->>{key} = {value})")
 }
 
-/// Spans that started in a window, as SQL.
+/// Spans that started in a window, as SQL of our own queries.
 pub fn started_in(window: Window) -> String {
-    time_range("start_time", window)
+    time_range(column::START, window)
 }
 
 /// Spans of traces whose entry started in a window. The second half lets files be skipped: a span starts at its
 /// entry's time or later, give or take clocks and asynchronous work.
 pub fn entered_in(window: Window) -> String {
     let near = Window { start: window.start.saturating_sub(MINUTE), end: window.end.saturating_add(10 * MINUTE) };
-    format!("{} AND {}", time_range("entry_start_time", window), started_in(near))
+    format!("{} AND {}", time_range(column::ENTRY_START, window), started_in(near))
 }
 
 fn time_range(column: &str, Window { start, end }: Window) -> String {
-    format!("{column} >= {} AND {column} < {}", timestamp(start), timestamp(end))
-}
-
-/// A timestamp literal in nanoseconds.
-pub fn timestamp(at: Nanos) -> String {
-    format!("arrow_cast({at}, 'Timestamp(Nanosecond, Some(\"UTC\"))')")
+    format!("{column} >= {start} AND {column} < {end}")
 }
 
 /// A text literal; quotes doubled, so that no value can leave it.

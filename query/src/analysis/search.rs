@@ -1,13 +1,12 @@
 //! Traces that hold a matching span: newest, slowest, or typical (nearest the median duration of what matched).
 
-use std::sync::Arc;
-
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use model::{Error, Result};
 use serde_json::{Value, json};
 
+use super::columns::{self, int, text};
 use super::report::Report;
-use super::rows::{Rows, read};
+use super::rows::{Row, number, read};
 use super::scope::{Scope, Window, quoted, started_in};
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
@@ -28,9 +27,7 @@ pub const ANALYSIS: Analysis = Analysis {
 };
 
 fn schema() -> SchemaRef {
-    let text = |name: &str| Field::new(name, DataType::Utf8, true);
-    let int = |name: &str| Field::new(name, DataType::Int64, true);
-    Arc::new(Schema::new(vec![
+    columns::schema([
         text("trace_id"),
         text("service"),
         text("operation"),
@@ -40,7 +37,7 @@ fn schema() -> SchemaRef {
         int("services"),
         int("errors"),
         text("status_code"),
-    ]))
+    ])
 }
 
 /// The conditions on the matching span. Without filters requests are listed, one row a trace.
@@ -69,8 +66,7 @@ pub async fn find(query: &Query, scope: &Scope, order: &str, limit: i64) -> Resu
         "slowest" => "max(duration_ns) DESC".to_owned(),
         "typical" => {
             let sql = format!("SELECT quantile(duration_ns, 0.5) AS m FROM spans WHERE {matching}");
-            let found = read(&query.rows(&sql, vec![]).await?)?;
-            let median = found.iter().filter(|r| !r.is_empty()).map(|r| r.int("m", 0)).next().unwrap_or(0);
+            let median = number(query, &sql).await?;
             format!("abs(max(duration_ns) - {median})")
         }
         other => {
@@ -80,9 +76,8 @@ pub async fn find(query: &Query, scope: &Scope, order: &str, limit: i64) -> Resu
         }
     };
     let sql = format!("SELECT trace_id FROM spans WHERE {matching} GROUP BY 1 ORDER BY {order}, 1 LIMIT {limit}");
-    let found = read(&query.rows(&sql, vec![]).await?)?;
-    let ids = found.iter().flat_map(|rows| (0..rows.len()).map(move |row| rows.text("trace_id", row).to_owned()));
-    Ok(ids.collect())
+    let found = read(query, &sql).await?;
+    Ok(found.iter().map(|row| row.text("trace_id").to_owned()).collect())
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
@@ -98,7 +93,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         let sql = format!(
             "SELECT trace_id, count(*) AS spans, count(DISTINCT service_name) AS services, \
                     sum(CASE WHEN status_code = 'ERROR' THEN 1 ELSE 0 END) AS errors, \
-                    CAST(min(start_time) AS BIGINT) AS start, CAST(max(end_time) AS BIGINT) AS finish, \
+                    min(start_time_unix_nano) AS start, max(end_time_unix_nano) AS finish, \
                     first_value(service_name ORDER BY parent_span_id = '' DESC, start_time) AS service, \
                     first_value(name ORDER BY parent_span_id = '' DESC, start_time) AS operation, \
                     first_value(duration_ns ORDER BY parent_span_id = '' DESC, start_time) AS duration, \
@@ -107,21 +102,21 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
             started_in(near),
             list.join(", ")
         );
-        let found = read(&query.rows(&sql, vec![]).await?)?;
-        let trace = |(rows, row): (&Rows, usize)| {
+        let found = read(&query, &sql).await?;
+        let trace = |row: Row| {
             json!({
-                "trace_id": rows.text("trace_id", row),
-                "service": rows.text("service", row),
-                "operation": rows.text("operation", row),
-                "start_us": (rows.int("start", row) - t0) / 1_000,
-                "duration_ns": rows.int("duration", row),
-                "spans": rows.int("spans", row),
-                "services": rows.int("services", row),
-                "errors": rows.int("errors", row),
-                "status_code": rows.text("status", row),
+                "trace_id": row.text("trace_id"),
+                "service": row.text("service"),
+                "operation": row.text("operation"),
+                "start_us": (row.int("start") - t0) / 1_000,
+                "duration_ns": row.int("duration"),
+                "spans": row.int("spans"),
+                "services": row.int("services"),
+                "errors": row.int("errors"),
+                "status_code": row.text("status"),
             })
         };
-        traces = found.iter().flat_map(|rows| (0..rows.len()).map(move |row| (rows, row))).map(trace).collect();
+        traces = found.iter().map(trace).collect();
         let place = |trace: &Value| ids.iter().position(|id| trace["trace_id"] == id.as_str());
         traces.sort_by_key(place);
     }

@@ -4,15 +4,17 @@
 //! edge to a dependency that sends no spans (a database, a cache, a third party), named by its peer attributes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use model::Result;
 use serde_json::{Value, json};
 
-use super::operations::{PEER, error_rate};
+use super::called::{self, DB_SYSTEM};
+use super::columns::{self, float, int, text};
+use super::operations::error_rate;
+use super::ranking::PeerKind;
 use super::report::Report;
-use super::rows::{Rows, read};
+use super::rows::{Found, Row, read};
 use super::scope::{Scope, started_in};
 use super::{Analysis, Running};
 use crate::query::Query;
@@ -27,10 +29,7 @@ pub const ANALYSIS: Analysis = Analysis {
 };
 
 fn schema() -> SchemaRef {
-    let text = |name: &str| Field::new(name, DataType::Utf8, true);
-    let int = |name: &str| Field::new(name, DataType::Int64, true);
-    let float = |name: &str| Field::new(name, DataType::Float64, true);
-    Arc::new(Schema::new(vec![
+    columns::schema([
         text("from"),
         text("to"),
         int("calls"),
@@ -40,14 +39,19 @@ fn schema() -> SchemaRef {
         int("p99_ns"),
         float("critical_share"),
         int("gap_ns"),
-    ]))
+    ])
 }
 
-/// What kind of thing a peer without spans is, as SQL over its client span.
-const TYPE: &str = "CASE WHEN coalesce(db_system_name, db_system) IN ('redis', 'memcached', 'valkey') THEN 'cache' \
-                    WHEN coalesce(db_system_name, db_system) IS NOT NULL THEN 'database' \
-                    WHEN messaging_system IS NOT NULL OR kind IN ('PRODUCER', 'CONSUMER') THEN 'messaging' \
-                    ELSE 'external' END";
+/// What kind of thing a peer without spans is.
+fn kind(call: &Row) -> &'static str {
+    match PeerKind::of(call.some_text("db"), call.some_text("msg")) {
+        PeerKind::Cache => "cache",
+        PeerKind::Database => "database",
+        PeerKind::Messaging => "messaging",
+        PeerKind::Remote if call.text("kind") == "PRODUCER" => "messaging",
+        PeerKind::Remote => "external",
+    }
+}
 
 #[derive(Default)]
 struct Node {
@@ -61,25 +65,25 @@ struct Node {
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
-    let window = started_in(scope.window);
+    let (window, peer) = (started_in(scope.window), called::peer());
     let seconds = scope.window.seconds();
     let calls = format!(
         "SELECT c.service_name AS a, coalesce(s.service_name, c.peer, c.name) AS b, \
-                CASE WHEN s.service_name IS NULL THEN c.type ELSE 'service' END AS type, \
+                s.service_name IS NOT NULL AS answered, c.kind AS kind, c.db AS db, c.msg AS msg, \
                 count(*) AS n, sum(CASE WHEN c.status_code = 'ERROR' THEN 1 ELSE 0 END) AS errors, \
                 quantile(c.duration_ns, 0.5) AS p50, quantile(c.duration_ns, 0.99) AS p99, \
                 sum(c.critical_path_ns) AS critical, \
                 CAST(avg(CASE WHEN s.duration_ns IS NULL OR c.kind = 'PRODUCER' THEN NULL \
                               ELSE greatest(c.duration_ns - s.duration_ns, 0) END) AS BIGINT) AS gap \
          FROM (SELECT trace_id, span_id, service_name, name, kind, status_code, duration_ns, critical_path_ns, \
-                      {PEER} AS peer, {TYPE} AS type \
+                      {peer} AS peer, {DB_SYSTEM} AS db, messaging_system AS msg \
                FROM spans WHERE {window} AND kind IN ('CLIENT', 'PRODUCER')) c \
          LEFT JOIN (SELECT trace_id, parent_span_id, service_name, duration_ns \
                     FROM spans WHERE {window} AND kind IN ('SERVER', 'CONSUMER')) s \
            ON s.trace_id = c.trace_id AND s.parent_span_id = c.span_id \
-         GROUP BY 1, 2, 3"
+         GROUP BY 1, 2, 3, 4, 5, 6"
     );
-    let edges = read(&query.rows(&calls, vec![]).await?)?;
+    let edges = read(&query, &calls).await?;
     let served = format!(
         "SELECT service_name, count(DISTINCT instance_id) AS instances, sum(critical_path_ns) AS critical, \
                 sum(CASE WHEN kind IN ('SERVER', 'CONSUMER') THEN 1 ELSE 0 END) AS n, \
@@ -88,8 +92,8 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
                 quantile(CASE WHEN kind IN ('SERVER', 'CONSUMER') THEN duration_ns END, 0.99) AS p99 \
          FROM spans WHERE {window} GROUP BY 1"
     );
-    let served = read(&query.rows(&served, vec![]).await?)?;
-    let total: i64 = each(&served).map(|(rows, row)| rows.int("critical", row)).sum();
+    let served = read(&query, &served).await?;
+    let total: i64 = served.iter().map(|row| row.int("critical")).sum();
     let share = |critical: i64| if total == 0 { 0.0 } else { critical as f64 / total as f64 };
     let nodes = nodes(&served, &edges);
     let node = |(name, n): (&String, &Node)| {
@@ -125,52 +129,48 @@ struct Edge {
     gap: i64,
 }
 
-fn joined(found: &[Rows]) -> BTreeMap<(String, String), Edge> {
+fn joined(found: &Found) -> BTreeMap<(String, String), Edge> {
     let mut edges: BTreeMap<(String, String), Edge> = BTreeMap::new();
-    for (rows, row) in each(found) {
-        let edge = edges.entry((rows.text("a", row).to_owned(), rows.text("b", row).to_owned())).or_default();
-        let calls = rows.int("n", row);
+    for row in found.iter() {
+        let edge = edges.entry((row.text("a").to_owned(), row.text("b").to_owned())).or_default();
+        let calls = row.int("n");
         // The larger part tells the latency.
         if calls > edge.calls {
-            (edge.p50, edge.p99, edge.gap) = (rows.int("p50", row), rows.int("p99", row), rows.int("gap", row));
+            (edge.p50, edge.p99, edge.gap) = (row.int("p50"), row.int("p99"), row.int("gap"));
         }
         edge.calls += calls;
-        edge.errors += rows.int("errors", row);
-        edge.critical += rows.int("critical", row);
+        edge.errors += row.int("errors");
+        edge.critical += row.int("critical");
     }
     edges
 }
 
-fn each(batches: &[Rows]) -> impl Iterator<Item = (&Rows, usize)> {
-    batches.iter().flat_map(|rows| (0..rows.len()).map(move |row| (rows, row)))
-}
-
-fn nodes(served: &[Rows], edges: &[Rows]) -> BTreeMap<String, Node> {
+fn nodes(served: &Found, edges: &Found) -> BTreeMap<String, Node> {
     let mut nodes: BTreeMap<String, Node> = BTreeMap::new();
-    for (rows, row) in each(served) {
+    for row in served.iter() {
         let node = Node {
             kind: "service".to_owned(),
-            calls: rows.int("n", row),
-            errors: rows.int("errors", row),
-            p50: rows.int("p50", row),
-            p99: rows.int("p99", row),
-            critical: rows.int("critical", row),
-            instances: rows.int("instances", row),
+            calls: row.int("n"),
+            errors: row.int("errors"),
+            p50: row.int("p50"),
+            p99: row.int("p99"),
+            critical: row.int("critical"),
+            instances: row.int("instances"),
         };
-        nodes.insert(rows.text("service_name", row).to_owned(), node);
+        nodes.insert(row.text("service_name").to_owned(), node);
     }
-    for (rows, row) in each(edges).filter(|(rows, row)| rows.text("type", *row) != "service") {
-        let node = nodes.entry(rows.text("b", row).to_owned()).or_default();
+    for row in edges.iter().filter(|row| row.int("answered") == 0) {
+        let node = nodes.entry(row.text("b").to_owned()).or_default();
         if node.kind == "service" {
             continue;
         }
-        node.kind = rows.text("type", row).to_owned();
-        node.calls += rows.int("n", row);
-        node.errors += rows.int("errors", row);
+        node.kind = kind(&row).to_owned();
+        node.calls += row.int("n");
+        node.errors += row.int("errors");
         // Over several callers the worst is shown.
-        node.p50 = node.p50.max(rows.int("p50", row));
-        node.p99 = node.p99.max(rows.int("p99", row));
-        node.critical += rows.int("critical", row);
+        node.p50 = node.p50.max(row.int("p50"));
+        node.p99 = node.p99.max(row.int("p99"));
+        node.critical += row.int("critical");
     }
     nodes
 }

@@ -13,7 +13,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::{Analysis, Scope, all};
-use crate::query::Query;
+use crate::query::Asker;
 
 /// One function for each analysis, by its name in SQL.
 pub fn table_functions() -> HashMap<String, Arc<TableFunction>> {
@@ -81,11 +81,10 @@ impl TableProvider for Call {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let Some(query) = state.config().get_extension::<Query>() else {
+        let Some(query) = state.config().get_extension::<Asker>().and_then(|asker| asker.query()) else {
             return plan_err!("{} needs a tenant's tables", self.analysis.name);
         };
         let outside = |e: model::Error| DataFusionError::External(Box::new(e));
-        let query = Query::clone(&query);
         let scope = Scope::parse(&self.parameters, query.now()).map_err(outside)?;
         let report = (self.analysis.run)(query, scope).await.map_err(outside)?;
         let batch = report.batch(self.schema()).map_err(outside)?;

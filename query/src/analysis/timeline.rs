@@ -1,16 +1,16 @@
 //! Requests over time with their latency, and the load levels found in them: what the overview opens with.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use model::time::SECOND;
 use model::{Nanos, Result};
 use serde_json::{Value, json};
 
+use super::columns::{self, flag, float, int, text};
 use super::histogram::Histogram;
 use super::report::{Report, rfc3339};
-use super::rows::read_sketches;
+use super::rows::read;
 use super::scope::{Scope, Window, started_in};
 use super::steps::{Segment, baseline_for, busiest_level, load_levels};
 use super::{Analysis, Running};
@@ -26,11 +26,7 @@ pub const ANALYSIS: Analysis = Analysis {
 };
 
 fn schema() -> SchemaRef {
-    let int = |name: &str| Field::new(name, DataType::Int64, true);
-    let float = |name: &str| Field::new(name, DataType::Float64, true);
-    let text = |name: &str| Field::new(name, DataType::Utf8, true);
-    let flag = Field::new("transition", DataType::Boolean, true);
-    Arc::new(Schema::new(vec![
+    columns::schema([
         int("index"),
         text("start"),
         text("end"),
@@ -40,8 +36,8 @@ fn schema() -> SchemaRef {
         int("p50_ns"),
         int("p95_ns"),
         int("p99_ns"),
-        flag,
-    ]))
+        flag("transition"),
+    ])
 }
 
 /// Traces are taken as settled this long after they were received; later ones are left out of the levels.
@@ -80,7 +76,7 @@ impl Timeline {
         let bins = ((window.end - window.start + bin - 1) / bin).max(1) as usize;
         let requests = if scope.service.is_none() { IS_REQUEST } else { "kind IN ('SERVER', 'CONSUMER')" };
         let sql = format!(
-            "SELECT (CAST(start_time AS BIGINT) - {}) / {bin} AS b, count(*) AS n, \
+            "SELECT (start_time_unix_nano - {}) / {bin} AS b, count(*) AS n, \
                     sum(CASE WHEN status_code = 'ERROR' THEN 1 ELSE 0 END) AS e, \
                     CAST(sum(duration_ns) AS DOUBLE) AS d, sketch(duration_ns) AS s \
              FROM spans WHERE {} AND {} AND {requests} GROUP BY 1",
@@ -97,14 +93,12 @@ impl Timeline {
             duration: vec![0.0; bins],
             levels: Vec::new(),
         };
-        for (rows, sketches) in read_sketches(&query.rows(&sql, vec![]).await?, "s")? {
-            for (row, sketch) in sketches.into_iter().enumerate() {
-                let at = rows.int("b", row).clamp(0, bins as i64 - 1) as usize;
-                timeline.requests[at] += rows.int("n", row) as u64;
-                timeline.errors[at] += rows.int("e", row) as u64;
-                timeline.duration[at] += rows.float("d", row);
-                timeline.latency[at].merge(&sketch);
-            }
+        for row in read(query, &sql).await?.iter() {
+            let at = row.int("b").clamp(0, bins as i64 - 1) as usize;
+            timeline.requests[at] += row.int("n") as u64;
+            timeline.errors[at] += row.int("e") as u64;
+            timeline.duration[at] += row.float("d");
+            timeline.latency[at].merge(&row.histogram("s"));
         }
         timeline.levels = load_levels(&timeline.requests, bin as f64 / SECOND as f64);
         Ok(timeline)

@@ -9,7 +9,7 @@ use model::Signal;
 use model::schema::{PROMOTED_RESOURCE, PROMOTED_SPAN, schema};
 use serde::Serialize;
 
-use super::view;
+use super::{Audience, view};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Table {
@@ -30,7 +30,7 @@ pub struct Column {
 pub fn tables() -> Result<Vec<Table>> {
     let mut tables = Vec::new();
     for signal in Signal::ALL {
-        let shown = view::view(signal, Arc::new(EmptyTable::new(schema(signal))))?;
+        let shown = view::view(signal, Arc::new(EmptyTable::new(schema(signal))), Audience::User)?;
         let doc = match signal {
             Signal::Traces => "one row per span",
             Signal::Metrics => "one row per data point",

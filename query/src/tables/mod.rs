@@ -48,7 +48,7 @@ pub fn catalog(snapshot: &Snapshot, audience: Audience) -> Result<Arc<dyn Catalo
     let (public, physical) = (MemorySchemaProvider::new(), MemorySchemaProvider::new());
     for signal in Signal::ALL {
         let table: Arc<dyn TableProvider> = Arc::new(PhysicalTable::new(snapshot, signal));
-        public.register_table(signal.table().to_owned(), view::view(signal, table.clone())?)?;
+        public.register_table(signal.table().to_owned(), view::view(signal, table.clone(), audience)?)?;
         physical.register_table(signal.table().to_owned(), table)?;
     }
     public.register_table("runs".to_owned(), Arc::new(EmptyTable::new(view::runs_schema())))?;

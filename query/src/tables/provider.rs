@@ -105,13 +105,11 @@ impl PhysicalTable {
             .with_metadata_size_hint(FOOTER_HINT)
             .with_parquet_file_reader_factory(Arc::new(reader));
         let parts = state.config().target_partitions().clamp(1, files.len().max(1));
-        let mut groups = vec![Vec::new(); parts];
-        for (at, file) in files.iter().enumerate() {
-            groups[at % parts].push(self.partitioned(file));
-        }
+        let groups = balanced(files, parts).into_iter();
+        let groups = groups.map(|files| FileGroup::new(files.into_iter().map(|file| self.partitioned(file)).collect()));
         let rows: u64 = if files.iter().any(|f| f.rows == 0) { 0 } else { files.iter().map(|f| f.rows).sum() };
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE_URL)?, Arc::new(source))
-            .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
+            .with_file_groups(groups.collect())
             .with_statistics(self.statistics(rows, None))
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
@@ -137,6 +135,20 @@ impl PhysicalTable {
             if rows == 0 { Precision::Absent } else { Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX)) };
         Statistics { num_rows, total_byte_size: Precision::Absent, column_statistics: columns }
     }
+}
+
+/// Spreads files over `parts` groups of like size: the largest first, each to the group that has least.
+fn balanced<'a>(files: &[&'a Arc<DataFile>], parts: usize) -> Vec<Vec<&'a Arc<DataFile>>> {
+    let mut groups: Vec<(u64, Vec<&Arc<DataFile>>)> = vec![(0, Vec::new()); parts];
+    let mut sorted = files.to_vec();
+    sorted.sort_by_key(|file| std::cmp::Reverse(file.size));
+    for file in sorted {
+        if let Some((bytes, group)) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
+            *bytes += file.size;
+            group.push(file);
+        }
+    }
+    groups.into_iter().map(|(_, files)| files).collect()
 }
 
 /// Rows are filtered while they are decoded, cheapest condition first, after bloom filters and the page index.

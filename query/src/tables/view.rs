@@ -13,6 +13,7 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, ident};
 use model::Signal;
 use model::schema::{PROMOTED_SPAN, column, schema};
 
+use super::Audience;
 use crate::functions::nested::timestamp;
 use crate::functions::{attributes, hex, nested};
 
@@ -114,8 +115,15 @@ pub fn shown_name(physical: &str) -> &str {
     physical.strip_suffix(NANOS).unwrap_or(physical)
 }
 
+/// Stored ids of spans under names of their own, and stored times: what our own queries see besides.
+pub const ID_BYTES: [(&str, &str); 3] = [
+    (column::TRACE_ID, "trace_id_bytes"),
+    (column::SPAN_ID, "span_id_bytes"),
+    (column::PARENT_SPAN_ID, "parent_span_id_bytes"),
+];
+
 /// The table that SQL sees over `physical`.
-pub fn view(signal: Signal, physical: Arc<dyn TableProvider>) -> Result<Arc<dyn TableProvider>> {
+pub fn view(signal: Signal, physical: Arc<dyn TableProvider>, audience: Audience) -> Result<Arc<dyn TableProvider>> {
     let fields = schema(signal);
     let mut expressions = Vec::with_capacity(fields.fields().len() + 1);
     for name in stable_columns(signal) {
@@ -129,6 +137,12 @@ pub fn view(signal: Signal, physical: Arc<dyn TableProvider>) -> Result<Arc<dyn 
         if !stable_columns(signal).contains(&shown_name(field.name())) {
             expressions.push(named(signal, field));
         }
+    }
+    if signal == Signal::Traces && audience == Audience::Internal {
+        let stored = |name: &str, shown: &str| ident(name).alias_qualified(Some(signal.table()), shown);
+        expressions.extend(ID_BYTES.iter().map(|(name, bytes)| stored(name, bytes)));
+        let times = fields.fields().iter().filter(|f| f.name().ends_with(NANOS));
+        expressions.extend(times.map(|f| stored(f.name(), f.name())));
     }
     // A name of its own, so that a stored column and the shown one made of it are never mistaken for each other.
     let plan = LogicalPlanBuilder::scan(STORED, provider_as_source(physical), None)?.project(expressions)?;

@@ -166,7 +166,7 @@ async fn what_differs_is_found() {
         .collect();
     let engine = Fixture::new().with(Signal::Traces, &rows, State::Mixed).await.engine();
     let found = run(&engine, "compare", &[("sel_min_ns", "100000000")]).await;
-    assert_eq!((&found["selection"]["spans"], &found["baseline"]["spans"]), (&json!(40.0), &json!(160.0)));
+    assert_eq!((&found["selection"]["spans"], &found["baseline"]["spans"]), (&json!(40), &json!(160)));
     let first = &found["differences"][0];
     assert_eq!(
         (&first["key"], &first["value"], &first["scope"]),
@@ -255,6 +255,84 @@ async fn every_analysis_is_a_table_function_and_answers_about_nothing() {
         answer(&something, "SELECT operation, count FROM operations('now-15m', 'now', 'service=gateway') ORDER BY 1")
             .await;
     assert_eq!(rows, ["POST /order\t10", "reserve\t10"]);
+}
+
+/// Ten seconds each at 20, 60, 80 and 85 requests per second, which take longer and longer, as those of a queue that
+/// serves 90 per second; each makes one call to a database.
+fn loaded() -> Vec<Value> {
+    let mut rows = Vec::new();
+    let mut trace = 0;
+    for (step, (per_second, takes_ms)) in [(20, 14), (60, 33), (80, 100), (85, 200)].into_iter().enumerate() {
+        for n in 0..per_second * 10 {
+            trace += 1;
+            let start = step as i64 * 10_000 + n * 1_000 / per_second;
+            let end = start + takes_ms;
+            rows.push(span(trace, trace * 4 + 1, 0, ("gateway", "POST /order", "SERVER"), start, end));
+            rows.push(and(
+                span(trace, trace * 4 + 2, trace * 4 + 1, ("gateway", "SELECT stock", "CLIENT"), start + 2, end - 2),
+                json!({ "peer_service": "stock-db", "db_system_name": "postgresql" }),
+            ));
+        }
+    }
+    rows
+}
+
+#[tokio::test]
+async fn the_capacity_of_a_node_is_found_and_a_target_forecast() {
+    let window = [("start", "now-60s"), ("end", "now-20s")];
+    for state in [State::Memory, State::Mixed] {
+        let engine = Fixture::new().with(Signal::Traces, &loaded(), state).await.engine();
+        let found = run(&engine, "capacity", &[window[0], window[1], ("p99_ms", "60"), ("target_qps", "180")]).await;
+        let nodes = found["nodes"].as_array().expect("nodes");
+        let node = |kind: &str| nodes.iter().find(|node| node["node"] == kind).unwrap_or_else(|| panic!("{kind}"));
+        let kinds: Vec<&str> = nodes.iter().filter_map(|node| node["node"].as_str()).collect();
+        assert_eq!(kinds.len(), 3, "{kinds:?}");
+        assert_eq!(node("dependency")["peer"], "stock-db");
+        let entry = node("entry");
+        assert_eq!((&entry["verdict"], &entry["completions"]), (&json!("fitted"), &json!(2_433)), "{entry}");
+        let number = |name: &str| entry[name].as_f64().unwrap_or_else(|| panic!("{name} of {entry}"));
+        assert!((80.0..100.0).contains(&number("limit_qps")), "{entry}");
+        assert!((60.0..80.0).contains(&number("p99_limit_qps")), "{entry}");
+        assert!((number("qps") - 85.0).abs() < 2.0 && (number("concurrency") - 17.0).abs() < 1.0, "{entry}");
+        assert_eq!((number("calls_per_request"), number("needed_qps")), (1.0, 180.0));
+        assert_eq!(entry["gives_way"], true);
+        assert!(found["forecast"]["first"]["load_at_target"].as_f64() > Some(1.8), "{}", found["forecast"]);
+    }
+}
+
+#[tokio::test]
+async fn capacity_is_refused_where_the_load_was_flat() {
+    let engine = Fixture::new().with(Signal::Traces, &loaded(), State::Stored).await.engine();
+    let found = run(&engine, "capacity", &[("start", "now-40s"), ("end", "now-21s"), ("service", "gateway")]).await;
+    let nodes = found["nodes"].as_array().expect("nodes");
+    assert_eq!(nodes.len(), 5, "entry, service, operation, instance and database: {nodes:?}");
+    for node in nodes {
+        assert_eq!((&node["verdict"], &node["capacity_qps"]), (&json!("not_enough_load_range"), &Value::Null));
+        assert!(node["needed"]["en"].as_str().is_some_and(|text| text.contains("step by step")), "{node}");
+    }
+}
+
+#[tokio::test]
+async fn a_faster_operation_shortens_the_requests_that_wait_for_it() {
+    for state in STATES {
+        let engine = Fixture::new().with(Signal::Traces, &shop(40), state).await.engine();
+        let ask = [("service", "inventory"), ("operation", "UPDATE stock")];
+        let found = run(&engine, "what-if", &ask).await;
+        let entry = &found["entries"][0];
+        assert_eq!(
+            (&entry["requests"], &entry["touched"], &entry["operation"]),
+            (&json!(40), &json!(40), &json!("POST /order"))
+        );
+        // 36 requests of 50 ms lose 15 of 30, 4 of 90 ms lose 35 of 70.
+        assert_eq!((&entry["mean_ns"], &entry["new_mean_ns"]), (&json!(54_000_000), &json!(37_000_000)), "{state:?}");
+        let near = |name: &str, ms: f64| (entry[name].as_f64().expect("a number") / 1e6 - ms).abs() <= 0.02 * ms;
+        assert!(near("p50_ns", 50.0) && near("new_p50_ns", 35.0) && near("new_p99_ns", 55.0), "{entry}");
+        let same = run(&engine, "what-if", &[ask[0], ask[1], ("faster", "1")]).await;
+        let entry = &same["entries"][0];
+        for figure in ["mean_ns", "p50_ns", "p90_ns", "p99_ns"] {
+            assert_eq!(entry[figure], entry[format!("new_{figure}")], "{figure}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -82,7 +82,8 @@ pub struct OperationKey {
 /// key and bin add up.
 #[derive(Debug, Clone)]
 pub struct CellStat {
-    pub key: OperationKey,
+    /// Position in [`Observed::keys`].
+    pub key: usize,
     pub bin: u32,
     pub spans: u64,
     /// Sum of `critical_path_ns`.
@@ -112,6 +113,8 @@ pub struct Observed {
     /// Bins are numbered `0..bins`; what lies outside is ignored.
     pub bins: u32,
     pub bin_seconds: f64,
+    /// What cells are about; equal ones count as one.
+    pub keys: Vec<OperationKey>,
     pub cells: Vec<CellStat>,
     pub requests: Vec<RequestStat>,
 }
@@ -186,7 +189,7 @@ impl Side {
 impl Cube {
     pub fn new(window: &Observed, baseline: Option<&Observed>) -> Self {
         let sides: Vec<&Observed> = [Some(window), baseline].into_iter().flatten().collect();
-        let columns = Numbers::of(sides.iter().flat_map(|side| &side.cells).map(|cell| &cell.key));
+        let columns = Numbers::of(sides.iter().flat_map(|side| &side.keys));
         let requested = sides.iter().flat_map(|side| &side.requests).map(|request| &request.entry);
         let keys = || columns.things.iter().copied();
         let entries = Numbers::of(keys().map(|key| &key.entry).chain(requested));
@@ -194,7 +197,7 @@ impl Cube {
         let instances = Numbers::of(keys().map(|key| &key.instance));
         let column = |(((_, &entry), &operation), &instance)| Column { entry, operation, instance };
         let numbers = columns.things.iter().zip(&entries.given).zip(&operations.given).zip(&instances.given);
-        let (first, second) = columns.given.split_at(window.cells.len());
+        let (first, second) = columns.given.split_at(window.keys.len());
         let (first_entries, second_entries) = entries.given[columns.things.len()..].split_at(window.requests.len());
         let size = (entries.things.len(), columns.things.len());
         Cube {
@@ -240,14 +243,14 @@ impl<'a, T: Ord + Hash> Numbers<'a, T> {
 }
 
 impl Side {
-    /// `size` is the number of entries and columns; `entries` and `columns` are the numbers of requests and cells.
+    /// `size` is the number of entries and columns; `entries` and `columns` are the numbers of requests and keys.
     fn new(observed: &Observed, size: (usize, usize), entries: &[usize], columns: &[usize]) -> Self {
         let mut side = Side::empty(observed, size.0, size.1);
         for (request, &entry) in observed.requests.iter().zip(entries).filter(|(r, _)| r.bin < observed.bins) {
             side.add_requests(entry, request);
         }
-        for (cell, &column) in observed.cells.iter().zip(columns).filter(|(c, _)| c.bin < observed.bins) {
-            side.add_spans(column, cell);
+        for cell in observed.cells.iter().filter(|cell| cell.bin < observed.bins) {
+            side.add_spans(columns[cell.key], cell);
         }
         side
     }

@@ -96,7 +96,7 @@ impl Shop {
 
     /// What would be seen of it.
     pub fn observe(&self, seed: u64) -> Observed {
-        let mut day = Day { shop: self, random: Random::seeded(seed), cells: HashMap::new() };
+        let mut day = Day { shop: self, random: Random::seeded(seed), keys: Vec::new(), cells: HashMap::new() };
         let mut requests = Vec::new();
         for bin in 0..self.bins {
             let swing = day.random.unit();
@@ -113,13 +113,15 @@ impl Shop {
                 requests.push(stat);
             }
         }
-        Observed { bins: self.bins, bin_seconds: 1.0, cells: day.cells.into_values().collect(), requests }
+        let cells = day.cells.into_values().collect();
+        Observed { bins: self.bins, bin_seconds: 1.0, keys: day.keys, cells, requests }
     }
 }
 
 struct Day<'a> {
     shop: &'a Shop,
     random: Random,
+    keys: Vec<OperationKey>,
     cells: HashMap<(usize, usize, u32), CellStat>,
 }
 
@@ -163,8 +165,8 @@ impl Day<'_> {
             let stat = self.cells.entry((i, at, bin)).or_insert_with(|| {
                 let entry = Place { service: "gateway".into(), operation: entry.into() };
                 let instance = format!("{}-{at}", steps[i].operation.service);
-                let key = OperationKey { entry, operation: steps[i].operation.clone(), instance };
-                CellStat { key, bin, spans: 0, critical_ns: 0.0, errors: 0, duration_ns: 0.0 }
+                self.keys.push(OperationKey { entry, operation: steps[i].operation.clone(), instance });
+                CellStat { key: self.keys.len() - 1, bin, spans: 0, critical_ns: 0.0, errors: 0, duration_ns: 0.0 }
             });
             stat.spans += counts[i];
             stat.critical_ns += times[i];

@@ -1,0 +1,196 @@
+//! Which operation a span is: its service, name, kind and peer, read from text columns as one small number.
+//!
+//! The peer is what a CLIENT or PRODUCER span talks to: the first of [`PEERS`] that it names. SQL and our own reading
+//! of batches share that list.
+
+use std::collections::HashMap;
+
+use arrow::array::RecordBatch;
+use model::Result;
+use model::trace::SpanKind;
+
+use super::names::{NONE, Names, TextColumn};
+use super::ranking::{Operation, Peer, PeerKind};
+
+/// Columns that name a peer, the best first.
+pub const PEERS: [&str; 6] = [
+    "peer_service",
+    "server_address",
+    "messaging_destination_name",
+    "db_namespace",
+    "rpc_service",
+    "network_peer_address",
+];
+
+/// The kind of database that a client span talks to, as SQL.
+pub const DB_SYSTEM: &str = "coalesce(db_system_name, db_system)";
+
+/// The peer as SQL.
+pub fn peer() -> String {
+    format!("CASE WHEN kind IN ('CLIENT', 'PRODUCER') THEN coalesce({}) END", PEERS.join(", "))
+}
+
+/// The columns that [`Called`] reads, as SQL.
+pub fn columns() -> String {
+    format!("service_name, name, kind, db_system_name, db_system, messaging_system, {}", PEERS.join(", "))
+}
+
+/// An operation by the numbers of its texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    service: u32,
+    name: u32,
+    kind: u32,
+    db: u32,
+    messaging: u32,
+    peer: u32,
+}
+
+/// Operations and their numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Operations {
+    pub names: Names,
+    numbers: HashMap<Key, u32>,
+    keys: Vec<Key>,
+}
+
+impl Operations {
+    fn of_key(&mut self, key: Key) -> u32 {
+        let next = self.keys.len() as u32;
+        let number = *self.numbers.entry(key).or_insert(next);
+        if number == next {
+            self.keys.push(key);
+        }
+        number
+    }
+
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub fn operation(&self, number: u32) -> Operation {
+        let key = self.keys[number as usize];
+        let text = |number: u32| self.names.text(number).to_owned();
+        let kind = PeerKind::of(self.names.some_text(key.db), self.names.some_text(key.messaging));
+        Operation {
+            service: text(key.service),
+            operation: text(key.name),
+            kind: SpanKind::parse(self.names.text(key.kind)),
+            peer: self.names.some_text(key.peer).map(|name| Peer { name: name.to_owned(), kind }),
+        }
+    }
+
+    /// The number of an operation, if it was seen.
+    pub fn find(&self, operation: &Operation) -> Option<u32> {
+        (0..self.keys.len() as u32).find(|number| self.operation(*number) == *operation)
+    }
+
+    pub fn kind(&self, number: u32) -> SpanKind {
+        SpanKind::parse(self.names.text(self.keys[number as usize].kind))
+    }
+
+    /// The numbers of an operation's service, name and peer.
+    pub fn names_of(&self, number: u32) -> (u32, u32, Option<u32>) {
+        let key = self.keys[number as usize];
+        (key.service, key.name, Some(key.peer).filter(|peer| self.names.some_text(*peer).is_some()))
+    }
+
+    /// Services that answer calls.
+    pub fn serving(&self) -> impl Iterator<Item = &str> {
+        let serving =
+            (0..self.keys.len()).filter(|n| matches!(self.kind(*n as u32), SpanKind::Server | SpanKind::Consumer));
+        serving.map(|n| self.names.text(self.keys[n].service))
+    }
+
+    /// Takes in what another part numbered: for each of its names and of its operations the number here.
+    pub fn take_in(&mut self, other: &Operations) -> (Vec<u32>, Vec<u32>) {
+        let names = self.names.take_in(&other.names);
+        let here = |number: u32| names[number as usize];
+        let keys = other.keys.iter().map(|key| {
+            self.of_key(Key {
+                service: here(key.service),
+                name: here(key.name),
+                kind: here(key.kind),
+                db: here(key.db),
+                messaging: here(key.messaging),
+                peer: here(key.peer),
+            })
+        });
+        let keys = keys.collect();
+        (names, keys)
+    }
+
+    /// Bytes held, about.
+    pub fn size(&self) -> usize {
+        self.names.size() + self.keys.len() * (2 * size_of::<Key>() + 16)
+    }
+}
+
+/// The columns of one batch.
+pub struct Called<'a> {
+    service: TextColumn<'a>,
+    name: TextColumn<'a>,
+    kind: TextColumn<'a>,
+    /// The two names of the database's kind, then the messaging system.
+    systems: [TextColumn<'a>; 3],
+    peers: Vec<TextColumn<'a>>,
+    /// What the last row's columns held, and its number: within a file an operation's rows stand together.
+    last: Vec<u128>,
+    number: Option<u32>,
+}
+
+impl<'a> Called<'a> {
+    pub fn of(batch: &'a RecordBatch) -> Result<Self> {
+        let column = |name| TextColumn::of(batch, name);
+        let peers = PEERS.into_iter().map(column).collect::<Result<Vec<_>>>()?;
+        Ok(Called {
+            service: column("service_name")?,
+            name: column("name")?,
+            kind: column("kind")?,
+            systems: [column("db_system_name")?, column("db_system")?, column("messaging_system")?],
+            peers: peers.into_iter().filter(|column| !column.is_all_null()).collect(),
+            last: Vec::new(),
+            number: None,
+        })
+    }
+
+    pub fn number(&mut self, row: usize, operations: &mut Operations) -> u32 {
+        let columns = [&self.service, &self.name, &self.kind].into_iter().chain(&self.systems).chain(&self.peers);
+        let mut same = self.number.is_some();
+        for (at, column) in columns.enumerate() {
+            let view = column.view(row);
+            if same && self.last[at] == view {
+                continue;
+            }
+            same = false;
+            match self.last.get_mut(at) {
+                Some(last) => *last = view,
+                None => self.last.push(view),
+            }
+        }
+        match self.number {
+            Some(number) if same => number,
+            _ => {
+                let key = self.key(row, &mut operations.names);
+                *self.number.insert(operations.of_key(key))
+            }
+        }
+    }
+
+    fn key(&mut self, row: usize, names: &mut Names) -> Key {
+        let kind = self.kind.text(row).unwrap_or_default();
+        let calls = matches!(kind, "CLIENT" | "PRODUCER");
+        let first = |columns: &mut [TextColumn<'a>], names: &mut Names| {
+            columns.iter_mut().map(|column| column.number(row, names)).find(|number| *number != NONE).unwrap_or(NONE)
+        };
+        let (databases, messaging) = self.systems.split_at_mut(2);
+        Key {
+            service: self.service.number(row, names),
+            name: self.name.number(row, names),
+            kind: self.kind.number(row, names),
+            db: first(databases, names),
+            messaging: first(messaging, names),
+            peer: if calls { first(&mut self.peers, names) } else { NONE },
+        }
+    }
+}

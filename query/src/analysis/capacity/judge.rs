@@ -1,0 +1,296 @@
+//! What the bins of a node say about its capacity. Pure.
+//!
+//! ```text
+//! bins ─▶ blocks of neighbours with enough completions ─┬─▶ range of load wide enough? ─▶ law, limit, knee
+//!                                                       └─▶ groups of like load ─▶ where p99 and errors pass a limit
+//! ```
+//! A block averages bins of one stretch of time: concurrency and throughput then belong together, and the error of
+//! one is not mistaken for an effect on the other.
+
+use serde::Serialize;
+
+use super::super::histogram::Histogram;
+use super::super::scalability::{Crossing, Intervals, Law, Limit, Load, Point, crossing, fit, intervals};
+
+/// Completions of a block: its throughput is then known within about 14 %.
+const BLOCK: u64 = 50;
+/// Blocks at most: a picture needs no more, and the fit not many.
+const MOST_BLOCKS: u64 = 120;
+/// Blocks that a law needs.
+const LEAST_BLOCKS: usize = 8;
+/// The busy end of the load has to be this many times the quiet end. Noise alone gives 1.6.
+pub const LEAST_RANGE: f64 = 1.8;
+/// A limit whose interval reaches further than this many times beyond the busy end is a guess and not told.
+const FARTHEST: f64 = 3.0;
+/// Loads that are told apart for percentiles, and the requests each of them needs.
+const GROUPS: usize = 12;
+const GROUP: u64 = 100;
+/// Resamples for intervals.
+const RESAMPLES: usize = 200;
+
+/// One node in one bin.
+#[derive(Debug, Clone, Default)]
+pub struct Bin {
+    pub arrivals: u64,
+    pub completions: u64,
+    pub errors: u64,
+    /// Sum of the times that spans were in the system, ns.
+    pub occupied: f64,
+    /// Of those that arrived.
+    pub latency: Histogram,
+}
+
+impl Bin {
+    pub fn add(&mut self, more: &Bin) {
+        self.arrivals += more.arrivals;
+        self.completions += more.completions;
+        self.errors += more.errors;
+        self.occupied += more.occupied;
+        self.latency.merge(&more.latency);
+    }
+}
+
+/// A stretch of time.
+#[derive(Debug, Clone, Default)]
+pub struct Block {
+    pub seconds: f64,
+    pub sum: Bin,
+}
+
+impl Block {
+    pub fn throughput(&self) -> f64 {
+        self.sum.completions as f64 / self.seconds
+    }
+
+    pub fn rate(&self) -> f64 {
+        self.sum.arrivals as f64 / self.seconds
+    }
+
+    pub fn concurrency(&self) -> f64 {
+        self.sum.occupied / (self.seconds * 1e9)
+    }
+
+    pub fn p99(&self) -> Option<f64> {
+        self.sum.latency.quantile(0.99)
+    }
+
+    pub fn error_rate(&self) -> f64 {
+        if self.sum.arrivals == 0 { 0.0 } else { self.sum.errors as f64 / self.sum.arrivals as f64 }
+    }
+}
+
+/// Neighbouring bins together until they have enough completions. Bins in which nothing is in the system are left out.
+pub fn blocks(bins: &[Bin], bin_seconds: f64) -> Vec<Block> {
+    let total: u64 = bins.iter().map(|bin| bin.completions).sum();
+    let least = BLOCK.max(total / MOST_BLOCKS);
+    let (mut blocks, mut open) = (Vec::new(), Block::default());
+    for bin in bins.iter().filter(|bin| bin.occupied > 0.0 || bin.arrivals > 0) {
+        open.seconds += bin_seconds;
+        open.sum.add(bin);
+        if open.sum.completions >= least {
+            blocks.push(std::mem::take(&mut open));
+        }
+    }
+    blocks
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The law was fitted and has a limit near the loads seen.
+    Fitted,
+    /// Throughput grew with concurrency up to the highest load seen.
+    NoSaturation,
+    /// The load was much the same all the time.
+    NotEnoughLoadRange,
+    /// Too few requests.
+    NotEnoughData,
+}
+
+/// What limits are asked about.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked {
+    pub p99_ns: Option<f64>,
+    pub error_rate: Option<f64>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    pub verdict: Verdict,
+    pub arrivals: u64,
+    pub blocks: Vec<Block>,
+    /// The quiet and the busy end of throughput and concurrency.
+    pub rates: Option<(f64, f64)>,
+    pub concurrency: Option<(f64, f64)>,
+    pub law: Option<(Law, Intervals)>,
+    pub limit: Option<Limit>,
+    pub p99: Option<Crossing>,
+    pub errors: Option<Crossing>,
+}
+
+impl Judgement {
+    /// The last tenth of the time.
+    pub fn now(&self) -> Block {
+        let mut now = Block::default();
+        for block in self.blocks.iter().rev().take(self.blocks.len().div_ceil(10)) {
+            now.seconds += block.seconds;
+            now.sum.add(&block.sum);
+        }
+        now
+    }
+
+    /// The rate at which the first of the limits is reached, and which it is.
+    pub fn capacity(&self) -> Option<(f64, &'static str)> {
+        let at = |crossing: Option<Crossing>| match crossing? {
+            Crossing::At(rate) | Crossing::Under(rate) => Some(rate),
+            Crossing::Beyond(_) => None,
+        };
+        let limits = [
+            (self.limit.map(|limit| limit.throughput), "throughput"),
+            (at(self.p99), "p99"),
+            (at(self.errors), "errors"),
+        ];
+        let known = limits.into_iter().filter_map(|(rate, by)| rate.map(|rate| (rate, by)));
+        known.min_by(|a, b| a.0.total_cmp(&b.0))
+    }
+}
+
+pub fn judge(bins: &[Bin], bin_seconds: f64, asked: Asked) -> Judgement {
+    let blocks = blocks(bins, bin_seconds);
+    let ends = |of: &dyn Fn(&Block) -> f64| {
+        let mut values: Vec<f64> = blocks.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        let at = |q: f64| values.get(((values.len().saturating_sub(1)) as f64 * q).round() as usize).copied();
+        at(0.1).zip(at(0.9))
+    };
+    let (rates, concurrency) = (ends(&Block::throughput), ends(&Block::concurrency));
+    let loads = groups(&blocks);
+    let crossed = |limit: Option<f64>, of: &dyn Fn(&Block) -> f64| {
+        let load = |group: &Block| Load { rate: group.rate(), value: of(group), weight: group.sum.arrivals as f64 };
+        crossing(&loads.iter().map(load).collect::<Vec<_>>(), limit?)
+    };
+    let mut judgement = Judgement {
+        verdict: Verdict::NotEnoughData,
+        arrivals: bins.iter().map(|bin| bin.arrivals).sum(),
+        rates,
+        concurrency,
+        law: None,
+        limit: None,
+        p99: crossed(asked.p99_ns, &|group| group.p99().unwrap_or(0.0)),
+        errors: crossed(asked.error_rate, &Block::error_rate),
+        blocks,
+    };
+    let (Some((low, high)), true) = (rates, judgement.blocks.len() >= LEAST_BLOCKS) else { return judgement };
+    judgement.verdict = Verdict::NotEnoughLoadRange;
+    if high < LEAST_RANGE * low {
+        return judgement;
+    }
+    let point = |block: &Block| Point {
+        concurrency: block.concurrency(),
+        throughput: block.throughput(),
+        weight: block.sum.completions as f64,
+    };
+    let points: Vec<Point> = judgement.blocks.iter().map(point).collect();
+    judgement.verdict = Verdict::NoSaturation;
+    judgement.law = fit(&points).zip(intervals(&points, RESAMPLES, 1));
+    // With an interval that reaches far beyond the loads seen there may be no limit at all.
+    let near = judgement.law.filter(|(_, intervals)| intervals.limit.1 <= FARTHEST * high);
+    judgement.limit = near.and_then(|(law, _)| law.limit());
+    if judgement.limit.is_some() {
+        judgement.verdict = Verdict::Fitted;
+    }
+    judgement
+}
+
+/// Blocks of like arrival rate together, from the quietest to the busiest.
+fn groups(blocks: &[Block]) -> Vec<Block> {
+    let mut sorted: Vec<&Block> = blocks.iter().collect();
+    sorted.sort_by(|a, b| a.rate().total_cmp(&b.rate()));
+    let total: u64 = blocks.iter().map(|block| block.sum.arrivals).sum();
+    let least = GROUP.max(total / GROUPS as u64);
+    let (mut groups, mut open) = (Vec::new(), Block::default());
+    for block in sorted {
+        open.seconds += block.seconds;
+        open.sum.add(&block.sum);
+        if open.sum.arrivals >= least {
+            groups.push(std::mem::take(&mut open));
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::capacity::load::{Grid, Series};
+    use crate::analysis::scope::Window;
+    use crate::analysis::significance::Random;
+    use model::time::SECOND;
+
+    /// A queue with `servers` servers and exponential service times of `mean_ms`, fed at `rates` (per second, each for
+    /// `seconds`), simulated customer by customer.
+    fn queue(servers: usize, mean_ms: f64, rates: &[f64], seconds: i64) -> (Vec<Bin>, f64) {
+        let grid = Grid::of(Window { start: 0, end: rates.len() as i64 * seconds * SECOND });
+        let (mut series, mut random) = (Series::new(&grid), Random::seeded(5));
+        let mut exponential = |mean: f64| -(1.0 - random.unit()).ln() * mean;
+        let mut free = vec![0.0_f64; servers];
+        for (step, rate) in rates.iter().enumerate() {
+            let (mut at, until) = (step as f64 * seconds as f64, (step + 1) as f64 * seconds as f64);
+            loop {
+                at += exponential(1.0 / rate);
+                if at >= until {
+                    break;
+                }
+                let server = free.iter_mut().min_by(|a, b| a.total_cmp(b)).expect("a server");
+                let done = server.max(at) + exponential(mean_ms / 1e3);
+                *server = done;
+                series.add(&grid, (at * 1e9) as i64, (done * 1e9) as i64, done - at > 0.25);
+            }
+        }
+        (series.bins(&grid), grid.bin as f64 / 1e9)
+    }
+
+    #[test]
+    fn the_limit_of_a_queue_is_its_service_rate() {
+        // 4 servers of 20 ms: 200 per second at most.
+        let (bins, seconds) = queue(4, 20.0, &[40.0, 80.0, 120.0, 160.0, 185.0], 60);
+        let asked = Asked { p99_ns: Some(150e6), error_rate: Some(0.01) };
+        let found = judge(&bins, seconds, asked);
+        assert_eq!(found.verdict, Verdict::Fitted);
+        let limit = found.limit.expect("a limit").throughput;
+        assert!((170.0..260.0).contains(&limit), "{limit}");
+        // M/M/4: p99 is 92 ms when idle and grows past 150 ms between 160 and 185 per second.
+        let Some(Crossing::At(rate)) = found.p99 else { panic!("{:?}", found.p99) };
+        assert!((140.0..190.0).contains(&rate), "{rate}");
+        assert!(matches!(found.errors, Some(Crossing::At(_))), "{:?}", found.errors);
+        let (capacity, by) = found.capacity().expect("a capacity");
+        assert!(capacity <= rate && by != "throughput", "{capacity} {by}");
+        let now = found.now();
+        assert!((150.0..220.0).contains(&now.throughput()), "{}", now.throughput());
+        // Little's law: number = rate × time.
+        let mean_s = found.blocks.iter().map(|b| b.sum.occupied).sum::<f64>()
+            / found.blocks.iter().map(|b| b.sum.completions as f64).sum::<f64>()
+            / 1e9;
+        assert!((0.02..0.06).contains(&mean_s), "{mean_s}");
+    }
+
+    #[test]
+    fn a_flat_load_is_refused() {
+        for rate in [5.0, 60.0, 150.0] {
+            let (bins, seconds) = queue(4, 20.0, &[rate; 5], 120);
+            let found = judge(&bins, seconds, Asked::default());
+            assert_eq!(found.verdict, Verdict::NotEnoughLoadRange, "at {rate}");
+            assert!(found.limit.is_none() && found.capacity().is_none());
+        }
+        let (bins, seconds) = queue(4, 20.0, &[0.5], 60);
+        assert_eq!(judge(&bins, seconds, Asked::default()).verdict, Verdict::NotEnoughData);
+    }
+
+    #[test]
+    fn servers_that_are_never_busy_show_no_limit() {
+        let (bins, seconds) = queue(2_000, 20.0, &[20.0, 40.0, 80.0, 160.0], 60);
+        let found = judge(&bins, seconds, Asked { p99_ns: Some(500e6), error_rate: None });
+        assert_eq!(found.verdict, Verdict::NoSaturation, "{:?}", found.law);
+        assert!(matches!(found.p99, Some(Crossing::Beyond(rate)) if rate > 100.0), "{:?}", found.p99);
+    }
+}

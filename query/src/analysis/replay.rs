@@ -1,0 +1,164 @@
+//! A trace run again with the own time of some spans changed.
+//!
+//! ```text
+//! parent  |0───10|        |40──50|  |80────100|      own time: 10, 10 and 20
+//! ├ a             |10────40|                          starts after 10 of its parent's own time
+//! └ b                      (50)|50──80|               starts 10 after `a` has ended
+//! ```
+//! Each child keeps its place in the order of work: it starts when those siblings have ended that had ended before it
+//! started, after the same stretch of its parent's own time. The parent ends when the children have ended that had
+//! ended before it, after the rest of its own time. Children that outlast their parent hold nobody up.
+//!
+//! *Invariant:* with no change every span keeps its times to the nanosecond.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// A span's times and its parent's position; following parents ends at a root.
+#[derive(Debug, Clone, Copy)]
+pub struct Piece {
+    pub start: i64,
+    pub end: i64,
+    pub parent: Option<usize>,
+}
+
+/// How long each span takes when `own` is what becomes of a stretch of a span's own time.
+pub fn durations(pieces: &[Piece], own: impl Fn(usize, i64) -> i64) -> Vec<i64> {
+    let children = Children::of(pieces);
+    let mut taken = vec![0; pieces.len()];
+    for &span in children.order.iter().rev() {
+        taken[span] = duration(pieces, &children, &taken, span, &own);
+    }
+    taken
+}
+
+/// One span, when those below it are known.
+fn duration(
+    pieces: &[Piece],
+    children: &Children,
+    taken: &[i64],
+    span: usize,
+    own: &impl Fn(usize, i64) -> i64,
+) -> i64 {
+    let Piece { start, end, .. } = pieces[span];
+    // The latest end so far: in the trace, and in the replay after the span's start.
+    let (mut was, mut is) = (start, 0);
+    // Children that have started, by their end in the trace, with their end in the replay.
+    let mut running: BinaryHeap<Reverse<(i64, i64)>> = BinaryHeap::new();
+    let stretch = |length: i64| if length > 0 { own(span, length) } else { length };
+    let mut after_ended = |until: i64, running: &mut BinaryHeap<Reverse<(i64, i64)>>| {
+        while let Some(&Reverse((ended, ends))) = running.peek().filter(|Reverse((ended, _))| *ended <= until) {
+            running.pop();
+            (was, is) = (was.max(ended), is.max(ends));
+        }
+        (was, is)
+    };
+    for &child in children.of_span(span) {
+        let Piece { start: started, end: ended, .. } = pieces[child];
+        let (waited_until, then) = after_ended(started, &mut running);
+        let starts = then + stretch(started - waited_until);
+        running.push(Reverse((ended, starts + taken[child])));
+    }
+    let (waited_until, then) = after_ended(end, &mut running);
+    then + stretch(end - waited_until)
+}
+
+/// Children of each span in order of start, and all spans, parents before children.
+struct Children {
+    order: Vec<usize>,
+    first: Vec<usize>,
+    children: Vec<usize>,
+}
+
+impl Children {
+    fn of(pieces: &[Piece]) -> Self {
+        let mut children: Vec<usize> = (0..pieces.len()).filter(|&span| pieces[span].parent.is_some()).collect();
+        children.sort_unstable_by_key(|&span| (pieces[span].parent, pieces[span].start, pieces[span].end, span));
+        let mut first = vec![0; pieces.len() + 1];
+        for parent in pieces.iter().filter_map(|piece| piece.parent) {
+            first[parent + 1] += 1;
+        }
+        for span in 0..pieces.len() {
+            first[span + 1] += first[span];
+        }
+        let mut order: Vec<usize> = (0..pieces.len()).filter(|&span| pieces[span].parent.is_none()).collect();
+        let mut next = 0;
+        while let Some(&span) = order.get(next) {
+            order.extend_from_slice(&children[first[span]..first[span + 1]]);
+            next += 1;
+        }
+        Children { order, first, children }
+    }
+
+    fn of_span(&self, span: usize) -> &[usize] {
+        &self.children[self.first[span]..self.first[span + 1]]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn piece(start: i64, end: i64, parent: Option<usize>) -> Piece {
+        Piece { start, end, parent }
+    }
+
+    #[test]
+    fn what_runs_in_sequence_moves_up_and_what_runs_beside_does_not_help() {
+        // A request calls `a`, then `b` and `c` side by side.
+        let pieces = [piece(0, 100, None), piece(10, 40, Some(0)), piece(50, 80, Some(0)), piece(50, 90, Some(0))];
+        let faster = |fast: usize| move |span: usize, own: i64| if span == fast { own / 2 } else { own };
+        assert_eq!(durations(&pieces, faster(1)), [85, 15, 30, 40]);
+        assert_eq!(durations(&pieces, faster(2))[0], 100, "c is waited for");
+        // Half of `c` leaves `b` as the longer one: 10 less.
+        assert_eq!(durations(&pieces, faster(3))[0], 90);
+        // The request's own time: 10 before `a`, 10 between, 10 at the end.
+        assert_eq!(durations(&pieces, faster(0))[0], 85);
+    }
+
+    #[test]
+    fn a_child_that_outlasts_its_parent_holds_nobody_up() {
+        let pieces = [piece(0, 50, None), piece(10, 500, Some(0)), piece(20, 40, Some(0))];
+        let slower = |span: usize, own: i64| if span == 1 { own * 10 } else { own };
+        assert_eq!(durations(&pieces, slower), [50, 4_900, 20]);
+    }
+
+    #[test]
+    fn a_chain_of_many_spans_is_no_deep_recursion() {
+        let pieces: Vec<Piece> = (0..100_000).map(|n| piece(n, 300_000 - n, (n as usize).checked_sub(1))).collect();
+        assert_eq!(durations(&pieces, |_, own| own)[0], 300_000);
+    }
+
+    proptest! {
+        #[test]
+        fn no_change_changes_nothing(
+            spans in prop::collection::vec((0i64..1_000, 0i64..1_000, any::<prop::sample::Index>()), 1..60),
+        ) {
+            let piece = |(at, (start, length, parent)): (usize, &(i64, i64, prop::sample::Index))| Piece {
+                start: *start,
+                end: start + length,
+                parent: (at > 0).then(|| parent.index(at)),
+            };
+            let pieces: Vec<Piece> = spans.iter().enumerate().map(piece).collect();
+            let truth: Vec<i64> = pieces.iter().map(|p| p.end - p.start).collect();
+            prop_assert_eq!(durations(&pieces, |_, own| own), truth);
+        }
+
+        #[test]
+        fn faster_is_never_slower(
+            spans in prop::collection::vec((0i64..1_000, 0i64..1_000, any::<prop::sample::Index>()), 1..40),
+            fast in any::<prop::sample::Index>(),
+        ) {
+            let piece = |(at, (start, length, parent)): (usize, &(i64, i64, prop::sample::Index))| Piece {
+                start: *start,
+                end: start + length,
+                parent: (at > 0).then(|| parent.index(at)),
+            };
+            let pieces: Vec<Piece> = spans.iter().enumerate().map(piece).collect();
+            let fast = fast.index(pieces.len());
+            let found = durations(&pieces, |span, own| if span == fast { own / 3 } else { own });
+            prop_assert!(found.iter().zip(&pieces).all(|(new, p)| *new <= p.end - p.start));
+        }
+    }
+}
