@@ -7,5 +7,6 @@ mod fixture;
 mod limits;
 mod metrics;
 mod pruning;
+mod runs;
 mod scripts;
 mod traces;

@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Int64Array, Int64Builder, RecordBatch, StringViewArray,
-    StringViewBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Int64Array, Int64Builder, RecordBatch,
+    StringViewArray, StringViewBuilder,
 };
 use arrow::datatypes::Int64Type;
 use model::Nanos;
@@ -197,8 +197,7 @@ fn without_copies<'p>(
 impl Assembly<'_> {
     /// `rows` with the results of the rows at `places` written into its assembled columns.
     pub fn apply(&self, rows: &RecordBatch, places: impl Iterator<Item = Place>) -> RecordBatch {
-        let filled: Vec<Option<Filled>> =
-            places.map(|p| self.results[p.batch as usize][p.row as usize]).collect();
+        let filled: Vec<Option<Filled>> = places.map(|p| self.results[p.batch as usize][p.row as usize]).collect();
         if filled.iter().all(Option::is_none) {
             return rows.clone();
         }

@@ -86,19 +86,14 @@ pub(crate) async fn trim(shared: &Arc<Shared>, flushed: Flushed) -> Result<()> {
         let through = shared.log.trimmable(flushed.through);
         let seen = record::seen(&shared.window().remembered());
         shared.log.wal.append_wait(wal::Record::from(seen))?;
+        shared.ledger.write(flushed.through);
         shared.log.wal.trim(through).map(drop)
     });
     let done = task.await.map_err(|e| Error::internal(format!("trimming the log: {e}")))?;
     done.map_err(|e| crate::store::wal_error(&e))
 }
 
-async fn flush_table(
-    shared: &Arc<Shared>,
-    table: &Arc<Table>,
-    part: Part,
-    through: u64,
-    reason: Reason,
-) -> Result<()> {
+async fn flush_table(shared: &Arc<Shared>, table: &Arc<Table>, part: Part, through: u64, reason: Reason) -> Result<()> {
     let (signal, first_seq) = (table.signal, part.first_seq);
     let quiet_before = (reason != Reason::Pressure).then(|| shared.clock.now() - QUIET);
     let (reader, place) = (shared.clone(), table.clone());

@@ -81,12 +81,7 @@ fn files_are_sorted(order: &[Place], keys: &Keys) -> bool {
 }
 
 /// As [`merge`], for files whose rows are in any order: all rows are in memory at once.
-fn unsorted(
-    signal: Signal,
-    inputs: &[bytes::Bytes],
-    keys: &Keys,
-    assembly: Option<&Assembly<'_>>,
-) -> Result<Encoded> {
+fn unsorted(signal: Signal, inputs: &[bytes::Bytes], keys: &Keys, assembly: Option<&Assembly<'_>>) -> Result<Encoded> {
     let mut batches = Vec::new();
     for bytes in inputs {
         batches.extend(FileReader::open(signal, bytes.clone(), None, KEY_ROWS)?.collect::<Result<Vec<_>>>()?);

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
+use model::run::Run;
 use model::{Nanos, Signal, Tenant};
 use object_store::ObjectStore;
 
@@ -39,12 +40,7 @@ impl TableSnapshot {
         TableSnapshot::of(signal, held.collect(), files, version)
     }
 
-    pub(crate) fn of(
-        signal: Signal,
-        held: Vec<Arc<Held>>,
-        files: Arc<[Arc<DataFile>]>,
-        version: Option<u64>,
-    ) -> Self {
+    pub(crate) fn of(signal: Signal, held: Vec<Arc<Held>>, files: Arc<[Arc<DataFile>]>, version: Option<u64>) -> Self {
         let (context, assembled) = (Arc::new([]), Arc::new(OnceLock::new()));
         TableSnapshot { signal, files, version, backlog: None, held: held.into(), context, assembled }
     }
@@ -97,6 +93,8 @@ pub struct Snapshot {
     /// Where the files are; their paths are relative to this store's root.
     pub objects: Arc<dyn ObjectStore>,
     pub tables: [TableSnapshot; 3],
+    /// The tenant's stress-test runs, in order of their start.
+    pub runs: Arc<[Run]>,
 }
 
 impl Snapshot {

@@ -352,7 +352,8 @@ impl Inner {
     /// Puts `held` where the run stands; false when it no longer stands there as it was.
     fn replace(&mut self, run: &[Arc<Held>], held: Held) -> bool {
         let Some(at) = self.held.iter().position(|h| Arc::ptr_eq(h, &run[0])) else { return false };
-        let same = run.iter().enumerate().all(|(i, h)| self.held.get(at + i).is_some_and(|there| Arc::ptr_eq(there, h)));
+        let same =
+            run.iter().enumerate().all(|(i, h)| self.held.get(at + i).is_some_and(|there| Arc::ptr_eq(there, h)));
         if !same || at < self.busy {
             return false;
         }

@@ -107,7 +107,7 @@ pub async fn observe(query: &Query, scope: &Scope, window: Window) -> Result<Obs
 fn entries(scope: &Scope) -> String {
     let columns = [("entry_service", &scope.service), ("entry_operation", &scope.operation)];
     let given = columns.iter().filter_map(|(c, v)| v.as_ref().map(|v| format!(" AND {c} = {}", quoted(v))));
-    given.collect()
+    given.chain(super::runs::membership(scope).map(|members| format!(" AND {members}"))).collect()
 }
 
 /// A span as far as the facts need it.

@@ -29,6 +29,8 @@ pub struct Scope {
     pub instance: Option<String>,
     /// Attributes by key, with the text they have to have.
     pub attributes: Vec<(String, String)>,
+    /// Which traces take part, for the window and for the baseline, as SQL; set by [`super::runs`].
+    pub(super) members: [Option<String>; 2],
     /// The analysis' own parameters.
     others: Vec<(String, String)>,
 }
@@ -64,6 +66,7 @@ impl Scope {
             kind: text("kind"),
             instance: text("instance"),
             attributes,
+            members: [None, None],
             others: parameters.to_vec(),
         })
     }
@@ -119,6 +122,7 @@ impl Scope {
             .filter_map(|(column, value)| value.as_ref().map(|v| format!("{column} = {}", quoted(v))))
             .collect();
         all.extend(self.attributes.iter().map(|(key, value)| attribute_condition(key, value)));
+        all.extend(super::runs::membership(self));
         if all.is_empty() { "TRUE".to_owned() } else { all.join(" AND ") }
     }
 }

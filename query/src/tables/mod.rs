@@ -9,13 +9,13 @@
 //!   provider:  memory ∪ log ∪ Parquet files     files outside the times asked for are not opened
 //! ```
 
-
 mod backlog;
 pub mod describe;
 pub mod join;
 pub mod provider;
 pub mod prune;
 pub mod rewrite;
+pub mod runs;
 pub mod view;
 
 use std::sync::Arc;
@@ -25,7 +25,6 @@ use datafusion::catalog::{
 };
 use datafusion::catalog::{CatalogProviderList, TableProvider};
 use datafusion::common::Result;
-use datafusion::datasource::empty::EmptyTable;
 use model::Signal;
 use storage::Snapshot;
 
@@ -52,7 +51,7 @@ pub fn catalog(snapshot: &Snapshot, audience: Audience) -> Result<Arc<dyn Catalo
         public.register_table(signal.table().to_owned(), view::view(signal, table.clone())?)?;
         physical.register_table(signal.table().to_owned(), table)?;
     }
-    public.register_table("runs".to_owned(), Arc::new(EmptyTable::new(view::runs_schema())))?;
+    public.register_table("runs".to_owned(), Arc::new(runs::table(&snapshot.runs)?))?;
     let catalog = MemoryCatalogProvider::new();
     catalog.register_schema(SCHEMA, Arc::new(public))?;
     if audience == Audience::Internal {
