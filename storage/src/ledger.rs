@@ -27,7 +27,7 @@ const NAME: &str = "ledger.json";
 /// The version that this program writes; a newer file is left alone and counting begins with the tables.
 const VERSION: u32 = 1;
 /// The service name of hotspan's own telemetry.
-const OWN: &str = "hotspan";
+pub(crate) const OWN: &str = "hotspan";
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Saved {
@@ -210,11 +210,6 @@ impl Store {
     /// Why exports are refused now.
     pub fn refusing(&self) -> Option<String> {
         self.shared.refusing.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Rows and bytes that are not yet in a file, at little cost.
-    pub fn in_memory(&self) -> (u64, u64) {
-        self.shared.in_memory()
     }
 }
 

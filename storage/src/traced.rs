@@ -3,12 +3,15 @@
 //! *Invariant:* a step that only moves hotspan's own telemetry makes no span. Else a server that sends to itself would
 //! go on for ever: a span is stored, its flush is a span, which is stored, …
 
+use std::sync::Arc;
+
 use model::Result;
 use opentelemetry::trace::{FutureExt, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, global};
 
 use crate::compact::Job;
-use crate::ledger::StoreLedger;
+use crate::delta::DataFile;
+use crate::ledger::{OWN, StoreLedger};
 use crate::table::Table;
 
 /// A step that is about to be done.
@@ -18,19 +21,20 @@ pub(crate) struct Step {
     is_seen: bool,
 }
 
-/// Writing the records up to `through` into files, and taking them out of the log.
+/// Writing the records up to `through` into files. Under pressure the numbers count from the last trimming of the log.
 pub(crate) fn flush(ledger: &StoreLedger, through: u64) -> Step {
     let (exports, rows, is_seen) = ledger.up_to(through);
     let attributes = vec![number("exports", exports), number("rows", rows), number("through", through)];
     Step { name: "flush", attributes, is_seen }
 }
 
-/// Merging some files of a table. There is one merge for several flushes, so this dies out by itself.
+/// Merging some files of a table.
 pub(crate) fn compact(table: &Table, job: &Job) -> Step {
     let rows = job.inputs.iter().map(|f| f.rows).sum();
     let (files, level) = (job.inputs.len() as u64, u64::from(job.level));
     let attributes = vec![of(table), number("files", files), number("rows", rows), number("level", level)];
-    Step { name: "compact", attributes, is_seen: true }
+    let own = |f: &Arc<DataFile>| f.service_range.as_ref().is_some_and(|(first, last)| first == OWN && last == OWN);
+    Step { name: "compact", attributes, is_seen: !job.inputs.iter().all(own) }
 }
 
 /// Taking expired files out of a table.
