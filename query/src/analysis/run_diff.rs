@@ -133,10 +133,7 @@ impl Side {
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
-    let earlier = side(&scope, true).ok_or_else(|| {
-        Error::invalid("there is nothing to compare with")
-            .hint("give baseline_run and run, or baseline_start, baseline_end, start and end")
-    })?;
+    let Some(earlier) = side(&scope, true) else { return Ok(nothing_to_compare_with()) };
     let limit = scope.number("limit", 200, 1, 2_000)? as usize;
     let limits = Limits::of(fraction(&scope, "material_ratio", 0.2)?, fraction(&scope, "material_ms", 2.0)? * 1e6);
     let a = Side::read(&query, earlier).await?;
@@ -176,6 +173,13 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         report.notes.push("the runs have no load level in common, so nothing was compared".to_owned());
     }
     Ok(report)
+}
+
+fn nothing_to_compare_with() -> Report {
+    let empty = json!({"a": null, "b": null, "matched": [], "verdict": "not_enough_data", "worse": 0, "better": 0, "operations": []});
+    let mut report = Report::new("operations", empty);
+    report.notes.push("nothing to compare with: give run and baseline_run, or the times of both".to_owned());
+    report
 }
 
 fn fraction(scope: &Scope, name: &str, default: f64) -> Result<f64> {

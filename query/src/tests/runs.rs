@@ -67,7 +67,9 @@ async fn what_cannot_be_meant_is_refused_with_what_there_is() {
     assert!(refused("operations", &[("run", "a@40k")]).await.contains("no mark \"40k\""));
     let both = [("run", "b"), ("baseline_run", "a")];
     assert!(refused("hotspots", &both).await.contains("at the same time"));
-    assert!(refused("run-diff", &[("run", "a")]).await.contains("baseline_run"));
+    let alone = run(&engine, "run-diff", &[("run", "a")]).await.expect("an answer");
+    assert_eq!((&alone["verdict"], &alone["operations"]), (&json!("not_enough_data"), &json!([])));
+    assert!(alone["meta"]["notes"][0].as_str().is_some_and(|note| note.contains("baseline_run")), "{alone}");
     let compared = run(&engine, "run-diff", &both).await.expect("told apart by what names them");
     assert_eq!([&compared["a"]["requests"], &compared["b"]["requests"]], [&json!(20), &json!(10)], "{compared:#}");
 }
