@@ -8,7 +8,9 @@
   schemas of Kubernetes (PyPI `kubernetes-validate` ships them); values that the chart must refuse are refused;
 * the selectors, volumes, ports and secrets that one object names exist in the others;
 * Collector pipelines name only components that are defined; systemd knows every setting of the unit;
-* with --hotspan: every flag, HOTSPAN_… variable and TOML setting used here is one that the program knows.
+* alert rules have an expression, a severity and a summary; the panels of the dashboard do not overlap;
+* with --hotspan: every flag, HOTSPAN_… variable and TOML setting used here is one that the program knows, and every
+  metric and label of the dashboard and the alerts is in what a running server answers.
 
 Installs what it needs into $HOME/.cache/hotspan (Helm as a Go module: minutes, once), and skips with a reason what
 cannot be installed. Exit code 1 when a check fails.
@@ -22,7 +24,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 import tomllib
+import urllib.request
 
 DEPLOY = pathlib.Path(__file__).resolve().parent
 CHART = DEPLOY / "helm" / "hotspan"
@@ -51,11 +56,14 @@ def main():
         if path.parent.name == "otelcol":
             checks.run(f"otelcol/{path.name}: pipelines", collector, document)
     checks.run("systemd/hotspan.service: known to systemd, hardened", systemd)
+    checks.run("prometheus/rules.yaml: alerts", alerts, documents)
+    checks.run("grafana/hotspan.json: panels", panels)
     chart(checks)
     if arguments.hotspan:
         checks.run("flags, variables and settings exist", names, arguments.hotspan, documents)
+        checks.run("metrics and labels exist", metrics, arguments.hotspan, documents)
     else:
-        checks.skip("flags, variables and settings exist", "--hotspan was not given")
+        checks.skip("flags, variables, settings and metrics exist", "--hotspan was not given")
     sys.exit(checks.close())
 
 
@@ -351,6 +359,98 @@ def refused(helm, values):
         raise Failed(f"helm accepted {values.name}")
     if "schema" not in done.stderr:
         raise Failed("refused, but not by the schema:", *done.stderr.splitlines())
+
+
+# -- what operators look at
+
+
+def rules(documents):
+    (document,) = documents[DEPLOY / "prometheus" / "rules.yaml"]
+    return [rule for group in document["groups"] for rule in group["rules"]]
+
+
+def dashboard():
+    return json.loads((DEPLOY / "grafana" / "hotspan.json").read_text())["panels"]
+
+
+def alerts(documents):
+    problems, seen = [], set()
+    for rule in rules(documents):
+        name = rule["alert"]
+        if name in seen:
+            problems.append(f"{name} is there twice")
+        seen.add(name)
+        if rule["labels"].get("severity") not in ("warning", "critical"):
+            problems.append(f"{name}: severity {rule['labels'].get('severity')}")
+        problems += [f"{name}: no {key}" for key in ("summary", "description") if not rule["annotations"].get(key)]
+        if rule["expr"].count("(") != rule["expr"].count(")"):
+            problems.append(f"{name}: parentheses in {rule['expr']}")
+    tell(problems)
+
+
+def panels():
+    problems, places, ids = [], {}, set()
+    for panel in dashboard():
+        if panel["id"] in ids:
+            problems.append(f"{panel['title']}: its id is taken")
+        ids.add(panel["id"])
+        at = panel["gridPos"]
+        for cell in ((x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])):
+            other = places.setdefault(cell, panel["title"])
+            if other != panel["title"]:
+                problems.append(f"{panel['title']} lies over {other}")
+                break
+        problems += [f"{panel['title']}: no expression" for t in panel.get("targets", []) if not t["expr"]]
+    tell(problems)
+
+
+def metrics(binary, documents):
+    """Starts a server, and looks in its answer for each name, and each label with it, of the rules and panels."""
+    expressions = {f"alert {rule['alert']}": rule["expr"] for rule in rules(documents)}
+    for panel in dashboard():
+        for target in panel.get("targets", []):
+            expressions[f"panel {panel['title']} {target['refId']}"] = target["expr"]
+    text = served(binary)
+    families = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
+    labels = {}
+    for name, inside in re.findall(r"^(hotspan_\w+)(?:\{([^}]*)\})? ", text, re.MULTILINE):
+        labels.setdefault(name, set()).update(re.findall(r'(\w+)="', inside))
+    problems = []
+    for where, expression in expressions.items():
+        for name, inside in re.findall(r"\b(hotspan_\w+)(?:\{([^}]*)\})?", expression):
+            if name not in labels and name not in families:
+                problems.append(f"{where}: no metric {name}")
+            # Families without a sample yet have no labels to look at; `instance` and `job` come from the scrape.
+            asked = set(re.findall(r"(\w+)\s*[=!]", inside)) - {"instance", "job"}
+            problems += [f"{where}: {name} has no label {label}" for label in asked - labels.get(name, asked)]
+    tell(problems)
+
+
+def served(binary):
+    """The answer of /metrics of a server that has taken one export."""
+    with tempfile.TemporaryDirectory(prefix="hotspan-check-") as folder:
+        ready = pathlib.Path(folder) / "ready.json"
+        command = [binary, "serve", "--data", f"{folder}/data", "--ready-file", ready, "--log", "warn"]
+        command += [f"--{name}=127.0.0.1:0" for name in ("otlp-grpc", "otlp-http", "listen")]
+        plain = {key: value for key, value in os.environ.items() if not key.startswith(("HOTSPAN_", "OTEL_"))}
+        server = subprocess.Popen(command, env=plain)
+        try:
+            deadline = time.monotonic() + 120
+            while not ready.exists():
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise Failed(f"'{binary} serve' does not become ready")
+                time.sleep(0.05)
+            addresses = json.loads(ready.read_text())
+            span = {"traceId": "1" * 32, "spanId": "2" * 16, "name": "check", "startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+            body = {"resourceSpans": [{"scopeSpans": [{"spans": [span, {"name": "without ids"}]}]}]}
+            request = urllib.request.Request(
+                f"http://{addresses['otlp_http']}/v1/traces", json.dumps(body).encode(), {"Content-Type": "application/json"}
+            )
+            urllib.request.urlopen(request).read()
+            return urllib.request.urlopen(f"http://{addresses['listen']}/metrics").read().decode()
+        finally:
+            server.terminate()
+            server.wait()
 
 
 # -- the program's own names

@@ -10,13 +10,13 @@ use serde_json::Value;
 #[derive(Debug, Clone, Args)]
 pub struct Remote {
     /// Address of the server's HTTP API
-    #[arg(long, env = "HOTSPAN_SERVER", value_name = "URL", default_value = "http://127.0.0.1:4320")]
+    #[arg(long, global = true, env = "HOTSPAN_SERVER", value_name = "URL", default_value = "http://127.0.0.1:4320")]
     pub server: String,
     /// Bearer token, where the server wants one
-    #[arg(long, env = "HOTSPAN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    #[arg(long, global = true, env = "HOTSPAN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// Whose data [default: the token's tenant, or `default`]
-    #[arg(long, env = "HOTSPAN_TENANT", value_name = "TENANT")]
+    #[arg(long, global = true, env = "HOTSPAN_TENANT", value_name = "TENANT")]
     pub tenant: Option<String>,
 }
 
@@ -61,6 +61,12 @@ impl Remote {
     /// The JSON at a path, with query parameters.
     pub fn get(&self, path: &str, parameters: &[(String, String)]) -> Result<Value> {
         let request = self.request(reqwest::Method::GET, path, parameters)?;
+        self.send(request)?.json().context("reading the answer")
+    }
+
+    /// Sends JSON with a method and reads the JSON answer.
+    pub fn send_json(&self, method: reqwest::Method, path: &str, body: &Value) -> Result<Value> {
+        let request = self.request(method, path, &[])?.json(body);
         self.send(request)?.json().context("reading the answer")
     }
 

@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use model::{Clock, Ingest, Ledger, SystemClock};
+use model::{Clock, Decoder, Ingest, SystemClock};
+use opentelemetry::KeyValue;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::telemetry::Health;
+use crate::telemetry::{self, Health};
 
 /// Where a running server is; also the content of the ready file.
 #[derive(Debug, Clone, Serialize)]
@@ -54,6 +55,7 @@ async fn bind(name: &'static str, address: Option<SocketAddr>) -> Result<Option<
 pub struct Server {
     pub addresses: Addresses,
     pub store: storage::Store,
+    pub health: Arc<Health>,
     stop: CancellationToken,
     listeners: Vec<JoinHandle<()>>,
     ready_file: Option<PathBuf>,
@@ -62,6 +64,10 @@ pub struct Server {
 impl Server {
     /// Binds, opens the store, and serves. Returns once all listeners accept.
     pub async fn start(config: Config) -> Result<Server> {
+        telemetry::step("start", Server::started(config), |_| Vec::new()).await
+    }
+
+    async fn started(config: Config) -> Result<Server> {
         let grpc = bind("otlp-grpc", config.otlp_grpc).await?;
         let http = bind("otlp-http", config.otlp_http).await?;
         let listen = bind("listen", config.listen).await?;
@@ -69,7 +75,6 @@ impl Server {
         let scheme = if tls.is_some() { "https" } else { "http" };
 
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ledger = Arc::new(Ledger::default());
         let limits = collector::decode::Limits {
             max_decoded_bytes: config.collector.max_request_bytes as usize,
             ..collector::decode::Limits::default()
@@ -81,19 +86,8 @@ impl Server {
             ..collector::decode::Limits::default()
         };
         let replayed = Arc::new(collector::decode::OtlpDecoder::new(replayed));
-        let (store, recovered) = storage::Store::open(&config.data, config.storage.clone(), clock.clone(), replayed)
-            .await
-            .with_context(|| format!("opening the data folder {}", config.data.display()))?;
-        tracing::info!(
-            exports = recovered.exports,
-            rows = recovered.rows,
-            skipped = recovered.skipped,
-            "opened {}",
-            config.data.display()
-        );
-        for damage in &recovered.damage {
-            tracing::error!("damage found: {damage}; run `hotspan check`");
-        }
+        let store = open(&config, clock.clone(), replayed).await?;
+        let ledger = store.ledger();
         let ingest: Arc<dyn Ingest> = Arc::new(store.clone());
         let collector = collector::Collector::new(
             config.collector.clone(),
@@ -114,7 +108,7 @@ impl Server {
             pid: std::process::id(),
         };
         let health = Arc::new(Health::new(&config, &addresses, store.clone(), ledger, collector.stats(), clock));
-        let page = ui::router(engine, config.access.clone(), health);
+        let page = ui::router(engine, config.access.clone(), health.clone(), Arc::new(store.clone()));
 
         let stop = CancellationToken::new();
         let mut listeners = Vec::new();
@@ -130,7 +124,7 @@ impl Server {
         if config.insecure && config.access.is_open() {
             tracing::warn!("--insecure-no-auth: anyone who reaches these addresses may read and write");
         }
-        let server = Server { addresses, store, stop, listeners, ready_file: config.ready_file.clone() };
+        let server = Server { addresses, store, health, stop, listeners, ready_file: config.ready_file.clone() };
         server.write_ready_file()?;
         Ok(server)
     }
@@ -152,6 +146,29 @@ impl Server {
         }
         closed.context("closing the store")
     }
+}
+
+/// Opens the store and tells what that took.
+async fn open(config: &Config, clock: Arc<dyn Clock>, decoder: Arc<dyn Decoder>) -> Result<storage::Store> {
+    let opening = storage::Store::open(&config.data, config.storage.clone(), clock, decoder);
+    let replayed = |(_, recovered): &(storage::Store, storage::Recovered)| {
+        let counts = [("exports", recovered.exports), ("rows", recovered.rows), ("skipped_exports", recovered.skipped)];
+        counts.map(|(name, count)| KeyValue::new(name, count as i64)).to_vec()
+    };
+    let (store, recovered) = telemetry::step("open store", opening, replayed)
+        .await
+        .with_context(|| format!("opening the data folder {}", config.data.display()))?;
+    tracing::info!(
+        exports = recovered.exports,
+        rows = recovered.rows,
+        skipped = recovered.skipped,
+        "opened {}",
+        config.data.display()
+    );
+    for damage in &recovered.damage {
+        tracing::error!("damage found: {damage}; run `hotspan check`");
+    }
+    Ok(store)
 }
 
 /// Writes a file so that a reader sees all of it or nothing.

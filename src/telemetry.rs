@@ -1,17 +1,23 @@
 //! What hotspan tells about itself: logs, `/metrics`, and the status that the health page shows.
 
-use std::fmt::Write;
+mod measures;
+mod own;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use collector::Stats;
+use model::ledger::{Account, Totals};
 use model::time::SECOND;
 use model::{Clock, Ledger, Nanos, Signal};
 use serde_json::{Value, json};
 use storage::Store;
 
+pub use own::{Own, step};
+
 use crate::config::Config;
 use crate::server::Addresses;
+use measures::Measure;
 
 /// Logs to standard error, filtered by `--log`.
 pub fn start_logging(filter: &str) -> Result<()> {
@@ -77,6 +83,15 @@ impl Health {
         rejected.into_iter().map(rows).chain(failed.into_iter().map(exports)).collect()
     }
 
+    /// The figures that are the same in `/metrics` and over OTLP.
+    fn measures(&self) -> Vec<Measure> {
+        let mut all = Vec::from(measures::ledger(&self.ledger));
+        let refusing = self.store.refusing().is_some();
+        all.extend(measures::store(&self.store.stats(), self.clock.now(), refusing));
+        all.extend(measures::process(&process()));
+        all
+    }
+
     /// Rows of each signal and exports, per second, over the last second or more.
     fn rates(&self) -> ([f64; 3], f64) {
         let now = self.read();
@@ -97,16 +112,17 @@ impl ui::Health for Health {
         let store = self.store.stats();
         let ([spans, metrics, logs], exports) = self.rates();
         let now = self.clock.now();
-        let mut ledger = serde_json::Map::new();
-        for signal in Signal::ALL {
-            ledger.insert(signal.table().to_owned(), json!(self.ledger.of(signal).totals()));
-        }
+        let accounts = |totals: fn(&Account) -> Totals| -> serde_json::Map<String, Value> {
+            Signal::ALL.map(|s| (s.table().to_owned(), json!(totals(self.ledger.of(s))))).into_iter().collect()
+        };
         let oldest_s = store.oldest_received.map_or(0.0, |t| (now - t).max(0) as f64 / SECOND as f64);
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "started_at": rfc3339(self.started),
             "uptime_s": (now - self.started) as f64 / SECOND as f64,
-            "ledger": ledger,
+            "ledger": accounts(Account::totals),
+            "ledger_since_creation": accounts(Account::since_creation),
+            "refusing": self.store.refusing(),
             "rates": {"spans_per_s": spans, "metrics_per_s": metrics, "logs_per_s": logs, "exports_per_s": exports},
             "export_latency_ns": {
                 "p50": self.stats.latency_ns(0.5),
@@ -146,70 +162,24 @@ impl ui::Health for Health {
         })
     }
 
+    fn pulse(&self) -> ui::Pulse {
+        let ([spans_per_s, ..], exports_per_s) = self.rates();
+        let in_flight = self.ledger.of(Signal::Traces).totals().in_flight;
+        ui::Pulse { spans_per_s, exports_per_s, in_flight }
+    }
+
     fn metrics(&self) -> String {
         let mut out = String::new();
         self.stats.write_prometheus(&mut out);
-        write_ledger(&mut out, &self.ledger);
-        write_store(&mut out, &self.store.stats());
+        for measure in self.measures() {
+            measure.write(&mut out);
+        }
         out
     }
 }
 
 fn rfc3339(nanos: Nanos) -> String {
     chrono::DateTime::from_timestamp_nanos(nanos).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
-}
-
-fn metric(out: &mut String, name: &str, kind: &str, help: &str, samples: &[(String, f64)]) {
-    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    for (labels, value) in samples {
-        let _ = writeln!(out, "{name}{labels} {value}");
-    }
-}
-
-fn write_ledger(out: &mut String, ledger: &Ledger) {
-    let mut samples = Vec::new();
-    for signal in Signal::ALL {
-        let t = ledger.of(signal).totals();
-        let outcomes = [
-            ("received", t.received),
-            ("stored", t.stored),
-            ("rejected", t.rejected),
-            ("refused", t.refused),
-            ("duplicates", t.duplicates),
-            ("in_flight", t.in_flight),
-        ];
-        for (outcome, rows) in outcomes {
-            samples.push((format!("{{table=\"{}\",account=\"{outcome}\"}}", signal.table()), rows as f64));
-        }
-    }
-    let help = "Rows by account: received = stored + rejected + refused + duplicates + in_flight.";
-    metric(out, "hotspan_ledger_rows", "gauge", help, &samples);
-}
-
-fn write_store(out: &mut String, stats: &storage::Stats) {
-    let one = |value: u64| vec![(String::new(), value as f64)];
-    metric(out, "hotspan_wal_bytes", "gauge", "Bytes of the write-ahead log on disk.", &one(stats.wal.bytes));
-    metric(out, "hotspan_wal_segments", "gauge", "Segments of the write-ahead log.", &one(stats.wal.segments));
-    metric(out, "hotspan_wal_queued_bytes", "gauge", "Bytes waiting to be synced.", &one(stats.wal.queued_bytes));
-    metric(out, "hotspan_memory_rows", "gauge", "Rows not yet in a file.", &one(stats.memory_rows));
-    let backlog = "Rows not yet in a file that are in the log only, because memory was full.";
-    metric(out, "hotspan_backlog_rows", "gauge", backlog, &one(stats.backlog_rows));
-    metric(out, "hotspan_memory_bytes", "gauge", "Bytes of rows not yet in a file.", &one(stats.memory_bytes));
-    metric(out, "hotspan_disk_free_bytes", "gauge", "Free bytes of the data disk.", &one(stats.free_bytes));
-    metric(out, "hotspan_damage", "gauge", "Damaged places found since start.", &one(stats.damage.len() as u64));
-    let table = |value: fn(&storage::TableStats) -> u64| -> Vec<(String, f64)> {
-        let sample =
-            |t: &storage::TableStats| (format!("{{table=\"{}\",tenant=\"{}\"}}", t.name, t.tenant), value(t) as f64);
-        stats.tables.iter().map(sample).collect()
-    };
-    metric(out, "hotspan_table_files", "gauge", "Data files of a table.", &table(|t| t.files));
-    metric(out, "hotspan_table_rows", "gauge", "Rows of a table, memory included.", &table(|t| t.rows));
-    metric(out, "hotspan_table_bytes", "gauge", "Bytes of a table's data files.", &table(|t| t.bytes));
-    let process = process();
-    let rss = process["rss_bytes"].as_u64().unwrap_or_default();
-    metric(out, "hotspan_process_resident_bytes", "gauge", "Resident memory of the process.", &one(rss));
-    let cpu = vec![(String::new(), process["cpu_seconds"].as_f64().unwrap_or_default())];
-    metric(out, "hotspan_process_cpu_seconds_total", "counter", "CPU time of the process.", &cpu);
 }
 
 /// Memory, CPU time, open files and threads of this process, from /proc; zero where that is not to be had.
@@ -231,35 +201,4 @@ pub fn process() -> Value {
         "open_fds": files,
         "threads": number("Threads:"),
     })
-}
-
-/// Ends tracing of hotspan itself when dropped: what is still queued is sent.
-pub struct SelfTracing(Option<opentelemetry_sdk::trace::SdkTracerProvider>);
-
-impl Drop for SelfTracing {
-    fn drop(&mut self) {
-        if let Some(provider) = self.0.take() {
-            // The endpoint may be this very server, which is gone by now.
-            let _ = provider.shutdown_with_timeout(std::time::Duration::from_secs(2));
-        }
-    }
-}
-
-/// With `--self-endpoint`, hotspan sends spans of its queries and maintenance as any app would. Receiving an export
-/// makes no span, so sending to itself cannot feed on itself.
-pub fn start_tracing(config: &Config) -> Result<SelfTracing> {
-    use opentelemetry_otlp::WithExportConfig;
-    let Some(endpoint) = &config.self_endpoint else { return Ok(SelfTracing(None)) };
-    let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
-    let resource = opentelemetry_sdk::Resource::builder()
-        .with_service_name("hotspan")
-        .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_attribute(opentelemetry::KeyValue::new("service.instance.id", std::process::id().to_string()))
-        .build();
-    let provider = opentelemetry_sdk::trace::SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
-        .with_resource(resource)
-        .build();
-    opentelemetry::global::set_tracer_provider(provider.clone());
-    Ok(SelfTracing(Some(provider)))
 }

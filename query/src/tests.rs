@@ -7,5 +7,6 @@ pub(crate) mod fixture;
 mod limits;
 mod metrics;
 mod pruning;
+mod runs;
 mod scripts;
 mod traces;

@@ -104,20 +104,12 @@ impl Demo {
         }
         announce(&listen, &settings);
 
-        let over = CancellationToken::new();
-        let shop = tokio::spawn(shop::run(settings, over.clone()));
-        let stopped = async {
-            asked_to_stop().await?;
-            println!("\nstopping");
-            over.cancel();
-            Ok::<(), anyhow::Error>(())
-        };
-        let report = tokio::select! {
-            report = shop => report??,
-            stopped = stopped => { stopped?; shop::Report::default() }
-        };
+        let report = run_shop(settings).await?;
         if report.requests > 0 {
             println!("{} requests made, {} spans acknowledged", report.requests, report.spans);
+        }
+        if report.failed_spans > 0 {
+            println!("{} spans were not taken", report.failed_spans);
         }
         drop(answering);
         server.stop().await
@@ -138,6 +130,24 @@ impl Demo {
             ..Options::default()
         };
         Config::resolve(options, None)
+    }
+}
+
+/// Runs the shop until its time is over or somebody asks to stop. Either way its exporters send what they have before
+/// this returns, so the server has to be there still. Who asks twice does not want to wait for them.
+async fn run_shop(settings: shop::Settings) -> Result<shop::Report> {
+    let over = CancellationToken::new();
+    let mut shop = tokio::spawn(shop::run(settings, over.clone()));
+    tokio::select! {
+        report = &mut shop => return Ok(report??),
+        asked = asked_to_stop() => asked?,
+    }
+    println!("\nstopping: the shop sends what it has; Ctrl-C again does not wait");
+    let _ = std::io::stdout().flush();
+    over.cancel();
+    tokio::select! {
+        report = shop => Ok(report??),
+        asked = asked_to_stop() => asked.map(|()| shop::Report::default()),
     }
 }
 

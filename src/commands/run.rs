@@ -1,16 +1,21 @@
 //! `hotspan run`: stress-test runs against a server.
 
+mod compare;
+
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
 
 use crate::client::Remote;
+use compare::Compare;
 
-/// Mark stress-test runs on a server: start, stop, list, compare
+/// Mark stress-test runs on a server: start, stop, mark stages, list, compare
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  hotspan run start round-3 && k6 run shop.js; hotspan run stop")]
+#[command(after_help = "Examples:\n  hotspan run start round-3 && k6 run shop.js; hotspan run stop\n  \
+    hotspan run compare round-2 round-3 --fail-on worse")]
 pub struct Run {
     #[command(subcommand)]
     action: Action,
@@ -20,30 +25,141 @@ pub struct Run {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Begin a run now
-    Start { name: String },
-    /// End the run that is going on
-    Stop,
-    /// List the runs
-    List,
-    /// Compare two runs
-    Compare { a: String, b: String },
+    Start(Start),
+    Stop(Stop),
+    Mark(Mark),
+    List(List),
+    Compare(Compare),
+}
+
+/// Begin a run now
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hotspan run start round-3 --label commit=4bf92f3 --notes 'pool of 64'")]
+struct Start {
+    name: String,
+    /// KEY=VALUE; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    label: Vec<String>,
+    /// What is different this time
+    #[arg(long, default_value = "", hide_default_value = true)]
+    notes: String,
+}
+
+/// End a run now
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  hotspan run stop\n  hotspan run stop round-3")]
+struct Stop {
+    /// Id or name [default: the one that is going on]
+    run: Option<String>,
+}
+
+/// Mark that a stage of a run begins now
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hotspan run mark 40k        # then compare round-2@40k with round-3@40k")]
+struct Mark {
+    /// Name of the stage
+    stage: String,
+    /// Id or name [default: the one that is going on]
+    #[arg(long)]
+    run: Option<String>,
+}
+
+/// List the runs, the newest first
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hotspan run list --json")]
+struct List {
+    /// Print the whole answer as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl Run {
     pub fn run(self) -> Result<ExitCode> {
-        let post = |path: &str, body: Value| -> Result<Value> {
-            Ok(serde_json::from_slice(&self.remote.post(path, &body, "application/json")?)?)
-        };
-        let answer = match &self.action {
-            Action::Start { name } => post("/api/v1/runs", json!({"name": name}))?,
-            Action::Stop => post("/api/v1/runs/stop", json!({}))?,
-            Action::List => self.remote.get("/api/v1/runs", &[])?,
-            Action::Compare { a, b } => {
-                self.remote.get("/api/v1/runs/compare", &[("a".into(), a.clone()), ("b".into(), b.clone())])?
+        let remote = &self.remote;
+        match &self.action {
+            Action::Start(start) => start.run(remote)?,
+            Action::Stop(Stop { run }) => {
+                let run = id_of(remote, run.as_deref())?;
+                tell("stopped", &remote.send_json(Method::PATCH, &path(&run, ""), &json!({"end_time": "now"}))?);
             }
-        };
-        println!("{}", serde_json::to_string_pretty(&answer)?);
+            Action::Mark(Mark { stage, run }) => {
+                let run = id_of(remote, run.as_deref())?;
+                tell("marked", &remote.send_json(Method::POST, &path(&run, "/marks"), &json!({"name": stage}))?);
+            }
+            Action::List(list) => list.run(remote)?,
+            Action::Compare(compare) => return compare.run(remote),
+        }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Start {
+    fn run(&self, remote: &Remote) -> Result<()> {
+        let mut labels = Map::new();
+        for label in &self.label {
+            let Some((key, value)) = label.split_once('=') else {
+                bail!(model::Error::invalid(format!("{label:?} is not KEY=VALUE")));
+            };
+            labels.insert(key.to_owned(), value.into());
+        }
+        let body = json!({"name": self.name, "labels": labels, "notes": self.notes});
+        tell("started", &remote.send_json(Method::POST, "/api/v1/runs", &body)?);
+        Ok(())
+    }
+}
+
+impl List {
+    fn run(&self, remote: &Remote) -> Result<()> {
+        let answer = remote.get("/api/v1/runs", &[])?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&answer)?);
+            return Ok(());
+        }
+        println!("{:<12}  {:<24}  {:<20}  {:<20}  labels", "id", "name", "start", "end");
+        for run in answer["runs"].as_array().into_iter().flatten() {
+            let text = |key: &str| run[key].as_str().unwrap_or("going on").to_owned();
+            let second = |key: &str| text(key).split('.').next().unwrap_or_default().to_owned();
+            let labels = run["labels"].as_object().into_iter().flatten();
+            let labels: Vec<String> = labels.map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default())).collect();
+            let (start, end) = (second("start_time"), second("end_time"));
+            let line =
+                format!("{:<12}  {:<24}  {start:<20}  {end:<20}  {}", text("id"), text("name"), labels.join(" "));
+            println!("{}", line.trim_end());
+        }
+        Ok(())
+    }
+}
+
+fn tell(done: &str, run: &Value) {
+    let text = |key: &str| run[key].as_str().unwrap_or_default();
+    println!("{done} {} ({})", text("name"), text("id"));
+}
+
+/// The path of a run. Names may hold any character.
+fn path(run: &str, rest: &str) -> String {
+    let plain = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    format!("/api/v1/runs/{}{rest}", run.bytes().map(plain).collect::<String>())
+}
+
+/// The run that was named, else the only one that is going on.
+fn id_of(remote: &Remote, named: Option<&str>) -> Result<String> {
+    if let Some(name) = named {
+        return Ok(name.to_owned());
+    }
+    let answer = remote.get("/api/v1/runs", &[("active".into(), "true".into())])?;
+    let text = |run: &Value, key: &str| run[key].as_str().unwrap_or_default().to_owned();
+    match answer["runs"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        [run] => Ok(text(run, "id")),
+        [] => bail!(model::Error::not_found("no run is going on").hint("begin one with: hotspan run start NAME")),
+        several => {
+            let names: Vec<String> = several.iter().map(|run| text(run, "name")).collect();
+            bail!(
+                model::Error::invalid(format!("{} runs are going on: {}", several.len(), names.join(", ")))
+                    .hint("say which one, by id or name")
+            )
+        }
     }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::config::{Config, Options};
 use crate::server::{Server, asked_to_stop};
-use crate::telemetry;
+use crate::telemetry::{self, Own};
 
 /// Run the server: OTLP in on 4317 and 4318, web UI and SQL on 4320
 #[derive(Debug, Args)]
@@ -27,14 +27,21 @@ impl Serve {
         let config = Config::resolve(self.options, self.config.as_deref())?;
         telemetry::start_logging(&config.log)?;
         runtime()?.block_on(async {
-            let _tracing = telemetry::start_tracing(&config)?;
+            let mut own = config.self_endpoint.as_deref().map(Own::start).transpose()?;
             let server = Server::start(config).await?;
+            if let Some(own) = &mut own {
+                own.measure(&server.health)?;
+            }
             if let Some(listen) = &server.addresses.listen {
                 println!("hotspan is ready: http://{listen}/");
             }
             asked_to_stop().await?;
             tracing::info!("stopping: finishing exports in work, flushing");
-            server.stop().await
+            // While the endpoint is there: it may be this server.
+            let own = tokio::task::spawn_blocking(move || own.inspect(Own::flush)).await?;
+            server.stop().await?;
+            drop(own);
+            Ok::<(), anyhow::Error>(())
         })?;
         Ok(ExitCode::SUCCESS)
     }

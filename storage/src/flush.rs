@@ -86,6 +86,7 @@ pub(crate) async fn trim(shared: &Arc<Shared>, flushed: Flushed) -> Result<()> {
         let through = shared.log.trimmable(flushed.through);
         let seen = record::seen(&shared.window().remembered());
         shared.log.wal.append_wait(wal::Record::from(seen))?;
+        shared.ledger.write(flushed.through);
         shared.log.wal.trim(through).map(drop)
     });
     let done = task.await.map_err(|e| Error::internal(format!("trimming the log: {e}")))?;

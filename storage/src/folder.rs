@@ -6,6 +6,8 @@
 //!   <data>/wal/                      write-ahead log of all tenants
 //!   <data>/tables/<table>/           Delta tables of tenant `default`
 //!   <data>/tenants/<tenant>/tables/  and of the others
+//!   <data>/runs/, …/<tenant>/runs/   stress-test runs, an object each
+//!   <data>/ledger.json               totals since the store was made
 //!   <data>/tmp/                      staging, cleared at start
 //! ```
 

@@ -24,6 +24,7 @@ mod flush;
 mod folder;
 mod held;
 mod late;
+mod ledger;
 mod maintain;
 mod memory;
 mod merge;
@@ -35,10 +36,12 @@ mod read_only;
 mod record;
 mod recover;
 mod retention;
+mod runs;
 mod settings;
 mod snapshot;
 mod store;
 mod table;
+mod traced;
 
 #[cfg(test)]
 mod tests;

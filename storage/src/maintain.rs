@@ -17,6 +17,7 @@ use crate::late::Late;
 use crate::retention::{self, Leases};
 use crate::store::Shared;
 use crate::table::Holding;
+use crate::traced;
 
 /// How often limits are looked at and small batches joined.
 const LOOK: Duration = Duration::from_millis(250);
@@ -100,7 +101,8 @@ impl Flushing {
         if first.is_none_or(|first| first > through) {
             return Ok(false);
         }
-        self.untrimmed = Some(flush::flush(shared, through, reason).await?);
+        let step = traced::flush(&shared.ledger, through);
+        self.untrimmed = Some(step.run(flush::flush(shared, through, reason)).await?);
         Ok(true)
     }
 
@@ -143,6 +145,7 @@ async fn keep_flushing(shared: Arc<Shared>, flushing: Arc<Mutex<Flushing>>, mut 
         }
         if due {
             ticks = 0;
+            keep_ledger(&shared).await;
         }
     }
 }
@@ -167,6 +170,12 @@ async fn flush_due(
         flushing.trim(shared).await?;
     }
     Ok(())
+}
+
+/// Writes the ledger's file when counts changed without a flush: refusals on a full disk, say.
+async fn keep_ledger(shared: &Arc<Shared>) {
+    let shared = shared.clone();
+    let _ = tokio::task::spawn_blocking(move || shared.ledger.keep()).await;
 }
 
 fn has_backlog(shared: &Shared) -> bool {
@@ -222,7 +231,7 @@ async fn merge_one(shared: &Arc<Shared>, tidying: &mut Tidying) -> Result<bool> 
         let files = table.files();
         tidying.leases.watch(&files);
         if let Some(job) = compact::plan(&files, shared.clock.now(), shared.settings.merge_rows()) {
-            compact::run(shared, &table, &job).await?;
+            traced::compact(&table, &job).run(compact::run(shared, &table, &job)).await?;
             return Ok(true);
         }
     }

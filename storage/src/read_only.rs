@@ -38,7 +38,9 @@ impl ReadOnly {
             }
             let tables: [TableSnapshot; 3] =
                 tables.try_into().map_err(|_| Error::internal("there are three signals"))?;
-            let snapshot = Snapshot { tenant: tenant.clone(), taken: clock.now(), objects: objects.clone(), tables };
+            let (runs, _) = crate::runs::load(objects.as_ref(), &tenant).await?;
+            let (taken, objects) = (clock.now(), objects.clone());
+            let snapshot = Snapshot { tenant: tenant.clone(), taken, objects, tables, runs };
             snapshots.insert(tenant, snapshot);
         }
         Ok(ReadOnly { snapshots })

@@ -12,9 +12,11 @@ use crate::dedup::{self, Window};
 use crate::delta::DeltaLog;
 use crate::folder::{self, Folder, table_path};
 use crate::held::Held;
+use crate::ledger::StoreLedger;
 use crate::memory::Memory;
 use crate::objects::DurableLocal;
 use crate::record::{self, Record, Seen};
+use crate::runs::RunBook;
 use crate::settings::Settings;
 use crate::store::{Shared, Tables, wal_error};
 use crate::table::Table;
@@ -55,6 +57,8 @@ pub(crate) async fn open(
     let memory = Arc::new(Memory::new(settings.memory_bytes));
     let mut loaded = load(&folder, &objects, &clock, &app_id, memory.clone(), &mut recovered).await?;
     let mut window = Window::default();
+    let (runs, unreadable) = RunBook::open(objects.clone(), clock.clone(), folder::tenants(&folder.root)).await?;
+    let (mut ledger, trouble) = StoreLedger::open(&folder.root, rows_in(&loaded));
 
     let floor = loaded.through.values().copied().max().unwrap_or(0);
     let wal_settings = wal::Settings {
@@ -63,7 +67,15 @@ pub(crate) async fn open(
         ..wal::Settings::default()
     };
     let mut replay = |seq: u64, bytes: &[u8]| {
-        replay_one(seq, bytes, &mut loaded, (&objects, &clock), decoder.as_ref(), &mut window, &mut recovered)
+        replay_one(
+            seq,
+            bytes,
+            &mut loaded,
+            (&objects, &clock),
+            decoder.as_ref(),
+            (&mut window, &ledger),
+            &mut recovered,
+        )
     };
     std::fs::create_dir_all(folder.wal()).map_err(|e| Error::unavailable(format!("making the WAL folder: {e}")))?;
     let (log, found) =
@@ -71,7 +83,9 @@ pub(crate) async fn open(
             wal::OpenError::Replay { seq, error } => error.context(format!("replaying record {seq}")),
             wal::OpenError::Wal(error) => wal_error(&error).context("opening the write-ahead log"),
         })?;
+    ledger.begin();
     recovered.damage = found.damage.iter().map(|d| format!("write-ahead log: {d}")).collect();
+    recovered.damage.extend(trouble.into_iter().chain(unreadable));
     let shared = Shared {
         settings,
         clock,
@@ -81,6 +95,8 @@ pub(crate) async fn open(
         folder,
         tenants: RwLock::new(loaded.tables),
         window: Mutex::new(window),
+        ledger,
+        runs,
         app_id,
         damage: Mutex::new(recovered.damage.clone()),
         refusing: Mutex::new(None),
@@ -117,6 +133,12 @@ async fn load(
     Ok(loaded)
 }
 
+/// Rows in files, by signal, over all tenants.
+fn rows_in(loaded: &Loaded) -> [u64; 3] {
+    let of = |signal| loaded.tables.values().flat_map(|t| t.of(signal).files().to_vec()).map(|f| f.rows).sum();
+    Signal::ALL.map(of)
+}
+
 /// Deletes Parquet files that neither a version nor a tombstone mentions. Only safe while the folder is locked.
 async fn delete_orphans(
     objects: &Arc<dyn ObjectStore>,
@@ -146,7 +168,7 @@ fn replay_one(
     loaded: &mut Loaded,
     (objects, clock): (&Arc<dyn ObjectStore>, &Arc<dyn Clock>),
     decoder: &dyn Decoder,
-    window: &mut Window,
+    (window, ledger): (&mut Window, &StoreLedger),
     recovered: &mut Recovered,
 ) -> Result<()> {
     let (payload, hash) = match record::decode(bytes)? {
@@ -160,9 +182,10 @@ fn replay_one(
     let through = loaded.through.get(&(payload.tenant.clone(), payload.signal));
     if through.is_some_and(|through| *through >= seq) {
         recovered.skipped += 1;
-        return Ok(());
+        return ledger.replayed(seq, payload.signal, || Ok(decoder.decode(&payload)?.rows));
     }
     let rows = decoder.decode(&payload)?.rows;
+    ledger.replayed(seq, payload.signal, || Ok::<_, Error>(rows.clone()))?;
     recovered.exports += 1;
     recovered.rows += rows.num_rows() as u64;
     let (tenant, memory) = (&payload.tenant, loaded.memory.clone());

@@ -11,6 +11,7 @@ use object_store::ObjectStoreExt;
 use crate::delta::{Commit, DataFile};
 use crate::store::Shared;
 use crate::table::Table;
+use crate::traced;
 
 /// Other programs may be reading a version that was current a moment ago.
 const KEEP_REMOVED: Nanos = 10 * MINUTE;
@@ -45,8 +46,9 @@ pub(crate) async fn expire(shared: &Shared) -> Result<()> {
         if removes.is_empty() {
             continue;
         }
-        let removes = removes.iter().map(|f| f.add.removed(true, shared.clock.as_ref())).collect();
-        table.commit(&Commit { operation: "DELETE", removes, ..Commit::default() }, None).await?;
+        let removes: Vec<_> = removes.iter().map(|f| f.add.removed(true, shared.clock.as_ref())).collect();
+        let commit = Commit { operation: "DELETE", removes, ..Commit::default() };
+        traced::expire(&table, commit.removes.len()).run(table.commit(&commit, None)).await?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
+use model::run::Run;
 use model::{Nanos, Signal, Tenant};
 use object_store::ObjectStore;
 
@@ -92,6 +93,8 @@ pub struct Snapshot {
     /// Where the files are; their paths are relative to this store's root.
     pub objects: Arc<dyn ObjectStore>,
     pub tables: [TableSnapshot; 3],
+    /// The tenant's stress-test runs, in order of their start.
+    pub runs: Arc<[Run]>,
 }
 
 impl Snapshot {

@@ -14,10 +14,12 @@ use crate::dedup::{self, Fate, Verdict, Window};
 use crate::delta::{DeltaLog, TableState};
 use crate::folder::{Folder, table_path};
 use crate::held::Held;
+use crate::ledger::{self, StoreLedger};
 use crate::maintain::Maintenance;
 use crate::memory::Memory;
 use crate::record::{self, Seen};
 use crate::recover::Recovered;
+use crate::runs::RunBook;
 use crate::settings::Settings;
 use crate::snapshot::{Snapshot, Source};
 use crate::table::Table;
@@ -53,6 +55,8 @@ pub(crate) struct Shared {
     pub folder: Folder,
     pub tenants: RwLock<BTreeMap<Tenant, Arc<Tables>>>,
     pub window: Mutex<Window>,
+    pub ledger: StoreLedger,
+    pub runs: RunBook,
     pub app_id: String,
     /// Trouble that a person should know of, newest last.
     pub damage: Mutex<Vec<String>>,
@@ -171,7 +175,7 @@ impl Store {
     pub async fn close(&self) -> Result<()> {
         let flushed = self.maintenance.close().await;
         let shared = self.shared.clone();
-        let closed = tokio::task::spawn_blocking(move || shared.log.wal.close()).await;
+        let closed = tokio::task::spawn_blocking(move || shared.end()).await;
         flushed?;
         closed.map_err(|e| Error::internal(e.to_string()))?.map_err(|e| wal_error(&e))
     }
@@ -212,7 +216,7 @@ impl Source for Store {
         let tables = self.shared.tables(tenant);
         let tables = Signal::ALL.map(|signal| tables.of(signal).snapshot(&self.shared.log));
         let (taken, objects) = (self.shared.clock.now(), self.shared.objects.clone());
-        Ok(Snapshot { tenant: tenant.clone(), taken, objects, tables })
+        Ok(Snapshot { tenant: tenant.clone(), taken, objects, tables, runs: self.shared.runs.of(tenant) })
     }
 }
 
@@ -260,11 +264,13 @@ impl Store {
         let record = wal::Record::new().part(header).part(payload.body.clone());
         let (shared, signal) = (self.shared.clone(), payload.signal);
         // Measured here, not on the log's one thread.
+        let (count, is_own) = (rows.num_rows() as u64, ledger::is_own(&rows));
         let held = Held::new(signal, 0, payload.received, rows);
         let done = move |answer: Result<u64, wal::WalError>| {
             let received = payload.received;
             let answer = match answer {
                 Ok(seq) => {
+                    shared.ledger.stored(seq, signal, count, is_own);
                     shared.tables(&payload.tenant).of(signal).insert(Held { first: seq, last: seq, ..held });
                     shared.window().stored(Seen { received, key });
                     let _ = fate.send(Fate::Stored);

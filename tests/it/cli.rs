@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::otlp;
-use crate::server::{Ended, Home, Server, hotspan, run};
+use crate::server::{Ended, Home, Server, hotspan, run, until};
 
 #[test]
 fn every_command_has_help_with_an_example() {
@@ -127,6 +127,24 @@ fn demo_plays_tells_and_cleans_up() {
     let left: Vec<_> = fs::read_dir(home.path()).expect("readable").flatten().map(|e| e.path()).collect();
     let data = left.iter().filter(|path| path.join("data").exists() || path.extension().is_some_and(|e| e == "sock"));
     assert_eq!(data.count(), 0, "left behind: {left:?}");
+}
+
+/// What the shop counts as acknowledged is what the folder holds, though both were stopped in the middle of it.
+#[test]
+fn demo_sends_what_it_has_when_it_is_interrupted() {
+    let home = Home::new();
+    let data = home.data();
+    let keep = ["--fault", "none", "--data", data.to_str().expect("a plain path")];
+    let mut server = Server::spawn(home.clone(), demo(&home, &keep)).ready();
+    until("some spans", || (server.number("SELECT count(*) FROM spans") > 200).then_some(()));
+    server.signal(rustix::process::Signal::INT);
+    assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains("spans acknowledged")).unwrap_or_else(|| panic!("{log}"));
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let told = words[words.len() - 3];
+    assert_eq!(home.sql_on_folder("SELECT count(*) FROM spans"), [[told]], "{log}");
+    assert!(!log.contains("were not taken"), "{log}");
 }
 
 #[test]

@@ -341,7 +341,11 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
     assert!(unsent.is_empty(), "nobody sent {:?}", head(&unsent));
     assert!(resent >= 20, "only {resent} exports were sent again: this run shows little");
 
-    let files = server.json("/api/v1/status")["tables"].clone();
+    let status = server.json("/api/v1/status");
+    // Counted over all processes: each row that is there was stored once.
+    let counted = status["ledger_since_creation"]["spans"]["stored"].as_i64();
+    assert_eq!(counted, Some(server.number("SELECT count(*) FROM spans")), "{status}");
+    let files = status["tables"].clone();
     server.stop();
     assert_eq!(on_folder(&home), found, "the folder after a clean stop");
     let report = home.run("check", &[]);

@@ -7,8 +7,12 @@
 mod bottleneck;
 mod cli;
 mod crash;
+mod disk;
+mod ledger;
 mod otlp;
+mod own;
 mod refuse;
+mod runs;
 mod sdk;
 mod server;
 mod visible;

@@ -200,6 +200,16 @@ impl Server {
         self
     }
 
+    /// Waits until it is ready, or has ended because it could not be.
+    pub fn is_ready_or_gone(&mut self) -> bool {
+        until("the ready file or the end", || {
+            if self.ready_file.exists() {
+                return Some(true);
+            }
+            self.child.as_mut()?.try_wait().expect("a child of ours").map(|_| false)
+        })
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)
     }
@@ -214,6 +224,13 @@ impl Server {
 
     pub fn request(&self, path: &str) -> RequestBuilder {
         self.client.get(self.url(path))
+    }
+
+    /// The value of a sample of `/metrics` by its name with labels, e.g. `hotspan_ledger_rows{table="spans",…}`.
+    pub fn metric(&self, sample: &str) -> f64 {
+        let text = self.request("/metrics").send().and_then(|r| r.text()).expect("metrics");
+        let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {sample} in\n{text}"))
     }
 
     /// Status and JSON at a path; text that is no JSON comes as a JSON string.

@@ -6,7 +6,7 @@ use query::analysis;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::{Reader, Server};
+use crate::{Reader, Server, traced};
 
 type Parameters = Query<Vec<(String, String)>>;
 
@@ -21,7 +21,9 @@ pub async fn run(
     Path(name): Path<String>,
     Query(parameters): Parameters,
 ) -> Answer<Json<Value>> {
-    Ok(Json(analysis::run(&server.engine, &tenant, &name, &parameters).await?))
+    let span = format!("analysis {name}");
+    let rows = |answer: &Value| answer["meta"]["rows"].as_u64().unwrap_or(0);
+    Ok(Json(traced::question(&span, &tenant, analysis::run(&server.engine, &tenant, &name, &parameters), rows).await?))
 }
 
 pub async fn metric_names(
@@ -29,7 +31,8 @@ pub async fn metric_names(
     Reader(tenant): Reader,
     Query(parameters): Parameters,
 ) -> Answer<Json<Value>> {
-    Ok(Json(server.engine.metric_names(&tenant, &parameters).await?))
+    let question = server.engine.metric_names(&tenant, &parameters);
+    Ok(Json(traced::question("metric names", &tenant, question, |answer| items(&answer["metrics"])).await?))
 }
 
 pub async fn metric_series(
@@ -37,5 +40,10 @@ pub async fn metric_series(
     Reader(tenant): Reader,
     Query(parameters): Parameters,
 ) -> Answer<Json<Value>> {
-    Ok(Json(server.engine.metric_series(&tenant, &parameters).await?))
+    let question = server.engine.metric_series(&tenant, &parameters);
+    Ok(Json(traced::question("metric series", &tenant, question, |answer| items(&answer["series"])).await?))
+}
+
+fn items(list: &Value) -> u64 {
+    list.as_array().map_or(0, Vec::len) as u64
 }

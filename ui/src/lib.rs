@@ -3,8 +3,9 @@
 //! ```text
 //!   browser, curl, Grafana ──▶ access ──▶ sql · analyses · traces · metrics · status · live ──▶ query
 //! ```
-//! *Architecture invariants:* reads only; knows the store and the collector only through [`Health`]. Every path that
-//! tells anything of the data, and `/metrics`, asks `model::access` first; the page's files hold none and need no token.
+//! *Architecture invariants:* writes nothing but stress-test runs; knows the store and the collector only through
+//! [`Health`] and `model::run::Runs`. Every path that tells anything of the data, and `/metrics`, asks `model::access`
+//! first; the page's files hold none and need no token.
 //! What may change something answers our own page and programs, no page of another site (`origin`).
 
 mod analyses;
@@ -18,6 +19,7 @@ mod runs;
 mod sql;
 mod traced;
 mod traces;
+mod unbuilt;
 
 use std::sync::Arc;
 
@@ -29,6 +31,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use model::access::{Access, Scope};
+use model::run::Runs;
 use model::{Error, Kind, Tenant};
 use query::Engine;
 use serde_json::Value;
@@ -36,10 +39,21 @@ use tower_http::compression::CompressionLayer;
 
 use answer::{Answer, Failure};
 
+/// The part of the status that changes from second to second.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Pulse {
+    pub spans_per_s: f64,
+    pub exports_per_s: f64,
+    /// Spans received whose export has no answer yet.
+    pub in_flight: u64,
+}
+
 /// What the rest of the program tells about itself.
 pub trait Health: Send + Sync + 'static {
     /// The answer of `GET /api/v1/status`.
     fn status(&self) -> Value;
+    /// What the page shows of the server all the time. Asked for every second by each page, so it has to be cheap.
+    fn pulse(&self) -> Pulse;
     /// Prometheus text format.
     fn metrics(&self) -> String;
 }
@@ -50,6 +64,7 @@ struct Server {
     engine: Arc<Engine>,
     access: Arc<Access>,
     health: Arc<dyn Health>,
+    runs: Arc<dyn Runs>,
 }
 
 /// The tenant that a request may read.
@@ -67,8 +82,8 @@ impl FromRequestParts<Server> for Reader {
 }
 
 /// Everything that the web address answers.
-pub fn router(engine: Arc<Engine>, access: Arc<Access>, health: Arc<dyn Health>) -> Router {
-    let server = Server { engine, access, health };
+pub fn router(engine: Arc<Engine>, access: Arc<Access>, health: Arc<dyn Health>, runs: Arc<dyn Runs>) -> Router {
+    let server = Server { engine, access, health, runs };
     let api = Router::new()
         .route("/status", get(status))
         .route("/live", get(live::stream))
@@ -80,8 +95,10 @@ pub fn router(engine: Arc<Engine>, access: Arc<Access>, health: Arc<dyn Health>)
         .route("/traces/{trace_id}", get(traces::one))
         .route("/metrics/names", get(analyses::metric_names))
         .route("/metrics/series", get(analyses::metric_series))
-        .route("/runs", get(runs::unbuilt).post(runs::unbuilt))
-        .route("/runs/{*rest}", get(runs::unbuilt).post(runs::unbuilt).patch(runs::unbuilt))
+        .route("/runs", get(runs::list).post(runs::begin))
+        .route("/runs/compare", get(runs::compare))
+        .route("/runs/{id}", get(runs::one).patch(runs::change))
+        .route("/runs/{id}/marks", post(runs::mark))
         .route("/openapi.json", get(openapi::document))
         .route("/{analysis}", get(analyses::run))
         .fallback(unknown)
@@ -94,9 +111,9 @@ pub fn router(engine: Arc<Engine>, access: Arc<Access>, health: Arc<dyn Health>)
         .route("/metrics", get(metrics))
         .nest("/api/v1", api)
         .route("/api/{*rest}", get(unknown).post(unknown))
-        .route("/jaeger/{*rest}", get(runs::unbuilt))
-        .route("/tempo/{*rest}", get(runs::unbuilt))
-        .route("/prometheus/{*rest}", get(runs::unbuilt).post(runs::unbuilt))
+        .route("/jaeger/{*rest}", get(unbuilt::unbuilt))
+        .route("/tempo/{*rest}", get(unbuilt::unbuilt))
+        .route("/prometheus/{*rest}", get(unbuilt::unbuilt).post(unbuilt::unbuilt))
         .fallback(get(assets::serve))
         .layer(CompressionLayer::new().gzip(true))
         .with_state(server)

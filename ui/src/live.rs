@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures::Stream;
-use serde_json::json;
 
 use crate::{Reader, Server};
 
@@ -17,13 +16,7 @@ pub async fn stream(State(server): State<Server>, _: Reader) -> Sse<impl Stream<
     let ticks = tokio::time::interval(EVERY);
     let events = futures::stream::unfold((server, ticks), |(server, mut ticks)| async move {
         ticks.tick().await;
-        let status = server.health.status();
-        let event = json!({
-            "spans_per_s": status["rates"]["spans_per_s"],
-            "exports_per_s": status["rates"]["exports_per_s"],
-            "in_flight": status["ledger"]["spans"]["in_flight"],
-        });
-        let event = Event::default().event("status").data(event.to_string());
+        let event = Event::default().event("status").json_data(server.health.pulse()).unwrap_or_default();
         Some((Ok(event), (server, ticks)))
     });
     Sse::new(events).keep_alive(KeepAlive::default())

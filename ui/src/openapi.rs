@@ -9,6 +9,8 @@ const SCOPE: &[(&str, &str)] = &[
     ("end", "as start; now by default"),
     ("baseline_start", "start of what to compare with"),
     ("baseline_end", "end of what to compare with"),
+    ("run", "a stress-test run by id or name, or RUN@MARK for a stage of it, as the window"),
+    ("baseline_run", "the run to compare with"),
     ("service", "only spans of this service"),
     ("operation", "only spans of this name"),
     ("kind", "only spans of this kind"),
@@ -49,6 +51,7 @@ pub async fn document() -> Json<Value> {
     let list = json!({"summary": "Names of metrics", "parameters": [], "responses": responses()});
     paths.insert("/api/v1/metrics/names".to_owned(), json!({"get": list}));
     paths.insert("/api/v1/sql".to_owned(), json!({"post": sql()}));
+    paths.extend(runs());
     Json(json!({
         "openapi": "3.1.0",
         "info": {"title": "hotspan", "version": env!("CARGO_PKG_VERSION"), "description": "docs/api.md has the shapes"},
@@ -64,6 +67,48 @@ fn parameter(name: &str, doc: &str) -> Value {
 fn responses() -> Value {
     let error = json!({"description": "{\"error\":{\"kind\",\"message\",\"hint\"}}"});
     json!({"200": {"description": "the answer"}, "400": error, "401": error, "422": error})
+}
+
+/// Paths of stress-test runs.
+fn runs() -> [(String, Value); 4] {
+    let text = json!({"type": "string"});
+    let properties = json!({
+        "name": text,
+        "start_time": text,
+        "end_time": text,
+        "labels": {"type": "object", "additionalProperties": text},
+        "notes": text,
+    });
+    let writing = |summary: &str, properties: Value, needed: &[&str]| {
+        let schema = json!({"type": "object", "required": needed, "properties": properties});
+        let body = json!({"content": {"application/json": {"schema": schema}}});
+        json!({"summary": summary, "description": "Scope ingest or admin", "requestBody": body, "responses": responses()})
+    };
+    let reading = |summary: &str, parameters: Vec<Value>| json!({"summary": summary, "parameters": parameters, "responses": responses()});
+    let id = json!([{"name": "id", "in": "path", "required": true, "description": "id or name", "schema": text}]);
+    let list =
+        reading("Stress-test runs, the newest first", vec![parameter("active", "true: only those without an end")]);
+    let sides = vec![parameter("a", "the earlier run, by id or name"), parameter("b", "the later one")];
+    [
+        ("", json!({"get": list, "post": writing("Begins a run", properties.clone(), &["name"])})),
+        (
+            "/{id}",
+            json!({
+                "parameters": id,
+                "get": reading("One run", vec![]),
+                "patch": writing("Changes what is named; end_time \"now\" stops the run", properties, &[]),
+            }),
+        ),
+        (
+            "/{id}/marks",
+            json!({
+                "parameters": id,
+                "post": writing("Marks where a stage begins", json!({"name": text, "time": text}), &["name"]),
+            }),
+        ),
+        ("/compare", json!({"get": reading("Every operation of two runs at matched load: run-diff", sides)})),
+    ]
+    .map(|(path, item)| (format!("/api/v1/runs{path}"), item))
 }
 
 fn sql() -> Value {

@@ -1,14 +1,193 @@
-//! What interface.md names and this version does not have yet: answered with 501 and a sentence, never with a 404
-//! that looks like a typing error.
+//! Stress-test runs: `GET` and `POST /api/v1/runs`, `GET` and `PATCH /api/v1/runs/{id}`, marks of stages, comparison.
+//!
+//! Reading takes the scope `read`. Writing takes `ingest` (a load generator has that) or `admin`, and JSON; `origin` keeps
+//! pages of other sites out.
 
-use axum::extract::Request;
-use model::{Error, Kind};
+use std::collections::BTreeMap;
 
-use crate::answer::Answer;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, SecondsFormat};
+use model::access::Scope;
+use model::run::{Change, Mark, Run, find};
+use model::{Error, Nanos, Result, Tenant};
+use query::analysis;
+use query::analysis::scope::parse_time;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
-pub async fn unbuilt(request: Request) -> Answer<()> {
-    let path = request.uri().path().to_owned();
-    Err(Error::new(Kind::Unimplemented, format!("{path} is not built yet in this version of hotspan"))
-        .hint("SQL (POST /api/v1/sql) and the analyses (GET /api/v1/analyses) are there")
-        .into())
+use crate::answer::{Answer, Failure};
+use crate::{Reader, Server, login, traced};
+
+/// The tenant that a request may write runs of.
+pub struct Writer(Tenant);
+
+impl FromRequestParts<Server> for Writer {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> std::result::Result<Self, Failure> {
+        let org = parts.headers.get("x-scope-orgid").and_then(|v| v.to_str().ok());
+        let token = login::authorization(&parts.headers);
+        Ok(Writer(server.access.authorize(token.as_deref(), org, Scope::Ingest)?))
+    }
+}
+
+/// What a body may say of a run. Times are as everywhere: RFC 3339, unix seconds, `now-15m`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    name: Option<String>,
+    start_time: Option<Time>,
+    end_time: Option<Time>,
+    labels: Option<BTreeMap<String, String>>,
+    notes: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SaidMark {
+    name: String,
+    time: Option<Time>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Time {
+    Text(String),
+    Seconds(serde_json::Number),
+}
+
+impl Time {
+    fn read(&self, name: &str, now: Nanos) -> Result<Nanos> {
+        let read = match self {
+            Time::Text(text) => parse_time(text, now),
+            Time::Seconds(number) => parse_time(&number.to_string(), now),
+        };
+        read.map_err(|e| e.context(name))
+    }
+}
+
+impl Said {
+    fn change(self, now: Nanos) -> Result<Change> {
+        let time = |time: Option<Time>, name: &str| time.map(|t| t.read(name, now)).transpose();
+        Ok(Change {
+            name: self.name,
+            start: time(self.start_time, "start_time")?,
+            end: time(self.end_time, "end_time")?,
+            labels: self.labels,
+            notes: self.notes,
+            mark: None,
+        })
+    }
+}
+
+fn body<T: DeserializeOwned>(headers: &HeaderMap, bytes: &Bytes, example: &str) -> Result<T> {
+    let media = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if !media.trim_start().to_ascii_lowercase().starts_with("application/json") {
+        return Err(Error::invalid(format!("content-type {media:?} is not application/json")));
+    }
+    serde_json::from_slice(bytes).map_err(|e| Error::invalid(format!("the body is not as expected: {e}")).hint(example))
+}
+
+/// A run as the API writes it.
+fn shown(run: &Run) -> Value {
+    let time = |at: Nanos| DateTime::from_timestamp_nanos(at).to_rfc3339_opts(SecondsFormat::Nanos, true);
+    let mark = |mark: &Mark| json!({"time": time(mark.at), "name": mark.name});
+    json!({
+        "id": run.id,
+        "name": run.name,
+        "start_time": time(run.start),
+        "end_time": run.end.map(time),
+        "labels": run.labels,
+        "notes": run.notes,
+        "marks": run.marks.iter().map(mark).collect::<Vec<_>>(),
+    })
+}
+
+/// `GET /api/v1/runs`: the newest first; `active=true` for those that have no end.
+pub async fn list(
+    State(server): State<Server>,
+    Reader(tenant): Reader,
+    Query(parameters): Query<BTreeMap<String, String>>,
+) -> Json<Value> {
+    let active = parameters.get("active").is_some_and(|v| v == "true");
+    let runs = server.runs.list(&tenant);
+    let chosen = runs.iter().rev().filter(|run| !active || run.end.is_none());
+    Json(json!({"runs": chosen.map(shown).collect::<Vec<_>>()}))
+}
+
+/// `GET /api/v1/runs/{id}`; a name does as well, and means the run of that name that began last.
+pub async fn one(State(server): State<Server>, Reader(tenant): Reader, Path(id): Path<String>) -> Answer<Json<Value>> {
+    let runs = server.runs.list(&tenant);
+    let run = find(&runs, &id)
+        .ok_or_else(|| Error::not_found(format!("there is no run {id:?}")).hint("GET /api/v1/runs lists them"))?;
+    Ok(Json(shown(run)))
+}
+
+/// `POST /api/v1/runs`: begins a run, now unless `start_time` says when.
+pub async fn begin(
+    State(server): State<Server>,
+    Writer(tenant): Writer,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Answer<Response> {
+    let said: Said = body(&headers, &bytes, r#"send {"name": "round-3"}"#)?;
+    let run = server.runs.begin(&tenant, said.change(server.runs.now())?).await?;
+    Ok((StatusCode::CREATED, Json(shown(&run))).into_response())
+}
+
+/// `PATCH /api/v1/runs/{id}`: what the body names is changed; `{"end_time": "now"}` stops the run.
+pub async fn change(
+    State(server): State<Server>,
+    Writer(tenant): Writer,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Answer<Json<Value>> {
+    let said: Said = body(&headers, &bytes, r#"send {"end_time": "now"}, or name, start_time, labels, notes"#)?;
+    Ok(Json(shown(&server.runs.change(&tenant, &id, said.change(server.runs.now())?).await?)))
+}
+
+/// `POST /api/v1/runs/{id}/marks`: a stage begins, now unless `time` says when.
+pub async fn mark(
+    State(server): State<Server>,
+    Writer(tenant): Writer,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Answer<Response> {
+    let said: SaidMark = body(&headers, &bytes, r#"send {"name": "40k"}"#)?;
+    let now = server.runs.now();
+    let at = said.time.map_or(Ok(now), |time| time.read("time", now))?;
+    let change = Change { mark: Some(Mark { at, name: said.name }), ..Change::default() };
+    let run = server.runs.change(&tenant, &id, change).await?;
+    Ok((StatusCode::CREATED, Json(shown(&run))).into_response())
+}
+
+/// `GET /api/v1/runs/compare?a=&b=`: the analysis `run-diff` of run `b` against run `a`.
+pub async fn compare(
+    State(server): State<Server>,
+    Reader(tenant): Reader,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Answer<Json<Value>> {
+    let renamed = |(name, value): (String, String)| match name.as_str() {
+        "a" => ("baseline_run".to_owned(), value),
+        "b" => ("run".to_owned(), value),
+        _ => (name, value),
+    };
+    let parameters: Vec<_> = parameters.into_iter().map(renamed).collect();
+    for (name, shown) in [("baseline_run", "a"), ("run", "b")] {
+        if !parameters.iter().any(|(k, v)| k == name && !v.is_empty()) {
+            return Err(Error::invalid(format!("{shown} is missing")).hint("give a and b, by id or name").into());
+        }
+    }
+    let name = analysis::run_diff::NAME;
+    let span = format!("analysis {name}");
+    let rows = |answer: &Value| answer["meta"]["rows"].as_u64().unwrap_or(0);
+    Ok(Json(traced::question(&span, &tenant, analysis::run(&server.engine, &tenant, name, &parameters), rows).await?))
 }

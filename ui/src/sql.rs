@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::answer::Answer;
-use crate::{Reader, Server};
+use crate::{Reader, Server, traced};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +31,8 @@ pub async fn run(
         Error::invalid(format!("the body is not a statement: {e}")).hint(r#"send {"query": "select …", "params": []}"#)
     })?;
     let format = Format::accepted(headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()));
-    let result = server.engine.sql(&tenant, &statement.query, &statement.params).await?;
+    let question = server.engine.sql(&tenant, &statement.query, &statement.params);
+    let result = traced::question("sql", &tenant, question, |r| r.rows() as u64).await?;
     let truncated = result.truncated;
     // Encoding a large answer takes a while; the ingest threads must not wait for it.
     let body = tokio::task::spawn_blocking(move || output::write(&result, format)).await;

@@ -8,7 +8,7 @@ use model::{Error, TraceId};
 use serde_json::Value;
 
 use crate::answer::Answer;
-use crate::{Reader, Server};
+use crate::{Reader, Server, traced};
 
 const DEFAULT_SPANS: usize = 10_000;
 const MOST_SPANS: usize = 200_000;
@@ -24,6 +24,7 @@ pub async fn one(
         None => DEFAULT_SPANS,
         Some(text) => text.parse().map_err(|_| Error::invalid(format!("limit {text:?} is not a number")))?,
     };
-    let trace = server.engine.trace(&tenant, id, limit.clamp(1, MOST_SPANS)).await?;
-    Ok(Json(trace))
+    let question = server.engine.trace(&tenant, id, limit.clamp(1, MOST_SPANS));
+    let spans = |trace: &Value| trace["spans"].as_array().map_or(0, Vec::len) as u64;
+    Ok(Json(traced::question("trace", &tenant, question, spans).await?))
 }

@@ -28,6 +28,8 @@ pub mod report;
 pub mod rows;
 mod sample;
 pub mod scalability;
+pub mod run_diff;
+pub mod runs;
 pub mod scope;
 pub mod search;
 pub mod service_map;
@@ -87,6 +89,7 @@ pub fn all() -> &'static [Analysis] {
         operations::ANALYSIS,
         search::ANALYSIS,
         attributes::ANALYSIS,
+        run_diff::ANALYSIS,
     ]
 }
 
@@ -103,7 +106,7 @@ pub async fn run(engine: &Engine, tenant: &Tenant, name: &str, parameters: &[(St
     let parameters = parameters.to_vec();
     let answer = engine.run(tenant, move |query| async move {
         let started = std::time::Instant::now();
-        let scope = Scope::parse(&parameters, query.now())?;
+        let scope = runs::scope(&query, analysis, &parameters).await?;
         let window = scope.window;
         let mut report = (analysis.run)(query, scope).await?;
         report.finish(window, started.elapsed());

@@ -30,6 +30,8 @@ pub struct Scope {
     pub instance: Option<String>,
     /// Attributes by key, with the text they have to have.
     pub attributes: Vec<(String, String)>,
+    /// Which traces take part, for the window and for the baseline, as SQL; set by [`super::runs`].
+    pub(super) members: [Option<String>; 2],
     /// The analysis' own parameters.
     others: Vec<(String, String)>,
 }
@@ -65,6 +67,7 @@ impl Scope {
             kind: text("kind"),
             instance: text("instance"),
             attributes,
+            members: [None, None],
             others: parameters.to_vec(),
         })
     }
@@ -121,7 +124,7 @@ impl Scope {
     pub fn entries(&self) -> String {
         let columns = [(column::ENTRY_SERVICE, &self.service), (column::ENTRY_OPERATION, &self.operation)];
         let given = columns.iter().filter_map(|(c, v)| v.as_ref().map(|v| format!(" AND {c} = {}", quoted(v))));
-        given.collect()
+        given.chain(super::runs::membership(self).map(|members| format!(" AND {members}"))).collect()
     }
 
     /// The conditions on spans as SQL over the view `spans`; `TRUE` when there are none.
@@ -137,6 +140,7 @@ impl Scope {
             .filter_map(|(column, value)| value.as_ref().map(|v| format!("{column} = {}", quoted(v))))
             .collect();
         all.extend(self.attributes.iter().map(|(key, value)| attribute_condition(key, value)));
+        all.extend(super::runs::membership(self));
         if all.is_empty() { "TRUE".to_owned() } else { all.join(" AND ") }
     }
 }

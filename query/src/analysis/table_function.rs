@@ -12,7 +12,7 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::{Analysis, Scope, all};
+use super::{Analysis, all, runs};
 use crate::query::Asker;
 
 /// One function for each analysis, by its name in SQL.
@@ -85,7 +85,7 @@ impl TableProvider for Call {
             return plan_err!("{} needs a tenant's tables", self.analysis.name);
         };
         let outside = |e: model::Error| DataFusionError::External(Box::new(e));
-        let scope = Scope::parse(&self.parameters, query.now()).map_err(outside)?;
+        let scope = runs::scope(&query, self.analysis, &self.parameters).await.map_err(outside)?;
         let report = (self.analysis.run)(query, scope).await.map_err(outside)?;
         let batch = report.batch(self.schema()).map_err(outside)?;
         MemTable::try_new(self.schema(), vec![vec![batch]])?.scan(state, projection, filters, limit).await

@@ -9,7 +9,7 @@ use model::Signal;
 use model::schema::{PROMOTED_RESOURCE, PROMOTED_SPAN, schema};
 use serde::Serialize;
 
-use super::{Audience, view};
+use super::{Audience, runs, view};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Table {
@@ -43,7 +43,7 @@ pub fn tables() -> Result<Vec<Table>> {
         };
         tables.push(Table { name: signal.table(), doc, columns: shown.schema().fields().iter().map(column).collect() });
     }
-    let columns = view::runs_schema()
+    let columns = runs::schema()
         .fields()
         .iter()
         .map(|f| Column { name: f.name().clone(), ty: type_name(f.data_type()), doc: String::new() })

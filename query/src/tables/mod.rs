@@ -15,6 +15,7 @@ pub mod join;
 pub mod provider;
 pub mod prune;
 pub mod rewrite;
+pub mod runs;
 pub mod view;
 
 use std::sync::Arc;
@@ -24,7 +25,6 @@ use datafusion::catalog::{
 };
 use datafusion::catalog::{CatalogProviderList, TableProvider};
 use datafusion::common::Result;
-use datafusion::datasource::empty::EmptyTable;
 use model::Signal;
 use storage::Snapshot;
 
@@ -51,7 +51,7 @@ pub fn catalog(snapshot: &Snapshot, audience: Audience) -> Result<Arc<dyn Catalo
         public.register_table(signal.table().to_owned(), view::view(signal, table.clone(), audience)?)?;
         physical.register_table(signal.table().to_owned(), table)?;
     }
-    public.register_table("runs".to_owned(), Arc::new(EmptyTable::new(view::runs_schema())))?;
+    public.register_table("runs".to_owned(), Arc::new(runs::table(&snapshot.runs)?))?;
     let catalog = MemoryCatalogProvider::new();
     catalog.register_schema(SCHEMA, Arc::new(public))?;
     if audience == Audience::Internal {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field};
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
 use datafusion::datasource::{ViewTable, provider_as_source};
@@ -171,17 +171,4 @@ fn shown(signal: Signal, field: &Field) -> Expr {
         }
         _ => stored,
     }
-}
-
-/// `runs`: stress-test runs (interface.md).
-pub fn runs_schema() -> SchemaRef {
-    let text = |name: &str| Field::new(name, DataType::Utf8View, true);
-    Arc::new(Schema::new(vec![
-        text("id"),
-        text("name"),
-        Field::new("start_time", timestamp(), true),
-        Field::new("end_time", timestamp(), true),
-        text("labels"),
-        text("notes"),
-    ]))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use model::run::{Change, Run};
 use model::schema::{schema, time_column};
 use model::time::SECOND;
 use model::{ManualClock, Nanos, Result, Signal, Tenant};
@@ -116,12 +117,13 @@ async fn file(objects: &dyn ObjectStore, signal: Signal, name: &str, rows: &[Val
 pub struct Fixture {
     objects: Arc<InMemory>,
     tables: Vec<TableSnapshot>,
+    runs: Vec<Run>,
 }
 
 impl Fixture {
     pub fn new() -> Self {
         let empty = |signal| TableSnapshot::new(signal, &[], Arc::new([]), None);
-        Fixture { objects: Arc::new(InMemory::new()), tables: Signal::ALL.map(empty).to_vec() }
+        Fixture { objects: Arc::new(InMemory::new()), tables: Signal::ALL.map(empty).to_vec(), runs: Vec::new() }
     }
 
     /// Puts the rows of one signal where the state wants them.
@@ -166,6 +168,14 @@ impl Fixture {
         self
     }
 
+    /// Adds a stress-test run; times are milliseconds after a minute before [`NOW`].
+    pub fn with_run(mut self, id: &str, name: &str, from_ms: i64, to_ms: i64) -> Self {
+        let at = |ms: i64| NOW - 60 * SECOND + ms * 1_000_000;
+        let change = Change { name: Some(name.to_owned()), end: Some(at(to_ms)), ..Change::default() };
+        self.runs.push(Run::begun(id.to_owned(), at(from_ms)).changed(change).expect("a valid run"));
+        self
+    }
+
     pub fn engine(self) -> Engine {
         self.engine_with(Settings { threads: 2, ..Settings::default() })
     }
@@ -176,6 +186,7 @@ impl Fixture {
             taken: NOW,
             objects: self.objects,
             tables: self.tables.try_into().unwrap_or_else(|_| panic!("three tables")),
+            runs: self.runs.into(),
         };
         Engine::new(settings, Arc::new(Fixed(snapshot)), Arc::new(ManualClock::at(NOW))).expect("an engine")
     }

@@ -1,0 +1,123 @@
+//! Series whose difference is known, because it was put into them.
+
+use model::time::SECOND;
+
+use super::super::super::significance::Random;
+use super::*;
+
+fn level(rate: f64, from: Nanos, to: Nanos) -> Level {
+    Level { rate, window: Window { start: from * SECOND, end: to * SECOND } }
+}
+
+fn operation(name: &str) -> Operation {
+    Operation { service: "shop".into(), operation: name.into(), kind: "SERVER".into(), peer: None }
+}
+
+/// A minute at each rate, calls of about `ms` milliseconds with the given share of errors.
+fn series(random: &mut Random, bands: &[Option<usize>], ms: impl Fn(usize) -> f64, errors: f64) -> Series {
+    let mut series = Series::new(bands.to_vec());
+    for (at, band) in bands.iter().enumerate() {
+        let mut bin = Bin::default();
+        for _ in 0..20 {
+            let ns = (ms(band.unwrap_or(0)) * 1e6 * (0.5 + random.unit())) as i64;
+            bin.latency.record(ns);
+            bin.duration += ns as f64;
+            bin.errors += u64::from(random.unit() < errors);
+        }
+        series.add(at as i64, bin);
+    }
+    series
+}
+
+#[test]
+fn only_levels_of_about_the_same_rate_are_matched() {
+    let before = [level(100.0, 0, 60), level(500.0, 60, 120), level(95.0, 120, 180)];
+    let after = [level(110.0, 0, 60), level(900.0, 60, 120), level(505.0, 120, 123)];
+    let bands = bands(&before, &after);
+    // 500 is met by 505 for three seconds only, and 900 by nothing.
+    assert_eq!(bands.len(), 1);
+    assert_eq!((bands[0].before.len(), bands[0].after.len()), (2, 1));
+    let of_bins = bins(Window { start: 0, end: 180 * SECOND }, 10 * SECOND, &bands, true);
+    let expected: Vec<Option<usize>> = (0..18).map(|at| (!(6..12).contains(&at)).then_some(0)).collect();
+    assert_eq!(of_bins, expected);
+}
+
+/// The later run was driven harder for most of its time, and is slower there; at the common load it is as fast.
+#[test]
+fn more_load_alone_is_not_worse() {
+    let bands = bands(&[level(100.0, 0, 60)], &[level(100.0, 0, 60), level(800.0, 60, 120)]);
+    let window = Window { start: 0, end: 120 * SECOND };
+    let mut random = Random::seeded(5);
+    let before = series(&mut random, &bins(window, SECOND, &bands, true), |_| 10.0, 0.0);
+    let mut after = series(&mut random, &bins(window, SECOND, &bands, false), |_| 10.0, 0.0);
+    for bin in &mut after.bins[60..] {
+        *bin = Bin { duration: 20.0 * 90e6, errors: 10, latency: Histogram::default() };
+        (0..20).for_each(|_| bin.latency.record(90_000_000));
+    }
+    let one = |series| BTreeMap::from([(operation("pay"), series)]);
+    let compared = compare(&bands, one(before), one(after), 10, &Limits::of(0.2, 2e6));
+    assert_eq!((compared[0].outcome, compared[0].reason), (Outcome::NoEvidence, None), "{compared:?}");
+}
+
+#[test]
+fn what_got_slower_faster_and_what_fails_is_named_and_the_rest_is_not() {
+    let bands = bands(&[level(100.0, 0, 60)], &[level(104.0, 0, 60)]);
+    let of_bins = bins(Window { start: 0, end: 60 * SECOND }, SECOND, &bands, true);
+    let mut random = Random::seeded(9);
+    let mut both = |name: &str, before: (f64, f64), after: (f64, f64)| {
+        let mut one = |(ms, errors): (f64, f64)| series(&mut random, &of_bins, |_| ms, errors);
+        (operation(name), (one(before), one(after)))
+    };
+    let mut all = vec![
+        both("slower", (20.0, 0.0), (40.0, 0.0)),
+        both("faster", (40.0, 0.0), (20.0, 0.0)),
+        both("failing", (20.0, 0.01), (20.0, 0.2)),
+        both("a microsecond", (0.01, 0.0), (0.02, 0.0)),
+    ];
+    all.extend((0..30).map(|n| both(&format!("same {n}"), (20.0, 0.01), (20.0, 0.01))));
+    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+    for (operation, (a, b)) in all {
+        before.insert(operation.clone(), a);
+        after.insert(operation, b);
+    }
+    let gone = before.remove(&operation("same 7")).expect("it was put in");
+    before.insert(operation("gone"), gone);
+    let compared = compare(&bands, before, after, 100, &Limits::of(0.2, 2e6));
+    let with = |outcome: Outcome| -> Vec<&str> {
+        compared.iter().filter(|c| c.outcome == outcome).map(|c| c.operation.operation.as_str()).collect()
+    };
+    assert_eq!(with(Outcome::Worse), ["failing", "slower"], "the largest relative change first");
+    assert_eq!(with(Outcome::Better), ["faster"]);
+    let slower = compared.iter().find(|c| c.operation.operation == "slower").expect("compared");
+    let mean = &slower.figures[0];
+    // Put in: from 20 to 40 ms.
+    assert!(mean.low < 20e6 && 20e6 < mean.high && mean.high - mean.low < 5e6, "{mean:?}");
+    let reason = |name: &str| compared.iter().find(|c| c.operation.operation == name).and_then(|c| c.reason);
+    assert_eq!((reason("gone"), reason("same 7")), (Some(Reason::OnlyInA), Some(Reason::OnlyInB)));
+}
+
+/// Of 400 operations without a difference nearly none may be called changed.
+#[test]
+fn equal_runs_show_no_difference() {
+    let bands = bands(&[level(100.0, 0, 60)], &[level(100.0, 0, 60)]);
+    let of_bins = bins(Window { start: 0, end: 60 * SECOND }, SECOND, &bands, true);
+    let mut random = Random::seeded(3);
+    let mut side = || -> BTreeMap<Operation, Series> {
+        // Without a least change that counts: every difference may be called one.
+        (0..400).map(|n| (operation(&format!("op {n}")), series(&mut random, &of_bins, |_| 5.0, 0.02))).collect()
+    };
+    let (before, after) = (side(), side());
+    let compared = compare(&bands, before, after, 1_000, &Limits { ratio: 0.0, least_ns: 0.0, least_errors: 0.0 });
+    assert_eq!(compared.len(), 400);
+    let changed = compared.iter().filter(|c| c.outcome != Outcome::NoEvidence).count();
+    assert!(changed <= 4, "{changed} of 400");
+}
+
+/// Quantiles of the standard tables.
+#[test]
+fn intervals_are_as_wide_as_student_says() {
+    for (df, exact) in [(3.0, 3.182), (5.0, 2.571), (10.0, 2.228), (30.0, 2.042), (f64::INFINITY, 1.960)] {
+        let found = student95(df);
+        assert!((found / exact - 1.0).abs() < 0.011, "{df}: {found} for {exact}");
+    }
+}

@@ -1,0 +1,115 @@
+//! Stress-test runs as the window and the baseline of an analysis: `run=round-3&baseline_run=round-2`.
+//!
+//! A run stands for the time from its start to its end; `round-3@40k` for its stage from the mark `40k` on. Where spans
+//! in that time carry `test.run.id` with the run's id or name, only their traces take part; else all of that time do.
+
+use model::run::{RUN_ATTRIBUTE, Run, find};
+use model::time::MINUTE;
+use model::{Error, Result};
+
+use super::Analysis;
+use super::report::rfc3339;
+use super::rows::read;
+use super::scope::{Scope, Window, quoted, started_in};
+use crate::query::Query;
+
+/// A run that was asked for.
+#[derive(Debug, Clone)]
+struct Asked<'a> {
+    run: &'a Run,
+    window: Window,
+}
+
+/// Reads the parameters of an analysis, runs among them.
+pub async fn scope(query: &Query, analysis: &Analysis, parameters: &[(String, String)]) -> Result<Scope> {
+    let given = |name: &str| parameters.iter().find(|(k, v)| k == name && !v.is_empty()).map(|(_, v)| v.as_str());
+    let sides = [("run", "start", "end"), ("baseline_run", "baseline_start", "baseline_end")];
+    let (mut asked, mut times) = ([None, None], Vec::new());
+    for (at, (name, start, end)) in sides.into_iter().enumerate() {
+        let Some(run) = given(name) else { continue };
+        let found = look_up(query, run)?;
+        // A part of the run may be asked for, as the page does when one zooms in.
+        let bounds = [(start, found.window.start), (end, found.window.end)];
+        times.extend(bounds.into_iter().filter(|(name, _)| given(name).is_none()));
+        asked[at] = Some(found);
+    }
+    let times = times.into_iter().map(|(name, time)| (name.to_owned(), rfc3339(time)));
+    let parameters: Vec<(String, String)> = parameters.iter().cloned().chain(times).collect();
+    let mut scope = Scope::parse(&parameters, query.now())?;
+    for (at, asked) in asked.iter().enumerate() {
+        let Some(asked) = asked else { continue };
+        scope.members[at] = tagged(query, asked).await?;
+    }
+    if let ([Some(a), Some(b)], [Some(_), Some(_)]) = (&asked, &scope.members)
+        && a.window.start < b.window.end
+        && b.window.start < a.window.end
+        && analysis.name != super::run_diff::NAME
+    {
+        return Err(Error::invalid(format!("{} and {} ran at the same time", a.run.name, b.run.name))
+            .hint(format!("{} compares such runs; others take one of them", super::run_diff::NAME)));
+    }
+    Ok(scope)
+}
+
+/// The run of this id or name, or the stage after its `@`.
+fn look_up<'a>(query: &'a Query, name: &str) -> Result<Asked<'a>> {
+    let runs = &query.snapshot().runs;
+    let until = |end: Option<i64>| end.unwrap_or(query.now());
+    let window = |start, end| match end > start {
+        true => Ok(Window { start, end }),
+        false => Err(Error::invalid(format!("{name:?} has not begun yet"))),
+    };
+    if let Some(run) = find(runs, name) {
+        return Ok(Asked { run, window: window(run.start, until(run.end))? });
+    }
+    let staged = name.rsplit_once('@').and_then(|(run, stage)| Some((find(runs, run)?, stage)));
+    let Some((run, stage)) = staged else {
+        return Err(Error::not_found(format!("there is no run {name:?}"))
+            .hint("GET /api/v1/runs lists them; a stage of a run is RUN@MARK"));
+    };
+    let Some((start, end)) = run.stage(stage) else {
+        let marks: Vec<&str> = run.marks.iter().map(|m| m.name.as_str()).collect();
+        return Err(Error::not_found(format!("the run {:?} has no mark {stage:?}", run.name))
+            .hint(format!("its marks: {}", marks.join(", "))));
+    };
+    Ok(Asked { run, window: window(start, until(end))? })
+}
+
+/// The condition for spans that name the run, if there are any in its time.
+async fn tagged(query: &Query, Asked { run, window }: &Asked<'_>) -> Result<Option<String>> {
+    let names = format!("({}, {})", quoted(&run.id), quoted(&run.name));
+    // Looking for the bytes first spares most spans the reading of their JSON.
+    let names_it =
+        |column: &str| format!("({column} LIKE '%\"{RUN_ATTRIBUTE}\"%' AND {column}->>'{RUN_ATTRIBUTE}' IN {names})");
+    let carries = format!("({} OR {})", names_it("other_attributes"), names_it("resource_attributes"));
+    let sql = format!("SELECT 1 AS n FROM spans WHERE {} AND {carries} LIMIT 1", started_in(*window));
+    let any = read(&query.rows(&sql, vec![]).await?)?.iter().any(|rows| !rows.is_empty());
+    // Spans of a trace start about when its request does.
+    let near = Window { start: window.start - MINUTE, end: window.end + 10 * MINUTE };
+    Ok(any.then(|| format!("({} AND {carries})", started_in(near))))
+}
+
+/// The condition on spans that their trace takes part; `None` when all do.
+pub fn membership(scope: &Scope) -> Option<String> {
+    let [window, baseline] = &scope.members;
+    let sides = match (window, baseline, scope.baseline) {
+        (None, None, _) => return None,
+        (Some(members), None, None) => vec![members.clone()],
+        (window, baseline, range) => {
+            // A side without members of its own is all of its time.
+            let all = |range: Window| format!("({})", started_in(range));
+            let window = window.clone().unwrap_or_else(|| all(scope.window));
+            vec![window, baseline.clone().unwrap_or_else(|| range.map_or("FALSE".to_owned(), all))]
+        }
+    };
+    Some(format!("trace_id IN (SELECT trace_id FROM spans WHERE {})", sides.join(" OR ")))
+}
+
+/// The question about one side alone, the baseline's window being the window.
+pub fn side(scope: &Scope, is_baseline: bool) -> Option<Scope> {
+    let mut side = scope.clone();
+    side.window = if is_baseline { scope.baseline? } else { scope.window };
+    side.members = [scope.members[usize::from(is_baseline)].clone(), None];
+    side.baseline = None;
+    Some(side)
+}

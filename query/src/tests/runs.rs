@@ -1,0 +1,82 @@
+//! Stress-test runs as windows of analyses, and compared with one another.
+
+use model::{Error, Signal, Tenant};
+use serde_json::{Value, json};
+
+use super::fixture::{Fixture, STATES, State, and, answer, span};
+use crate::{Engine, analysis};
+
+/// Every second a request of 10 ms; those of `tag` name it as their run.
+fn requests(first: u64, from_s: i64, seconds: i64, place: (&str, &str, &str), tag: &str) -> Vec<Value> {
+    let row = |n: i64| {
+        let (id, at) = (first + n as u64, (from_s + n) * 1_000);
+        let row = span(id, id, 0, place, at, at + 10);
+        let attributes = json!({"test.run.id": tag}).to_string();
+        if tag.is_empty() { row } else { and(row, json!({ "attributes": attributes })) }
+    };
+    (0..seconds).map(row).collect()
+}
+
+async fn run(engine: &Engine, name: &str, parameters: &[(&str, &str)]) -> Result<Value, Error> {
+    let parameters: Vec<_> = parameters.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    analysis::run(engine, &Tenant::default(), name, &parameters).await
+}
+
+async fn count(engine: &Engine, parameters: &[(&str, &str)]) -> i64 {
+    let found = run(engine, "operations", parameters).await.unwrap_or_else(|e| panic!("{parameters:?}: {e:?}"));
+    found["operations"].as_array().expect("a list").iter().filter_map(|o| o["count"].as_i64()).sum()
+}
+
+const ORDER: (&str, &str, &str) = ("shop", "POST /order", "SERVER");
+
+#[tokio::test]
+async fn a_run_is_its_time_or_the_traces_that_name_it() {
+    let mut rows = requests(1, 0, 30, ORDER, "");
+    rows.extend(requests(100, 10, 10, ORDER, "tagged"));
+    // A child without the attribute belongs to its trace.
+    rows.push(span(100, 500, 100, ("shop", "pay", "CLIENT"), 10_002, 10_005));
+    for state in STATES {
+        let fixture = Fixture::new().with(Signal::Traces, &rows, state).await;
+        let fixture = fixture.with_run("a1", "untagged", 0, 10_000).with_run("b2", "tagged", 10_000, 20_000);
+        let engine = fixture.engine();
+        assert_eq!(count(&engine, &[("run", "untagged")]).await, 10, "{state:?}: all of its time");
+        assert_eq!(count(&engine, &[("run", "tagged")]).await, 11, "{state:?}: what names it, with its children");
+        assert_eq!(count(&engine, &[("run", "b2"), ("service", "shop"), ("kind", "CLIENT")]).await, 1, "{state:?}");
+        let half = [("run", "a1"), ("start", "1699999945")];
+        assert_eq!(count(&engine, &half).await, 5, "{state:?}: a part of it");
+        let hotspots = run(&engine, "hotspots", &[("run", "tagged"), ("baseline_run", "untagged")]).await;
+        let hotspots = hotspots.expect("an answer");
+        let sides = [&hotspots["window"]["requests"], &hotspots["baseline"]["requests"]];
+        assert_eq!(sides, [&json!(10), &json!(10)], "{state:?}");
+        let rows = answer(&engine, "SELECT sum(count) FROM operations('run=tagged')").await;
+        assert_eq!(rows, ["11"], "{state:?}: in SQL as well");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_refused_with_what_there_is() {
+    let mut rows = requests(1, 0, 20, ORDER, "a");
+    rows.extend(requests(100, 5, 10, ORDER, "b"));
+    let fixture = Fixture::new().with(Signal::Traces, &rows, State::Mixed).await;
+    let engine = fixture.with_run("a1", "a", 0, 20_000).with_run("b1", "b", 5_000, 15_000).engine();
+    let refused = async |name: &str, parameters: &[(&str, &str)]| {
+        let error = run(&engine, name, parameters).await.expect_err("refused");
+        format!("{} {}", error.message, error.hint.unwrap_or_default())
+    };
+    assert!(refused("operations", &[("run", "c")]).await.contains("no run \"c\""));
+    assert!(refused("operations", &[("run", "a@40k")]).await.contains("no mark \"40k\""));
+    let both = [("run", "b"), ("baseline_run", "a")];
+    assert!(refused("hotspots", &both).await.contains("at the same time"));
+    let alone = run(&engine, "run-diff", &[("run", "a")]).await.expect("an answer");
+    assert_eq!((&alone["verdict"], &alone["operations"]), (&json!("not_enough_data"), &json!([])));
+    assert!(alone["meta"]["notes"][0].as_str().is_some_and(|note| note.contains("baseline_run")), "{alone}");
+    let compared = run(&engine, "run-diff", &both).await.expect("told apart by what names them");
+    assert_eq!([&compared["a"]["requests"], &compared["b"]["requests"]], [&json!(20), &json!(10)], "{compared:#}");
+}
+
+#[tokio::test]
+async fn runs_are_a_table() {
+    let engine = Fixture::new().with_run("a1", "round-1", 0, 20_000).engine();
+    let statement = "SELECT id, name, end_time - start_time = INTERVAL '20 seconds', labels, notes FROM runs";
+    assert_eq!(answer(&engine, statement).await, ["a1\tround-1\ttrue\t{}\t"]);
+}

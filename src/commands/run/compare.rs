@@ -1,0 +1,192 @@
+//! `hotspan run compare A B`: every operation of two runs at matched load, as text, JSON or Markdown, with an exit code
+//! for pipelines.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use crate::client::Remote;
+
+/// Compare run B with the earlier run A, operation by operation, at the loads that both had
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  hotspan run compare round-2 round-3\n  \
+    hotspan run compare round-3@8k round-4@8k      # stages, from one mark to the next\n  \
+    hotspan run compare main $CI_COMMIT --fail-on worse --format markdown > report.md\n\n\
+    Exit code 1 when --fail-on is met.")]
+pub struct Compare {
+    /// The earlier run, by id or name
+    a: String,
+    /// The later run
+    b: String,
+    /// End with exit code 1 when an operation got worse
+    #[arg(long, value_enum)]
+    fail_on: Option<FailOn>,
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Other parameters of the analysis as NAME=VALUE, e.g. material_ratio=0.1 or service=payment
+    #[arg(long, value_name = "NAME=VALUE")]
+    with: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+enum FailOn {
+    /// An operation got worse
+    Worse,
+    /// An operation got worse, or nothing could be compared
+    WorseOrUnknown,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Markdown,
+}
+
+impl Compare {
+    pub fn run(&self, remote: &Remote) -> Result<ExitCode> {
+        let mut parameters = vec![("a".to_owned(), self.a.clone()), ("b".to_owned(), self.b.clone())];
+        for parameter in &self.with {
+            let Some((key, value)) = parameter.split_once('=') else {
+                anyhow::bail!(model::Error::invalid(format!("{parameter:?} is not NAME=VALUE")));
+            };
+            parameters.push((key.to_owned(), value.to_owned()));
+        }
+        let answer = remote.get("/api/v1/runs/compare", &parameters)?;
+        match self.format {
+            Format::Json => println!("{}", serde_json::to_string_pretty(&answer)?),
+            Format::Text => print!("{}", self.text(&answer)),
+            Format::Markdown => print!("{}", self.markdown(&answer)),
+        }
+        let failed = match (self.fail_on, answer["verdict"].as_str()) {
+            (Some(_), Some("worse")) => true,
+            (Some(FailOn::WorseOrUnknown), verdict) => verdict == Some("not_enough_data"),
+            _ => false,
+        };
+        Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    fn text(&self, answer: &Value) -> String {
+        let mut out = format!("{} against {}: {}\n", self.b, self.a, verdict(answer));
+        for line in self.head(answer) {
+            out += &format!("  {line}\n");
+        }
+        let changed = changed(answer);
+        let widths = (0..4).map(|at| changed.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
+        let widths: Vec<usize> = widths.collect();
+        for row in &changed {
+            let cells = row.iter().enumerate().map(|(at, cell)| match widths.get(at) {
+                Some(&width) => format!("{cell:<width$}"),
+                None => cell.clone(),
+            });
+            out += &format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end());
+        }
+        out + &rest(answer) + "\n"
+    }
+
+    fn markdown(&self, answer: &Value) -> String {
+        let cell = |text: &str| text.replace('|', "\\|").replace(['\n', '\r'], " ");
+        let mut out = format!("### {} against {}: {}\n\n", cell(&self.b), cell(&self.a), verdict(answer));
+        for line in self.head(answer) {
+            out += &format!("- {line}\n");
+        }
+        let changed = changed(answer);
+        if !changed.is_empty() {
+            out += "\n| outcome | service | operation | measure | before → after | 95 % interval of the change |\n";
+            out += "|---|---|---|---|---|---|\n";
+        }
+        for row in &changed {
+            out += &format!("| {} |\n", row.iter().map(|text| cell(text)).collect::<Vec<_>>().join(" | "));
+        }
+        out + "\n" + &rest(answer) + "\n"
+    }
+
+    /// How each run went, and at which loads they are compared.
+    fn head(&self, answer: &Value) -> Vec<String> {
+        let side = |name: &str, side: &Value| {
+            let ms = |key: &str| side[key].as_f64().map_or("-".to_owned(), milliseconds);
+            format!(
+                "{name}: {} requests, {} failed, p50 {}, p99 {}",
+                side["requests"],
+                side["errors"],
+                ms("p50_ns"),
+                ms("p99_ns")
+            )
+        };
+        let band = |band: &Value| {
+            let number = |key: &str| band[key].as_f64().unwrap_or(0.0);
+            format!(
+                "{:.0}/s and {:.0}/s for {:.0} s and {:.0} s",
+                number("qps_a"),
+                number("qps_b"),
+                number("seconds_a"),
+                number("seconds_b")
+            )
+        };
+        let bands: Vec<String> = answer["matched"].as_array().into_iter().flatten().map(band).collect();
+        let matched = match bands.is_empty() {
+            true => "no load in common, so nothing was compared".to_owned(),
+            false => format!("compared at {}", bands.join("; ")),
+        };
+        vec![side(&self.a, &answer["a"]), side(&self.b, &answer["b"]), matched]
+    }
+}
+
+fn verdict(answer: &Value) -> &'static str {
+    match answer["verdict"].as_str() {
+        Some("worse") => "worse",
+        Some("better") => "better",
+        Some("no_evidence") => "no evidence of a change",
+        _ => "not enough data",
+    }
+}
+
+/// Outcome, service, operation, measure, before and after, and interval of each operation that changed.
+fn changed(answer: &Value) -> Vec<[String; 6]> {
+    let operations = answer["operations"].as_array().into_iter().flatten();
+    let changed = operations.filter(|o| o["outcome"] != "no_evidence");
+    let row = |operation: &Value| {
+        let text = |key: &str| operation[key].as_str().unwrap_or_default().to_owned();
+        let is_rate = operation["measure"] == "error_rate";
+        let value = |key: &str| {
+            let value = operation[key].as_f64().unwrap_or(0.0);
+            if is_rate { format!("{:.2} %", value * 100.0) } else { milliseconds(value) }
+        };
+        let name = match operation["peer"].as_str() {
+            Some(peer) => format!("{} ({peer})", text("operation")),
+            None => text("operation"),
+        };
+        let measure = match operation["measure"].as_str() {
+            Some("error_rate") => "errors",
+            Some(other) => other.trim_end_matches("_ns"),
+            None => "",
+        };
+        let values = format!("{} → {}", value("before"), value("after"));
+        [
+            text("outcome"),
+            text("service"),
+            name,
+            measure.to_owned(),
+            values,
+            format!("{} to {}", value("low"), value("high")),
+        ]
+    };
+    changed.map(row).collect()
+}
+
+/// The operations that did not change, in numbers.
+fn rest(answer: &Value) -> String {
+    let operations = answer["operations"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let count = |is: fn(&Value) -> bool| operations.iter().filter(|o| is(o)).count();
+    let unchanged = count(|o| o["outcome"] == "no_evidence" && o["reason"].is_null());
+    let few = count(|o| o["reason"] == "too_few_calls");
+    let (gone, new) = (count(|o| o["reason"] == "only_in_a"), count(|o| o["reason"] == "only_in_b"));
+    format!("{unchanged} without evidence of a change, {few} with too few calls to tell, {gone} gone, {new} new")
+}
+
+fn milliseconds(ns: f64) -> String {
+    let ms = ns / 1e6;
+    if ms.abs() < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }
+}

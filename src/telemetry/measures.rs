@@ -1,0 +1,162 @@
+//! The figures that the program has of itself: one list, told as `/metrics` in Prometheus' text format and, with
+//! `--self-endpoint`, as OTLP metrics. The collector's counters are its own and are only in `/metrics`.
+
+use std::fmt::Write;
+
+use model::{Ledger, Nanos, Signal};
+use storage::{Stats, TableStats};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Gauge,
+    /// Only grows, until the process ends.
+    Counter,
+}
+
+/// One metric with a sample for each set of labels.
+pub struct Measure {
+    pub name: &'static str,
+    pub form: Form,
+    pub help: &'static str,
+    pub samples: Vec<(Vec<(&'static str, String)>, f64)>,
+}
+
+impl Measure {
+    fn one(name: &'static str, help: &'static str, value: f64) -> Self {
+        Measure { name, form: Form::Gauge, help, samples: vec![(Vec::new(), value)] }
+    }
+
+    fn counter(name: &'static str, help: &'static str, value: f64) -> Self {
+        Measure { form: Form::Counter, ..Measure::one(name, help, value) }
+    }
+
+    pub fn write(&self, out: &mut String) {
+        let Measure { name, form, help, samples } = self;
+        let form = match form {
+            Form::Gauge => "gauge",
+            Form::Counter => "counter",
+        };
+        // Writing into a String cannot fail.
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {form}");
+        for (labels, value) in samples {
+            let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{value}\"")).collect();
+            let labels = if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) };
+            let _ = writeln!(out, "{name}{labels} {value}");
+        }
+    }
+}
+
+/// Rows by account since the start, and since the store was made.
+pub fn ledger(ledger: &Ledger) -> [Measure; 2] {
+    let samples = |totals: fn(&model::ledger::Account) -> model::ledger::Totals| {
+        let mut samples = Vec::new();
+        for signal in Signal::ALL {
+            let t = totals(ledger.of(signal));
+            let accounts = [
+                ("received", t.received),
+                ("stored", t.stored),
+                ("rejected", t.rejected),
+                ("refused", t.refused),
+                ("duplicates", t.duplicates),
+                ("in_flight", t.in_flight),
+            ];
+            let labelled = |(account, rows): (&str, u64)| {
+                (vec![("table", signal.table().to_owned()), ("account", account.to_owned())], rows as f64)
+            };
+            samples.extend(accounts.map(labelled));
+        }
+        samples
+    };
+    [
+        Measure {
+            name: "hotspan_ledger_rows",
+            form: Form::Gauge,
+            help: "Rows by account since the start: received = stored + rejected + refused + duplicates + in_flight.",
+            samples: samples(model::ledger::Account::totals),
+        },
+        Measure {
+            name: "hotspan_ledger_rows_since_creation",
+            form: Form::Gauge,
+            help: "Rows by account since the store was made.",
+            samples: samples(model::ledger::Account::since_creation),
+        },
+    ]
+}
+
+/// The store's sizes. `refusing` says whether exports are refused now.
+pub fn store(stats: &Stats, now: Nanos, refusing: bool) -> Vec<Measure> {
+    let waiting = stats.oldest_received.map_or(0, |received| (now - received).max(0));
+    let one = |name, help, value: u64| Measure::one(name, help, value as f64);
+    let table = |name, help, value: fn(&TableStats) -> u64| {
+        let sample =
+            |t: &TableStats| (vec![("table", t.name.to_owned()), ("tenant", t.tenant.clone())], value(t) as f64);
+        Measure { name, form: Form::Gauge, help, samples: stats.tables.iter().map(sample).collect() }
+    };
+    let sync_max = stats.wal.sync_max.as_secs_f64();
+    vec![
+        one("hotspan_refusing", "1 while exports are refused for want of disk or memory.", u64::from(refusing)),
+        one("hotspan_wal_bytes", "Bytes of the write-ahead log on disk.", stats.wal.bytes),
+        one("hotspan_wal_segments", "Segments of the write-ahead log.", stats.wal.segments),
+        one("hotspan_wal_queued_bytes", "Bytes waiting to be synced.", stats.wal.queued_bytes),
+        one(
+            "hotspan_wal_failed",
+            "1 when the write-ahead log has stopped for good.",
+            stats.wal.failed.is_some().into(),
+        ),
+        Measure::counter("hotspan_wal_syncs_total", "Syncs of the write-ahead log.", stats.wal.syncs as f64),
+        Measure::counter(
+            "hotspan_wal_sync_seconds_total",
+            "Time spent in these syncs.",
+            stats.wal.sync_sum.as_secs_f64(),
+        ),
+        Measure::one("hotspan_wal_sync_max_seconds", "The longest of these syncs.", sync_max),
+        Measure::counter(
+            "hotspan_wal_failed_groups_total",
+            "Groups of exports that could not be written to the log.",
+            stats.wal.failed_groups as f64,
+        ),
+        Measure::one("hotspan_unwritten_seconds", "Age of the oldest row not yet in a file.", waiting as f64 / 1e9),
+        one("hotspan_memory_rows", "Rows not yet in a file.", stats.memory_rows),
+        one(
+            "hotspan_backlog_rows",
+            "Rows not yet in a file that are in the log only, because memory was full.",
+            stats.backlog_rows,
+        ),
+        one("hotspan_memory_bytes", "Bytes of rows not yet in a file.", stats.memory_bytes),
+        one("hotspan_disk_free_bytes", "Free bytes of the data disk.", stats.free_bytes),
+        one("hotspan_disk_total_bytes", "Bytes of the data disk.", stats.total_bytes),
+        one("hotspan_damage", "Damaged places found since start.", stats.damage.len() as u64),
+        table("hotspan_table_files", "Data files of a table.", |t| t.files),
+        table("hotspan_table_rows", "Rows of a table, memory included.", |t| t.rows),
+        table("hotspan_table_bytes", "Bytes of a table's data files.", |t| t.bytes),
+    ]
+}
+
+/// The process itself, from the answer of [`super::process`].
+pub fn process(process: &serde_json::Value) -> Vec<Measure> {
+    let number = |name: &str| process[name].as_f64().unwrap_or_default();
+    vec![
+        Measure::one("hotspan_process_resident_bytes", "Resident memory of the process.", number("rss_bytes")),
+        Measure::one("hotspan_process_open_fds", "Open files of the process.", number("open_fds")),
+        Measure::one("hotspan_process_threads", "Threads of the process.", number("threads")),
+        Measure::counter("hotspan_process_cpu_seconds_total", "CPU time of the process.", number("cpu_seconds")),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measure_is_written_as_prometheus_reads_it() {
+        let samples = vec![(vec![("table", "spans".to_owned()), ("account", "stored".to_owned())], 3.0)];
+        let mut out = String::new();
+        Measure { name: "rows", form: Form::Counter, help: "Rows.", samples }.write(&mut out);
+        Measure::one("bytes", "Bytes.", 0.5).write(&mut out);
+        assert_eq!(
+            out,
+            "# HELP rows Rows.\n# TYPE rows counter\nrows{table=\"spans\",account=\"stored\"} 3\n\
+             # HELP bytes Bytes.\n# TYPE bytes gauge\nbytes 0.5\n"
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! Stress-test runs on disk: an object each, in the folder of their tenant, so that they go where the tables go.
+//!
+//! ```text
+//!   <data>/runs/<id>.json                    of tenant `default`
+//!   <data>/tenants/<tenant>/runs/<id>.json   of the others
+//! ```
+//! *Invariant:* a change is visible to queries only when its object has been put, which is durable.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use futures::TryStreamExt;
+use model::ingest::Pending;
+use model::run::{Change, Run, Runs, find};
+use model::{Clock, Error, Nanos, Result, Tenant};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use serde::{Deserialize, Serialize};
+
+use crate::store::Store;
+
+const VERSION: u32 = 1;
+/// More runs than anybody makes by hand; a script that makes one a second should hear of it.
+const MOST_RUNS: usize = 10_000;
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    version: u32,
+    #[serde(flatten)]
+    run: Run,
+}
+
+pub(crate) struct RunBook {
+    objects: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    tenants: RwLock<BTreeMap<Tenant, Arc<[Run]>>>,
+    /// One change at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl RunBook {
+    /// Reads the runs of these tenants. Those that cannot be read are told in words.
+    pub async fn open(
+        objects: Arc<dyn ObjectStore>,
+        clock: Arc<dyn Clock>,
+        tenants: Vec<Tenant>,
+    ) -> Result<(Self, Vec<String>)> {
+        let (mut all, mut trouble) = (BTreeMap::new(), Vec::new());
+        for tenant in tenants {
+            let (runs, unreadable) = load(objects.as_ref(), &tenant).await?;
+            trouble.extend(unreadable);
+            all.insert(tenant, runs);
+        }
+        let book = RunBook { objects, clock, tenants: RwLock::new(all), turn: tokio::sync::Mutex::new(()) };
+        Ok((book, trouble))
+    }
+
+    pub fn of(&self, tenant: &Tenant) -> Arc<[Run]> {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        tenants.get(tenant).cloned().unwrap_or_default()
+    }
+
+    async fn begin(&self, tenant: &Tenant, change: Change) -> Result<Run> {
+        let _turn = self.turn.lock().await;
+        let runs = self.of(tenant);
+        if runs.len() >= MOST_RUNS {
+            return Err(Error::invalid(format!("there are {MOST_RUNS} runs already, more are not kept")));
+        }
+        let id = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
+        let run = Run::begun(id, self.clock.now()).changed(change)?;
+        self.keep(tenant, &runs, run).await
+    }
+
+    async fn change(&self, tenant: &Tenant, name: &str, change: Change) -> Result<Run> {
+        let _turn = self.turn.lock().await;
+        let runs = self.of(tenant);
+        let run = find(&runs, name).ok_or_else(|| {
+            Error::not_found(format!("there is no run {name:?}"))
+                .hint("GET /api/v1/runs or `hotspan run list` has them")
+        })?;
+        self.keep(tenant, &runs, run.changed(change)?).await
+    }
+
+    async fn keep(&self, tenant: &Tenant, runs: &[Run], run: Run) -> Result<Run> {
+        let path = folder(tenant).join(format!("{}.json", run.id));
+        let bytes = serde_json::to_vec(&Saved { version: VERSION, run: run.clone() });
+        let bytes = bytes.map_err(|e| Error::internal(format!("writing a run: {e}")))?;
+        let put = self.objects.put(&path, bytes.into()).await;
+        put.map_err(|e| Error::unavailable(format!("writing {path}: {e}")))?;
+        let others = runs.iter().filter(|r| r.id != run.id).cloned();
+        let runs = in_order(others.chain([run.clone()]).collect());
+        self.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), runs);
+        Ok(run)
+    }
+}
+
+/// A tenant's runs, and what is wrong with those that cannot be read.
+pub(crate) async fn load(objects: &dyn ObjectStore, tenant: &Tenant) -> Result<(Arc<[Run]>, Vec<String>)> {
+    let trouble = |e: object_store::Error| Error::unavailable(format!("reading the runs of {tenant}: {e}"));
+    let found: Vec<_> = objects.list(Some(&folder(tenant))).try_collect().await.map_err(trouble)?;
+    let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
+    for object in found {
+        let bytes = objects.get(&object.location).await.map_err(trouble)?.bytes().await.map_err(trouble)?;
+        match serde_json::from_slice::<Saved>(&bytes) {
+            Ok(Saved { version: ..=VERSION, run }) => runs.push(run),
+            Ok(Saved { version, .. }) => unreadable.push(format!("{}: a run of version {version}", object.location)),
+            Err(error) => unreadable.push(format!("{}: not a run: {error}", object.location)),
+        }
+    }
+    Ok((in_order(runs), unreadable))
+}
+
+fn in_order(mut runs: Vec<Run>) -> Arc<[Run]> {
+    runs.sort_by(|a, b| (a.start, &a.id).cmp(&(b.start, &b.id)));
+    runs.into()
+}
+
+fn folder(tenant: &Tenant) -> Path {
+    match tenant.as_str() {
+        Tenant::DEFAULT => Path::from("runs"),
+        name => Path::from(format!("tenants/{name}/runs")),
+    }
+}
+
+impl Runs for Store {
+    fn now(&self) -> Nanos {
+        self.shared.clock.now()
+    }
+
+    fn list(&self, tenant: &Tenant) -> Arc<[Run]> {
+        self.shared.runs.of(tenant)
+    }
+
+    fn begin<'a>(&'a self, tenant: &'a Tenant, change: Change) -> Pending<'a, Run> {
+        Box::pin(self.shared.runs.begin(tenant, change))
+    }
+
+    fn change<'a>(&'a self, tenant: &'a Tenant, name: &'a str, change: Change) -> Pending<'a, Run> {
+        Box::pin(self.shared.runs.change(tenant, name, change))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DurableLocal;
+    use model::ManualClock;
+
+    async fn open(root: &std::path::Path, tenants: &[&Tenant]) -> (RunBook, Vec<String>) {
+        let objects = Arc::new(DurableLocal::open(root).expect("opens"));
+        let tenants = tenants.iter().map(|t| (*t).clone()).collect();
+        RunBook::open(objects, Arc::new(ManualClock::at(1_000)), tenants).await.expect("opens")
+    }
+
+    #[tokio::test]
+    async fn runs_come_back_by_tenant_and_a_broken_one_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (default, other) = (Tenant::default(), Tenant::new("other").expect("a name"));
+        let (book, trouble) = open(folder.path(), &[]).await;
+        assert!(trouble.is_empty());
+        let named = |name: &str| Change { name: Some(name.to_owned()), ..Change::default() };
+        let first = book.begin(&default, named("round-1")).await.expect("begins");
+        book.begin(&other, named("theirs")).await.expect("begins");
+        let end = Change { end: Some(2_000), ..Change::default() };
+        let ended = book.change(&default, "round-1", end.clone()).await.expect("ends");
+        assert_eq!((&ended.id, ended.start, ended.end), (&first.id, 1_000, Some(2_000)));
+        assert_eq!(book.change(&default, "theirs", end).await.expect_err("not ours").kind, model::Kind::NotFound);
+
+        std::fs::write(folder.path().join("runs/broken.json"), "{").expect("written");
+        let (book, trouble) = open(folder.path(), &[&default, &other]).await;
+        assert_eq!(book.of(&default).as_ref(), [ended]);
+        assert_eq!(book.of(&other).len(), 1);
+        assert!(trouble.len() == 1 && trouble[0].contains("runs/broken.json"), "{trouble:?}");
+    }
+}

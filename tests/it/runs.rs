@@ -1,0 +1,193 @@
+//! Stress-test runs from end to end: begun, marked and stopped by commands and over HTTP, kept over `kill -9`, a table,
+//! the window of analyses, and compared with an exit code.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::otlp;
+use crate::server::{Ended, Home, Server, answer, run, until};
+
+fn runs(server: &Server, arguments: &[&str]) -> Ended {
+    let url = server.url("");
+    run(["run"].iter().chain(arguments).chain(&["--server", url.as_str()]))
+}
+
+fn send(server: &Server, method: Method, path: &str, body: &Value) -> (StatusCode, Value) {
+    answer(server.client.request(method, server.url(path)).json(body))
+}
+
+#[test]
+fn a_run_is_begun_marked_stopped_and_kept() {
+    let server = Home::new().start();
+    let started = runs(&server, &["start", "round-1", "--label", "commit=4bf92f3", "--notes", "pool of 64"]).success();
+    assert!(started.text().starts_with("started round-1 ("), "{}", started.text());
+    runs(&server, &["mark", "40k"]).success();
+    let going_on = server.json("/api/v1/runs?active=true");
+    let id = going_on["runs"][0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(going_on["runs"][0]["end_time"], Value::Null);
+    runs(&server, &["stop"]).success();
+    runs(&server, &["stop"]).refused(&["no run is going on", "hotspan run start"]);
+    for name in ["round-2", "round-3"] {
+        runs(&server, &["start", name]).success();
+    }
+    runs(&server, &["stop"]).refused(&["2 runs are going on", "round-2", "round-3"]);
+    runs(&server, &["stop", "round-2"]).success();
+
+    // Acknowledged is kept.
+    let server = server.kill().start();
+    let run = server.json("/api/v1/runs/round-1");
+    assert_eq!((&run["id"], &run["labels"]), (&json!(id), &json!({"commit": "4bf92f3"})), "{run}");
+    assert_eq!((&run["notes"], &run["marks"][0]["name"]), (&json!("pool of 64"), &json!("40k")), "{run}");
+    assert!(run["end_time"].is_string(), "{run}");
+    assert_eq!(server.json(&format!("/api/v1/runs/{id}")), run, "by id as by name");
+    let list = runs(&server, &["list"]).success().text();
+    assert!(list.contains("commit=4bf92f3") && list.lines().count() == 4 && list.contains("going on"), "{list}");
+    let rows = "SELECT name, end_time IS NULL FROM runs ORDER BY start_time";
+    assert_eq!(json!(server.sql(rows)), json!([["round-1", false], ["round-2", false], ["round-3", true]]));
+    let home = server.stop();
+    let names: Vec<Vec<String>> = home.sql_on_folder("SELECT name FROM runs ORDER BY start_time");
+    assert_eq!(names.concat(), ["round-1", "round-2", "round-3"], "in the folder, without a server");
+}
+
+#[test]
+fn wrong_requests_say_what_is_wrong() {
+    let server = Home::new().start();
+    let (status, begun) = send(&server, Method::POST, "/api/v1/runs", &json!({"name": "r", "start_time": "now-10m"}));
+    assert_eq!(status, StatusCode::CREATED, "{begun}");
+    let refused = |method: Method, path: &str, body: Value, word: &str| {
+        let (status, answer) = send(&server, method, path, &body);
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        assert!(answer["error"]["message"].as_str().is_some_and(|m| m.contains(word)), "no {word:?} in {answer}");
+    };
+    refused(Method::POST, "/api/v1/runs", json!({}), "name");
+    refused(Method::POST, "/api/v1/runs", json!({"name": "r", "nmae": "s"}), "nmae");
+    refused(Method::POST, "/api/v1/runs", json!({"name": "r", "start_time": "soon"}), "start_time");
+    refused(Method::PATCH, "/api/v1/runs/r", json!({"end_time": "now-20m"}), "ends before it starts");
+    refused(Method::POST, "/api/v1/runs/r/marks", json!({"name": "m", "time": "now-20m"}), "mark");
+    let (status, _) = send(&server, Method::PATCH, "/api/v1/runs/s", &json!({"end_time": "now"}));
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    // What a form of another site could send.
+    let form =
+        server.client.post(server.url("/api/v1/runs")).header("content-type", "text/plain").body("{\"name\":\"x\"}");
+    assert_eq!(answer(form).0, StatusCode::BAD_REQUEST);
+    assert_eq!(server.get("/api/v1/runs/compare?a=r").0, StatusCode::BAD_REQUEST);
+    assert_eq!(server.get("/api/v1/operations?run=s").0, StatusCode::NOT_FOUND);
+    let (status, changed) = send(&server, Method::PATCH, "/api/v1/runs/r", &json!({"notes": "a", "end_time": "now"}));
+    assert_eq!((status, &changed["notes"], &changed["name"]), (StatusCode::OK, &json!("a"), &json!("r")));
+    server.stop();
+}
+
+#[test]
+fn writing_takes_the_scope_ingest_and_tenants_are_apart() {
+    let (reader, writer, other) = ("reader-0123456789abcdef", "writer-0123456789abcdef", "others-0123456789abcdef");
+    let home = Home::new();
+    let lines = format!("a read shop {reader}\nb ingest shop {writer}\nc ingest,read staging {other}\n");
+    let server = home.start_with(&["--tokens-file", &home.file("tokens", &lines)]);
+    let ask = |token: &str, method: Method, path: &str, body: Option<Value>| {
+        let request = server.client.request(method, server.url(path)).bearer_auth(token);
+        answer(match body {
+            Some(body) => request.json(&body),
+            None => request,
+        })
+    };
+    let begin = |token: &str, name: &str| ask(token, Method::POST, "/api/v1/runs", Some(json!({"name": name}))).0;
+    assert_eq!(begin(reader, "no"), StatusCode::FORBIDDEN);
+    assert_eq!(begin("nobody-0123456789abcdef", "no"), StatusCode::UNAUTHORIZED);
+    assert_eq!(begin(writer, "ours"), StatusCode::CREATED);
+    assert_eq!(begin(other, "theirs"), StatusCode::CREATED);
+    assert_eq!(ask(writer, Method::GET, "/api/v1/runs", None).0, StatusCode::FORBIDDEN, "ingest alone may not read");
+    let names = |token: &str| ask(token, Method::GET, "/api/v1/runs", None).1["runs"].clone();
+    assert_eq!((&names(reader)[0]["name"], names(reader).as_array().map(Vec::len)), (&json!("ours"), Some(1)));
+    assert_eq!(names(other)[0]["name"], "theirs");
+    assert_eq!(ask(other, Method::GET, "/api/v1/runs/ours", None).0, StatusCode::NOT_FOUND);
+    // The cookie of the page does from the page itself, and from no other.
+    let by_cookie = |site: &str| {
+        let request = server.client.post(server.url("/api/v1/runs")).header("sec-fetch-site", site);
+        answer(request.header("cookie", format!("hotspan_token={writer}")).json(&json!({"name": "by-cookie"}))).0
+    };
+    assert_eq!(by_cookie("cross-site"), StatusCode::FORBIDDEN);
+    assert_eq!(by_cookie("same-origin"), StatusCode::CREATED);
+}
+
+const SECOND: u64 = 1_000_000_000;
+/// Requests per second, and for how long.
+const RATE: u64 = 20;
+const SECONDS: u64 = 40;
+
+/// Orders at a constant rate: each reserves stock, which takes `reserve_ms` and a little, and pays.
+fn orders(server: &Server, from: u64, reserve_ms: u64, tag: Option<&str>) {
+    for second in 0..SECONDS {
+        let mut spans = Vec::new();
+        for n in 0..RATE {
+            let number = from / SECOND % 100_000 * 1_000_000 + second * 1_000 + n;
+            let start = from + second * SECOND + n * SECOND / RATE;
+            // Between -25 % and +25 %, the same in every run.
+            let vary = |ms: u64| ms * 1_000_000 * (75 + (second * 7 + n * 13) % 51) / 100;
+            let mut part = |id: u64, parent: u64, name: &str, after: u64, takes: u64| {
+                let mut span = otlp::span(u128::from(number), number << 4 | id, name);
+                span.start_time_unix_nano = start + after;
+                span.end_time_unix_nano = start + after + takes;
+                if parent > 0 {
+                    span.parent_span_id = (number << 4 | parent).to_be_bytes().to_vec();
+                }
+                span.attributes.extend(tag.map(|tag| otlp::text("test.run.id", tag)));
+                spans.push(span);
+                takes
+            };
+            let reserve = part(2, 1, "reserve", 1_000_000, vary(reserve_ms));
+            let pay = part(3, 1, "pay", 1_000_000 + reserve, vary(20));
+            part(1, 0, "POST /order", 0, 2_000_000 + reserve + pay);
+        }
+        otlp::send(server, &otlp::export("shop", spans));
+    }
+}
+
+#[test]
+fn two_runs_are_compared_at_matched_load() {
+    let server = Home::new().start();
+    let (first, second) = (otlp::NEW_YEAR, otlp::NEW_YEAR + 600 * SECOND);
+    orders(&server, first, 30, None);
+    orders(&server, second, 90, Some("round-2"));
+    let time = |at: u64| json!(at / SECOND);
+    for (name, from) in [("round-1", first), ("round-2", second)] {
+        let body = json!({"name": name, "start_time": time(from), "end_time": time(from + SECONDS * SECOND)});
+        assert_eq!(send(&server, Method::POST, "/api/v1/runs", &body).0, StatusCode::CREATED);
+    }
+    let requests = RATE * SECONDS;
+    // Requests are known once their traces have been quiet for a while.
+    let found = until("all requests of both runs", || {
+        let found = server.json("/api/v1/runs/compare?a=round-1&b=round-2");
+        let all = found["a"]["requests"] == requests && found["b"]["requests"] == requests;
+        all.then_some(found)
+    });
+    assert_eq!(found["verdict"], "worse", "{found:#}");
+    let outcome = |name: &str| {
+        let operations = found["operations"].as_array().into_iter().flatten();
+        operations.clone().find(|o| o["operation"] == name).cloned().unwrap_or_else(|| panic!("no {name} in {found:#}"))
+    };
+    let (reserve, pay) = (outcome("reserve"), outcome("pay"));
+    assert_eq!((&reserve["outcome"], &outcome("POST /order")["outcome"]), (&json!("worse"), &json!("worse")));
+    assert_eq!((&pay["outcome"], &pay["reason"]), (&json!("no_evidence"), &Value::Null), "{pay:#}");
+    let mean = &reserve["measures"][0];
+    let (low, high) = (mean["low"].as_f64().expect("a number"), mean["high"].as_f64().expect("a number"));
+    // 60 ms were added.
+    assert!(mean["measure"] == "mean_ns" && low > 50e6 && high < 70e6, "{mean}");
+
+    let compare = |arguments: &[&str]| runs(&server, &[&["compare"], arguments].concat());
+    let text = compare(&["round-1", "round-2"]).success().text();
+    assert!(text.starts_with("round-2 against round-1: worse\n") && text.contains("reserve"), "{text}");
+    let failed = compare(&["round-1", "round-2", "--fail-on", "worse", "--format", "json"]);
+    assert_eq!(failed.code, Some(1), "{}", failed.stderr);
+    assert_eq!(serde_json::from_slice::<Value>(&failed.stdout).expect("JSON")["verdict"], "worse");
+    let markdown = compare(&["round-2", "round-1", "--fail-on", "worse", "--format", "markdown"]).success().text();
+    assert!(markdown.contains("| better | shop | reserve |"), "{markdown}");
+    let same = compare(&["round-1", "round-1", "--fail-on", "worse"]).success().text();
+    assert!(same.contains("no evidence of a change"), "{same}");
+
+    // The same by SQL, and as the window of other analyses.
+    let query = "SELECT outcome FROM run_diff('baseline_run=round-1', 'run=round-2') WHERE operation = 'reserve'";
+    assert_eq!(json!(server.sql(query)), json!([["worse"]]));
+    let hotspots = server.json("/api/v1/hotspots?run=round-2&baseline_run=round-1");
+    assert_eq!(hotspots["hotspots"][0]["operation"], "reserve", "{hotspots:#}");
+    server.stop();
+}
