@@ -470,6 +470,7 @@ export const zh = {
   "flame.summary": "{requests} 个请求的调用树，共 {n} 个节点；下表内容相同。",
   "flame.table": "表格",
   "flame.table.note": "每请求；变化相对基线",
+  "flame.table.alone": "每请求耗时；在概览中选择基线后还显示变化",
   "flame.topdown": "自顶向下",
   "flame.bottomup": "自底向上",
   "flame.share": "占全部",
