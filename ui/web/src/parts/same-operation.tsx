@@ -61,7 +61,7 @@ function Among({ title, span, window, off, typical }: AmongProps) {
           <span className="two-lines">
             <span>{place ? t(`same.${place}`) : t("same.few", { n: row.count })}</span>
             <span className="dim">
-              p50 {duration(row.p50_ns)} · p99 {duration(row.p99_ns)} · n {count(row.count)}
+              p50 {duration(row.p50_ns)} · p99 {duration(row.p99_ns)} · n&nbsp;{count(row.count)}
             </span>
             {typical && <Typical of={of} window={window} link={link} />}
           </span>
