@@ -46,7 +46,7 @@ export const en = {
   "error.unreachable": "The server does not answer",
   "error.unreachable.hint":
     "Is hotspan running, and is this address still the right one? The page tries again on its own.",
-  "error.token": "Token (scope read)",
+  "error.token": "Token (scope read; ingest as well to write runs)",
   "error.status": "Status {status}, {kind}",
 
   "banner.lost.range": "{n} rows of this time range were rejected or refused; most often: {reason}.",

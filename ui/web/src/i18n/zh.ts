@@ -47,7 +47,7 @@ export const zh = {
   "state.unsettled": "{n} 条调用链尚未结束，未计入。",
   "error.unreachable": "服务器没有响应",
   "error.unreachable.hint": "hotspan 是否在运行？地址是否仍然正确？页面会自动重试。",
-  "error.token": "访问令牌（read 权限）",
+  "error.token": "访问令牌（read 权限；记录压测还需 ingest）",
   "error.status": "状态码 {status}，{kind}",
 
   "banner.lost.range": "此时间范围内有 {n} 行数据被拒绝或退回，最常见的原因：{reason}。",
