@@ -25,7 +25,7 @@ export function SameOperation({ span }: { span: TraceSpan }) {
   const window = scope.window ?? { start: scope.start, end: scope.end };
   return (
     <dl className="facts same-operation">
-      <Among title={scope.baseline ? t("chips.window") : t("same.range")} span={span} window={window} off={!rested} />
+      <Among title={scope.window ? t("chips.window") : t("same.range")} span={span} window={window} off={!rested} />
       {scope.baseline && (
         <Among title={t("chips.baseline")} span={span} window={scope.baseline} off={!rested} typical />
       )}

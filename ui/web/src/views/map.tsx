@@ -14,7 +14,7 @@ import { useAnswer } from "../state/answers";
 import { windowParams } from "../state/params";
 import { useScope } from "../state/use-scope";
 
-const WIDTH = 204;
+const WIDTH = 226;
 const HEIGHT = 54;
 /** A wide map is drawn smaller to fit, but not so small that it cannot be read. */
 const SMALLEST = 0.66;
@@ -155,7 +155,7 @@ function Drawing({ answer }: { answer: ServiceMapAnswer }) {
                 height={3}
               />
               <text x={10} y={20} className="map-name">
-                {clip(n.name, 24)}
+                {clip(n.name, 27)}
               </text>
               <text x={10} y={38} className="map-figures">
                 {n.type === "service" ? "" : `${word("nodetype", n.type)} · `}
