@@ -17,7 +17,7 @@ import { useScope } from "../state/use-scope";
 const WIDTH = 226;
 const HEIGHT = 54;
 /** A wide map is drawn smaller to fit, but not so small that it cannot be read. */
-const SMALLEST = 0.66;
+const SMALLEST = 0.6;
 
 export default function ServiceMap() {
   const { t } = useText();
