@@ -331,6 +331,7 @@ export const en = {
   "run.knee": "p99 leaves the flat between {from} and {to} requests/s.",
   "run.noknee": "p99 stayed flat over all levels.",
   "run.open": "Open the level at {rate}/s",
+  "run.capacity": "Capacity in this run",
   "run.failed": "no answer",
   "run.matrix": "Time on the critical path, level by level",
   "run.matrix.note": "Per request, and its change against the baseline",

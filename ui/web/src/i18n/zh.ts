@@ -331,6 +331,7 @@ export const zh = {
   "run.knee": "p99 在 {from} 至 {to} 请求/秒之间开始抬升。",
   "run.noknee": "p99 在所有档位保持平稳。",
   "run.open": "打开 {rate}/s 档位",
+  "run.capacity": "本次压测的容量",
   "run.failed": "无响应",
   "run.matrix": "各档位的关键路径时间",
   "run.matrix.note": "每请求耗时，及相对基线的变化",

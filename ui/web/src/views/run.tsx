@@ -109,6 +109,9 @@ function RunView({ run }: { run: Run }) {
                 <Link className="button primary" href={inRun("/")}>
                   {t("run.open", { rate: number(chosen.qps) })}
                 </Link>
+                <Link className="button" href={inRun("/capacity", { window: null, baseline: null })}>
+                  {t("run.capacity")}
+                </Link>
               </p>
             )}
           </>
