@@ -31,7 +31,7 @@ for _ in $(seq 1 240); do
         page="http://$(sed 's/.*"listen":"\([^"]*\)".*/\1/' "$folder/ready.json")"
     fi
     if [ -n "$page" ] && curl -fs "$page/api/v1/hotspots?start=now-2m" 2>/dev/null | grep -q '"rank":3'; then
-        HOTSPAN_URL="$page" npm --prefix ui/web run --silent e2e
+        BASE_URL="$page" npm --prefix ui/web run --silent e2e
         exit 0
     fi
     sleep 0.5

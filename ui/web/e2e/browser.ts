@@ -1,4 +1,4 @@
-// Debian's Chromium through playwright-core, and the address under test: HOTSPAN_URL, or the built pages over the fixtures.
+// Debian's Chromium through playwright-core, and the address under test: BASE_URL, or the built pages over the fixtures.
 
 import type { Server } from "node:http";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";

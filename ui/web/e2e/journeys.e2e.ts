@@ -63,7 +63,7 @@ describe.runIf(!real)("from the symptom to the guilty span", () => {
     expect(await page.getByRole("link", { name: "Same operation at the baseline" }).count()).toBe(1);
     const among = fixture("operations").operations.find((o: { operation: string }) => o.operation === "UPDATE stock");
     await page
-      .getByText(`n ${among.count.toLocaleString("en")}`)
+      .getByText(`n\u00a0${among.count.toLocaleString("en")}`)
       .first()
       .waitFor();
     await page.getByRole("link", { name: "Typical trace" }).waitFor();

@@ -813,7 +813,7 @@ function rest() {
     rates: { spans_per_s: spans / END, metrics_per_s: 5.4, logs_per_s: 0, exports_per_s: 6.2 },
     export_latency_ns: { p50: 2.1e6, p90: 4.8e6, p99: 9.7e6 },
     wal: { segments: 2, bytes: 7.3e6, oldest_s: 14, queued_bytes: 0, fsync_p99_ns: 3.4e6 },
-    memory: { rows: 2210, bytes: 1.9e6, limit: 512 * 2 ** 20 },
+    memory: { rows: 2210, bytes: 1.9e6, limit: 512 * 2 ** 20, backlog_rows: 0, budget: 2 ** 30 },
     tables: [
       { name: "spans", tenant: "default", files: 7, rows: spans - 2210, bytes: (spans - 2210) * 41, version: 31 },
       { name: "metrics", tenant: "default", files: 3, rows: 4860, bytes: 92e3, version: 9 },

@@ -337,9 +337,8 @@ export interface StatusAnswer {
     fsync_p99_ns?: number | null;
     fsync_max_ns?: number;
   };
-  memory: { rows: number; bytes: number; limit?: number | null };
-  /** All memory that is accounted for, and what it is spent on. */
-  memory_budget?: { used: number; limit: number; parts?: Record<string, number> };
+  /** `backlog_rows` wait in the log alone; `budget` is what the whole process may use. */
+  memory: { rows: number; bytes: number; limit?: number | null; backlog_rows?: number; budget?: number | null };
   queries?: { running: number; queued: number; limit?: number | null; queue_limit?: number | null };
   flush?: { lag_s?: number | null };
   compaction?: { lag_s?: number | null; pending_files?: number | null };

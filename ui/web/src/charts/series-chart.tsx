@@ -6,6 +6,7 @@ import type { MetricSeriesAnswer } from "../api/types";
 import { useText } from "../i18n";
 import { clock, inUnit } from "../lib/format";
 import { seriesColor } from "../lib/palette";
+import { aligned } from "../lib/series";
 import { microsOfT0 } from "../lib/time";
 import { dark } from "../state/settings";
 import { Plot } from "./plot";
@@ -22,7 +23,7 @@ export function SeriesChart({ answer, summary }: { answer: MetricSeriesAnswer; s
   const { t, lang } = useText();
   const isDark = dark.use();
   const names = answer.series.slice(0, MOST_SERIES).map((s) => labelOf(s.labels));
-  const data = useMemo(() => aligned(answer), [answer]);
+  const data = useMemo(() => chartData(answer), [answer]);
   const print = (v: number) => inUnit(v, answer.unit);
   // biome-ignore lint/correctness/useExhaustiveDependencies: made again for theme, language and another set of series
   const options = useMemo<Omit<uPlot.Options, "width" | "height">>(() => {
@@ -49,18 +50,8 @@ export function SeriesChart({ answer, summary }: { answer: MetricSeriesAnswer; s
   return <Plot options={options} data={data} height={280} summary={summary} />;
 }
 
-/** Series on one time axis; moments that a series lacks are gaps. */
-function aligned(answer: MetricSeriesAnswer): uPlot.AlignedData {
-  const shown = answer.series.slice(0, MOST_SERIES);
-  const moments = [...new Set(shown.flatMap((s) => s.t_us))].sort((a, b) => a - b);
-  const at = new Map(moments.map((m, i) => [m, i]));
-  const columns = shown.map((s) => {
-    const values: (number | null)[] = new Array(moments.length).fill(null);
-    s.t_us.forEach((m, i) => {
-      values[at.get(m)!] = s.values[i];
-    });
-    return values;
-  });
+function chartData(answer: MetricSeriesAnswer): uPlot.AlignedData {
+  const { moments, columns } = aligned(answer.series.slice(0, MOST_SERIES));
   const t0 = microsOfT0(answer.t0) / 1e6;
   return [moments.map((m) => t0 + m / 1e6), ...columns] as uPlot.AlignedData;
 }

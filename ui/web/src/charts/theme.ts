@@ -34,12 +34,19 @@ export function ink(): Ink {
 
 export const CHART_FONT = '11px system-ui, -apple-system, "Segoe UI", "Noto Sans CJK SC", sans-serif';
 
+/** Seconds between two marks of a time axis, so dense that an axis never has only one. */
+const TIME_STEPS = [
+  0.01, 0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1200, 1800, 3600, 7200, 14400, 21600, 43200, 86400,
+  172800, 604800, 2419200,
+];
+
 export function timeAxis(colors: Ink): uPlot.Axis {
   return {
     stroke: colors.dim,
     font: CHART_FONT,
     size: 24,
     space: 78,
+    incrs: TIME_STEPS,
     grid: { stroke: colors.line, width: 1 },
     ticks: { stroke: colors.line, width: 1, size: 4 },
     values: (_, splits) => splits.map((s) => clock(s * 1e3)),

@@ -13,8 +13,8 @@ export interface Budget {
 /** The parts of the status that budgets are read from; servers of other versions may lack some. */
 export interface BudgetSource {
   in_flight_bytes?: { now: number; limit: number };
-  memory?: { bytes: number; limit?: number | null };
-  memory_budget?: { used: number; limit: number };
+  memory?: { bytes: number; limit?: number | null; budget?: number | null };
+  process?: { rss_bytes: number };
   wal?: { bytes: number; limit?: number | null };
   queries?: { running: number; queued: number; limit?: number | null; queue_limit?: number | null };
   disk?: { free_bytes: number; total_bytes: number };
@@ -28,8 +28,8 @@ export function budgetsOf(status: BudgetSource): Budget[] {
     status.memory
       ? { id: "memory", now: status.memory.bytes, limit: status.memory.limit ?? null, unit: "bytes" }
       : null,
-    status.memory_budget
-      ? { id: "budget", now: status.memory_budget.used, limit: status.memory_budget.limit, unit: "bytes" }
+    status.memory?.budget && status.process
+      ? { id: "budget", now: status.process.rss_bytes, limit: status.memory.budget, unit: "bytes" }
       : null,
     status.wal ? { id: "wal", now: status.wal.bytes, limit: status.wal.limit ?? null, unit: "bytes" } : null,
     status.queries

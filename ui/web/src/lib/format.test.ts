@@ -14,7 +14,7 @@ import {
   unitName,
 } from "./format";
 import { parseOrder, printOrder, sorted } from "./sort";
-import { isoMicros, isRelative, microsOf, microsOfT0, parseTime } from "./time";
+import { isoMicros, isRelative, lookBack, microsOf, microsOfT0, parseTime } from "./time";
 
 describe("figures", () => {
   test("durations take the unit that keeps three digits", () => {
@@ -109,4 +109,10 @@ test("a confidence is never certain", () => {
   expect(confidence(1)).toBe("> 99 %");
   expect(confidence(0.99)).toBe("99 %");
   expect(confidence(null)).toBe("–");
+});
+
+test("a look back is a number and a unit", () => {
+  expect(lookBack("now-8m")).toEqual({ n: 8, unit: "m" });
+  expect(lookBack("now")).toBe(null);
+  expect(lookBack("2026-11-22")).toBe(null);
 });

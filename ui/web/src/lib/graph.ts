@@ -37,20 +37,35 @@ export interface Point {
   y: number;
 }
 
-/** A line from the right side of one box to the left side of another, through the layout's turns in between. */
-export function edgePath(from: Point, to: Point, boxWidth: number, turns: readonly Point[]): string {
-  const start = { x: from.x + boxWidth / 2, y: from.y };
-  const end = { x: to.x - boxWidth / 2, y: to.y };
+/**
+ * A line from the right side of one box to the left side of another. Where the layout leads it through a column of boxes
+ * it goes straight, so that it stays between them, and bends only in the space between two columns.
+ */
+export function edgePath(
+  from: Point,
+  to: Point,
+  boxWidth: number,
+  turns: readonly Point[],
+  columns: readonly number[],
+): string {
+  const half = boxWidth / 2;
+  const start = { x: from.x + half, y: from.y };
+  const end = { x: to.x - half, y: to.y };
   if (end.x <= start.x) return backwards(from, to, boxWidth);
-  // Turns beside a box, not between two columns, would only bend a line that is straight enough.
-  const between = turns.slice(1, -1).filter((p) => p.x > start.x + boxWidth / 2 && p.x < end.x - boxWidth / 2);
+  const through = turns.filter((p) => p.x > start.x && p.x < end.x && columns.some((x) => Math.abs(x - p.x) < 1));
   let d = `M${start.x},${start.y}`;
   let at = start;
-  for (const next of [...between, end]) {
+  const bend = (next: Point) => {
     const middle = (at.x + next.x) / 2;
     d += ` C${middle},${at.y} ${middle},${next.y} ${next.x},${next.y}`;
     at = next;
+  };
+  for (const p of through) {
+    bend({ x: p.x - half, y: p.y });
+    d += ` H${p.x + half}`;
+    at = { x: p.x + half, y: p.y };
   }
+  bend(end);
   return d;
 }
 

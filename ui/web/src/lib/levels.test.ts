@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { healthyLevel, isStrained, kneeOf, type LoadLevel, levelsOf } from "./levels";
+import { healthyLevel, isStrained, kneeOf, type LoadLevel, levelsOf, steadyEnd } from "./levels";
 
 function level(index: number, qps: number, p99ms: number, errors = 0): LoadLevel {
   const at = (m: number) => new Date(Date.UTC(2026, 10, 22, 6, m)).toISOString();
@@ -39,4 +39,11 @@ test("a flat run has no knee and begins with its baseline", () => {
 
 test("transitions are no levels", () => {
   expect(levelsOf([level(0, 8, 40), { ...level(1, 12, 60), transition: true }]).length).toBe(1);
+});
+
+test("a level that goes on moves its end only now and then", () => {
+  const at = (seconds: number) => new Date(Date.UTC(2026, 10, 22, 6, 0, seconds)).toISOString();
+  expect([75, 80, 89].map((s) => steadyEnd(at(0), at(s)))).toEqual([at(60), at(60), at(60)]);
+  expect(steadyEnd(at(0), at(90))).toBe(at(90));
+  expect(steadyEnd(at(50), at(75))).toBe(at(75));
 });

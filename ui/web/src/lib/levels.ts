@@ -56,3 +56,14 @@ export function kneeOf(levels: readonly LoadLevel[]): Knee | null {
   const to = levels[strained].qps;
   return to > from ? { from, to } : null;
 }
+
+const STEADY_MS = 30_000;
+
+/**
+ * The end of a level cut to half a minute, so that the level that is still going on asks its question again only so
+ * often. A level shorter than that keeps its end.
+ */
+export function steadyEnd(start: string, end: string): string {
+  const cut = Math.floor(Date.parse(end) / STEADY_MS) * STEADY_MS;
+  return cut - Date.parse(start) >= STEADY_MS ? new Date(cut).toISOString() : end;
+}

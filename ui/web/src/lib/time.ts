@@ -18,6 +18,12 @@ export function parseTime(text: string, nowMs: number): number | null {
   return Number.isNaN(parsed) ? null : parsed;
 }
 
+/** How far "now-15m" lies back, as a number and its unit; null when it is another expression. */
+export function lookBack(text: string): { n: number; unit: "s" | "m" | "h" | "d" } | null {
+  const found = /^now-(\d+)([smhd])$/.exec(text.trim());
+  return found ? { n: Number(found[1]), unit: found[2] as "s" | "m" | "h" | "d" } : null;
+}
+
 export function isRelative(text: string): boolean {
   return /^now(-\d+[smhd])?$/.test(text.trim());
 }

@@ -42,9 +42,11 @@ export function TopDown({ answer, weights }: { answer: FlameAnswer; weights: Wei
             <th scope="col" className="num">
               {t("flame.perrequest")}
             </th>
-            <th scope="col" className="num">
-              {t("col.change")}
-            </th>
+            {weights.base && (
+              <th scope="col" className="num">
+                {t("col.change")}
+              </th>
+            )}
             <th scope="col" className="num">
               {t("col.self")}
             </th>
@@ -81,7 +83,9 @@ export function TopDown({ answer, weights }: { answer: FlameAnswer; weights: Wei
                   <ShareBar share={weights.inclusive[i] / whole} label={percent(weights.inclusive[i] / whole)} />
                 </td>
                 <td className="num">{duration(per)}</td>
-                <td className="num">{before === null ? "–" : <Grown by={per - before} now={per} />}</td>
+                {weights.base && (
+                  <td className="num">{before === null ? "–" : <Grown by={per - before} now={per} />}</td>
+                )}
                 <td className="num">{duration(n.self_ns / Math.max(1, answer.requests))}</td>
                 <td className="num">{number(n.calls / Math.max(1, answer.requests))}</td>
                 <td className="num">{count(n.errors)}</td>

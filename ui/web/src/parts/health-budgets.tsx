@@ -49,20 +49,7 @@ export function Budgets({ status }: { status: StatusAnswer }) {
           },
         ]}
       />
-      <MemoryParts status={status} />
     </Panel>
-  );
-}
-
-/** What the memory budget is spent on, where the server tells it. */
-function MemoryParts({ status }: { status: StatusAnswer }) {
-  const { t, word } = useText();
-  const parts = Object.entries(status.memory_budget?.parts ?? {});
-  if (parts.length === 0) return null;
-  return (
-    <p className="equation">
-      {t("health.memory.parts")} {parts.map(([name, size]) => `${word("memorypart", name)} ${bytes(size)}`).join(" · ")}
-    </p>
   );
 }
 

@@ -40,9 +40,11 @@ export function Ledger({ status }: { status: StatusAnswer }) {
   );
 }
 
+const SIGNALS = ["spans", "metrics", "logs"] as const;
+
 function Accounts({ ledger }: { ledger: StatusAnswer["ledger"] }) {
   const { t } = useText();
-  const rows = (Object.entries(ledger) as [string, LedgerTotals][]).map(([signal, totals]) => ({ signal, ...totals }));
+  const rows = SIGNALS.filter((signal) => ledger[signal]).map((signal) => ({ signal, ...ledger[signal] }));
   type Account = (typeof rows)[number];
   const figure = (id: keyof LedgerTotals, bad = false) => ({
     id,
@@ -60,7 +62,7 @@ function Accounts({ ledger }: { ledger: StatusAnswer["ledger"] }) {
         {
           id: "signal",
           title: t("health.signal"),
-          cell: (r) => <b>{t(`signal.${r.signal as "spans" | "metrics" | "logs"}`)}</b>,
+          cell: (r) => <b>{t(`signal.${r.signal}`)}</b>,
         },
         figure("received"),
         figure("stored"),

@@ -4,6 +4,7 @@
 import { Component, type ReactNode } from "react";
 import type { Meta } from "../api/types";
 import { useText } from "../i18n";
+import { count } from "../lib/format";
 import { Failure } from "./failure";
 
 interface StateOf {
@@ -24,10 +25,12 @@ export interface PanelProps {
   minHeight?: number;
   className?: string;
   flush?: boolean;
+  /** Another panel already says what the server says about this answer. */
+  unsaid?: boolean;
   children: ReactNode;
 }
 
-export function Panel({ title, note, actions, answer, minHeight, className, flush, children }: PanelProps) {
+export function Panel({ title, note, actions, answer, minHeight, className, flush, unsaid, children }: PanelProps) {
   const { t } = useText();
   return (
     <section className={`panel ${className ?? ""}`} aria-busy={answer?.loading || answer?.old || undefined}>
@@ -49,7 +52,7 @@ export function Panel({ title, note, actions, answer, minHeight, className, flus
           </Contained>
         )}
       </div>
-      {answer && <MetaNotes meta={(answer.data as { meta?: Meta } | undefined)?.meta} />}
+      {answer && !unsaid && <MetaNotes meta={(answer.data as { meta?: Meta } | undefined)?.meta} />}
     </section>
   );
 }
@@ -61,7 +64,7 @@ function MetaNotes({ meta }: { meta?: Meta }) {
   const notes = [
     ...(meta.partial ? [t("state.partial")] : []),
     ...(meta.notes ?? []),
-    ...(meta.unsettled_traces > 0 ? [t("state.unsettled", { n: meta.unsettled_traces })] : []),
+    ...(meta.unsettled_traces > 0 ? [t("state.unsettled", { n: count(meta.unsettled_traces) })] : []),
   ];
   if (notes.length === 0) return null;
   return (

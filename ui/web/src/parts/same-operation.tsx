@@ -25,7 +25,7 @@ export function SameOperation({ span }: { span: TraceSpan }) {
   const window = scope.window ?? { start: scope.start, end: scope.end };
   return (
     <dl className="facts same-operation">
-      <Among title={scope.baseline ? t("chips.window") : t("same.range")} span={span} window={window} off={!rested} />
+      <Among title={scope.window ? t("chips.window") : t("same.range")} span={span} window={window} off={!rested} />
       {scope.baseline && (
         <Among title={t("chips.baseline")} span={span} window={scope.baseline} off={!rested} typical />
       )}
@@ -61,7 +61,7 @@ function Among({ title, span, window, off, typical }: AmongProps) {
           <span className="two-lines">
             <span>{place ? t(`same.${place}`) : t("same.few", { n: row.count })}</span>
             <span className="dim">
-              p50 {duration(row.p50_ns)} · p99 {duration(row.p99_ns)} · n {count(row.count)}
+              p50 {duration(row.p50_ns)} · p99 {duration(row.p99_ns)} · n&nbsp;{count(row.count)}
             </span>
             {typical && <Typical of={of} window={window} link={link} />}
           </span>

@@ -3,7 +3,7 @@
 import { useState } from "react";
 import { type Key, useText } from "../i18n";
 import { dateTime, span } from "../lib/format";
-import { isRelative, parseTime } from "../lib/time";
+import { isRelative, lookBack, parseTime } from "../lib/time";
 import { useScope } from "../state/use-scope";
 import { Popover } from "./popover";
 
@@ -25,7 +25,14 @@ export function TimeRange() {
   const now = Date.now();
   const start = parseTime(scope.start, now) ?? now;
   const end = parseTime(scope.end, now) ?? now;
-  const label = known ? t(known[1]) : isRelative(scope.start) ? `${scope.start} – ${scope.end}` : span(start, end, now);
+  const back = scope.end === "now" ? lookBack(scope.start) : null;
+  const label = known
+    ? t(known[1])
+    : back
+      ? t(`time.last.${back.unit}`, { n: back.n })
+      : isRelative(scope.start)
+        ? `${scope.start} – ${scope.end}`
+        : span(start, end, now);
   return (
     <Popover
       className="time-button"

@@ -69,6 +69,7 @@ export function Waterfall({ spans, rows, view, selected, select, toggle }: Water
               index={item.index}
               top={item.start}
               row={rows[item.index]}
+              above={item.index > 0 ? spans[rows[item.index - 1].span].service : null}
               spans={spans}
               view={view}
               selected={item.index === selected}
@@ -86,10 +87,12 @@ interface RowProps extends Pick<WaterfallProps, "spans" | "view" | "select" | "t
   index: number;
   top: number;
   row: Row;
+  /** The service of the row above: its name is not repeated. */
+  above: string | null;
   selected: boolean;
 }
 
-function WaterfallRow({ index, top, row, spans, view, selected, select, toggle }: RowProps) {
+function WaterfallRow({ index, top, row, above, spans, view, selected, select, toggle }: RowProps) {
   const { t } = useText();
   const span = spans[row.span];
   const members = row.group ? row.group.map((i) => spans[i]) : [span];
@@ -128,7 +131,7 @@ function WaterfallRow({ index, top, row, spans, view, selected, select, toggle }
           <span className="wf-leaf" />
         )}
         <i className="wf-dot" style={{ background: serviceColor(span.service) }} aria-hidden="true" />
-        <span className="wf-service">{span.service}</span>
+        <span className={span.service === above ? "sr-only" : "wf-service"}>{span.service}</span>
         <span className={critical ? "wf-op critical" : "wf-op"} title={span.name}>
           {row.group ? `${count(row.group.length)} × ` : ""}
           {span.name}

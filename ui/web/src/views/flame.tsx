@@ -93,7 +93,7 @@ export default function Flame() {
       {data && weights && (
         <Panel
           title={bottomUp ? t("flame.bottomup") : t("flame.topdown")}
-          note={t("flame.table.note")}
+          note={t(compared ? "flame.table.note" : "flame.table.alone")}
           flush
           actions={
             <Segmented

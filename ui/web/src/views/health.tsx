@@ -185,6 +185,7 @@ function Storage({ status: s }: { status: StatusAnswer }) {
 /** How far the work behind an acknowledgement is behind, where the server tells it. */
 function lags(s: StatusAnswer, t: Translate): [string, string][] {
   const found: [string, string][] = [];
+  if (s.memory.backlog_rows != null) found.push([t("health.backlog.rows"), count(s.memory.backlog_rows)]);
   if (s.flush?.lag_s != null) found.push([t("health.flush"), duration(s.flush.lag_s * 1e9)]);
   if (s.compaction?.lag_s != null) found.push([t("health.compaction"), duration(s.compaction.lag_s * 1e9)]);
   if (s.compaction?.pending_files != null)

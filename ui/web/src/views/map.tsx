@@ -14,8 +14,10 @@ import { useAnswer } from "../state/answers";
 import { windowParams } from "../state/params";
 import { useScope } from "../state/use-scope";
 
-const WIDTH = 204;
+const WIDTH = 226;
 const HEIGHT = 54;
+/** A wide map is drawn smaller to fit, but not so small that it cannot be read. */
+const SMALLEST = 0.6;
 
 export default function ServiceMap() {
   const { t } = useText();
@@ -66,7 +68,7 @@ function place(answer: ServiceMapAnswer, around: string): Placed {
     around,
   );
   const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 22, ranksep: 76, marginx: 8, marginy: 8 });
+  graph.setGraph({ rankdir: "LR", nodesep: 22, ranksep: 60, marginx: 8, marginy: 8 });
   graph.setDefaultEdgeLabel(() => ({}));
   const nodes = answer.nodes.filter((n) => visible.has(n.id));
   for (const n of nodes) graph.setNode(n.id, { width: WIDTH, height: HEIGHT });
@@ -74,11 +76,12 @@ function place(answer: ServiceMapAnswer, around: string): Placed {
   for (const e of edges) graph.setEdge(e.from, e.to);
   dagre.layout(graph);
   const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
+  const columns = [...new Set(nodes.map((n) => graph.node(n.id).x as number))];
   return {
     nodes: nodes.map((n) => ({ ...n, x: graph.node(n.id).x as number, y: graph.node(n.id).y as number })),
     edges: edges.map((e) => {
       const turns = graph.edge(e.from, e.to).points as Point[];
-      return { ...e, path: edgePath(graph.node(e.from), graph.node(e.to), WIDTH, turns) };
+      return { ...e, path: edgePath(graph.node(e.from), graph.node(e.to), WIDTH, turns, columns) };
     }),
     width,
     height,
@@ -96,8 +99,7 @@ function Drawing({ answer }: { answer: ServiceMapAnswer }) {
       {hidden > 0 && <p className="hint">{t("map.hidden", { n: hidden })}</p>}
       <div className="map" tabIndex={0} role="region" aria-label={summary}>
         <svg
-          width={placed.width}
-          height={placed.height}
+          style={{ width: "100%", maxWidth: placed.width, minWidth: placed.width * SMALLEST }}
           viewBox={`0 0 ${placed.width} ${placed.height}`}
           role="group"
           aria-label={summary}
@@ -153,7 +155,7 @@ function Drawing({ answer }: { answer: ServiceMapAnswer }) {
                 height={3}
               />
               <text x={10} y={20} className="map-name">
-                {clip(n.name, 24)}
+                {clip(n.name, 27)}
               </text>
               <text x={10} y={38} className="map-figures">
                 {n.type === "service" ? "" : `${word("nodetype", n.type)} · `}

@@ -65,7 +65,14 @@ export function Overview() {
           </>
         )}
       </Panel>
-      <Panel title={t("overview.hotspots")} note={t("overview.hotspots.note")} answer={hot} minHeight={200} flush>
+      <Panel
+        title={t("overview.hotspots")}
+        note={t("overview.hotspots.note")}
+        answer={hot}
+        minHeight={200}
+        flush
+        unsaid
+      >
         {hot.data && <HotSpots answer={hot.data} steps={steps.data} />}
       </Panel>
     </div>
@@ -110,12 +117,16 @@ function HotSpots({ answer, steps }: { answer: HotSpotsAnswer; steps: StepsAnswe
   }, [onKey]);
 
   if (rows.length === 0) return <p className="empty">{t("overview.hotspots.empty")}</p>;
+  const compared = {
+    window: { start: answer.window.start, end: answer.window.end },
+    baseline: answer.baseline && { start: answer.baseline.start, end: answer.baseline.end },
+  };
   return (
     <>
       <HotSpotTable answer={answer} current={current ? hotSpotKey(current) : null} />
       <p className="table-foot">
-        <Link href={link("/flame")}>{t("overview.more.flame")}</Link>
-        <Link href={link("/operations")}>{t("overview.more.operations")}</Link>
+        <Link href={link("/flame", compared)}>{t("overview.more.flame")}</Link>
+        <Link href={link("/operations", compared)}>{t("overview.more.operations")}</Link>
       </p>
     </>
   );

@@ -7,7 +7,7 @@ import type { HotSpotsAnswer, LoadStep, StepsAnswer } from "../api/types";
 import { StepsChart } from "../charts/steps-chart";
 import { useText } from "../i18n";
 import { number } from "../lib/format";
-import { healthyLevel, kneeOf, levelsOf } from "../lib/levels";
+import { healthyLevel, kneeOf, levelsOf, steadyEnd } from "../lib/levels";
 import { stepMatrix } from "../lib/step-matrix";
 import { isoMicros, microsOf, type Window } from "../lib/time";
 import { Panel } from "../parts/panel";
@@ -44,9 +44,15 @@ function RunView({ run }: { run: Run }) {
   const baseline = levelIn(levels, scope.baseline) ?? healthyLevel(levels);
   const chosen = levelIn(levels, scope.window) ?? levels.at(-1) ?? null;
   const compared = levels.filter((l) => l !== baseline);
+  const endOf = (l: LoadStep) => (run.end_time === null && l === levels.at(-1) ? steadyEnd(l.start, l.end) : l.end);
   const answers = useAnswers<HotSpotsAnswer>(
     "hotspots",
-    compared.map((l) => ({ start: l.start, end: l.end, baseline_start: baseline?.start, baseline_end: baseline?.end })),
+    compared.map((l) => ({
+      start: l.start,
+      end: endOf(l),
+      baseline_start: baseline?.start,
+      baseline_end: baseline && endOf(baseline),
+    })),
   );
   const hotOf = (level: LoadStep) => answers[compared.indexOf(level)];
   const columns = levels.map((l) => ({ level: l.index, spots: hotOf(l)?.data?.hotspots ?? null }));
@@ -102,6 +108,9 @@ function RunView({ run }: { run: Run }) {
               <p className="run-go">
                 <Link className="button primary" href={inRun("/")}>
                   {t("run.open", { rate: number(chosen.qps) })}
+                </Link>
+                <Link className="button" href={inRun("/capacity", { window: null, baseline: null })}>
+                  {t("run.capacity")}
                 </Link>
               </p>
             )}
