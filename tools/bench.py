@@ -61,7 +61,7 @@ def ingest(given, server):
     totals, latency = report["totals"], report["latency_ms"]
     print("| ingest | |\n|---|---|")
     print(f"| spans accepted | {totals['accepted']:,} |")
-    print(f"| accepted spans/s (asked: {report['asked'] / report['seconds']:,.0f}) | {totals['accepted'] / report['seconds']:,.0f} |")
+    print(f"| accepted spans/s (asked: {given.rate * SPANS_PER_TRACE:,.0f}) | {totals['accepted'] / report['seconds']:,.0f} |")
     print(f"| spans per server-CPU-second while sending | {totals['accepted'] / sending:,.0f} |")
     print(f"| spans per server-CPU-second, all flushing and compaction included | {totals['accepted'] / used:,.0f} |")
     print(f"| generator's CPU, µs a span | {report['cpu_seconds'] * 1e6 / totals['sent']:.2f} |")
@@ -148,7 +148,7 @@ def matrix(given):
             report = result(load)
             totals, latency = report["totals"], report["latency_ms"]
             used = server.cpu_seconds()
-            print(f"| {protocol} | {encoding} | {connections} | {batch:,} | {report['asked'] / report['seconds']:,.0f} "
+            print(f"| {protocol} | {encoding} | {connections} | {batch:,} | {rate * SPANS_PER_TRACE:,.0f} "
                   f"| {totals['accepted'] / report['seconds']:,.0f} | {latency['p50']:.1f} | {latency['p99']:.1f} "
                   f"| {totals['refused']:,} | {used * 1e6 / max(1, totals['accepted']):.2f} "
                   f"| {report['cpu_seconds'] * 1e6 / max(1, totals['sent']):.2f} |", flush=True)

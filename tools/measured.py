@@ -5,18 +5,20 @@ those who draw or read Parquet.
 """
 
 import contextlib
+import http.client
 import json
 import os
 import pathlib
 import random
 import shutil
+import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -43,6 +45,8 @@ def arguments(parser):
     """The arguments that all measurements share; what follows `--` goes to `hotspan serve`."""
     parser.add_argument("--hotspan", default=str(BINARY), help="the program to measure [default: %(default)s]")
     parser.add_argument("--folder", help="where to make the folder for the data, which is deleted [default: ~/.cache/hotspan]")
+    # Whoever is told to end ends its server too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     own, flags = sys.argv[1:], []
     if "--" in own:
         at = own.index("--")
@@ -214,12 +218,16 @@ HOSTILE = {
 
 
 class Analysts:
-    """So many people who ask one question after the other: three from the dashboard, then a hostile one."""
+    """So many people who ask one question after the other: three from the dashboard, then a hostile one.
+
+    rest() also takes back what they are waiting for, so that a phase without them is one: the server ends a query
+    when its client goes away.
+    """
 
     def __init__(self, server, count, hostile=True):
         self.server, self.hostile = server, hostile
         self.asking, self.over = threading.Event(), threading.Event()
-        self.answers, self.lock = [], threading.Lock()
+        self.answers, self.lock, self.connections = [], threading.Lock(), {}
         self.threads = [threading.Thread(target=self.ask, args=(n,), daemon=True) for n in range(count)]
         for thread in self.threads:
             thread.start()
@@ -232,23 +240,38 @@ class Analysts:
             hostile = self.hostile and chance.random() < 0.25
             name, question = chance.choice(list((HOSTILE if hostile else DASHBOARD).items()))
             began = time.monotonic()
-            outcome = self.answer(question)
-            with self.lock:
-                self.answers.append((name, hostile, time.monotonic() - began, outcome))
+            outcome = self.answer(number, question)
+            if self.asking.is_set():
+                with self.lock:
+                    self.answers.append((name, hostile, time.monotonic() - began, outcome))
 
-    def answer(self, question):
+    def answer(self, number, question):
+        connection = http.client.HTTPConnection(self.server.addresses["listen"], timeout=120)
         try:
+            connection.connect()
+            self.connections[number] = connection.sock
             if isinstance(question, str):
-                self.server.sql(question, timeout=120)
+                body = json.dumps({"query": question})
+                connection.request("POST", "/api/v1/sql", body, {"Content-Type": "application/json"})
             else:
-                self.server.get(question[0], timeout=120, **question[1])
-            return "answered"
-        except urllib.error.HTTPError as error:
-            return f"HTTP {error.code}"
-        except OSError as error:
+                connection.request("GET", f"{question[0]}?{urllib.parse.urlencode(question[1])}")
+            response = connection.getresponse()
+            response.read()
+            return "answered" if response.status == 200 else f"HTTP {response.status}"
+        except (OSError, http.client.HTTPException) as error:
             return type(error).__name__
+        finally:
+            self.connections.pop(number, None)
+            connection.close()
+
+    def rest(self):
+        self.asking.clear()
+        for sock in list(self.connections.values()):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def stop(self):
+        self.rest()
         self.over.set()
         for thread in self.threads:
             thread.join()
@@ -297,8 +320,14 @@ def seconds_of(csv):
     return [dict(zip(names, map(float, line.split(",")))) for line in lines[1:]]
 
 
+def latencies(lines):
+    """The lines of p50 and p99 for draw(), without the seconds in which nothing was accepted."""
+    some = [line for line in lines if line["accepted"]]
+    return {name: ([line["second"] for line in some], [line[f"{name}_ms"] for line in some]) for name in ("p50", "p99")}
+
+
 def draw(path, title, panels):
-    """Draws panels below each other over one time axis: (label, {line: (x, y)}, marks)."""
+    """Draws panels below each other over one time axis: (label, {line: (x, y)}, logarithmic)."""
     import matplotlib
     matplotlib.use("Agg")
     from matplotlib import pyplot

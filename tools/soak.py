@@ -14,7 +14,8 @@ import statistics
 import sys
 import time
 
-from measured import Analysts, Samples, Server, arguments, draw, folder, packages, print_answers, result, seconds_of
+from measured import (Analysts, Samples, Server, arguments, draw, folder, latencies, packages, print_answers, result,
+                      seconds_of)
 
 
 def parse():
@@ -84,13 +85,13 @@ def thirds(rows):
 
 
 def picture(given, rows, lines):
-    at, second = [row["at"] for row in rows], [line["second"] for line in lines]
+    at = [row["at"] for row in rows]
     draw(given.picture, f"{given.minutes:g} minutes at {given.spans:,.0f} spans/s, {given.analysts} analysts", [
         ("resident, MiB", {"resident": (at, [row["rss"] / 2**20 for row in rows])}, False),
         ("open files, threads", {"files": (at, [row["fds"] for row in rows]), "threads": (at, [row["threads"] for row in rows])}, False),
         ("data files", {"data files": (at, [row["files"] for row in rows])}, False),
         ("log, MiB", {"log": (at, [row["wal"] / 2**20 for row in rows])}, False),
-        ("export latency, ms", {n: (second, [line[f"{n}_ms"] for line in lines]) for n in ("p50", "p99")}, True),
+        ("export latency, ms", latencies(lines), True),
     ])
 
 

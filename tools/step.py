@@ -16,7 +16,8 @@ import statistics
 import sys
 import time
 
-from measured import Analysts, Samples, Server, arguments, draw, folder, packages, print_answers, result, seconds_of, verify
+from measured import (Analysts, Samples, Server, arguments, draw, folder, latencies, packages, print_answers, result,
+                      seconds_of, verify)
 
 
 def parse():
@@ -67,12 +68,12 @@ def run(given, path):
             if analysts and asking:
                 analysts.asking.set()
             elif analysts:
-                analysts.asking.clear()
+                analysts.rest()
             began += lasts
             while time.monotonic() < began and load.poll() is None:
                 time.sleep(min(0.2, max(0.0, began - time.monotonic())))
         if analysts:
-            analysts.asking.clear()
+            analysts.rest()
         report = result(load)
         answers = analysts.stop() if analysts else []
         drained = server.wait_until_stored(given.drain)
@@ -96,7 +97,7 @@ def print_report(plan, report, rows, drained, used, server):
     print("|---|---|---|---|---|---|---|---|---|---|")
     for (rate, lasts, _, asking), row in zip(plan, report["steps"]):
         latency = row["latency_ms"]
-        print(f"| {rate} | {lasts:g} | {'asking' if asking else '-'} | {row['asked'] / lasts:,.0f} | {row['accepted'] / lasts:,.0f} "
+        print(f"| {rate} | {lasts:g} | {'asking' if asking else '-'} | {row['asked'] / lasts:,.0f} | {row['accepted'] / row['seconds']:,.0f} "
               f"| {row['refused']:,} | {latency['p50']:.1f} | {latency['p99']:.1f} | {latency['p99.9']:.1f} | {latency['max']:.0f} |")
     totals = report["totals"]
     took = f"{drained:.0f} s" if drained is not None else "not done in time"
@@ -126,12 +127,13 @@ def print_ratios(plan, report):
 
 def picture(given, rows, lines):
     at, second = [row["at"] for row in rows], [line["second"] for line in lines]
-    rate = {name: (second, [line[name] / 1e3 for line in lines]) for name in ("asked", "accepted")}
+    stored = [(b["stored"] - a["stored"]) / max(0.1, b["at"] - a["at"]) / 1e3 for a, b in zip(rows, rows[1:])]
+    rate = {"due": (second, [line["asked"] / 1e3 for line in lines]), "stored": (at[1:], stored)}
     if any(line["refusals"] for line in lines):
-        rate["answers that refuse"] = (second, [line["refusals"] for line in lines])
+        rate["answers that refuse (number)"] = (second, [line["refusals"] for line in lines])
     draw(given.picture, f"step {given.step}, {given.analysts} analysts", [
         ("thousand spans/s", rate, False),
-        ("export latency, ms", {n: (second, [line[f"{n}_ms"] for line in lines]) for n in ("p50", "p99")}, True),
+        ("export latency, ms,\nby when it was due", latencies(lines), True),
         ("resident, MiB", {"resident": (at, [row["rss"] / 2**20 for row in rows])}, False),
         ("backlog, MiB", {"log": (at, [row["wal"] / 2**20 for row in rows]),
                           "rows in memory": (at, [row["memory_bytes"] / 2**20 for row in rows])}, False),
