@@ -45,7 +45,7 @@ impl Own {
             .with_attribute(KeyValue::new("service.instance.id", std::process::id().to_string()))
             .build();
         let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build();
-        let exporter = exporter.with_context(|| format!("self-endpoint {endpoint:?}"))?;
+        let exporter = anyhow::Context::with_context(exporter, || format!("self-endpoint {endpoint:?}"))?;
         let tracers =
             SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.clone()).build();
         global::set_tracer_provider(tracers.clone());
@@ -55,7 +55,7 @@ impl Own {
     /// Sends the server's figures from now on.
     pub fn measure(&mut self, health: &Arc<Health>) -> Result<()> {
         let exporter = MetricExporter::builder().with_tonic().with_endpoint(&self.endpoint).build();
-        let exporter = exporter.with_context(|| format!("self-endpoint {:?}", self.endpoint))?;
+        let exporter = anyhow::Context::with_context(exporter, || format!("self-endpoint {:?}", self.endpoint))?;
         let reader = PeriodicReader::builder(exporter).build();
         let meters = SdkMeterProvider::builder().with_reader(reader).with_resource(self.resource.clone()).build();
         let meter = meters.meter(NAME);

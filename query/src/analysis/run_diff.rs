@@ -17,9 +17,9 @@ use model::time::SECOND;
 use model::{Error, Nanos, Result};
 use serde_json::{Value, json};
 
-use super::operations::PEER;
+use super::called;
 use super::report::{Report, rfc3339};
-use super::rows::read_sketches;
+use super::rows::{Row, read};
 use super::runs::side;
 use super::scope::{Scope, started_in};
 use super::timeline::{Timeline, settled};
@@ -58,6 +58,16 @@ fn schema() -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
+fn operation(row: &Row<'_>) -> Operation {
+    let text = |column: &str| row.text(column).to_owned();
+    Operation {
+        service: text("service_name"),
+        operation: text("name"),
+        kind: text("kind"),
+        peer: row.some_text("peer").map(str::to_owned),
+    }
+}
+
 /// One run, as far as it is compared.
 struct Side {
     scope: Scope,
@@ -85,9 +95,9 @@ impl Side {
         is_baseline: bool,
     ) -> Result<BTreeMap<Operation, Series>> {
         let window = self.timeline.window;
-        let bins = matched::bins(window, bin, bands, is_baseline);
+        let (bins, peer) = (matched::bins(window, bin, bands, is_baseline), called::peer());
         let sql = format!(
-            "SELECT service_name, name, kind, {PEER} AS peer, (CAST(start_time AS BIGINT) - {}) / {bin} AS b, \
+            "SELECT service_name, name, kind, {peer} AS peer, (start_time_unix_nano - {}) / {bin} AS b, \
                     CAST(sum(duration_ns) AS DOUBLE) AS d, sketch(duration_ns) AS s, \
                     sum(CASE WHEN status_code = 'ERROR' THEN 1 ELSE 0 END) AS e \
              FROM spans WHERE {} AND {} GROUP BY 1, 2, 3, 4, 5",
@@ -96,19 +106,10 @@ impl Side {
             self.scope.conditions(),
         );
         let mut operations: BTreeMap<Operation, Series> = BTreeMap::new();
-        for (rows, sketches) in read_sketches(&query.rows(&sql, vec![]).await?, "s")? {
-            for (row, latency) in sketches.into_iter().enumerate() {
-                let text = |column: &str| rows.text(column, row).to_owned();
-                let operation = Operation {
-                    service: text("service_name"),
-                    operation: text("name"),
-                    kind: text("kind"),
-                    peer: rows.some_text("peer", row).map(str::to_owned),
-                };
-                let series = operations.entry(operation).or_insert_with(|| Series::new(bins.clone()));
-                let bin = Bin { duration: rows.float("d", row), errors: rows.int("e", row) as u64, latency };
-                series.add(rows.int("b", row), bin);
-            }
+        for row in read(query, &sql).await?.iter() {
+            let series = operations.entry(operation(&row)).or_insert_with(|| Series::new(bins.clone()));
+            let bin = Bin { duration: row.float("d"), errors: row.int("e") as u64, latency: row.histogram("s") };
+            series.add(row.int("b"), bin);
         }
         Ok(operations)
     }

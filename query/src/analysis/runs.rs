@@ -83,7 +83,7 @@ async fn tagged(query: &Query, Asked { run, window }: &Asked<'_>) -> Result<Opti
         |column: &str| format!("({column} LIKE '%\"{RUN_ATTRIBUTE}\"%' AND {column}->>'{RUN_ATTRIBUTE}' IN {names})");
     let carries = format!("({} OR {})", names_it("other_attributes"), names_it("resource_attributes"));
     let sql = format!("SELECT 1 AS n FROM spans WHERE {} AND {carries} LIMIT 1", started_in(*window));
-    let any = read(&query.rows(&sql, vec![]).await?)?.iter().any(|rows| !rows.is_empty());
+    let any = read(query, &sql).await?.iter().next().is_some();
     // Spans of a trace start about when its request does.
     let near = Window { start: window.start - MINUTE, end: window.end + 10 * MINUTE };
     Ok(any.then(|| format!("({} AND {carries})", started_in(near))))
