@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/hotspan/build
 export npm_config_cache ?= $(HOME)/.cache/hotspan/npm
 HOTSPAN := $(CARGO_TARGET_DIR)/debug/hotspan
 
-.PHONY: help demo test build setup web lint bench clean
+.PHONY: help demo test build setup web lint bench accuracy clean
 
 help:
 	@echo "make demo    start hotspan with a simulated shop that has one hidden bottleneck, and print the URL"
@@ -13,6 +13,7 @@ help:
 	@echo "make build   build the program: $(HOTSPAN)"
 	@echo "make lint    format, clippy and type checks only"
 	@echo "make bench   the benchmarks of docs/benchmarks.md (release build, long)"
+	@echo "make accuracy  how often the diagnosis is right on simulated faults (docs/accuracy.md; long)"
 	@echo "make clean   remove build products, also outside the clone"
 
 demo: build
@@ -37,6 +38,9 @@ lint:
 
 bench: web
 	@tools/bench.sh
+
+accuracy: setup
+	@cargo run --locked --example accuracy -- $(ARGS)
 
 clean:
 	rm -rf "$(CARGO_TARGET_DIR)" ui/web/dist ui/web/node_modules

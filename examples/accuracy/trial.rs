@@ -124,6 +124,7 @@ fn engine(settings: &shop::Settings, end: Nanos) -> anyhow::Result<Engine> {
         taken: now,
         objects: Arc::new(InMemory::new()),
         tables: Signal::ALL.map(table),
+        runs: Arc::new([]),
     };
     Engine::new(query::Settings::default(), Arc::new(Fixed(snapshot)), Arc::new(ManualClock::at(now))).map_err(failed)
 }

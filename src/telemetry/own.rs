@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::{FutureExt, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, global};
