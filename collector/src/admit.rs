@@ -8,6 +8,9 @@
 //! came first. So a tenant that floods the budget cannot keep another one out for longer than the store takes to
 //! finish one export.
 //!
+//! Who has room and does nothing with it gives way: bodies that hardly move are told when others begin to wait
+//! ([`Budget::pressed`]).
+//!
 //! *Invariant:* the bytes of all permits add up to `used`; a permit gives its bytes back exactly once, on drop.
 
 use std::collections::{HashMap, VecDeque};
@@ -16,13 +19,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::{Error, Result, Tenant};
-use tokio::sync::oneshot;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 /// How long an export waits for room. Short, because its client's clock is running: SDKs give up after 10 s.
 const WAIT: Duration = Duration::from_millis(100);
 
 /// More than this many waiting means that waiting will not help: they are refused at once.
 const MAX_WAITING: usize = 4096;
+
+/// How often bodies are told that others wait, at most: each time all of them wake up.
+const PRESS_EVERY: Duration = Duration::from_millis(20);
 
 /// What an export costs besides its bytes: its task, its headers, its answer.
 const OVERHEAD: u64 = 2 << 10;
@@ -31,6 +39,7 @@ const OVERHEAD: u64 = 2 << 10;
 pub struct Budget {
     limit: u64,
     state: Mutex<State>,
+    pressed: Notify,
     jitter: Jitter,
 }
 
@@ -41,6 +50,7 @@ struct State {
     /// The next waiter's number; it orders them by arrival.
     next: u64,
     tenants: HashMap<Tenant, Share>,
+    pressed_at: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +69,7 @@ struct Waiter {
 impl Budget {
     /// `seed` spreads the pauses that refused clients are asked to make.
     pub fn new(limit: u64, seed: u64) -> Self {
-        Budget { limit, state: Mutex::default(), jitter: Jitter(AtomicU64::new(seed)) }
+        Budget { limit, state: Mutex::default(), pressed: Notify::new(), jitter: Jitter(AtomicU64::new(seed)) }
     }
 
     pub fn limit(&self) -> u64 {
@@ -73,6 +83,11 @@ impl Budget {
 
     pub fn waiting(&self) -> usize {
         self.state().waiting
+    }
+
+    /// Ends when somebody begins to wait for room after this call.
+    pub fn pressed(&self) -> Notified<'_> {
+        self.pressed.notified()
     }
 
     /// Takes `bytes` (and what an export costs besides) for a tenant.
@@ -96,6 +111,9 @@ impl Budget {
                 return Err(self.overloaded());
             }
             let (number, woken) = state.enqueue(tenant, bytes);
+            if state.may_press(Instant::now()) {
+                self.pressed.notify_waiters();
+            }
             (Place { budget: self, tenant, number, bytes, left: false }, woken)
         };
         // Whether it was woken or time ran out is decided under the lock, in `leave`.
@@ -143,6 +161,14 @@ impl State {
         self.waiting += 1;
         self.tenants.entry(tenant.clone()).or_default().queue.push_back(Waiter { number, bytes, wake });
         (number, woken)
+    }
+
+    fn may_press(&mut self, now: Instant) -> bool {
+        let may = self.pressed_at.is_none_or(|at| now.duration_since(at) >= PRESS_EVERY);
+        if may {
+            self.pressed_at = Some(now);
+        }
+        may
     }
 
     /// Removes a waiter; false when it is no longer waiting, because it was granted its bytes.
@@ -223,6 +249,15 @@ impl Permit {
         self.budget.take(&self.tenant, more).await?;
         self.bytes += more;
         Ok(())
+    }
+
+    /// Waits until decoded rows no longer take more than the limit, which they may do by surprise ([`Permit::settle`]).
+    /// Asked before each decoding, it keeps what is held to the limit and what is being decoded at the moment.
+    ///
+    /// # Errors
+    /// `Overloaded` when that takes more than 100 ms.
+    pub async fn within_limit(&self) -> Result<()> {
+        if self.budget.used() <= self.budget.limit { Ok(()) } else { self.budget.take(&self.tenant, 0).await }
     }
 
     /// Corrects the charge to what the export turned out to take, without waiting: the memory is in use already,

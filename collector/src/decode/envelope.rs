@@ -63,7 +63,7 @@ impl Fault {
             )),
             Fault::TooMany(limit) => Error::new(
                 Kind::TooLarge,
-                format!("the request has more than {limit} rows, events, links and exemplars"),
+                format!("the request has more than {limit} events, links, exemplars and quarters of rows"),
             ),
             Fault::Arrow(error) => Error::internal(format!("rows do not fit the schema: {error}")),
         }

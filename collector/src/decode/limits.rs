@@ -20,10 +20,13 @@ pub struct Limits {
     pub max_list: usize,
     /// Buckets of one histogram's point. Beyond it the point is rejected: half a histogram would be a wrong one.
     pub max_buckets: usize,
-    /// Rows, events, links, exemplars and quantiles of a request, and eighths of its buckets. A few bytes can stand
-    /// for each, and each takes about a hundred in columns. Beyond it the request is refused as `TooLarge`.
+    /// Quarters of rows, events, links, exemplars and quantiles of a request, and eighths of its buckets. Two bytes can
+    /// stand for each, and each takes up to a hundred in columns. Beyond it the request is refused as `TooLarge`.
     pub max_elements: usize,
 }
+
+/// A row without anything in it takes as much room as so many events.
+pub(super) const ROW: usize = 4;
 
 impl Limits {
     /// No setting goes beyond this: Arrow's string blocks and list offsets are 32 bits wide, and JSON text can be

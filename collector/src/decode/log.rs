@@ -10,7 +10,7 @@ use super::attr::{Any, Attributes};
 use super::columns::{AnomalyTexts, Ids, Ints32, Nulls, Texts, dense};
 use super::envelope::SignalRows;
 use super::field::{lossy, optional_id};
-use super::limits::Limits;
+use super::limits::{Limits, ROW};
 use super::origin::OriginColumns;
 use super::report::{Anomalies, Reject, Report};
 use super::wire::{Cursor, Walk};
@@ -34,7 +34,7 @@ impl<'a> SignalRows<'a> for Records<'a> {
     }
 
     fn elements(&self) -> usize {
-        self.rows()
+        ROW * self.rows()
     }
 
     fn append(&mut self, message: &'a [u8], report: &mut Report) -> Result<(), ArrowError> {

@@ -24,6 +24,10 @@ impl Malformed {
 
 pub(super) type Walk<T> = Result<T, Malformed>;
 
+/// Groups open inside each other. protobuf's own parsers stop at 100; without an end, each byte of a body would take
+/// four of ours.
+const MOST_OPEN_GROUPS: usize = 10_000;
+
 /// What stood in one field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value<'a> {
@@ -239,7 +243,8 @@ impl<'a> Cursor<'a> {
                 0 => drop(self.varint()?),
                 1 => drop(self.array::<8>("8 bytes of a 64-bit field")?),
                 2 => drop(self.delimited()?),
-                3 => open.push(number),
+                3 if open.len() < MOST_OPEN_GROUPS => open.push(number),
+                3 => return Err(Malformed::new(at, "no more groups inside each other")),
                 4 if number == innermost => drop(open.pop()),
                 5 => drop(self.array::<4>("4 bytes of a 32-bit field")?),
                 _ => return Err(Malformed::new(at, "the end of the open group")),
@@ -290,8 +295,11 @@ mod tests {
     fn groups_are_skipped_however_deep_and_must_match() {
         let nested = [0x0b, 0x13, 0x08, 0x01, 0x14, 0x0c, 0x10, 0x07];
         assert_eq!(all(&nested), Ok(vec![(1, Value::Group), (2, Value::Varint(7))]));
-        let deep: Vec<u8> = std::iter::repeat_n(0x0b, 100_000).chain(std::iter::repeat_n(0x0c, 100_000)).collect();
-        assert_eq!(all(&deep), Ok(vec![(1, Value::Group)]));
+        let deep = |levels| -> Vec<u8> {
+            std::iter::repeat_n(0x0b, levels).chain(std::iter::repeat_n(0x0c, levels)).collect()
+        };
+        assert_eq!(all(&deep(MOST_OPEN_GROUPS)), Ok(vec![(1, Value::Group)]));
+        assert!(all(&deep(MOST_OPEN_GROUPS + 1)).is_err(), "deeper than we keep track of");
         assert!(all(&[0x0b, 0x14]).is_err(), "another group's end");
         assert!(all(&[0x0b]).is_err(), "no end");
         assert!(all(&[0x0c]).is_err(), "an end without a start");

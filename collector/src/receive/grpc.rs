@@ -21,8 +21,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use model::{Encoding, Error, Format, Payload, Signal};
 
+use crate::admit::Permit;
 use crate::answer::{Refusal, Taken};
-use crate::receive::body::Reader;
+use crate::receive::body::{Charge, Reader, first_charge};
 use crate::receive::{Meter, Pipeline, encoding, too_large};
 use crate::stats::Protocol;
 
@@ -100,9 +101,9 @@ async fn take(pipeline: &Arc<Pipeline>, request: Request, meter: &mut Meter) -> 
     let tenant = pipeline.authorize(request.headers())?;
     let format = message_format(request.headers())?;
     let named = named_encoding(request.headers())?;
-    let mut reader = Reader::new(request.into_body());
+    let mut reader = Reader::new(request.into_body(), pipeline.budget.clone());
 
-    let Some(prefix) = reader.exactly(PREFIX).await? else {
+    let Some(prefix) = reader.prefix::<PREFIX>().await? else {
         return Err(Error::invalid("the call has no message").into());
     };
     let length = u64::from(u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]));
@@ -111,8 +112,9 @@ async fn take(pipeline: &Arc<Pipeline>, request: Request, meter: &mut Meter) -> 
     if length > pipeline.settings.max_request_bytes {
         return Err(too_large(length, pipeline.settings.max_request_bytes));
     }
-    let permit = pipeline.budget.admit(&tenant, length).await?;
-    let body = message(&mut reader, length).await;
+    let paid = first_charge(Some(length), length);
+    let mut permit = pipeline.budget.admit(&tenant, paid).await?;
+    let body = message(&mut reader, length, paid, &mut permit).await;
     meter.read(reader.received());
     let payload =
         Payload { tenant, signal: meter.signal, format, encoding, received: pipeline.clock.now(), body: body? };
@@ -120,9 +122,10 @@ async fn take(pipeline: &Arc<Pipeline>, request: Request, meter: &mut Meter) -> 
 }
 
 /// The one message of a unary call, and nothing after it.
-async fn message(reader: &mut Reader, length: u64) -> Result<Bytes, Refusal> {
-    let length = usize::try_from(length).map_err(|_| Error::invalid(format!("a message of {length} bytes")))?;
-    let Some(message) = reader.exactly(length).await? else {
+async fn message(reader: &mut Reader, length: u64, paid: u64, permit: &mut Permit) -> Result<Bytes, Refusal> {
+    let count = usize::try_from(length).map_err(|_| Error::invalid(format!("a message of {length} bytes")))?;
+    let charge = Charge { permit, paid, most: length, limit: length };
+    let Some(message) = reader.exactly(count, charge).await? else {
         return Err(Error::invalid(format!("the call ends before its message of {length} bytes")).into());
     };
     if !reader.is_at_end().await? {

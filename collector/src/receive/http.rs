@@ -14,7 +14,7 @@ use bytes::Bytes;
 use model::{Encoding, Format, Payload, Signal};
 
 use crate::answer::{Refusal, Taken};
-use crate::receive::body::{Charge, FIRST_CHARGE, Reader};
+use crate::receive::body::{Charge, Reader, first_charge};
 use crate::receive::{Meter, Pipeline, encoding, too_large};
 use crate::stats::Protocol;
 
@@ -34,7 +34,7 @@ pub(crate) async fn export(pipeline: Arc<Pipeline>, signal: Signal, request: Req
     let format = format(request.headers());
     let mut meter = Meter::start(&pipeline, Protocol::Http, signal);
     let (head, body) = request.into_parts();
-    let mut reader = Reader::new(body);
+    let mut reader = Reader::new(body, pipeline.budget.clone());
     let result = take(&pipeline, format, &head, &mut reader, &mut meter).await;
     meter.end(&result);
     if result.is_err() && must_be_read(&head, &reader) {
@@ -74,9 +74,10 @@ async fn take(
     {
         return Err(too_large(length, limit));
     }
-    let paid = declared.unwrap_or(FIRST_CHARGE.min(limit));
+    let paid = first_charge(declared, limit);
     let mut permit = pipeline.budget.admit(&tenant, paid).await?;
-    let body = reader.whole(Charge { permit: &mut permit, paid, limit }).await;
+    let most = declared.unwrap_or(limit);
+    let body = reader.whole(Charge { permit: &mut permit, paid, most, limit }).await;
     meter.read(reader.received());
     let payload =
         Payload { tenant, signal: meter.signal, format, encoding, received: pipeline.clock.now(), body: body? };

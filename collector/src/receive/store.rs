@@ -44,7 +44,7 @@ impl Pipeline {
         mut permit: Permit,
     ) -> Result<Taken, Refusal> {
         let signal = payload.signal;
-        let decoded = self.decode(&payload).await?;
+        let decoded = self.decode(&payload, &permit).await?;
         self.stats.decoded(protocol, signal, decoded.decoded_bytes);
         let Decoded { rows, rejected, notes, reasons, hash, .. } = decoded;
         permit.settle((payload.body.len() + rows.get_array_memory_size()) as u64);
@@ -63,12 +63,16 @@ impl Pipeline {
         Ok(Taken { rejected, notes: notes.join("; "), duplicate })
     }
 
-    async fn decode(&self, payload: &Payload) -> Result<Decoded, Error> {
+    /// Rows can take hundreds of times the room of their body; so none are made while those of others, which wait for
+    /// the store, take more than there is.
+    async fn decode(&self, payload: &Payload, permit: &Permit) -> Result<Decoded, Error> {
         if payload.encoding == Encoding::Identity && payload.body.len() <= INLINE {
+            permit.within_limit().await?;
             return self.decoder.decode(payload);
         }
         let closed = |_| Error::unavailable("the collector is shutting down");
         let _turn = self.decoding.acquire().await.map_err(closed)?;
+        permit.within_limit().await?;
         let (decoder, payload) = (self.decoder.clone(), payload.clone());
         match tokio::task::spawn_blocking(move || decoder.decode(&payload)).await {
             Ok(decoded) => decoded,

@@ -6,6 +6,7 @@ mod decoder;
 mod grpc;
 mod http;
 mod listen;
+mod malformed;
 mod overload;
 mod pipeline;
 mod support;

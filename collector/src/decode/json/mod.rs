@@ -148,7 +148,9 @@ impl Translation<'_, '_> {
     fn member(&mut self, message: &'static Message, key: &[u8]) -> Result<(), Fault> {
         let field = if key.contains(&b'\\') {
             self.key.clear();
-            scan::unescape(key, &mut self.key);
+            if !scan::unescape(key, &mut self.key) {
+                self.scan.expected("a key with valid escapes before it")?;
+            }
             message.field(&self.key)
         } else {
             message.field(key)

@@ -203,6 +203,13 @@ impl<'t> Scanner<'t> {
     }
 }
 
+/// The text of a number, when that is all there is.
+pub(super) fn number(text: &[u8]) -> Option<&str> {
+    let mut scan = Scanner::new(text);
+    let number = scan.number().ok()?;
+    (number.len() == text.len()).then_some(number)
+}
+
 /// A stack of brackets, one bit each: set for `{`.
 #[derive(Debug, Default)]
 struct Brackets {

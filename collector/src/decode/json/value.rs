@@ -9,7 +9,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::messages::{Field, Type};
-use super::scan::{Scalar, unescape};
+use super::scan::{Scalar, number, unescape};
 use crate::decode::report::Reject;
 
 const VARINT: u32 = 0;
@@ -119,11 +119,11 @@ fn base64(text: &[u8]) -> Result<Vec<u8>, Reject> {
     BASE64.decode(text.iter().map(standard).collect::<Vec<u8>>()).map_err(|_| Reject::BadJson)
 }
 
-/// The digits of a number, quoted or not.
+/// A number as it is written, quoted or not. Rust reads more than JSON does: `+7`, `.5`, `inf`.
 fn digits(scalar: Scalar<'_>) -> Result<&str, Reject> {
     match scalar {
         Scalar::Number(digits) => Ok(digits),
-        Scalar::String(raw) => std::str::from_utf8(raw).map_err(|_| Reject::BadJson),
+        Scalar::String(raw) => number(raw).ok_or(Reject::BadJson),
         _ => Err(Reject::BadJson),
     }
 }
@@ -135,19 +135,17 @@ fn integer<T: std::str::FromStr + TryFrom<i128>>(scalar: Scalar<'_>) -> Result<T
         return Ok(value);
     }
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    let is_number = digits.starts_with(|char: char| char == '-' || char.is_ascii_digit());
-    let value = digits.parse::<f64>().ok().filter(|value| is_number && value.trunc() == *value && value.abs() <= EXACT);
+    let value = digits.parse::<f64>().ok().filter(|value| value.trunc() == *value && value.abs() <= EXACT);
     value.and_then(|value| T::try_from(value as i128).ok()).ok_or(Reject::BadJson)
 }
 
 fn double(scalar: Scalar<'_>) -> Result<f64, Reject> {
-    match digits(scalar)? {
-        "NaN" => Ok(f64::NAN),
-        "Infinity" => Ok(f64::INFINITY),
-        "-Infinity" => Ok(f64::NEG_INFINITY),
-        // Rust also reads "inf" and "nan", which are not JSON.
-        digits if digits.ends_with(|char: char| char.is_ascii_digit()) => digits.parse().map_err(|_| Reject::BadJson),
-        _ => Err(Reject::BadJson),
+    match scalar {
+        Scalar::String(b"NaN") => Ok(f64::NAN),
+        Scalar::String(b"Infinity") => Ok(f64::INFINITY),
+        Scalar::String(b"-Infinity") => Ok(f64::NEG_INFINITY),
+        // Too large a number becomes infinite, which nobody sent: proto3's mapping has it refused.
+        _ => digits(scalar)?.parse().ok().filter(|value: &f64| value.is_finite()).ok_or(Reject::BadJson),
     }
 }
 
@@ -161,7 +159,7 @@ mod tests {
         assert_eq!(integer::<u64>(Scalar::Number("18446744073709551615")), Ok(u64::MAX));
         assert_eq!(integer::<i64>(Scalar::Number("-9223372036854775808")), Ok(i64::MIN));
         assert_eq!(integer::<i32>(Scalar::Number("1.5e3")), Ok(1500));
-        for wrong in ["-1", "4294967296", "1.5", "", "abc", "inf", "1e400"] {
+        for wrong in ["-1", "4294967296", "1.5", "", "abc", "inf", "1e400", "+7", " 7", "07", "7."] {
             assert_eq!(integer::<u32>(Scalar::String(wrong.as_bytes())), Err(Reject::BadJson), "{wrong}");
         }
         assert_eq!(integer::<u32>(Scalar::Bool(true)), Err(Reject::BadJson));
@@ -174,7 +172,11 @@ mod tests {
         assert_eq!(double(Scalar::Number("1e3")), Ok(1000.0));
         assert_eq!(double(Scalar::String(b"0.25")), Ok(0.25));
         assert_eq!(double(Scalar::String(b"inf")), Err(Reject::BadJson));
-        assert_eq!(double(Scalar::String(b"nan")), Err(Reject::BadJson));
+        for wrong in ["nan", "1e400", "-1e400", "+1", ".5", "1.", ""] {
+            assert_eq!(double(Scalar::String(wrong.as_bytes())), Err(Reject::BadJson), "{wrong}");
+        }
+        assert_eq!(double(Scalar::Number("1e400")), Err(Reject::BadJson));
+        assert_eq!(double(Scalar::Number("1e-400")), Ok(0.0));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use model::schema;
 use model::{Nanos, Signal};
 
 use super::super::columns::{AnomalyTexts, Bools, Doubles, Ids, Ints, Ints32, Lists, Nulls, Texts, dense};
+use super::super::limits::ROW;
 use super::super::origin::OriginColumns;
 use super::MetricTexts;
 
@@ -114,7 +115,7 @@ impl PointColumns {
     pub fn elements(&self) -> usize {
         let numbers =
             self.bound_values.len() + self.count_values.len() + self.positive_values.len() + self.negative_values.len();
-        self.time.len() + self.exemplar_time.len() + self.quantile.len() + numbers / 8
+        ROW * self.time.len() + self.exemplar_time.len() + self.quantile.len() + numbers / 8
     }
 
     /// Writes the metric's own columns for its `rows` points.

@@ -142,11 +142,17 @@ pub(super) struct Points<'a> {
     row: PointRow<'a>,
     metadata: Attributes<'a>,
     columns: PointColumns,
+    max_elements: usize,
 }
 
 impl<'a> SignalRows<'a> for Points<'a> {
     fn new(limits: Limits, body: usize) -> Self {
-        Points { row: PointRow::new(limits), metadata: Attributes::new(limits), columns: PointColumns::new(body) }
+        Points {
+            row: PointRow::new(limits),
+            metadata: Attributes::new(limits),
+            columns: PointColumns::new(body),
+            max_elements: limits.max_elements,
+        }
     }
 
     fn rows(&self) -> usize {
@@ -178,6 +184,10 @@ impl<'a> SignalRows<'a> for Points<'a> {
             is_monotonic: (kind == MetricKind::Sum).then_some(metric.is_monotonic),
         };
         for point in data.points() {
+            // One metric may hold all of a request's points: the envelope, which refuses the request, looks too late.
+            if self.columns.elements() > self.max_elements {
+                break;
+            }
             match self.row.append(kind, point, shared, &mut self.columns) {
                 Ok(anomalies) => report.kept(anomalies),
                 Err(reason) => report.reject(reason, 1),

@@ -6,6 +6,7 @@ use model::schema::{self, PROMOTED_SPAN, PromotedType};
 use model::{Nanos, Signal};
 
 use super::super::columns::{AnomalyTexts, Ids, Ints, Lists, Nulls, Texts, counts, dense};
+use super::super::limits::ROW;
 use super::super::origin::OriginColumns;
 use super::super::promoted::{PromotedValue, Slots};
 
@@ -102,9 +103,9 @@ impl SpanColumns {
         self.start.len()
     }
 
-    /// Rows and what hangs on them.
+    /// Rows and what hangs on them, as [`Limits::max_elements`](super::super::limits::Limits) counts them.
     pub fn elements(&self) -> usize {
-        self.start.len() + self.event_time.len() + self.link_flags.len()
+        ROW * self.start.len() + self.event_time.len() + self.link_flags.len()
     }
 }
 

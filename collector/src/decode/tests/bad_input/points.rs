@@ -1,6 +1,6 @@
 //! Data points and log records.
 
-use model::Signal;
+use model::{Decoder, Format, Kind, Signal};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
@@ -9,7 +9,8 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 
 use super::super::rows::{Cell, Expected, Row, rows, text as cell_text};
-use super::super::{Request, decode_wire, delimited};
+use super::super::{Request, decode_wire, delimited, payload};
+use crate::decode::{Limits, OtlpDecoder};
 
 #[test]
 fn counts_beyond_int64_saturate() {
@@ -98,4 +99,20 @@ fn of_several_kinds_of_data_the_last_wins_and_one_kind_is_merged() {
     assert_eq!(values(&merged), [Some(Cell::Int(1)), Some(Cell::Int(2))]);
     let last = rows_of(&[&gauge(1), &sum, &gauge(3)]);
     assert_eq!((values(&last), cell_text(&last[0], "type")), (vec![Some(Cell::Int(3))], Some("GAUGE")));
+}
+
+/// Two bytes for an empty point become hundreds in memory, and all of them may be in one metric.
+#[test]
+fn a_metric_of_very_many_points_is_too_large_before_it_is_read_to_its_end() {
+    let limits = Limits { max_elements: 400, ..Limits::default() };
+    let decode = |points: usize| {
+        let gauge = delimited(Vec::new(), 5, &[0x0a, 0x00].repeat(points));
+        let metric = delimited(Vec::new(), 2, &gauge);
+        let body = delimited(Vec::new(), 1, &delimited(Vec::new(), 2, &metric));
+        OtlpDecoder::new(limits).decode(&payload(Signal::Metrics, Format::Protobuf, body))
+    };
+    assert_eq!(decode(100).expect("a point counts as four").rows.num_rows(), 100);
+    for points in [101, 5_000_000] {
+        assert_eq!(decode(points).expect_err("more than 400").kind, Kind::TooLarge, "{points}");
+    }
 }

@@ -1,0 +1,8 @@
+
+j
+
+
+service.name
+shopN
+
+p

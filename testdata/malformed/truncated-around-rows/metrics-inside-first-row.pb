@@ -1,0 +1,9 @@
+
+Å
+
+
+service.name
+shope
+
+probe
+b

@@ -1,0 +1,8 @@
+
+Å
+
+
+service.name
+shope
+
+p

@@ -1,0 +1,8 @@
+
+÷
+
+
+service.name
+shopÚ
+
+pr
