@@ -83,8 +83,7 @@ impl StoreLedger {
         let known = saved.as_ref().map(|s| [s.spans, s.metrics, s.logs]);
         let before = known.unwrap_or_else(|| in_tables.map(|stored| Outcomes { stored, ..Outcomes::default() }));
         let counting = Counting {
-            // Without a file the tables' own transactions say which records are counted: those that are skipped.
-            through: saved.as_ref().map_or(u64::MAX, |s| s.through),
+            through: saved.as_ref().map_or(0, |s| s.through),
             stored: before.map(|b| b.stored),
             logged: VecDeque::new(),
             last: 0,
@@ -94,17 +93,18 @@ impl StoreLedger {
         (StoreLedger { path, counting, before, current: Arc::default(), writing }, trouble)
     }
 
-    /// A record that is replayed or that a table holds already. Its rows are asked for only when the file does not
-    /// count them.
+    /// A record that is replayed, or that a table holds already. Its rows are asked for only when they are not counted
+    /// yet: by the file, or without one by the table.
     pub fn replayed<E>(
         &self,
         seq: u64,
         signal: Signal,
+        in_table: bool,
         rows: impl FnOnce() -> Result<RecordBatch, E>,
     ) -> Result<(), E> {
         let mut counting = self.counting();
         counting.last = counting.last.max(seq);
-        let is_counted = seq <= counting.through;
+        let is_counted = if counting.written.is_some() { seq <= counting.through } else { in_table };
         drop(counting);
         if !is_counted {
             let rows = rows()?;
@@ -280,7 +280,7 @@ mod tests {
 
         let mut second = open(folder.path(), [0; 3]);
         for seq in 1..=4 {
-            let decoded = second.replayed(seq, Signal::Traces, || Ok::<_, ()>(rows("shop", 10)));
+            let decoded = second.replayed(seq, Signal::Traces, false, || Ok::<_, ()>(rows("shop", 10)));
             decoded.expect("decodes");
         }
         second.begin();
@@ -294,16 +294,16 @@ mod tests {
     fn a_folder_without_the_file_begins_with_its_tables_and_a_damaged_file_is_told() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut ledger = open(folder.path(), [100, 0, 0]);
-        let unasked = ledger.replayed(5, Signal::Traces, || Err("the tables hold it"));
+        let unasked = ledger.replayed(5, Signal::Traces, true, || Err("the tables hold it"));
         unasked.expect("is not decoded");
-        ledger.replayed(6, Signal::Traces, || Ok::<_, ()>(rows("shop", 1))).expect("decodes");
+        ledger.replayed(6, Signal::Traces, false, || Ok::<_, ()>(rows("shop", 1))).expect("decodes");
         ledger.begin();
         assert_eq!(stored(&ledger), 101);
         // Killed before the first flush: the file that was written meanwhile counts what the log still holds.
         ledger.keep();
         let mut again = open(folder.path(), [100, 0, 0]);
         for seq in 5..=6 {
-            again.replayed(seq, Signal::Traces, || Err("it is counted")).expect("is not decoded");
+            again.replayed(seq, Signal::Traces, false, || Err("it is counted")).expect("is not decoded");
         }
         again.begin();
         assert_eq!(stored(&again), 101);

@@ -182,10 +182,10 @@ fn replay_one(
     let through = loaded.through.get(&(payload.tenant.clone(), payload.signal));
     if through.is_some_and(|through| *through >= seq) {
         recovered.skipped += 1;
-        return ledger.replayed(seq, payload.signal, || Ok(decoder.decode(&payload)?.rows));
+        return ledger.replayed(seq, payload.signal, true, || Ok(decoder.decode(&payload)?.rows));
     }
     let rows = decoder.decode(&payload)?.rows;
-    ledger.replayed(seq, payload.signal, || Ok::<_, Error>(rows.clone()))?;
+    ledger.replayed(seq, payload.signal, false, || Ok::<_, Error>(rows.clone()))?;
     recovered.exports += 1;
     recovered.rows += rows.num_rows() as u64;
     let (tenant, memory) = (&payload.tenant, loaded.memory.clone());

@@ -1,3 +1,5 @@
+//! Which files a merge takes, by hand-made lists of files.
+
 use std::collections::BTreeMap;
 
 use super::*;
