@@ -11,7 +11,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use model::schema::time_column;
 use model::time::SECOND;
@@ -276,10 +276,7 @@ impl Table {
         for run in runs {
             let batches: Option<Vec<&RecordBatch>> = run.iter().map(|h| h.batch.as_ref()).collect();
             let joined = match batches {
-                Some(batches) if !batches.is_empty() => {
-                    let joined = concat_batches(batches[0].schema_ref(), batches);
-                    Some(joined.map_err(|e| model::Error::internal(format!("joining batches: {e}")))?)
-                }
+                Some(batches) if !batches.is_empty() => Some(join(&batches)?),
                 _ => None,
             };
             let Some(held) = Held::joined(&run, joined) else { continue };
@@ -308,6 +305,17 @@ impl Table {
             state.tombstones.remove(path);
         }
     }
+}
+
+/// The rows of small batches as one batch, the texts of each column in one block.
+fn join(batches: &[&RecordBatch]) -> Result<RecordBatch> {
+    let trouble = |e: arrow::error::ArrowError| model::Error::internal(format!("joining batches: {e}"));
+    let joined = concat_batches(batches[0].schema_ref(), batches.iter().copied()).map_err(trouble)?;
+    let compact = |column: &ArrayRef| match column.as_string_view_opt() {
+        Some(texts) if texts.null_count() < texts.len() => Arc::new(texts.gc()),
+        _ => column.clone(),
+    };
+    RecordBatch::try_new(joined.schema(), joined.columns().iter().map(compact).collect()).map_err(trouble)
 }
 
 impl Inner {
