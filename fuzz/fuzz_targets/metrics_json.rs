@@ -1,0 +1,4 @@
+//! libFuzzer's way to the target `metrics_json`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hotspan_fuzz_targets::run("metrics_json", data));
