@@ -59,7 +59,7 @@ impl Log {
         let mut wanted = held.iter().peekable();
         let mut take = |seq: u64, bytes: &[u8]| -> Result<()> {
             while wanted.next_if(|h| h.last < seq).is_some() {}
-            if !wanted.peek().is_some_and(|h| h.first <= seq) {
+            if wanted.peek().is_none_or(|h| h.first > seq) {
                 return Ok(());
             }
             let Record::Export { payload, .. } = record::decode(bytes)? else { return Ok(()) };

@@ -96,7 +96,10 @@ impl FileWriter {
         let files = files.iter().map(Columns::of).collect::<Result<Vec<_>>>()?;
         let looks = Looks {
             present: &|name| ASSEMBLED.contains(&name) || files.iter().any(|known| known.all.contains(name)),
-            repeats: &|name| files.iter().any(|known| known.with_dictionary.contains(name)),
+            // What assembly fills names few operations, and had no value in files written in a hurry.
+            repeats: &|name| {
+                ASSEMBLED.contains(&name) || files.iter().any(|known| known.with_dictionary.contains(name))
+            },
         };
         FileWriter::new(signal, rows, &looks)
     }
