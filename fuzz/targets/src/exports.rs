@@ -7,7 +7,7 @@
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
-use hotspan_collector::decode::{Limits, OtlpDecoder};
+use collector::decode::{Limits, OtlpDecoder};
 use model::{Decoded, Decoder, Encoding, Format, Kind, Payload, Signal, Tenant, schema};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
