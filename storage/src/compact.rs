@@ -127,6 +127,10 @@ pub(crate) async fn replace(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job,
         last.max_received,
         merged.checksum,
     );
+    if job.inputs.iter().any(|f| f.add.path == name) {
+        // The same bytes again. Readers would take a file that is removed and added in one commit for removed.
+        return Ok(());
+    }
     let clock = shared.clock.as_ref();
     let add = crate::flush::put(shared, table, name, merged, job.level, false).await?;
     let removes = job.inputs.iter().map(|f| f.add.removed(false, clock)).collect();

@@ -317,6 +317,31 @@ async fn a_span_that_comes_minutes_late_corrects_its_trace() {
     assert!(files.iter().all(|f| f.unassembled == 0), "{files:?}");
 }
 
+/// Readers of Delta may take a file that one commit both removes and adds for removed.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_commit_removes_and_adds_the_same_file() {
+    let bench = Bench::new().await;
+    // Parts of one trace whose root nobody sends: looked for among other files, and written again as they were.
+    for part in [21, 22] {
+        bench.send(&format!("1 {part} 99 shop read 10 60\n{part} {part}5 0 a b 0 7")).await.expect("stored");
+        bench.clock.advance(20 * SECOND);
+        bench.store.flush().await.expect("flushed");
+        bench.clock.advance(60 * SECOND);
+        bench.store.tidy().await.expect("tidied");
+    }
+    let log = bench.folder.path().join("tables/spans/_delta_log");
+    for entry in std::fs::read_dir(log).expect("the log") {
+        let text = std::fs::read_to_string(entry.expect("an entry").path()).unwrap_or_default();
+        let actions: Vec<serde_json::Value> = text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+        let paths = |kind: &str| -> Vec<String> {
+            actions.iter().filter_map(|a| a[kind]["path"].as_str().map(str::to_owned)).collect()
+        };
+        let (added, removed) = (paths("add"), paths("remove"));
+        assert!(!added.iter().any(|path| removed.contains(path)), "{added:?} {removed:?}");
+    }
+    assert_eq!(ids(&bench.store), [21, 22, 215, 225]);
+}
+
 /// Makes flushes fail: a file stands where the day's folder should be.
 fn obstruct(root: &Path) -> std::path::PathBuf {
     let table = root.join("tables/spans");
