@@ -76,3 +76,15 @@ impl Remote {
         Ok(self.send(request)?.bytes().context("reading the answer")?.to_vec())
     }
 }
+
+/// What was given on the command line as `form`, `NAME=VALUE` say.
+pub fn pairs(given: &[String], form: &str) -> Result<Vec<(String, String)>> {
+    let mut pairs = Vec::with_capacity(given.len());
+    for text in given {
+        let Some((key, value)) = text.split_once('=') else {
+            bail!(model::Error::invalid(format!("{text:?} is not {form}")));
+        };
+        pairs.push((key.to_owned(), value.to_owned()));
+    }
+    Ok(pairs)
+}

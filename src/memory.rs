@@ -28,15 +28,7 @@ pub struct Set {
 
 /// The budget when none is given: 1 GiB, or half of what the container or the machine has when that is less.
 pub fn usual() -> u64 {
-    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
-    let container = container.and_then(|text| text.trim().parse::<u64>().ok());
-    let machine = std::fs::read_to_string("/proc/meminfo").ok();
-    let machine = machine.and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-        line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
-    });
-    let least = [container, machine].into_iter().flatten().min();
-    least.map_or(USUAL, |bytes| (bytes / 2).clamp(LEAST, USUAL))
+    query::machine_memory().map_or(USUAL, |bytes| (bytes / 2).clamp(LEAST, USUAL))
 }
 
 /// Gives each part its share of `total`.

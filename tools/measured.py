@@ -69,6 +69,14 @@ def folder(given):
         shutil.rmtree(path, ignore_errors=True)
 
 
+def measure(given, run):
+    """Runs one measurement in a folder of its own and ends with its exit code: 0 when `run` says that all was well."""
+    if given.picture:
+        packages("matplotlib")
+    with folder(given) as path:
+        sys.exit(0 if run(given, path) else 1)
+
+
 class Server:
     """A running `hotspan serve` on free ports."""
 

@@ -14,7 +14,7 @@ import statistics
 import sys
 import time
 
-from measured import (Analysts, Samples, Server, arguments, draw, folder, latencies, packages, print_answers, result,
+from measured import (Analysts, Samples, Server, arguments, draw, latencies, measure, print_answers, result,
                       seconds_of)
 
 
@@ -95,13 +95,5 @@ def picture(given, rows, lines):
     ])
 
 
-def main():
-    given = parse()
-    if given.picture:
-        packages("matplotlib")
-    with folder(given) as path:
-        sys.exit(0 if run(given, path) else 1)
-
-
 if __name__ == "__main__":
-    main()
+    measure(parse(), run)

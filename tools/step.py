@@ -13,10 +13,9 @@ same run. Prints Markdown for docs/benchmarks.md. Exit code 1 when spans are mis
 
 import argparse
 import statistics
-import sys
 import time
 
-from measured import (Analysts, Samples, Server, arguments, draw, folder, latencies, packages, print_answers, result,
+from measured import (Analysts, Samples, Server, arguments, draw, latencies, measure, print_answers, result,
                       seconds_of, verify)
 
 
@@ -141,13 +140,5 @@ def picture(given, rows, lines):
     ])
 
 
-def main():
-    given = parse()
-    if given.picture:
-        packages("matplotlib")
-    with folder(given) as path:
-        sys.exit(0 if run(given, path) else 1)
-
-
 if __name__ == "__main__":
-    main()
+    measure(parse(), run)

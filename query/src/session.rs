@@ -14,6 +14,7 @@ mod threads;
 mod watch;
 
 pub use settings::Settings;
+pub use watch::machine_memory;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

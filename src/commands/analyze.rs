@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
-use crate::client::Remote;
+use crate::client::{Remote, pairs};
 
 /// Run an analysis on a server: hotspots, heatmap, compare, flame, operations, …
 #[derive(Debug, Args)]
@@ -36,13 +36,7 @@ impl Analyze {
             }
             return Ok(ExitCode::SUCCESS);
         };
-        let mut parameters = Vec::new();
-        for parameter in &self.parameters {
-            let Some((key, value)) = parameter.split_once('=') else {
-                bail!(model::Error::invalid(format!("{parameter:?} is not NAME=VALUE")));
-            };
-            parameters.push((key.to_owned(), value.to_owned()));
-        }
+        let parameters = pairs(&self.parameters, "NAME=VALUE")?;
         let answer = self.remote.get(&format!("/api/v1/{name}"), &parameters)?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&answer)?);

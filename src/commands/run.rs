@@ -2,14 +2,15 @@
 
 mod compare;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::client::Remote;
+use crate::client::{Remote, pairs};
 use compare::Compare;
 
 /// Mark stress-test runs on a server: start, stop, mark stages, list, compare
@@ -95,13 +96,7 @@ impl Run {
 
 impl Start {
     fn run(&self, remote: &Remote) -> Result<()> {
-        let mut labels = Map::new();
-        for label in &self.label {
-            let Some((key, value)) = label.split_once('=') else {
-                bail!(model::Error::invalid(format!("{label:?} is not KEY=VALUE")));
-            };
-            labels.insert(key.to_owned(), value.into());
-        }
+        let labels: BTreeMap<_, _> = pairs(&self.label, "KEY=VALUE")?.into_iter().collect();
         let body = json!({"name": self.name, "labels": labels, "notes": self.notes});
         tell("started", &remote.send_json(Method::POST, "/api/v1/runs", &body)?);
         Ok(())

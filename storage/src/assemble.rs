@@ -165,8 +165,7 @@ fn by_trace(columns: &[Columns<'_>]) -> Vec<(u128, Place)> {
     let mut rows = Vec::with_capacity(columns.iter().map(|c| c.trace_id.len()).sum());
     for (batch, columns) in columns.iter().enumerate() {
         for row in 0..columns.trace_id.len() {
-            let id = columns.trace_id.value(row).try_into().map_or(0, u128::from_be_bytes);
-            rows.push((id, Place { batch: batch as u32, row: row as u32 }));
+            rows.push((number(columns.trace_id.value(row)), Place { batch: batch as u32, row: row as u32 }));
         }
     }
     rows.sort_unstable_by_key(|(id, place)| (*id, place.batch, place.row));
@@ -251,11 +250,16 @@ fn numbers(filled: &[Option<Filled>], old: &ArrayRef, value: impl Fn(&Filled) ->
     Arc::new(out.finish())
 }
 
+/// A trace's id as a number. The schema has ids of 16 bytes only.
+fn number(id: &[u8]) -> u128 {
+    id.try_into().map_or(0, u128::from_be_bytes)
+}
+
 /// The distinct traces of some rows.
 pub fn traces(batches: &[RecordBatch]) -> HashSet<u128> {
     let mut found = HashSet::new();
     for ids in batches.iter().filter_map(trace_ids) {
-        found.extend(ids.iter().flatten().filter_map(|id| Some(u128::from_be_bytes(id.try_into().ok()?))));
+        found.extend(ids.iter().flatten().map(number));
     }
     found
 }
@@ -265,16 +269,13 @@ pub fn unsettled_traces(batch: &RecordBatch) -> HashSet<u128> {
     let flags = batch.column_by_name(column::TREE_FLAGS).and_then(|c| c.as_primitive_opt::<Int64Type>());
     let Some((ids, flags)) = trace_ids(batch).zip(flags) else { return HashSet::new() };
     let open = ids.iter().zip(flags).filter(|(_, flags)| flags.is_none_or(|f| f & flag::ORPHAN != 0));
-    open.filter_map(|(id, _)| Some(u128::from_be_bytes(id?.try_into().ok()?))).collect()
+    open.filter_map(|(id, _)| id.map(number)).collect()
 }
 
 /// The rows whose trace is among `traces`; `None` when there are none.
 pub fn only(batch: &RecordBatch, traces: &HashSet<u128>) -> Option<RecordBatch> {
     let ids = trace_ids(batch)?;
-    let wanted = |id: Option<&[u8]>| {
-        let id = id.and_then(|id| id.try_into().ok()).map(u128::from_be_bytes);
-        Some(id.is_some_and(|id| traces.contains(&id)))
-    };
+    let wanted = |id: Option<&[u8]>| Some(id.is_some_and(|id| traces.contains(&number(id))));
     let mask: BooleanArray = ids.iter().map(wanted).collect();
     if mask.true_count() == 0 {
         return None;

@@ -147,31 +147,35 @@ fn neighbours(files: &[Arc<DataFile>], job: &Job) -> Vec<Arc<DataFile>> {
     files.iter().filter(|f| near(f) && !inside(f)).cloned().collect()
 }
 
-/// Reads files whole, and compares them with their checksums.
-pub(crate) async fn read_all(shared: &Shared, files: &[Arc<DataFile>]) -> Result<Vec<bytes::Bytes>> {
-    let mut read = Vec::with_capacity(files.len());
+async fn read_all(shared: &Shared, files: &[Arc<DataFile>]) -> Result<Vec<bytes::Bytes>> {
+    let mut all = Vec::with_capacity(files.len());
     for file in files {
-        match read_one(shared, file).await {
-            Ok(bytes) => read.push(bytes),
-            Err(error) => {
-                shared.note_damage(format!("{}: {}", file.path, error.message));
-                return Err(error);
-            }
-        }
+        all.push(read(shared, file).await?);
     }
-    Ok(read)
+    Ok(all)
 }
 
-async fn read_one(shared: &Shared, file: &DataFile) -> Result<bytes::Bytes> {
+/// Reads a file whole, and compares it with its checksum. One that cannot be read is noted as damage.
+pub(crate) async fn read(shared: &Shared, file: &DataFile) -> Result<bytes::Bytes> {
     let path = Path::from(file.path.as_str());
-    let trouble = |e: object_store::Error| Error::corrupt(format!("cannot be read: {e}"));
-    let bytes = shared.objects.get(&path).await.map_err(trouble)?.bytes().await.map_err(trouble)?;
-    match file.checksum {
-        Some(expected) if xxhash_rust::xxh3::xxh3_64(&bytes) != expected => {
+    let read = async { shared.objects.get(&path).await?.bytes().await };
+    let sound = match read.await {
+        Err(error) => Err(Error::corrupt(format!("cannot be read: {error}"))),
+        Ok(bytes) if file.checksum.is_some_and(|expected| xxhash_rust::xxh3::xxh3_64(&bytes) != expected) => {
             Err(Error::corrupt("its bytes are not those that were written (checksum)"))
         }
-        _ => Ok(bytes),
+        Ok(bytes) => Ok(bytes),
+    };
+    sound.inspect_err(|error| shared.note_damage(format!("{}: {}", file.path, error.message)))
+}
+
+/// What assembly reads of a file's rows of these traces.
+pub(crate) fn rows_of(file: bytes::Bytes, traces: &HashSet<u128>) -> Result<Vec<RecordBatch>> {
+    let mut found = Vec::new();
+    for rows in FileReader::open(Signal::Traces, file, Some(&assemble::NEEDED), merge::KEY_ROWS)? {
+        found.extend(assemble::only(&rows?, traces));
     }
+    Ok(found)
 }
 
 /// Merges, with the traces assembled by all that is known of them. Also returns, narrowed, the rows of traces that go on
@@ -182,16 +186,14 @@ fn merge_assembled(
     neighbours: &[bytes::Bytes],
     context: &[RecordBatch],
 ) -> Result<(Encoded, Vec<RecordBatch>)> {
-    if signal != Signal::Traces {
-        return Ok((merge::merge(signal, inputs, &merge::keys(signal, inputs)?, None)?, Vec::new()));
-    }
     let keys = merge::keys(signal, inputs)?;
+    if signal != Signal::Traces {
+        return Ok((merge::merge(signal, inputs, &keys, None)?, Vec::new()));
+    }
     let traces = assemble::traces(keys.rows());
     let mut known = Vec::new();
-    for bytes in neighbours {
-        for rows in FileReader::open(signal, bytes.clone(), Some(&assemble::NEEDED), merge::KEY_ROWS)? {
-            known.extend(assemble::only(&rows?, &traces));
-        }
+    for file in neighbours {
+        known.extend(rows_of(file.clone(), &traces)?);
     }
     let later = assemble::traces(&known);
     let narrowed = context.iter().filter_map(assemble::context_of);

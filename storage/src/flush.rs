@@ -42,20 +42,20 @@ pub enum Reason {
 /// Rows leave as a prefix of the log over all tables, so the youngest row that must stay bounds everybody. Otherwise
 /// the table that holds most decides.
 pub fn plan(holdings: &[Holding], reason: Reason) -> Option<u64> {
+    let first = holdings.iter().filter_map(|h| h.first).min()?;
     let last = holdings.iter().filter_map(|h| h.last).max()?;
     let fullest = holdings.iter().max_by_key(|h| h.bytes).and_then(|h| h.chunk).unwrap_or(last);
-    match reason {
+    let through = match reason {
         Reason::Age => match holdings.iter().filter_map(|h| h.first_young).min() {
-            Some(young) => young.checked_sub(1),
-            None => Some(last),
+            Some(young) => young.checked_sub(1)?,
+            None => last,
         },
-        Reason::Pressure => Some(fullest),
+        Reason::Pressure => fullest,
         // The fullest table's last rows may be followed by another's.
-        Reason::Everything => {
-            let whole = holdings.iter().all(|h| h.chunk == h.last);
-            Some(if whole { last } else { fullest })
-        }
-    }
+        Reason::Everything if holdings.iter().all(|h| h.chunk == h.last) => last,
+        Reason::Everything => fullest,
+    };
+    (through >= first).then_some(through)
 }
 
 /// Proof that every table holds every record up to `through`, durably.
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     fn holding(first_young: Option<u64>, last: u64, chunk: u64, bytes: usize) -> Holding {
-        Holding { first_young, last: Some(last), chunk: Some(chunk), bytes }
+        Holding { first: Some(0), first_young, last: Some(last), chunk: Some(chunk), bytes }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 /// The format that this program writes. A newer one is refused; older ones are read here, and only here.
 const FORMAT: u32 = 1;
+const FORMAT_FILE: &str = "format.json";
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Marker {
@@ -72,9 +73,19 @@ fn lock(root: &Path) -> Result<File> {
     Ok(file)
 }
 
+/// Writes a file of the folder so that after a power cut all of it is there, or what was there before.
+pub fn write_durably(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let staged = folder.join(format!("{name}.new"));
+    let mut file = File::create(&staged)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&staged, folder.join(name))?;
+    File::open(folder)?.sync_all()
+}
+
 /// Reads the marker, or writes it into a new folder. Returns the store's id.
 fn marker(root: &Path) -> Result<String> {
-    let path = root.join("format.json");
+    let path = root.join(FORMAT_FILE);
     match fs::read(&path) {
         Ok(bytes) => {
             let found = read_marker(&path, &bytes)?;
@@ -83,15 +94,8 @@ fn marker(root: &Path) -> Result<String> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let marker = Marker { format: FORMAT, store_id: uuid::Uuid::new_v4().to_string() };
             let text = serde_json::to_vec(&marker).map_err(|e| Error::internal(e.to_string()))?;
-            let staged = root.join("format.json.new");
-            let write = || -> io::Result<()> {
-                let mut file = File::create(&staged)?;
-                file.write_all(&text)?;
-                file.sync_all()?;
-                fs::rename(&staged, &path)?;
-                File::open(root)?.sync_all()
-            };
-            write().map_err(|e| Error::unavailable(format!("writing {}: {e}", path.display())))?;
+            let written = write_durably(root, FORMAT_FILE, &text);
+            written.map_err(|e| Error::unavailable(format!("writing {}: {e}", path.display())))?;
             Ok(marker.store_id)
         }
         Err(e) => Err(Error::unavailable(format!("reading {}: {e}", path.display()))),
@@ -115,7 +119,7 @@ fn read_marker(path: &Path, bytes: &[u8]) -> Result<Marker> {
 
 /// Refuses a folder of a newer format, without locking or changing it. A folder without a marker may be read.
 pub fn check_format(root: &Path) -> Result<()> {
-    let path = root.join("format.json");
+    let path = root.join(FORMAT_FILE);
     match fs::read(&path) {
         Ok(bytes) => read_marker(&path, &bytes).map(drop),
         Err(_) => Ok(()),
@@ -124,10 +128,14 @@ pub fn check_format(root: &Path) -> Result<()> {
 
 /// Where a table lies, relative to the data folder.
 pub fn table_path(tenant: &Tenant, signal: Signal) -> object_store::path::Path {
-    let table = signal.table();
+    of_tenant(tenant, &format!("tables/{}", signal.table()))
+}
+
+/// Where something of a tenant lies, relative to the data folder.
+pub fn of_tenant(tenant: &Tenant, rest: &str) -> object_store::path::Path {
     match tenant.as_str() {
-        Tenant::DEFAULT => object_store::path::Path::from(format!("tables/{table}")),
-        name => object_store::path::Path::from(format!("tenants/{name}/tables/{table}")),
+        Tenant::DEFAULT => object_store::path::Path::from(rest),
+        name => object_store::path::Path::from(format!("tenants/{name}/{rest}")),
     }
 }
 

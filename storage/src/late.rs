@@ -82,7 +82,7 @@ impl Late {
 }
 
 async fn open_traces(shared: &Arc<Shared>, file: &Arc<DataFile>) -> Result<HashSet<u128>> {
-    let bytes = one(compact::read_all(shared, std::slice::from_ref(file)).await?);
+    let bytes = compact::read(shared, file).await?;
     let work = move || {
         let mut open = HashSet::new();
         for rows in FileReader::open(Signal::Traces, bytes, Some(&assemble::NEEDED), merge::KEY_ROWS)? {
@@ -91,10 +91,6 @@ async fn open_traces(shared: &Arc<Shared>, file: &Arc<DataFile>) -> Result<HashS
         Ok(open)
     };
     background::run("hotspan-late", Priority::Merge, work).await
-}
-
-fn one(mut bytes: Vec<bytes::Bytes>) -> bytes::Bytes {
-    bytes.pop().unwrap_or_default()
 }
 
 /// Whether a file has a row of one of the traces. Reads its bloom filters, and the ids only when those say "perhaps".
@@ -134,20 +130,13 @@ async fn assemble_across(
     let traces = Arc::new(traces);
     let mut known: Vec<Vec<RecordBatch>> = Vec::new();
     for part in parts {
-        let bytes = one(compact::read_all(shared, std::slice::from_ref(part)).await?);
-        let wanted = traces.clone();
-        let work = move || {
-            let mut rows = Vec::new();
-            for batch in FileReader::open(Signal::Traces, bytes, Some(&assemble::NEEDED), merge::KEY_ROWS)? {
-                rows.extend(assemble::only(&batch?, &wanted));
-            }
-            Ok(rows)
-        };
+        let (file, wanted) = (compact::read(shared, part).await?, traces.clone());
+        let work = move || compact::rows_of(file, &wanted);
         known.push(background::run("hotspan-late", Priority::Merge, work).await?);
     }
     for (at, part) in parts.iter().enumerate() {
         let job = Job { inputs: vec![part.clone()], level: part.level };
-        let inputs = compact::read_all(shared, &job.inputs).await?;
+        let inputs = [compact::read(shared, part).await?];
         let others = known.iter().enumerate().filter(|(other, _)| *other != at);
         let context: Vec<RecordBatch> = others.flat_map(|(_, rows)| rows.iter().cloned()).collect();
         let wanted = traces.clone();

@@ -10,8 +10,8 @@
 //! the counts of rows that were rejected, refused or recognised since the file was last written, at most a flush ago.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,6 +21,7 @@ use model::schema::column;
 use model::{Ledger, Signal};
 use serde::{Deserialize, Serialize};
 
+use crate::folder;
 use crate::store::{Shared, Store};
 
 const NAME: &str = "ledger.json";
@@ -59,7 +60,7 @@ struct Counting {
 }
 
 pub(crate) struct StoreLedger {
-    path: PathBuf,
+    root: PathBuf,
     counting: Mutex<Counting>,
     /// Outcomes of earlier processes, and the account of this one; set once the log has been replayed.
     before: [Outcomes; 3],
@@ -90,7 +91,7 @@ impl StoreLedger {
             written: saved,
         };
         let (counting, writing) = (Mutex::new(counting), Mutex::new(()));
-        (StoreLedger { path, counting, before, current: Arc::default(), writing }, trouble)
+        (StoreLedger { root: root.to_path_buf(), counting, before, current: Arc::default(), writing }, trouble)
     }
 
     /// A record that is replayed, or that a table holds already. Its rows are asked for only when they are not counted
@@ -167,9 +168,10 @@ impl StoreLedger {
         if self.counting().written.as_ref() == Some(&saved) {
             return;
         }
-        match write_durably(&self.path, &saved) {
+        let written = serde_json::to_vec(&saved).map_err(io::Error::from);
+        match written.and_then(|bytes| folder::write_durably(&self.root, NAME, &bytes)) {
             Ok(()) => self.counting().written = Some(saved),
-            Err(error) => tracing::warn!("writing {}: {error}; it is tried again", self.path.display()),
+            Err(error) => tracing::warn!("writing {}: {error}; it is tried again", self.root.join(NAME).display()),
         }
     }
 
@@ -230,18 +232,6 @@ fn read(path: &Path) -> Result<Option<Saved>, String> {
         return Err(format!("version {} is newer than {VERSION}", saved.version));
     }
     Ok(Some(saved))
-}
-
-fn write_durably(path: &Path, saved: &Saved) -> std::io::Result<()> {
-    let staged = path.with_extension("json.new");
-    let mut file = File::create(&staged)?;
-    file.write_all(&serde_json::to_vec(saved)?)?;
-    file.sync_all()?;
-    fs::rename(&staged, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -97,10 +97,6 @@ impl Flushing {
         let cut = shared.clock.now() - shared.settings.hold();
         let holdings: Vec<Holding> = shared.all_tables().iter().map(|(_, t)| t.holding(cut)).collect();
         let Some(through) = flush::plan(&holdings, reason) else { return Ok(false) };
-        let first = shared.all_tables().iter().filter_map(|(_, t)| t.first_seq()).min();
-        if first.is_none_or(|first| first > through) {
-            return Ok(false);
-        }
         let step = traced::flush(&shared.ledger, through);
         self.untrimmed = Some(step.run(flush::flush(shared, through, reason)).await?);
         Ok(true)

@@ -114,8 +114,8 @@ impl FileWriter {
         let schema = Arc::new(all.project(&columns).map_err(trouble)?);
         let properties = properties(signal, &schema, rows, looks.repeats)?;
         let writer = ArrowWriter::try_new(Vec::with_capacity(rows * 40), schema, Some(properties)).map_err(trouble)?;
-        let services = if schema_has_services(signal) { Services::None } else { Services::Unknown };
-        Ok(FileWriter { signal, writer, columns, rows: 0, times: None, received: None, services, unsettled: 0 })
+        let (times, received, services) = (None, None, Services::None);
+        Ok(FileWriter { signal, writer, columns, rows: 0, times, received, services, unsettled: 0 })
     }
 
     pub fn write(&mut self, slice: &RecordBatch) -> Result<()> {
@@ -145,10 +145,6 @@ impl FileWriter {
             bytes,
         })
     }
-}
-
-fn schema_has_services(signal: Signal) -> bool {
-    model::schema::schema(signal).index_of(column::SERVICE_NAME).is_ok()
 }
 
 fn widen(bounds: &mut Option<(Nanos, Nanos)>, slice: &RecordBatch, name: &str) {

@@ -188,13 +188,8 @@ fn replay_one(
     ledger.replayed(seq, payload.signal, false, || Ok::<_, Error>(rows.clone()))?;
     recovered.exports += 1;
     recovered.rows += rows.num_rows() as u64;
-    let (tenant, memory) = (&payload.tenant, loaded.memory.clone());
-    let new = || {
-        Arc::new(Tables::new(|signal| {
-            let log = DeltaLog::new(objects.clone(), clock.clone(), table_path(tenant, signal), signal);
-            Table::new(tenant.clone(), signal, log, crate::delta::TableState::default(), memory.clone())
-        }))
-    };
+    let (tenant, memory) = (&payload.tenant, &loaded.memory);
+    let new = || Arc::new(Tables::empty(objects, clock, memory, tenant));
     let tables = loaded.tables.entry(tenant.clone()).or_insert_with(new);
     tables.of(payload.signal).insert(Held::new(payload.signal, seq, payload.received, rows));
     Ok(())

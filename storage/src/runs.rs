@@ -13,13 +13,14 @@ use futures::TryStreamExt;
 use model::ingest::Pending;
 use model::run::{Change, Run, Runs, find};
 use model::{Clock, Error, Nanos, Result, Tenant};
-use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 
+use crate::folder::of_tenant;
 use crate::store::Store;
 
 const VERSION: u32 = 1;
+const FOLDER: &str = "runs";
 /// More runs than anybody makes by hand; a script that makes one a second should hear of it.
 const MOST_RUNS: usize = 10_000;
 
@@ -82,7 +83,7 @@ impl RunBook {
     }
 
     async fn keep(&self, tenant: &Tenant, runs: &[Run], run: Run) -> Result<Run> {
-        let path = folder(tenant).join(format!("{}.json", run.id));
+        let path = of_tenant(tenant, FOLDER).join(format!("{}.json", run.id));
         let bytes = serde_json::to_vec(&Saved { version: VERSION, run: run.clone() });
         let bytes = bytes.map_err(|e| Error::internal(format!("writing a run: {e}")))?;
         let put = self.objects.put(&path, bytes.into()).await;
@@ -97,7 +98,7 @@ impl RunBook {
 /// A tenant's runs, and what is wrong with those that cannot be read.
 pub(crate) async fn load(objects: &dyn ObjectStore, tenant: &Tenant) -> Result<(Arc<[Run]>, Vec<String>)> {
     let trouble = |e: object_store::Error| Error::unavailable(format!("reading the runs of {tenant}: {e}"));
-    let found: Vec<_> = objects.list(Some(&folder(tenant))).try_collect().await.map_err(trouble)?;
+    let found: Vec<_> = objects.list(Some(&of_tenant(tenant, FOLDER))).try_collect().await.map_err(trouble)?;
     let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
     for object in found {
         let bytes = objects.get(&object.location).await.map_err(trouble)?.bytes().await.map_err(trouble)?;
@@ -113,13 +114,6 @@ pub(crate) async fn load(objects: &dyn ObjectStore, tenant: &Tenant) -> Result<(
 fn in_order(mut runs: Vec<Run>) -> Arc<[Run]> {
     runs.sort_by(|a, b| (a.start, &a.id).cmp(&(b.start, &b.id)));
     runs.into()
-}
-
-fn folder(tenant: &Tenant) -> Path {
-    match tenant.as_str() {
-        Tenant::DEFAULT => Path::from("runs"),
-        name => Path::from(format!("tenants/{name}/runs")),
-    }
 }
 
 impl Runs for Store {

@@ -40,6 +40,19 @@ impl Tables {
         }
     }
 
+    /// Those of a tenant who has none on disk.
+    pub fn empty(
+        objects: &Arc<dyn ObjectStore>,
+        clock: &Arc<dyn Clock>,
+        memory: &Arc<Memory>,
+        tenant: &Tenant,
+    ) -> Self {
+        Tables::new(|signal| {
+            let log = DeltaLog::new(objects.clone(), clock.clone(), table_path(tenant, signal), signal);
+            Table::new(tenant.clone(), signal, log, TableState::default(), memory.clone())
+        })
+    }
+
     pub fn all(&self) -> &[Arc<Table>; 3] {
         &self.0
     }
@@ -76,21 +89,13 @@ impl Shared {
         }
     }
 
-    pub fn new_log(&self, tenant: &Tenant, signal: Signal) -> DeltaLog {
-        DeltaLog::new(self.objects.clone(), self.clock.clone(), table_path(tenant, signal), signal)
-    }
-
     /// A tenant's tables; those on disk were loaded at start, so an unknown tenant begins empty.
     pub fn tables(&self, tenant: &Tenant) -> Arc<Tables> {
         if let Some(tables) = self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant) {
             return tables.clone();
         }
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
-        let table = |signal| {
-            let log = self.new_log(tenant, signal);
-            Table::new(tenant.clone(), signal, log, TableState::default(), self.memory.clone())
-        };
-        let new = || Tables::new(table);
+        let new = || Tables::empty(&self.objects, &self.clock, &self.memory, tenant);
         tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(new())).clone()
     }
 

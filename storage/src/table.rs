@@ -78,6 +78,7 @@ pub struct Part {
 /// What a table holds, as far as planning needs it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Holding {
+    pub first: Option<u64>,
     /// The first record received after the cut, if any.
     pub first_young: Option<u64>,
     pub last: Option<u64>,
@@ -160,10 +161,6 @@ impl Table {
         (inner.rows as u64, inner.bytes as u64)
     }
 
-    pub fn first_seq(&self) -> Option<u64> {
-        self.inner().held.front().map(|h| h.first)
-    }
-
     /// Whether rows wait in the log only.
     pub fn has_dropped(&self) -> bool {
         self.inner().dropped > 0
@@ -190,6 +187,7 @@ impl Table {
             }
         }
         Holding {
+            first: inner.held.front().map(|h| h.first),
             first_young: inner.held.iter().filter(|h| h.newest > cut).map(|h| h.first).min(),
             last: inner.held.back().map(|h| h.last),
             chunk: chunk.or(inner.held.back().map(|h| h.last)),

@@ -419,7 +419,8 @@ async fn many_small_exports_become_few_batches() {
     let clock = Arc::new(ManualClock::at(NOON));
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(folder.path(), &clock).await.expect("opens");
-    for id in 1..=1_100 {
+    // A few more than make a run worth joining: also when the store's own task joins them meanwhile, few are left over.
+    for id in 1..=1_030 {
         send(&store, &format!("{id} {id} 0 a b 0 7"), clock.now()).await.expect("acknowledged");
     }
     for (_, table) in store.shared.all_tables() {
@@ -427,9 +428,9 @@ async fn many_small_exports_become_few_batches() {
     }
     let snapshot = store.snapshot(&Tenant::default()).expect("a snapshot");
     assert!(snapshot.table(Signal::Traces).batches() < 20, "{}", snapshot.table(Signal::Traces).batches());
-    assert_eq!(ids(&store), (1..=1_100).collect::<Vec<_>>());
+    assert_eq!(ids(&store), (1..=1_030).collect::<Vec<_>>());
     store.flush().await.expect("flushed");
-    assert_eq!(ids(&store), (1..=1_100).collect::<Vec<_>>());
+    assert_eq!(ids(&store), (1..=1_030).collect::<Vec<_>>());
     assert_eq!(store.stats().memory_bytes, 0);
 }
 

@@ -11,11 +11,11 @@ use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, SecondsFormat};
 use model::access::Scope;
 use model::run::{Change, Mark, Run, find};
 use model::{Error, Nanos, Result, Tenant};
 use query::analysis;
+use query::analysis::report::rfc3339;
 use query::analysis::scope::parse_time;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -96,13 +96,12 @@ fn body<T: DeserializeOwned>(headers: &HeaderMap, bytes: &Bytes, example: &str) 
 
 /// A run as the API writes it.
 fn shown(run: &Run) -> Value {
-    let time = |at: Nanos| DateTime::from_timestamp_nanos(at).to_rfc3339_opts(SecondsFormat::Nanos, true);
-    let mark = |mark: &Mark| json!({"time": time(mark.at), "name": mark.name});
+    let mark = |mark: &Mark| json!({"time": rfc3339(mark.at), "name": mark.name});
     json!({
         "id": run.id,
         "name": run.name,
-        "start_time": time(run.start),
-        "end_time": run.end.map(time),
+        "start_time": rfc3339(run.start),
+        "end_time": run.end.map(rfc3339),
         "labels": run.labels,
         "notes": run.notes,
         "marks": run.marks.iter().map(mark).collect::<Vec<_>>(),

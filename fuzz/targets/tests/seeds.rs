@@ -4,8 +4,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hotspan_fuzz_targets::mutation::{Chance, mutate};
+use hotspan_fuzz_targets::mutation::{below, mutate};
 use hotspan_fuzz_targets::{TARGETS, Target, seeds};
+use wal::sim::Chance;
 
 /// Mutations for each target unless told otherwise: some seconds for all.
 const MUTATIONS: usize = 3000;
@@ -29,8 +30,8 @@ fn fuzz(target: &Target) {
     }
     let mut chance = Chance::new(20_261_125);
     for round in 0..mutations() {
-        let (name, bytes) = &seeds[chance.below(seeds.len())];
-        let (_, other) = &seeds[chance.below(seeds.len())];
+        let (name, bytes) = &seeds[below(seeds.len(), &mut chance)];
+        let (_, other) = &seeds[below(seeds.len(), &mut chance)];
         let mut mutant = bytes.clone();
         mutate(&mut mutant, other, &mut chance);
         run(target, &format!("mutation {round} of {name}"), &mutant);

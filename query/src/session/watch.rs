@@ -13,11 +13,15 @@ pub fn ceiling(set: u64) -> u64 {
     if set > 0 {
         return set;
     }
+    machine_memory().map_or(u64::MAX, |bytes| bytes / 4 * 3)
+}
+
+/// Bytes of memory of the container, or of the machine when it has less; `None` where the system does not tell.
+pub fn machine_memory() -> Option<u64> {
     let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let container = container.and_then(|text| text.trim().parse::<u64>().ok());
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| kilobytes(&text, "MemTotal:"));
-    let least = [container, machine].into_iter().flatten().min();
-    least.map_or(u64::MAX, |bytes| bytes / 4 * 3)
+    [container, machine].into_iter().flatten().min()
 }
 
 /// Bytes of memory the process holds; `None` where the system does not tell.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use crate::client::Remote;
+use crate::client::{Remote, pairs};
 
 /// Compare run B with the earlier run A, operation by operation, at the loads that both had
 #[derive(Debug, Args)]
@@ -48,12 +48,7 @@ enum Format {
 impl Compare {
     pub fn run(&self, remote: &Remote) -> Result<ExitCode> {
         let mut parameters = vec![("a".to_owned(), self.a.clone()), ("b".to_owned(), self.b.clone())];
-        for parameter in &self.with {
-            let Some((key, value)) = parameter.split_once('=') else {
-                anyhow::bail!(model::Error::invalid(format!("{parameter:?} is not NAME=VALUE")));
-            };
-            parameters.push((key.to_owned(), value.to_owned()));
-        }
+        parameters.extend(pairs(&self.with, "NAME=VALUE")?);
         let answer = remote.get("/api/v1/runs/compare", &parameters)?;
         match self.format {
             Format::Json => println!("{}", serde_json::to_string_pretty(&answer)?),

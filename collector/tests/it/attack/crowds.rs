@@ -99,16 +99,26 @@ fn tight() -> Bench {
     Bench::with(settings, Access::open())
 }
 
+/// Does not wait long for those who are still at it when it stops.
+async fn impatient(bench: &Bench) -> Running {
+    let limits = ConnectionLimits { drain_timeout: Duration::from_millis(100), ..ConnectionLimits::default() };
+    Running::start(bench.router(), limits, None).await
+}
+
+/// Connections that each promise a body of 16 MiB and send its first hundred bytes.
+async fn promising(running: &Running, count: usize) -> Vec<TcpStream> {
+    let head = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n\
+        content-length: 16777216\r\n\r\n";
+    connections(running, count, &[head.as_slice(), &[0x0a; 100]].concat()).await
+}
+
 /// Each promises 16 MiB, of which two fit.
 #[tokio::test]
 async fn bodies_that_are_promised_and_do_not_come_give_way() {
     let bench = tight();
-    let limits = ConnectionLimits { drain_timeout: Duration::from_millis(100), ..ConnectionLimits::default() };
-    let running = Running::start(bench.router(), limits, None).await;
+    let running = impatient(&bench).await;
     let mut honest = Honest::connect(&running).await;
-    let head = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n\
-        content-length: 16777216\r\n\r\n";
-    let slow = connections(&running, 100, &[head.as_slice(), &[0x0a; 100]].concat()).await;
+    let slow = promising(&running, 100).await;
     while bench.collector.stats().in_flight_bytes() < 20 * MIB {
         tokio::task::yield_now().await;
     }
@@ -123,12 +133,9 @@ async fn bodies_that_are_promised_and_do_not_come_give_way() {
 #[tokio::test]
 async fn slow_bodies_are_cut_when_others_wait() {
     let bench = tight();
-    let limits = ConnectionLimits { drain_timeout: Duration::from_millis(100), ..ConnectionLimits::default() };
-    let running = Running::start(bench.router(), limits, None).await;
+    let running = impatient(&bench).await;
     let mut honest = Honest::connect(&running).await;
-    let head = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n\
-        content-length: 16777216\r\n\r\n";
-    let mut slow = connections(&running, 140, &[head.as_slice(), &[0x0a; 100]].concat()).await;
+    let mut slow = promising(&running, 140).await;
     // 258 KiB each: the budget is full once no more fits.
     while bench.collector.stats().in_flight_bytes() < 32 * MIB - (258 << 10) {
         tokio::task::yield_now().await;
@@ -149,8 +156,7 @@ async fn slow_bodies_are_cut_when_others_wait() {
 #[tokio::test]
 async fn calls_that_declare_much_and_send_nothing_give_way() {
     let bench = tight();
-    let limits = ConnectionLimits { drain_timeout: Duration::from_millis(100), ..ConnectionLimits::default() };
-    let running = Running::start(bench.router(), limits, None).await;
+    let running = impatient(&bench).await;
     let mut honest = Honest::connect(&running).await;
     let stream = TcpStream::connect(running.address).await.expect("connects");
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");

@@ -1,6 +1,8 @@
 // The HTTP API's answers, as docs/api.md and interface.md promise them. Durations are nanoseconds; `t_us` and `start_us`
 // are microseconds since the answer's `t0`, a decimal text of unix nanoseconds.
 
+import type { LoadLevel } from "../lib/levels";
+
 export interface Meta {
   start: string;
   end: string;
@@ -24,18 +26,7 @@ export interface TimelineBin {
   in_flight: number | null;
 }
 
-export interface LoadStep {
-  index: number;
-  start: string;
-  end: string;
-  qps: number;
-  requests: number;
-  errors: number;
-  p50_ns: number | null;
-  p95_ns: number | null;
-  p99_ns: number | null;
-  transition: boolean;
-}
+export type LoadStep = LoadLevel;
 
 export interface StepsAnswer {
   meta: Meta;

@@ -7,6 +7,7 @@ import { change, confidence, duration, number, percent, value } from "../lib/for
 import { parseOrder, printOrder } from "../lib/sort";
 import { microsOf } from "../lib/time";
 import { type ScopeHandle, useScope } from "../state/use-scope";
+import { OperationName, peerOf } from "./operation-name";
 import { ServiceName } from "./service-name";
 import { type Column, ShareBar, Table } from "./table";
 
@@ -122,18 +123,11 @@ export function HotSpotTable({ answer, current }: { answer: HotSpotsAnswer; curr
 function HotSpotName({ spot }: { spot: HotSpot }) {
   const { t } = useText();
   const confined = [
-    spot.peer && `→ ${spot.peer}`,
+    peerOf(spot),
     spot.instance && t("hotspot.instance", { value: spot.instance }),
     spot.attribute && `${spot.attribute.key} = ${value(spot.attribute.value)}`,
   ].filter(Boolean);
-  return (
-    <span className="two-lines">
-      <span>
-        <ServiceName name={spot.service} /> <span className="op">{spot.operation}</span>
-      </span>
-      {confined.length > 0 && <span className="dim">{confined.join("  ·  ")}</span>}
-    </span>
-  );
+  return <OperationName service={spot.service} operation={spot.operation} below={confined.join("  ·  ")} />;
 }
 
 function Change({ spot }: { spot: HotSpot }) {

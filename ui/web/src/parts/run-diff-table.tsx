@@ -5,7 +5,7 @@ import { useText } from "../i18n";
 import { change as changeOf, count, duration, number, percent } from "../lib/format";
 import { parseOrder, printOrder } from "../lib/sort";
 import { useScope } from "../state/use-scope";
-import { ServiceName } from "./service-name";
+import { OperationName, peerOf } from "./operation-name";
 import { Table } from "./table";
 
 export function RunDiffTable({ operations }: { operations: readonly ComparedOperation[] }) {
@@ -38,14 +38,7 @@ export function RunDiffTable({ operations }: { operations: readonly ComparedOper
           title: t("col.operation"),
           className: "wide",
           value: (o) => `${o.service} ${o.operation}`,
-          cell: (o) => (
-            <span className="two-lines">
-              <span>
-                <ServiceName name={o.service} /> <span className="op">{o.operation}</span>
-              </span>
-              {o.peer && <span className="dim">→ {o.peer}</span>}
-            </span>
-          ),
+          cell: (o) => <OperationName service={o.service} operation={o.operation} below={peerOf(o)} />,
         },
         { id: "measure", title: t("compare.measure"), cell: (o) => (o.measure ? word("measure", o.measure) : "–") },
         { id: "before", title: t("compare.left"), numeric: true, cell: (o) => figure(o.measure, o.before) },

@@ -1,12 +1,11 @@
 // Which operation's time on the critical path grew from level to level.
 
-import { Link } from "wouter";
 import type { LoadStep } from "../api/types";
 import { useText } from "../i18n";
 import { change, confidence, duration, number } from "../lib/format";
 import type { MatrixCell, MatrixRow } from "../lib/step-matrix";
 import type { ScopeHandle } from "../state/use-scope";
-import { ServiceName } from "./service-name";
+import { OperationName, peerOf } from "./operation-name";
 
 export interface RunMatrixProps {
   levels: readonly LoadStep[];
@@ -38,23 +37,17 @@ export function RunMatrix({ levels, baseline, rows, link }: RunMatrixProps) {
           {rows.map((row) => (
             <tr key={row.key}>
               <th scope="row" className="wide">
-                <span className="two-lines">
-                  <span>
-                    <ServiceName name={row.spot.service} />{" "}
-                    <Link
-                      className="op"
-                      href={link("/heat", {
-                        service: row.spot.service,
-                        operation: row.spot.operation,
-                        kind: row.spot.span_kind,
-                        tab: "above-baseline",
-                      })}
-                    >
-                      {row.spot.operation}
-                    </Link>
-                  </span>
-                  {row.spot.peer && <span className="dim">→ {row.spot.peer}</span>}
-                </span>
+                <OperationName
+                  service={row.spot.service}
+                  operation={row.spot.operation}
+                  below={peerOf(row.spot)}
+                  href={link("/heat", {
+                    service: row.spot.service,
+                    operation: row.spot.operation,
+                    kind: row.spot.span_kind,
+                    tab: "above-baseline",
+                  })}
+                />
               </th>
               <td>
                 <span className="tag">{word("category", row.spot.category)}</span>

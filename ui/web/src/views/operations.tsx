@@ -1,14 +1,13 @@
 // Operations, of one service or of all: what it offers (SERVER, CONSUMER) and what it depends on (CLIENT, PRODUCER).
 
-import { Link } from "wouter";
 import type { OperationRow, OperationsAnswer } from "../api/types";
 import { Sparkline } from "../charts/sparkline";
 import { useText } from "../i18n";
 import { count, duration, number, percent } from "../lib/format";
 import { parseOrder, printOrder } from "../lib/sort";
+import { OperationName, peerOf } from "../parts/operation-name";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
-import { ServiceName } from "../parts/service-name";
 import { type Column, ShareBar, Table } from "../parts/table";
 import { useAnswer } from "../state/answers";
 import { windowParams } from "../state/params";
@@ -70,15 +69,12 @@ function useColumns(): Column<OperationRow>[] {
       className: "wide",
       value: (o) => `${o.service} ${o.operation}`,
       cell: (o) => (
-        <span className="two-lines">
-          <span>
-            <ServiceName name={o.service} />{" "}
-            <Link className="op" href={link("/heat", { service: o.service, operation: o.operation, kind: o.kind })}>
-              {o.operation}
-            </Link>
-          </span>
-          {o.peer && <span className="dim">→ {o.peer}</span>}
-        </span>
+        <OperationName
+          service={o.service}
+          operation={o.operation}
+          below={peerOf(o)}
+          href={link("/heat", { service: o.service, operation: o.operation, kind: o.kind })}
+        />
       ),
     },
     { id: "kind", title: t("col.kind"), value: (o) => o.kind, cell: (o) => <span className="tag">{o.kind}</span> },
