@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::telemetry::{self, Health};
+use crate::telemetry::{self, Health, Parts};
 
 /// Where a running server is; also the content of the ready file.
 #[derive(Debug, Clone, Serialize)]
@@ -107,8 +107,11 @@ impl Server {
             pg: None,
             pid: std::process::id(),
         };
-        let health = Arc::new(Health::new(&config, &addresses, store.clone(), ledger, collector.stats(), clock));
-        let page = ui::router(engine, config.access.clone(), health.clone(), Arc::new(store.clone()));
+        let parts = Parts { store: store.clone(), engine: engine.clone(), ledger, stats: collector.stats(), clock };
+        let health = Arc::new(Health::new(&config, &addresses, parts));
+        let open_here = config.access.is_open() && !config.insecure;
+        let names = if open_here { ui::Names::ThisMachine } else { ui::Names::Any };
+        let page = ui::router(engine, config.access.clone(), health.clone(), Arc::new(store.clone()), names);
 
         let stop = CancellationToken::new();
         let mut listeners = Vec::new();

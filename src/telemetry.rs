@@ -43,41 +43,40 @@ struct Reading {
     exports: u64,
 }
 
+/// Whom to ask.
+pub struct Parts {
+    pub store: Store,
+    pub engine: Arc<query::Engine>,
+    pub ledger: Arc<Ledger>,
+    pub stats: Arc<Stats>,
+    pub clock: Arc<dyn Clock>,
+}
+
 /// One place that can describe the whole server.
 pub struct Health {
     config: Config,
     addresses: Addresses,
-    store: Store,
-    ledger: Arc<Ledger>,
-    stats: Arc<Stats>,
-    clock: Arc<dyn Clock>,
+    parts: Parts,
     started: Nanos,
     /// The reading that rates count from, and the one before it.
     readings: Mutex<(Reading, Reading)>,
 }
 
 impl Health {
-    pub fn new(
-        config: &Config,
-        addresses: &Addresses,
-        store: Store,
-        ledger: Arc<Ledger>,
-        stats: Arc<Stats>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let started = clock.now();
+    pub fn new(config: &Config, addresses: &Addresses, parts: Parts) -> Self {
+        let started = parts.clock.now();
         let first = Reading { at: started, ..Reading::default() };
         let (config, addresses) = (config.clone(), addresses.clone());
-        Health { config, addresses, store, ledger, stats, clock, started, readings: Mutex::new((first, first)) }
+        Health { config, addresses, parts, started, readings: Mutex::new((first, first)) }
     }
 
     fn read(&self) -> Reading {
-        let stored = Signal::ALL.map(|s| self.ledger.of(s).totals().stored);
-        Reading { at: self.clock.now(), stored, exports: self.stats.exports_taken() }
+        let stored = Signal::ALL.map(|s| self.parts.ledger.of(s).totals().stored);
+        Reading { at: self.parts.clock.now(), stored, exports: self.parts.stats.exports_taken() }
     }
 
     fn reasons(&self) -> Vec<Value> {
-        let (rejected, failed) = self.stats.reasons();
+        let (rejected, failed) = self.parts.stats.reasons();
         let rows = |(signal, reason, count)| json!({"signal": signal, "outcome": "rejected", "reason": reason, "count": count, "unit": "rows"});
         let exports = |(reason, count)| json!({"signal": null, "outcome": "refused", "reason": reason, "count": count, "unit": "exports"});
         rejected.into_iter().map(rows).chain(failed.into_iter().map(exports)).collect()
@@ -85,9 +84,10 @@ impl Health {
 
     /// The figures that are the same in `/metrics` and over OTLP.
     fn measures(&self) -> Vec<Measure> {
-        let mut all = Vec::from(measures::ledger(&self.ledger));
-        let refusing = self.store.refusing().is_some();
-        all.extend(measures::store(&self.store.stats(), self.clock.now(), refusing));
+        let mut all = Vec::from(measures::ledger(&self.parts.ledger));
+        let refusing = self.parts.store.refusing().is_some();
+        all.extend(measures::store(&self.parts.store.stats(), self.parts.clock.now(), refusing));
+        all.extend(measures::queries(&self.parts.engine.load()));
         all.extend(measures::process(&process()));
         all
     }
@@ -109,33 +109,48 @@ impl Health {
 
 impl ui::Health for Health {
     fn status(&self) -> Value {
-        let store = self.store.stats();
+        let store = self.parts.store.stats();
         let ([spans, metrics, logs], exports) = self.rates();
-        let now = self.clock.now();
+        let now = self.parts.clock.now();
         let accounts = |totals: fn(&Account) -> Totals| -> serde_json::Map<String, Value> {
-            Signal::ALL.map(|s| (s.table().to_owned(), json!(totals(self.ledger.of(s))))).into_iter().collect()
+            Signal::ALL.map(|s| (s.table().to_owned(), json!(totals(self.parts.ledger.of(s))))).into_iter().collect()
         };
-        let oldest_s = store.oldest_received.map_or(0.0, |t| (now - t).max(0) as f64 / SECOND as f64);
+        let seconds = |nanos: Nanos| nanos.max(0) as f64 / SECOND as f64;
+        let waiting = store.oldest_received.map_or(0, |t| now - t);
+        let unmerged = store.unmerged.since.map_or(0, |t| now - t);
+        let queries = self.parts.engine.load();
+        let ended: serde_json::Map<String, Value> =
+            query::OUTCOMES.iter().zip(queries.ended).map(|(name, n)| ((*name).to_owned(), json!(n))).collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "started_at": rfc3339(self.started),
             "uptime_s": (now - self.started) as f64 / SECOND as f64,
             "ledger": accounts(Account::totals),
             "ledger_since_creation": accounts(Account::since_creation),
-            "refusing": self.store.refusing(),
+            "refusing": self.parts.store.refusing(),
             "rates": {"spans_per_s": spans, "metrics_per_s": metrics, "logs_per_s": logs, "exports_per_s": exports},
             "export_latency_ns": {
-                "p50": self.stats.latency_ns(0.5),
-                "p90": self.stats.latency_ns(0.9),
-                "p99": self.stats.latency_ns(0.99),
+                "p50": self.parts.stats.latency_ns(0.5),
+                "p90": self.parts.stats.latency_ns(0.9),
+                "p99": self.parts.stats.latency_ns(0.99),
             },
             "wal": {
                 "segments": store.wal.segments,
                 "bytes": store.wal.bytes,
-                "oldest_s": oldest_s,
+                "oldest_s": seconds(waiting),
+                "limit": self.config.storage.wal_bytes,
                 "queued_bytes": store.wal.queued_bytes,
                 "fsyncs": store.wal.syncs,
                 "fsync_max_ns": store.wal.sync_max.as_nanos() as u64,
+            },
+            "flush": {"lag_s": seconds(waiting.saturating_sub(store.hold))},
+            "compaction": {"lag_s": seconds(unmerged), "pending_files": store.unmerged.files},
+            "queries": {
+                "running": queries.running,
+                "queued": queries.queued,
+                "limit": queries.most_running,
+                "queue_limit": queries.most_queued,
+                "ended": ended,
             },
             "memory": {
                 "rows": store.memory_rows,
@@ -146,7 +161,7 @@ impl ui::Health for Health {
             },
             "tables": store.tables,
             "in_flight_bytes": {
-                "now": self.stats.in_flight_bytes(),
+                "now": self.parts.stats.in_flight_bytes(),
                 "limit": self.config.collector.max_in_flight_bytes,
             },
             "reasons": self.reasons(),
@@ -164,13 +179,13 @@ impl ui::Health for Health {
 
     fn pulse(&self) -> ui::Pulse {
         let ([spans_per_s, ..], exports_per_s) = self.rates();
-        let in_flight = self.ledger.of(Signal::Traces).totals().in_flight;
+        let in_flight = self.parts.ledger.of(Signal::Traces).totals().in_flight;
         ui::Pulse { spans_per_s, exports_per_s, in_flight }
     }
 
     fn metrics(&self) -> String {
         let mut out = String::new();
-        self.stats.write_prometheus(&mut out);
+        self.parts.stats.write_prometheus(&mut out);
         for measure in self.measures() {
             measure.write(&mut out);
         }

@@ -26,7 +26,7 @@ pub mod trace;
 mod tests;
 
 pub use query::Query;
-pub use session::{Engine, QueryResult, Settings, machine_memory};
+pub use session::{Engine, Load, OUTCOMES, QueryResult, Settings, machine_memory};
 
 /// What SQL can name: for `/api/v1/schema` and for completion.
 #[derive(Debug, Clone, serde::Serialize)]

@@ -8,11 +8,13 @@
 //! happens on query threads only; a caller that goes away takes its query with it.
 
 mod admission;
+mod load;
 mod settings;
 mod store;
 mod threads;
 mod watch;
 
+pub use load::{Load, OUTCOMES};
 pub use settings::Settings;
 pub use watch::machine_memory;
 
@@ -42,6 +44,7 @@ use crate::tables::join::IdJoins;
 use crate::tables::rewrite::{IdComparisons, PromotedAttributes};
 use crate::tables::{self, Audience};
 use admission::Admission;
+use load::Outcomes;
 
 /// The answer to a statement.
 #[derive(Debug, Clone)]
@@ -87,6 +90,7 @@ pub struct Shared {
     env: RuntimeEnv,
     functions: Functions,
     admission: Admission,
+    outcomes: Outcomes,
     ceiling: u64,
 }
 
@@ -106,7 +110,8 @@ impl Engine {
         let admission = Admission::new(settings.concurrency, settings.queue);
         let ceiling = watch::ceiling(settings.process_bytes);
         let functions = Functions::default();
-        let shared = Arc::new(Shared { settings, clock, source, env, functions, admission, ceiling });
+        let outcomes = Outcomes::default();
+        let shared = Arc::new(Shared { settings, clock, source, env, functions, admission, outcomes, ceiling });
         Ok(Engine { shared, runtime: Arc::new(QueryThreads(Some(runtime))) })
     }
 
@@ -172,11 +177,21 @@ impl Engine {
                 error = watch::exceeded(self.shared.ceiling) => Err(error),
             }
         };
-        match tokio::time::timeout(limit, work).await {
+        let outcome = match tokio::time::timeout(limit, work).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::new(Kind::Limit, format!("the query took longer than {} s", limit.as_secs_f64()))
                 .hint("narrow the time range, filter by service_name, or select fewer columns")),
-        }
+        };
+        self.shared.outcomes.count(&outcome);
+        outcome
+    }
+
+    /// How busy the engine is.
+    pub fn load(&self) -> Load {
+        let Shared { admission, outcomes, settings, .. } = self.shared.as_ref();
+        let (running, queued) = admission.now();
+        let (most_running, most_queued) = (settings.concurrency, settings.queue);
+        Load { running, queued, most_running, most_queued, ended: outcomes.ended() }
     }
 
     fn handle(&self) -> Result<&tokio::runtime::Handle> {

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use model::{Ledger, Nanos, Signal};
+use query::{Load, OUTCOMES};
 use storage::{Stats, TableStats};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,12 +124,41 @@ pub fn store(stats: &Stats, now: Nanos, refusing: bool) -> Vec<Measure> {
             stats.backlog_rows,
         ),
         one("hotspan_memory_bytes", "Bytes of rows not yet in a file.", stats.memory_bytes),
+        Measure::one(
+            "hotspan_flush_lag_seconds",
+            "How much longer the oldest row waits to be written than it is meant to.",
+            (waiting - stats.hold).max(0) as f64 / 1e9,
+        ),
+        one("hotspan_compaction_pending_files", "Files that merging has still to do.", stats.unmerged.files as u64),
+        Measure::one(
+            "hotspan_compaction_lag_seconds",
+            "Age of the rows of the file that has waited longest to be merged.",
+            stats.unmerged.since.map_or(0, |since| (now - since).max(0)) as f64 / 1e9,
+        ),
         one("hotspan_disk_free_bytes", "Free bytes of the data disk.", stats.free_bytes),
         one("hotspan_disk_total_bytes", "Bytes of the data disk.", stats.total_bytes),
         one("hotspan_damage", "Damaged places found since start.", stats.damage.len() as u64),
         table("hotspan_table_files", "Data files of a table.", |t| t.files),
         table("hotspan_table_rows", "Rows of a table, memory included.", |t| t.rows),
         table("hotspan_table_bytes", "Bytes of a table's data files.", |t| t.bytes),
+    ]
+}
+
+/// The query engine.
+pub fn queries(load: &Load) -> [Measure; 5] {
+    let one = |name, help, value: usize| Measure::one(name, help, value as f64);
+    let ended = OUTCOMES.iter().zip(load.ended);
+    [
+        one("hotspan_queries_running", "Queries that run now.", load.running),
+        one("hotspan_queries_running_limit", "Queries that may run at once.", load.most_running),
+        one("hotspan_queries_queued", "Queries that wait for their turn.", load.queued),
+        one("hotspan_queries_queued_limit", "Queries that may wait; more are refused.", load.most_queued),
+        Measure {
+            name: "hotspan_queries_total",
+            form: Form::Counter,
+            help: "Queries by how they ended: answered, limited (memory or time), refused, invalid, failed.",
+            samples: ended.map(|(name, n)| (vec![("outcome", (*name).to_owned())], n as f64)).collect(),
+        },
     ]
 }
 

@@ -80,6 +80,35 @@ fn joining(sorted: &[&Arc<DataFile>], most_rows: u64) -> Option<Job> {
     None
 }
 
+/// Files that merging has still to do, those of [`joining`] counted when there are enough of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pending {
+    pub files: usize,
+    /// When the latest row of the file that waits longest was received.
+    pub since: Option<Nanos>,
+}
+
+impl Pending {
+    pub(crate) fn and(self, other: Pending) -> Pending {
+        let since = self.since.into_iter().chain(other.since).min();
+        Pending { files: self.files + other.files, since }
+    }
+}
+
+/// What [`plan`] would find to do if it were asked until it finds nothing.
+pub fn pending(files: &[Arc<DataFile>], now: Nanos, most_rows: u64) -> Pending {
+    let small = |f: &&Arc<DataFile>| f.level < LAST_LEVEL && f.rows * 2 <= most_rows && !is_raw(f);
+    let mut settled: Vec<&Arc<DataFile>> = files.iter().filter(small).collect();
+    settled.sort_by_key(|f| (f.level, day(f.min_received)));
+    let groups = settled.chunk_by(|a, b| (a.level, day(a.min_received)) == (b.level, day(b.min_received)));
+    let join = groups.filter(|group| group.len() >= FAN_IN).flatten().copied();
+    let raw = files.iter().filter(|f| is_raw(f) && f.max_received < now - SETTLE - COMPANY);
+    join.chain(raw).fold(Pending::default(), |sum, file| Pending {
+        files: sum.files + 1,
+        since: Some(sum.since.map_or(file.max_received, |since| since.min(file.max_received))),
+    })
+}
+
 /// The first files that together have at most `most_rows` rows; at least one.
 fn fitting<'a>(files: impl Iterator<Item = &'a Arc<DataFile>>, most_rows: u64) -> Vec<Arc<DataFile>> {
     let mut rows = 0;

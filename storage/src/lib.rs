@@ -48,6 +48,7 @@ mod tests;
 
 pub use backlog::Backlog;
 pub use check::{Finding, check};
+pub use compact::Pending;
 pub use objects::DurableLocal;
 pub use read_only::ReadOnly;
 pub use recover::Recovered;

@@ -10,6 +10,7 @@ use object_store::ObjectStore;
 use tokio::sync::oneshot;
 
 use crate::backlog::Log;
+use crate::compact::{self, Pending};
 use crate::dedup::{self, Fate, Verdict, Window};
 use crate::delta::{DeltaLog, TableState};
 use crate::folder::{Folder, table_path};
@@ -136,6 +137,10 @@ pub struct Stats {
     pub memory_bytes: u64,
     /// Those of them that are in the log only, because memory was full.
     pub backlog_rows: u64,
+    /// Rows wait this long on purpose before they are written, ns.
+    pub hold: Nanos,
+    /// Files that merging has still to do, of all tables.
+    pub unmerged: Pending,
     pub tables: Vec<TableStats>,
     pub damage: Vec<String>,
     pub free_bytes: u64,
@@ -208,11 +213,19 @@ impl Store {
             memory_rows,
             memory_bytes,
             backlog_rows: tables.iter().map(|(_, t)| t.dropped()).sum(),
+            hold: shared.settings.hold() + shared.settings.flush_every().as_nanos() as Nanos,
+            unmerged: tables.iter().map(|(_, t)| self.unmerged(t)).fold(Pending::default(), Pending::and),
             tables: tables.iter().map(table).collect(),
             damage: shared.damage.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             free_bytes,
             total_bytes,
         }
+    }
+}
+
+impl Store {
+    fn unmerged(&self, table: &Table) -> Pending {
+        compact::pending(&table.files(), self.shared.clock.now(), self.shared.settings.merge_rows())
     }
 }
 

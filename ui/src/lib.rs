@@ -81,8 +81,22 @@ impl FromRequestParts<Server> for Reader {
     }
 }
 
+/// Under which names the address may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    Any,
+    /// Addresses and `localhost`: for an address that is open because only this machine reaches it.
+    ThisMachine,
+}
+
 /// Everything that the web address answers.
-pub fn router(engine: Arc<Engine>, access: Arc<Access>, health: Arc<dyn Health>, runs: Arc<dyn Runs>) -> Router {
+pub fn router(
+    engine: Arc<Engine>,
+    access: Arc<Access>,
+    health: Arc<dyn Health>,
+    runs: Arc<dyn Runs>,
+    names: Names,
+) -> Router {
     let server = Server { engine, access, health, runs };
     let api = Router::new()
         .route("/status", get(status))
@@ -105,7 +119,7 @@ pub fn router(engine: Arc<Engine>, access: Arc<Access>, health: Arc<dyn Health>,
         .layer(middleware::from_fn(origin::same))
         .layer(middleware::from_fn(never_stored))
         .layer(middleware::from_fn(traced::traced));
-    Router::new()
+    let all = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(|| async { "ready\n" }))
         .route("/metrics", get(metrics))
@@ -116,7 +130,11 @@ pub fn router(engine: Arc<Engine>, access: Arc<Access>, health: Arc<dyn Health>,
         .route("/prometheus/{*rest}", get(unbuilt::unbuilt).post(unbuilt::unbuilt))
         .fallback(get(assets::serve))
         .layer(CompressionLayer::new().gzip(true))
-        .with_state(server)
+        .with_state(server);
+    match names {
+        Names::Any => all,
+        Names::ThisMachine => all.layer(middleware::from_fn(origin::own_name)),
+    }
 }
 
 async fn status(State(server): State<Server>, _: Reader) -> Json<Value> {

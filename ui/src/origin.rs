@@ -8,6 +8,11 @@
 //!   Sec-Fetch-Site, else Origin ──────▶ pass when they name this address, else 403
 //!   neither of them ─────────────────▶ pass without a cookie (not a browser), else 403
 //! ```
+//! An address that is open because only this machine reaches it has one more way in: a site whose name is made to mean
+//! 127.0.0.1 (DNS rebinding) is "the same site" to the browser and could read. Such a request carries the site's name
+//! in `Host`, so an open loopback address answers only to addresses and `localhost`.
+
+use std::net::IpAddr;
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, header};
@@ -30,6 +35,30 @@ pub async fn same(request: Request, next: Next) -> Response {
         "programs send 'Authorization: Bearer <token>' instead of a cookie; behind a proxy, pass the Host header on",
     );
     Failure(error).into_response()
+}
+
+/// Refuses what was sent to this address under a name that is not its own.
+pub async fn own_name(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|v| v.to_str().ok());
+    let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+    if host.is_none_or(means_this_machine) {
+        return next.run(request).await;
+    }
+    let name = host.unwrap_or_default();
+    let error = Error::new(Kind::Forbidden, format!("this address is open to this machine only, not as {name:?}"))
+        .hint("use http://localhost or http://127.0.0.1; to serve other names set tokens (docs/security.md)");
+    Failure(error).into_response()
+}
+
+/// Whether a `Host` is an address or `localhost`, which no foreign site can be.
+fn means_this_machine(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    let local =
+        |name: &str| name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost");
+    name.parse::<IpAddr>().is_ok() || local(name)
 }
 
 fn is_ours(method: &Method, host: Option<&str>, headers: &HeaderMap) -> bool {
@@ -63,6 +92,16 @@ mod tests {
     #[test]
     fn reading_is_never_refused() {
         assert!(ours(Method::GET, &[COOKIE, ("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")]));
+    }
+
+    #[test]
+    fn only_addresses_and_localhost_mean_this_machine() {
+        for host in ["127.0.0.1:4320", "localhost:4320", "LOCALHOST", "[::1]:4320", "10.0.0.7", "shop.localhost:80"] {
+            assert!(means_this_machine(host), "{host}");
+        }
+        for host in ["evil.example", "evil.example:4320", "localhost.evil.example", "127.0.0.1.evil.example:4320", ""] {
+            assert!(!means_this_machine(host), "{host}");
+        }
     }
 
     #[test]

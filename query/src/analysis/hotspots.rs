@@ -3,17 +3,20 @@
 
 use arrow::datatypes::SchemaRef;
 use model::time::MINUTE;
+use model::trace::SpanKind;
 use model::{Result, TraceId};
 use serde_json::{Value, json};
 
 use super::columns::{self, float, int, text};
 use super::learn::learn;
+use super::messages::messages;
 use super::observe::{Seen, observe};
 use super::ranking::{self, Attribute, FactBook, Hotspot, Operation, Ranking, Settings};
 use super::report::{Report, rfc3339};
 use super::rows::{number, read};
 use super::scope::{Scope, Window, quoted, started_in};
 use super::timeline::{Timeline, settled};
+use super::vitals::{self, Vital};
 use super::{Analysis, Parameter, Running, compare};
 use crate::query::Query;
 
@@ -68,25 +71,38 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let settings = Settings { limit: scope.number("limit", 10, 1, 100)? as usize, ..Settings::default() };
     let sides = sides(&query, &scope).await?;
     let windows: Vec<Window> = std::iter::once(sides.window).chain(sides.baseline).collect();
-    let (seen, unsettled) = tokio::try_join!(observe(&query, &scope, &windows), unsettled(&query, scope.window))?;
+    let (seen, unsettled) = tokio::try_join!(observe(&query, &scope, &windows), unsettled(&query, &scope))?;
     let mut seen = seen.fold;
     let mut facts = FactBook::new();
     for side in 0..windows.len() {
         seen.sort_kept(side);
         learn(seen.kept(side), &seen.operations, side > 0, &mut facts);
     }
-    let baseline = sides.baseline.map(|_| seen.cube(1));
-    let mut ranking = ranking::rank(&seen.cube(0), baseline.as_ref(), &facts, &settings);
+    let (mut now, mut then) = (seen.cube(0), sides.baseline.map(|_| seen.cube(1)));
+    let consumers = (0..seen.operations.len()).any(|n| seen.operations.kind(n as u32) == SpanKind::Consumer);
+    // Messages belong to no request, so a question about some requests is none about them.
+    let messages = if consumers && !scope.has_filters() { Some(messages(&query, &windows).await?) } else { None };
+    if let Some(messages) = &messages {
+        messages.fold.add_to(&mut now, sides.window);
+        then.iter_mut().zip(sides.baseline).for_each(|(then, window)| messages.fold.add_to(then, window));
+    }
+    let mut ranking = ranking::rank(&now, then.as_ref(), &facts, &settings);
     let spots = ranking.hotspots.iter().take(NARROWED);
-    let narrow: Vec<_> = spots.map(|spot| narrowed(&query, &sides, spot)).collect();
+    let narrow: Vec<_> = spots.map(|spot| narrowed(&query, &sides, &scope, &facts, spot)).collect();
     let attributes = futures::future::try_join_all(narrow).await?;
     for (spot, attribute) in ranking.hotspots.iter_mut().zip(attributes) {
         spot.attribute = attribute;
     }
     for spot in ranking.hotspots.iter_mut().take(EXEMPLIFIED) {
-        spot.exemplars = match typical(&seen, spot) {
+        let waited = messages.as_ref().filter(|_| spot.off_path);
+        let found = match waited {
+            Some(messages) => hex(messages.fold.typical(&spot.evidence, sides.window, EXEMPLARS)),
+            None => typical(&seen, spot),
+        };
+        spot.vitals = vitals_of(&query, &sides, spot).await?;
+        spot.exemplars = match found {
             found if found.len() == EXEMPLARS => found,
-            _ => exemplars(&query, sides.window, &spot.evidence, spot.instance.as_deref()).await?,
+            _ => exemplars(&query, sides.window, &scope, spot).await?,
         };
     }
     let mut report = Report::new("hotspots", answer(&sides, &ranking, &seen)?);
@@ -162,18 +178,18 @@ fn typical(seen: &Seen, spot: &Hotspot) -> Vec<String> {
             break;
         }
     }
+    hex(traces)
+}
+
+fn hex(traces: Vec<u128>) -> Vec<String> {
     traces.into_iter().map(|trace| TraceId(trace.to_be_bytes()).to_string()).collect()
 }
 
 /// The same among all traces.
-async fn exemplars(
-    query: &Query,
-    window: Window,
-    operation: &Operation,
-    instance: Option<&str>,
-) -> Result<Vec<String>> {
-    let instance = instance.map_or(String::new(), |i| format!(" AND instance_id = {}", quoted(i)));
-    let spans = format!("{} AND {}{instance}", started_in(window), spans_of(operation));
+async fn exemplars(query: &Query, window: Window, scope: &Scope, spot: &Hotspot) -> Result<Vec<String>> {
+    let instance = spot.instance.as_ref().map_or(String::new(), |i| format!(" AND instance_id = {}", quoted(i)));
+    let members = members(scope, 0);
+    let spans = format!("{} AND {}{instance}{members}", started_in(window), spans_of(&spot.evidence));
     let middle = number(query, &format!("SELECT quantile(self_time_ns, 0.75) FROM spans WHERE {spans}")).await?;
     let sql = format!(
         "SELECT trace_id FROM spans WHERE {spans} AND self_time_ns IS NOT NULL \
@@ -182,18 +198,49 @@ async fn exemplars(
     Ok(read(query, &sql).await?.iter().map(|row| row.text("trace_id").to_owned()).collect())
 }
 
-async fn narrowed(query: &Query, sides: &Sides, spot: &Hotspot) -> Result<Option<Attribute>> {
-    if spot.instance.is_some() { Ok(None) } else { confined_to(query, sides, &spot.evidence).await }
+/// What the metrics of its service say of a hot spot.
+async fn vitals_of(query: &Query, sides: &Sides, spot: &Hotspot) -> Result<Vec<Vital>> {
+    let windows: Vec<Window> = std::iter::once(sides.window).chain(sides.baseline).collect();
+    let series = vitals::gather(query, &spot.service, spot.instance.as_deref(), &windows).await?;
+    Ok(vitals::judge(&series, sides.window, sides.baseline))
+}
+
+/// Operations that are looked at above a hot spot for an attribute: a call of a database often says little of what it
+/// was made for, the SERVER span around it does.
+const CALLERS: usize = 4;
+
+/// The attribute value to which a hot spot is confined: by its own spans, else by those around them in its service.
+async fn narrowed(
+    query: &Query,
+    sides: &Sides,
+    scope: &Scope,
+    facts: &FactBook,
+    spot: &Hotspot,
+) -> Result<Option<Attribute>> {
+    if spot.instance.is_some() || spot.off_path {
+        return Ok(None);
+    }
+    let mut operation = &spot.evidence;
+    for _ in 0..CALLERS {
+        let found = confined_to(query, sides, scope, operation).await?;
+        let parent = facts.get(operation).and_then(|facts| facts.parent.as_ref());
+        match parent.filter(|parent| found.is_none() && parent.service == operation.service) {
+            Some(parent) => operation = parent,
+            None => return Ok(found),
+        }
+    }
+    Ok(None)
 }
 
 /// The attribute value to which the slow spans of an operation are confined, if there is one: nearly all slow spans
 /// have it, and few of the others.
-async fn confined_to(query: &Query, sides: &Sides, operation: &Operation) -> Result<Option<Attribute>> {
+async fn confined_to(query: &Query, sides: &Sides, asked: &Scope, operation: &Operation) -> Result<Option<Attribute>> {
     let Some(baseline) = sides.baseline else { return Ok(None) };
     let sql = format!(
-        "SELECT quantile(duration_ns, 0.99) FROM spans WHERE {} AND {}",
+        "SELECT quantile(duration_ns, 0.99) FROM spans WHERE {} AND {}{}",
         started_in(baseline),
-        spans_of(operation)
+        spans_of(operation),
+        members(asked, 1)
     );
     let slow = number(query, &sql).await?;
     if slow == 0 {
@@ -208,7 +255,8 @@ async fn confined_to(query: &Query, sides: &Sides, operation: &Operation) -> Res
         ("sel_min_ns", slow.to_string()),
     ];
     let parameters: Vec<_> = parameters.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-    let scope = Scope::parse(&parameters, query.now())?;
+    let mut scope = Scope::parse(&parameters, query.now())?;
+    scope.members[0].clone_from(&asked.members[0]);
     let report = compare::run(query.clone(), scope).await?;
     Ok(report.json["differences"].as_array().into_iter().flatten().find_map(confining))
 }
@@ -232,8 +280,13 @@ fn confining(difference: &Value) -> Option<Attribute> {
         .then(|| Attribute { key: key.to_owned(), value: difference["value"].as_str().unwrap_or_default().to_owned() })
 }
 
+/// The condition that keeps a side to the traces of its run, with `AND` before it.
+fn members(scope: &Scope, side: usize) -> String {
+    scope.members[side].as_ref().map_or(String::new(), |members| format!(" AND {members}"))
+}
+
 /// Traces of the window that are not assembled yet.
-async fn unsettled(query: &Query, window: Window) -> Result<u64> {
-    let unassembled = format!("{} AND tree_flags IS NULL", started_in(window));
+async fn unsettled(query: &Query, scope: &Scope) -> Result<u64> {
+    let unassembled = format!("{} AND tree_flags IS NULL{}", started_in(scope.window), members(scope, 0));
     Ok(number(query, &format!("SELECT count(DISTINCT trace_id_bytes) FROM spans WHERE {unassembled}")).await? as u64)
 }

@@ -19,6 +19,7 @@ pub mod histogram;
 pub mod hotspots;
 mod learn;
 mod members;
+mod messages;
 mod names;
 mod observe;
 pub mod operations;
@@ -39,6 +40,7 @@ pub mod steps;
 mod table_function;
 pub mod timeline;
 mod traces;
+mod vitals;
 pub mod what_if;
 
 use std::pin::Pin;

@@ -4,6 +4,7 @@
 //! Observed ─cube─▶ dense bins ─┬─verdict────▶ did any entry operation get worse?
 //!                              └─rates──▶ per request, with errors ─blame─▶ suspects ─category, instance─▶
 //!                                            └─behaviour─▶ errors, calls      cascade ─▶ order ─explain─▶ Ranking
+//!          └─waits──▶ messages that wait longer, which no request feels ───────────────────────┘
 //! ```
 //!
 //! Pure: SQL gathers [`Observed`] and perhaps facts, this ranks. With a baseline the ranking is by the rise of
@@ -23,11 +24,14 @@ mod rates;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod waits;
 
 use serde::Serialize;
 
+use super::vitals::Vital;
+
 pub use category::Category;
-pub use cube::{CellStat, Observed, Operation, OperationKey, Peer, PeerKind, Place, RequestStat};
+pub use cube::{CellStat, Observed, Operation, OperationKey, Peer, PeerKind, Place, RequestStat, WaitStat};
 pub use explain::Explanation;
 pub use facts::{Details, FactBook, Facts};
 pub use verdict::{EntryChange, Measure, Verdict};
@@ -37,8 +41,9 @@ use blame::{Suspect, Via};
 use calls::Calls;
 use category::Judge;
 use cube::Cube;
-use explain::{Story, explain};
+use explain::{Story, Waiting, explain, explain_waiting};
 use rates::{Rates, mix, rates};
+use waits::Lagging;
 
 /// A rise smaller than this part of the largest one is not worth a line.
 const LEAST_OF_MOST: f64 = 0.03;
@@ -119,10 +124,18 @@ pub struct Hotspot {
     pub critical_path_ns_per_request: i64,
     pub share_of_latency: f64,
     pub change_ns_per_request: Option<i64>,
+    /// The 95 % interval of `change_ns_per_request`.
+    pub interval_ns: Option<[i64; 2]>,
     pub confidence: Option<f64>,
+    /// The time is waited where no request waits for it: before a consumer takes a message.
+    pub off_path: bool,
     /// Entry operations whose requests meet the hot spot, the most affected first.
     pub callers: Vec<Place>,
+    /// Operations that got slower only because of this one, the most affected first. They have no rank of their own.
+    pub victims: Vec<Place>,
     pub explanation: Explanation,
+    /// What metrics say, filled by whoever can look them up.
+    pub vitals: Vec<Vital>,
     /// Filled by whoever can look up traces.
     pub exemplars: Vec<String>,
     /// The operation whose spans hold the time: itself, or the caller's CLIENT operation where the time is a gap
@@ -141,13 +154,15 @@ pub struct Attribute {
 pub fn rank(window: &Observed, baseline: Option<&Observed>, facts: &FactBook, settings: &Settings) -> Ranking {
     let cube = Cube::new(window, baseline);
     let calls = Calls::new(&cube, facts);
-    Ranker { cube: &cube, calls: &calls, facts, settings }.rank()
+    let lagging = baseline.map_or_else(Vec::new, |baseline| waits::lagging(window, baseline, settings));
+    Ranker { cube: &cube, calls: &calls, facts, lagging, settings }.rank()
 }
 
 struct Ranker<'a> {
     cube: &'a Cube,
     calls: &'a Calls,
     facts: &'a FactBook,
+    lagging: Vec<Lagging>,
     settings: &'a Settings,
 }
 
@@ -175,7 +190,7 @@ impl Ranker<'_> {
         let common = mix(cube, baseline, settings.least_requests);
         let Some(baseline) = baseline.filter(|_| enough(cube.window.requests()) && common.iter().any(|&m| m > 0.0))
         else {
-            ranking.hotspots = self.by_share(&whole, None);
+            ranking.hotspots = self.numbered(self.by_share(&whole, None));
             return ranking;
         };
         let after = rates(cube, &cube.window, &common, settings.resamples, settings.seed);
@@ -183,18 +198,36 @@ impl Ranker<'_> {
         let changes = behaviour::changes(self.calls, &after, &before, settings);
         ranking.worse = verdict::worse_entries(cube, baseline, &common, settings);
         let slower = ranking.worse.iter().any(|change| change.measure != Measure::ErrorRate);
-        ranking.verdict = if slower {
+        let found = if slower {
             Verdict::Bottleneck
         } else if !ranking.worse.is_empty() || !changes.is_empty() {
             Verdict::BehaviourChanged
         } else {
             Verdict::NoSignificantChange
         };
-        ranking.hotspots = match ranking.verdict {
+        let spots = match found {
             Verdict::Bottleneck => self.by_change(&whole, &after, &before, &changes),
             Verdict::BehaviourChanged => self.by_behaviour(&whole, &after, &before, &changes),
             Verdict::NoSignificantChange | Verdict::NotEnoughData => self.by_share(&whole, Some((&after, &before))),
         };
+        // What requests feel comes first. Where they feel nothing, waiting messages are the bottleneck.
+        let requests = ranking.window_requests.max(1) as f64;
+        let waiting = self.lagging.iter().map(|lag| self.waiting(lag, requests));
+        (ranking.verdict, ranking.hotspots) = match found {
+            _ if self.lagging.is_empty() => (found, self.numbered(spots)),
+            Verdict::Bottleneck => (found, self.numbered(spots.into_iter().chain(waiting).collect())),
+            Verdict::BehaviourChanged => (Verdict::Bottleneck, self.numbered(waiting.chain(spots).collect())),
+            Verdict::NoSignificantChange | Verdict::NotEnoughData => {
+                (Verdict::Bottleneck, self.numbered(waiting.collect()))
+            }
+        };
+        ranking.worse.extend(self.lagging.iter().map(|lag| EntryChange {
+            entry: Place { service: lag.consumer.service.clone(), operation: lag.consumer.operation.clone() },
+            measure: Measure::Wait,
+            baseline: lag.before,
+            window: lag.now.value,
+            confidence: lag.confidence,
+        }));
         ranking
     }
 
@@ -216,7 +249,7 @@ impl Ranker<'_> {
         let mut judged = self.suspects(whole, sides);
         judged.sort_by(|a, b| b.suspect.critical.total_cmp(&a.suspect.critical));
         let spots = judged.iter().filter(|j| j.suspect.critical > 0.0).take(self.settings.limit);
-        self.numbered(spots.map(|j| self.hotspot(j, whole, None)).collect())
+        spots.map(|j| self.hotspot(j, whole, None)).collect()
     }
 
     /// What got slower, causes before their shadows, then where errors began.
@@ -224,7 +257,8 @@ impl Ranker<'_> {
         let judged = self.suspects(whole, Some((after, before)));
         let suspects: Vec<Suspect> = judged.iter().map(|j| j.suspect.clone()).collect();
         let categories: Vec<Category> = judged.iter().map(|j| j.category).collect();
-        let order = cascade::order(self.cube, self.calls, before, &suspects, &categories);
+        let cascade = cascade::cascade(self.cube, self.calls, before, &suspects, &categories);
+        let order = &cascade.order;
         let rose = |&&i: &&usize| suspects[i].change.is_some_and(|change| change > 0.0);
         let sure = |&&i: &&usize| suspects[i].confidence.is_some_and(|c| c >= self.settings.confidence);
         let most = suspects.iter().filter_map(|s| s.change).fold(0.0, f64::max);
@@ -234,17 +268,67 @@ impl Ranker<'_> {
             // The rise is sure for the requests as a whole, though for no single operation.
             shown = order.iter().filter(rose).copied().collect();
         }
-        let mut spots: Vec<Hotspot> = shown.iter().map(|&i| self.hotspot(&judged[i], whole, None)).collect();
+        let victims: Vec<usize> =
+            shown.iter().copied().filter(|&i| cascade.origin(i) != i && shown.contains(&cascade.origin(i))).collect();
+        let spot = |&i: &usize| Hotspot {
+            victims: self.places(victims.iter().filter(|&&victim| cascade.origin(victim) == i).map(|&v| &suspects[v])),
+            ..self.hotspot(&judged[i], whole, None)
+        };
+        let mut spots: Vec<Hotspot> = shown.iter().filter(|i| !victims.contains(i)).map(spot).collect();
         let named: Vec<usize> = shown.iter().map(|&i| suspects[i].operation).collect();
         let errors = changes.iter().filter(|c| c.category == Category::Error && !named.contains(&c.operation));
         spots.extend(errors.map(|change| self.changed(change, &judged, whole)));
-        self.numbered(spots)
+        spots
+    }
+
+    fn places<'s>(&self, suspects: impl Iterator<Item = &'s Suspect>) -> Vec<Place> {
+        let operation = |suspect: &Suspect| &self.cube.operations[suspect.operation];
+        let place = |o: &Operation| Place { service: o.service.clone(), operation: o.operation.clone() };
+        suspects.map(|suspect| place(operation(suspect))).collect()
+    }
+
+    /// A consumer before which messages wait, by their wait per request.
+    fn waiting(&self, lag: &Lagging, requests: f64) -> Hotspot {
+        let messages_per_request = lag.messages as f64 / requests;
+        let per_request = |ns: f64| (ns * messages_per_request).round() as i64;
+        let (low, high) = lag.change.interval();
+        let place = |o: &Operation| Place { service: o.service.clone(), operation: o.operation.clone() };
+        Hotspot {
+            rank: 0,
+            service: lag.consumer.service.clone(),
+            operation: lag.consumer.operation.clone(),
+            span_kind: lag.consumer.kind.name(),
+            category: Category::Messaging,
+            peer: lag.topic().map(str::to_owned),
+            instance: None,
+            attribute: None,
+            critical_path_ns_per_request: per_request(lag.now.value),
+            share_of_latency: 0.0,
+            change_ns_per_request: Some(per_request(lag.change.value)),
+            interval_ns: Some([per_request(low), per_request(high)]),
+            confidence: Some(lag.confidence),
+            off_path: true,
+            callers: lag.senders.iter().map(place).collect(),
+            victims: Vec::new(),
+            explanation: explain_waiting(&Waiting {
+                service: &lag.consumer.service,
+                operation: &lag.consumer.operation,
+                topic: lag.topic(),
+                before: lag.before,
+                now: lag.now.value,
+                sent: lag.sent,
+                left: lag.left,
+            }),
+            vitals: Vec::new(),
+            exemplars: Vec::new(),
+            evidence: lag.consumer.clone(),
+        }
     }
 
     /// Where errors or calls changed.
     fn by_behaviour(&self, whole: &[Rates], after: &[Rates], before: &[Rates], changes: &[Change]) -> Vec<Hotspot> {
         let judged = self.suspects(whole, Some((after, before)));
-        self.numbered(changes.iter().map(|change| self.changed(change, &judged, whole)).collect())
+        changes.iter().map(|change| self.changed(change, &judged, whole)).collect()
     }
 
     fn numbered(&self, mut spots: Vec<Hotspot>) -> Vec<Hotspot> {
@@ -265,6 +349,7 @@ impl Ranker<'_> {
             holders: vec![change.operation],
             critical: times.0,
             change: times.1,
+            rise: own.and_then(|j| j.suspect.rise),
             by_calls: 0.0,
             confidence: Some(change.confidence),
         };
@@ -304,9 +389,13 @@ impl Ranker<'_> {
             critical_path_ns_per_request: suspect.critical.round() as i64,
             share_of_latency: share,
             change_ns_per_request: suspect.change.map(|change| change.round() as i64),
+            interval_ns: suspect.rise.map(|rise| rise.interval()).map(|(low, high)| [low as i64, high as i64]),
             confidence: suspect.confidence,
+            off_path: false,
             callers: self.callers(suspect),
+            victims: Vec::new(),
             explanation,
+            vitals: Vec::new(),
             exemplars: Vec::new(),
             evidence: holder.clone(),
         }

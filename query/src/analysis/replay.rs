@@ -1,4 +1,4 @@
-//! A trace run again with the own time of some spans changed.
+//! A trace run again with the own time of some spans changed, or with the calls of some spans side by side.
 //!
 //! ```text
 //! parent  |0───10|        |40──50|  |80────100|      own time: 10, 10 and 20
@@ -8,6 +8,8 @@
 //! Each child keeps its place in the order of work: it starts when those siblings have ended that had ended before it
 //! started, after the same stretch of its parent's own time. The parent ends when the children have ended that had
 //! ended before it, after the rest of its own time. Children that outlast their parent hold nobody up.
+//! A span whose calls run side by side begins them all after its first stretch of own time, waits for the longest, and
+//! does the rest of its own work then.
 //!
 //! *Invariant:* with no change every span keeps its times to the nanosecond.
 
@@ -22,12 +24,14 @@ pub struct Piece {
     pub parent: Option<usize>,
 }
 
-/// How long each span takes when `own` is what becomes of a stretch of a span's own time.
-pub fn durations(pieces: &[Piece], own: impl Fn(usize, i64) -> i64) -> Vec<i64> {
+/// How long each span takes when `own` is what becomes of a stretch of a span's own time, and `side_by_side` says whose
+/// calls no longer wait for each other.
+pub fn durations(pieces: &[Piece], own: impl Fn(usize, i64) -> i64, side_by_side: impl Fn(usize) -> bool) -> Vec<i64> {
     let children = Children::of(pieces);
     let mut taken = vec![0; pieces.len()];
     for &span in children.order.iter().rev() {
-        taken[span] = duration(pieces, &children, &taken, span, &own);
+        let replay = if side_by_side(span) { together } else { duration };
+        taken[span] = replay(pieces, &children, &taken, span, &own);
     }
     taken
 }
@@ -61,6 +65,29 @@ fn duration(
     }
     let (waited_until, then) = after_ended(end, &mut running);
     then + stretch(end - waited_until)
+}
+
+/// The same when the span's calls run side by side.
+fn together(
+    pieces: &[Piece],
+    children: &Children,
+    taken: &[i64],
+    span: usize,
+    own: &impl Fn(usize, i64) -> i64,
+) -> i64 {
+    let Piece { start, end, .. } = pieces[span];
+    let (mut covered, mut work, mut longest) = (start, 0, 0);
+    for &child in children.of_span(span) {
+        let Piece { start: started, end: ended, .. } = pieces[child];
+        if started > covered {
+            work += own(span, started.min(end) - covered);
+        }
+        covered = covered.max(ended).min(end);
+        if ended <= end {
+            longest = longest.max(taken[child]);
+        }
+    }
+    work + longest + if end > covered { own(span, end - covered) } else { 0 }
 }
 
 /// Children of each span in order of start, and all spans, parents before children.
@@ -104,30 +131,45 @@ mod tests {
         Piece { start, end, parent }
     }
 
+    fn none(_span: usize) -> bool {
+        false
+    }
+
     #[test]
     fn what_runs_in_sequence_moves_up_and_what_runs_beside_does_not_help() {
         // A request calls `a`, then `b` and `c` side by side.
         let pieces = [piece(0, 100, None), piece(10, 40, Some(0)), piece(50, 80, Some(0)), piece(50, 90, Some(0))];
         let faster = |fast: usize| move |span: usize, own: i64| if span == fast { own / 2 } else { own };
-        assert_eq!(durations(&pieces, faster(1)), [85, 15, 30, 40]);
-        assert_eq!(durations(&pieces, faster(2))[0], 100, "c is waited for");
+        assert_eq!(durations(&pieces, faster(1), none), [85, 15, 30, 40]);
+        assert_eq!(durations(&pieces, faster(2), none)[0], 100, "c is waited for");
         // Half of `c` leaves `b` as the longer one: 10 less.
-        assert_eq!(durations(&pieces, faster(3))[0], 90);
+        assert_eq!(durations(&pieces, faster(3), none)[0], 90);
         // The request's own time: 10 before `a`, 10 between, 10 at the end.
-        assert_eq!(durations(&pieces, faster(0))[0], 85);
+        assert_eq!(durations(&pieces, faster(0), none)[0], 85);
+    }
+
+    #[test]
+    fn calls_side_by_side_take_as_long_as_the_longest() {
+        // Own time: 10, 10 and 10; `a` takes 30, `b` 30 and `c`, which begins with `b`, 40.
+        let pieces = [piece(0, 100, None), piece(10, 40, Some(0)), piece(50, 80, Some(0)), piece(50, 90, Some(0))];
+        assert_eq!(durations(&pieces, |_, own| own, |span| span == 0), [70, 30, 30, 40]);
+        // A call that goes on when the span has ended is not waited for.
+        let pieces = [piece(0, 50, None), piece(10, 500, Some(0)), piece(20, 40, Some(0))];
+        assert_eq!(durations(&pieces, |_, own| own, |span| span == 0)[0], 30);
+        assert_eq!(durations(&[piece(0, 50, None)], |_, own| own, |_| true), [50]);
     }
 
     #[test]
     fn a_child_that_outlasts_its_parent_holds_nobody_up() {
         let pieces = [piece(0, 50, None), piece(10, 500, Some(0)), piece(20, 40, Some(0))];
         let slower = |span: usize, own: i64| if span == 1 { own * 10 } else { own };
-        assert_eq!(durations(&pieces, slower), [50, 4_900, 20]);
+        assert_eq!(durations(&pieces, slower, none), [50, 4_900, 20]);
     }
 
     #[test]
     fn a_chain_of_many_spans_is_no_deep_recursion() {
         let pieces: Vec<Piece> = (0..100_000).map(|n| piece(n, 300_000 - n, (n as usize).checked_sub(1))).collect();
-        assert_eq!(durations(&pieces, |_, own| own)[0], 300_000);
+        assert_eq!(durations(&pieces, |_, own| own, none)[0], 300_000);
     }
 
     proptest! {
@@ -142,13 +184,14 @@ mod tests {
             };
             let pieces: Vec<Piece> = spans.iter().enumerate().map(piece).collect();
             let truth: Vec<i64> = pieces.iter().map(|p| p.end - p.start).collect();
-            prop_assert_eq!(durations(&pieces, |_, own| own), truth);
+            prop_assert_eq!(durations(&pieces, |_, own| own, none), truth);
         }
 
         #[test]
         fn faster_is_never_slower(
             spans in prop::collection::vec((0i64..1_000, 0i64..1_000, any::<prop::sample::Index>()), 1..40),
             fast in any::<prop::sample::Index>(),
+            abreast in any::<bool>(),
         ) {
             let piece = |(at, (start, length, parent)): (usize, &(i64, i64, prop::sample::Index))| Piece {
                 start: *start,
@@ -157,7 +200,8 @@ mod tests {
             };
             let pieces: Vec<Piece> = spans.iter().enumerate().map(piece).collect();
             let fast = fast.index(pieces.len());
-            let found = durations(&pieces, |span, own| if span == fast { own / 3 } else { own });
+            let shorter = |span, own: i64| if span == fast && !abreast { own / 3 } else { own };
+            let found = durations(&pieces, shorter, |span| span == fast && abreast);
             prop_assert!(found.iter().zip(&pieces).all(|(new, p)| *new <= p.end - p.start));
         }
     }

@@ -1,4 +1,4 @@
-//! What if an operation were faster: every trace of the window is replayed with the operation's own time shortened
+//! What if an operation were faster, or made its calls side by side: every trace of the window is replayed that way
 //! ([`super::replay`]), and each entry operation's latency before and after is told.
 
 use std::collections::HashMap;
@@ -22,8 +22,12 @@ use crate::query::Query;
 pub const ANALYSIS: Analysis = Analysis {
     name: "what-if",
     title: ("What if", "假设分析"),
-    doc: "How the latency of each entry operation would change if one operation (service, operation, kind) were faster.",
-    parameters: &[Parameter { name: "faster", doc: "how many times as fast, 2 by default; below 1 is slower" }],
+    doc: "How the latency of each entry operation would change if one operation (service, operation, kind) were faster, \
+          or made its calls side by side.",
+    parameters: &[
+        Parameter { name: "faster", doc: "how many times as fast, 2 by default (1 with parallel); below 1 is slower" },
+        Parameter { name: "parallel", doc: "true: its calls run side by side instead of one after the other" },
+    ],
     schema,
     run: |query, scope| -> Running { Box::pin(run(query, scope)) },
 };
@@ -32,7 +36,7 @@ pub const ANALYSIS: Analysis = Analysis {
 const MOST_SPANS: u64 = 4_000_000;
 
 /// What the answer rests on.
-const ASSUMPTIONS: [(&str, &str); 4] = [
+const ASSUMPTIONS: [(&str, &str); 5] = [
     (
         "only the operation's own time changes, not that of what it calls",
         "只有该操作自身的时间改变，它所调用的操作不变",
@@ -46,6 +50,10 @@ const ASSUMPTIONS: [(&str, &str); 4] = [
         "其他线程、连接池和锁的等待时间保持不变，实际上也会减少",
     ),
     ("the load stays the same", "负载不变"),
+    (
+        "calls made side by side need no results of each other, and what they call bears more of them at once",
+        "并行的调用互不依赖结果，被调用方能承受更多同时到来的调用",
+    ),
 ];
 
 fn schema() -> SchemaRef {
@@ -72,6 +80,7 @@ struct WhatIf {
     operation: String,
     kind: Option<String>,
     faster: f64,
+    parallel: bool,
     spans: u64,
     /// By operation number of the entry.
     entries: HashMap<u32, Entry>,
@@ -80,7 +89,8 @@ struct WhatIf {
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
-    let faster = scope.positive("faster")?.unwrap_or(2.0);
+    let parallel = scope.flag("parallel");
+    let faster = scope.positive("faster")?.unwrap_or(if parallel { 1.0 } else { 2.0 });
     let (Some(service), Some(operation)) = (&scope.service, &scope.operation) else {
         let mut report = Report::new("entries", json!({"faster": faster, "entries": []}));
         report.notes.push("nothing to change: give service and operation".to_owned());
@@ -91,6 +101,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         operation: operation.clone(),
         kind: scope.kind.clone(),
         faster,
+        parallel,
         spans: 0,
         entries: HashMap::new(),
         chosen: Vec::new(),
@@ -133,7 +144,8 @@ impl WhatIf {
         self.spans += changed.iter().filter(|changed| **changed).count() as u64;
         let factor = self.faster;
         let shorter = |span: usize, own: i64| if changed[span] { (own as f64 / factor).round() as i64 } else { own };
-        let replayed = touched.then(|| durations(&pieces(operations, spans), shorter));
+        let side_by_side = |span: usize| self.parallel && changed[span];
+        let replayed = touched.then(|| durations(&pieces(operations, spans), shorter, side_by_side));
         for (at, span) in spans.iter().enumerate().filter(|(_, span)| is_request(span)) {
             let before = (span.end - span.start).max(0);
             let after = replayed.as_ref().map_or(before, |durations| durations[at]);
@@ -164,11 +176,13 @@ impl WhatIf {
                 "saved_share": if entry.sums[0] > 0 { saved(entry) as f64 / entry.sums[0] as f64 } else { 0.0 },
             })
         };
+        // The last one is about calls side by side.
+        let assumptions = ASSUMPTIONS.iter().take(ASSUMPTIONS.len() - usize::from(!self.parallel));
         json!({
             "service": self.service, "operation": self.operation, "kind": self.kind, "faster": self.faster,
-            "spans": self.spans,
+            "parallel": self.parallel, "spans": self.spans,
             "requests": entries.iter().map(|(_, entry)| entry.requests).sum::<u64>(),
-            "assumptions": ASSUMPTIONS.map(|(en, zh)| json!({"en": en, "zh": zh})),
+            "assumptions": assumptions.map(|(en, zh)| json!({"en": en, "zh": zh})).collect::<Vec<_>>(),
             "entries": entries.iter().map(row).collect::<Vec<_>>(),
         })
     }

@@ -10,12 +10,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct Admission {
     running: Arc<Semaphore>,
     waiting: AtomicUsize,
+    concurrency: usize,
     queue: usize,
 }
 
 impl Admission {
     pub fn new(concurrency: usize, queue: usize) -> Self {
-        Admission { running: Arc::new(Semaphore::new(concurrency)), waiting: AtomicUsize::new(0), queue }
+        let running = Arc::new(Semaphore::new(concurrency));
+        Admission { running, waiting: AtomicUsize::new(0), concurrency, queue }
+    }
+
+    /// Queries that run and that wait now.
+    pub fn now(&self) -> (usize, usize) {
+        let running = self.concurrency.saturating_sub(self.running.available_permits());
+        (running, self.waiting.load(Ordering::Relaxed))
     }
 
     /// Waits for a turn, in order of arrival. `Overloaded` when the queue is full.
@@ -65,10 +73,12 @@ mod tests {
         let first = admission.enter().await.expect("runs");
         let mut second = Box::pin(admission.enter());
         assert!((&mut second).now_or_never().is_none(), "waits");
+        assert_eq!(admission.now(), (1, 1));
         let third = admission.enter().now_or_never().expect("answers at once");
         assert!(matches!(third.expect_err("full").kind, model::Kind::Overloaded { .. }));
         drop(first);
         drop(second.await.expect("its turn"));
+        assert_eq!(admission.now(), (0, 0));
         assert!(admission.enter().now_or_never().expect("free again").is_ok());
     }
 }

@@ -336,6 +336,32 @@ async fn a_faster_operation_shortens_the_requests_that_wait_for_it() {
     }
 }
 
+/// A page that makes three calls of 20, 30 and 40 ms one after the other, 10 ms of its own before, between and after.
+fn page(requests: u64) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for n in 0..requests {
+        let (start, root) = (n as i64 * 200, n * 10 + 1);
+        rows.push(span(n + 1, root, 0, ("bff", "GET /page", "SERVER"), start, start + 130));
+        for (number, from, to) in [(1, 10, 30), (2, 40, 70), (3, 80, 120)] {
+            let call = ("bff", ["a", "b", "c"][number - 1], "CLIENT");
+            rows.push(span(n + 1, root + number as u64, root, call, start + from, start + to));
+        }
+    }
+    rows
+}
+
+#[tokio::test]
+async fn calls_side_by_side_leave_the_longest_to_wait_for() {
+    let engine = Fixture::new().with(Signal::Traces, &page(20), State::Mixed).await.engine();
+    let ask = [("service", "bff"), ("operation", "GET /page"), ("parallel", "true")];
+    let found = run(&engine, "what-if", &ask).await;
+    let entry = &found["entries"][0];
+    assert_eq!((&entry["requests"], &entry["mean_ns"]), (&json!(20), &json!(130_000_000)));
+    assert_eq!(entry["new_mean_ns"], json!(80_000_000), "four times 10 ms and the longest call, {entry}");
+    assert_eq!(found["assumptions"].as_array().map(Vec::len), Some(5));
+    assert_eq!(run(&engine, "what-if", &ask[..2]).await["assumptions"].as_array().map(Vec::len), Some(4));
+}
+
 #[tokio::test]
 async fn attributes_seen_are_listed() {
     let engine = Fixture::new().with(Signal::Traces, &shop(10), State::Mixed).await.engine();

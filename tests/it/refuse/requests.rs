@@ -13,6 +13,7 @@ fn bad_requests_are_answered_and_the_server_lives_on() {
     let server = Home::new().start();
     otlp::send(&server, &otlp::export("shop", vec![otlp::span(1, 1, "checkout"), otlp::span(1, 2, "pay")]));
     paths_that_are_not_there(&server);
+    names_that_are_not_ours(&server);
     sql_that_may_not_run(&server);
     exports_that_are_wrong(&server);
     the_ledger_adds_up(&server);
@@ -47,6 +48,14 @@ fn paths_that_are_not_there(server: &Server) {
     error_of(status, &answer, StatusCode::METHOD_NOT_ALLOWED, "invalid");
     let document = server.json("/api/v1/openapi.json");
     assert!(document["paths"].as_object().is_some_and(|p| p.contains_key("/api/v1/sql")), "{document}");
+}
+
+/// A foreign site whose name was made to mean 127.0.0.1 must not read.
+fn names_that_are_not_ours(server: &Server) {
+    let ask = |host: &str| answer(server.client.get(server.url("/api/v1/status")).header("host", host));
+    let (status, refused) = ask("evil.example:4320");
+    error_of(status, &refused, StatusCode::FORBIDDEN, "forbidden");
+    assert_eq!(ask("localhost:4320").0, StatusCode::OK);
 }
 
 fn sql_that_may_not_run(server: &Server) {

@@ -48,6 +48,8 @@ pub(super) struct Suspect {
     pub critical: f64,
     /// By how much more than in the baseline. `None` without one.
     pub change: Option<f64>,
+    /// What is known of the error of `change`.
+    pub rise: Option<Estimate>,
     /// The part of `change` that comes from more calls.
     pub by_calls: f64,
     /// 1 less the false-discovery rate. `None` without a baseline.
@@ -189,7 +191,8 @@ impl Ledger {
             let sum = |of: fn(&Part) -> f64| entry.parts.iter().map(|(_, part)| of(part)).sum::<f64>();
             // Parts of one request rise together, so their errors add up rather than cancel.
             let (change, spread) = (sum(|p| p.change), sum(|p| p.spread));
-            p.push(Estimate { value: change, variance: spread * spread, df }.p_of_rise(&Estimate::default(), 0.0));
+            let rise = Estimate { value: change, variance: spread * spread, df };
+            p.push(rise.p_of_rise(&Estimate::default(), 0.0));
             let mut holders: Vec<usize> = Vec::new();
             for &(holder, _) in &entry.parts {
                 if !holders.contains(&holder) {
@@ -202,6 +205,7 @@ impl Ledger {
                 holders,
                 critical: sum(|p| p.critical),
                 change: compared.then_some(change),
+                rise: compared.then_some(rise),
                 by_calls: entry.by_calls,
                 confidence: None,
             });

@@ -20,17 +20,39 @@ const HOLDS_LONGER: f64 = 1.25;
 /// A longer holding time is the cause when it weighs at least this much of what the load's rise weighs.
 const AGAINST_LOAD: f64 = 0.5;
 
-/// The order of suspects by number, the first to blame first. `categories` are those of `suspects`.
-pub(super) fn order(
+/// Suspects by number, the first to blame first, and for each the one whose victim it is.
+pub(super) struct Cascade {
+    pub order: Vec<usize>,
+    cause: Vec<Option<usize>>,
+}
+
+impl Cascade {
+    /// The cause at the end of the chain that leads from this suspect; itself where nothing else is to blame.
+    pub fn origin(&self, suspect: usize) -> usize {
+        let mut at = suspect;
+        for _ in 0..self.cause.len() {
+            match self.cause[at] {
+                Some(cause) => at = cause,
+                None => return at,
+            }
+        }
+        // A circle: none of it is the origin of the others.
+        suspect
+    }
+}
+
+/// Weighs suspects against each other. `categories` are those of `suspects`.
+pub(super) fn cascade(
     cube: &Cube,
     calls: &Calls,
     before: &[Rates],
     suspects: &[Suspect],
     categories: &[Category],
-) -> Vec<usize> {
+) -> Cascade {
     let change = |i: usize| suspects[i].change.unwrap_or(0.0).max(0.0);
     let mut score: Vec<f64> = (0..suspects.len()).map(change).collect();
-    lead_by_service(cube, suspects, categories, &mut score);
+    let mut cause_of = vec![None; suspects.len()];
+    lead_by_service(cube, suspects, categories, &mut score, &mut cause_of);
     // From the shortest shadow to the longest, so that a chain of queues ends up with what began it.
     let mut shadows: Vec<usize> = (0..suspects.len()).filter(|&i| categories[i] == Category::Queue).collect();
     shadows.sort_by(|&a, &b| score[a].total_cmp(&score[b]));
@@ -43,16 +65,23 @@ pub(super) fn order(
         let cause = (0..suspects.len()).filter(casts).max_by(|&a, &b| score[a].total_cmp(&score[b]));
         if let Some(cause) = cause {
             score[cause] += score[shadow];
+            cause_of[shadow] = Some(cause);
         }
     }
     let mut order: Vec<usize> = (0..suspects.len()).collect();
     order.sort_by(|&a, &b| score[b].total_cmp(&score[a]));
-    order
+    Cascade { order, cause: cause_of }
 }
 
 /// All operations of a service queue before the same pool and share the same processors, so the worst of them leads
-/// with the sum of all that surely rose.
-fn lead_by_service(cube: &Cube, suspects: &[Suspect], categories: &[Category], score: &mut [f64]) {
+/// with the sum of all that surely rose. Those that queue are its victims; of own time that is not known.
+fn lead_by_service(
+    cube: &Cube,
+    suspects: &[Suspect],
+    categories: &[Category],
+    score: &mut [f64],
+    cause: &mut [Option<usize>],
+) {
     let service = |i: usize| cube.operations[suspects[i].operation].service.as_str();
     let alone = score.to_vec();
     for (i, own) in alone.iter().enumerate() {
@@ -62,13 +91,13 @@ fn lead_by_service(cube: &Cube, suspects: &[Suspect], categories: &[Category], s
         let like = (0..suspects.len())
             .filter(|&j| categories[j] == categories[i] && service(j) == service(i))
             .filter(|&j| j == i || suspects[j].confidence.is_some_and(|confidence| confidence >= SURE));
-        let (mut sum, mut leads) = (0.0, true);
-        for j in like {
-            sum += alone[j];
-            leads &= alone[j] < *own || (alone[j] == *own && j >= i);
-        }
+        let like: Vec<usize> = like.collect();
+        let leads = like.iter().all(|&j| alone[j] < *own || (alone[j] == *own && j >= i));
         if leads {
-            score[i] = sum;
+            score[i] = like.iter().map(|&j| alone[j]).sum();
+            if categories[i] == Category::Queue {
+                like.iter().filter(|&&j| j != i).for_each(|&j| cause[j] = Some(i));
+            }
         }
     }
 }

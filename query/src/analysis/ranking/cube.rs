@@ -107,6 +107,22 @@ pub struct RequestStat {
     pub errors: u64,
 }
 
+/// Messages that one operation took of another's in one bin. Stats of the same operations and bin add up.
+#[derive(Debug, Clone)]
+pub struct WaitStat {
+    /// The CONSUMER operation.
+    pub consumer: Operation,
+    /// The PRODUCER operation; its peer is the topic.
+    pub sender: Operation,
+    pub bin: u32,
+    /// Messages taken in the bin, and the sum of the times that they had waited, ns.
+    pub messages: u64,
+    pub waited_ns: f64,
+    /// Messages sent in the bin, and those of them that were not taken until the end of the window.
+    pub sent: u64,
+    pub left: u64,
+}
+
 /// A window or a baseline.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
@@ -117,6 +133,8 @@ pub struct Observed {
     pub keys: Vec<OperationKey>,
     pub cells: Vec<CellStat>,
     pub requests: Vec<RequestStat>,
+    /// What waited where no request waited for it.
+    pub waits: Vec<WaitStat>,
 }
 
 /// Entries, operations and instances by number, and both sides' figures.

@@ -135,6 +135,38 @@ fn structure(story: &Story, (before, after): (f64, f64)) -> Explanation {
     }
 }
 
+/// The figures of a sentence about messages that wait.
+pub(super) struct Waiting<'a> {
+    pub service: &'a str,
+    pub operation: &'a str,
+    pub topic: Option<&'a str>,
+    /// Mean wait of a message, ns.
+    pub before: f64,
+    pub now: f64,
+    /// Messages sent in the window, and those of them that were not taken until its end.
+    pub sent: u64,
+    pub left: u64,
+}
+
+pub(super) fn explain_waiting(waiting: &Waiting) -> Explanation {
+    let Waiting { service, operation, sent, left, .. } = waiting;
+    let (before, now) = (duration(waiting.before), duration(waiting.now));
+    let (of_en, of_zh) = waiting.topic.map_or_else(
+        || ("messages".to_owned(), "消息".to_owned()),
+        |topic| (format!("messages of {topic}"), format!("{topic} 的消息")),
+    );
+    Explanation {
+        en: format!(
+            "{of_en} wait {now} before {service} takes them in \"{operation}\", {before} in the baseline; {left} of \
+             {sent} sent in the window were not taken by its end. No request waits for this."
+        ),
+        zh: format!(
+            "{of_zh}在 {service} 的“{operation}”取走之前等待 {now},基线为 {before};窗口内发送的 {sent} 条中有 {left} \
+             条到结束时仍未取走。没有请求等待它。"
+        ),
+    }
+}
+
 fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }

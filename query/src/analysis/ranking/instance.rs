@@ -1,6 +1,6 @@
 //! Is the problem confined to one instance? Its spans carry the rise while its siblings' do not.
 
-use super::super::significance::Estimate;
+use super::super::significance::{Estimate, mean_of_bins};
 use super::cube::{Cube, Side};
 
 /// An instance with fewer spans than this is not judged, nor used to judge others.
@@ -68,31 +68,13 @@ struct PerSpan {
     time: Estimate,
 }
 
-/// Bins that are taken together as one observation, since neighbours resemble each other.
-const BLOCK: usize = 3;
-
 impl PerSpan {
-    /// A ratio of sums; its variance by linearisation over blocks of bins (Cochran, Sampling Techniques, 1977, 6.4).
     fn of(side: &Side, columns: &[usize]) -> Self {
         let width = side.totals.len();
         let sum = |matrix: &[f64], bin: usize| columns.iter().map(|&c| matrix[bin * width + c]).sum::<f64>();
-        let blocks: Vec<(f64, f64)> = (0..side.bins)
-            .step_by(BLOCK)
-            .map(|first| {
-                let bins = first..(first + BLOCK).min(side.bins);
-                bins.fold((0.0, 0.0), |(t, n), bin| (t + sum(&side.critical, bin), n + sum(&side.spans, bin)))
-            })
-            .filter(|&(_, spans)| spans > 0.0)
-            .collect();
-        let (time, spans) = blocks.iter().fold((0.0, 0.0), |(t, n), b| (t + b.0, n + b.1));
-        if spans <= 0.0 {
-            return PerSpan { spans: 0.0, time: Estimate::default() };
-        }
-        let value = time / spans;
-        let squares: f64 = blocks.iter().map(|(t, n)| (t - value * n).powi(2)).sum();
-        let m = blocks.len() as f64;
-        // Two blocks or fewer say nothing about the spread.
-        let variance = if m > 2.0 { squares / (spans * spans) * m / (m - 1.0) } else { f64::INFINITY };
-        PerSpan { spans, time: Estimate { value, variance, df: (m - 1.0).max(1.0) } }
+        let bins: Vec<(f64, f64)> =
+            (0..side.bins).map(|bin| (sum(&side.critical, bin), sum(&side.spans, bin))).collect();
+        let spans = bins.iter().map(|(_, spans)| spans).sum();
+        PerSpan { spans, time: mean_of_bins(&bins).unwrap_or_default() }
     }
 }

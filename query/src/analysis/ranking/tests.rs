@@ -1,6 +1,6 @@
 //! Shops with a known fault, and shops without one.
 
-mod shop;
+pub(super) mod shop;
 
 use model::trace::SpanKind::{Client, Server};
 

@@ -36,6 +36,8 @@ pub enum Measure {
     P99,
     /// Share of requests with status ERROR.
     ErrorRate,
+    /// Mean time that a message waits before the consumer takes it, ns.
+    Wait,
 }
 
 /// What the figures of an entry are, in this order, wherever they are in an array.
@@ -98,7 +100,7 @@ pub(super) fn worse_entries(cube: &Cube, baseline: &Side, mix: &[f64], settings:
 
 fn comparable(measure: Measure, requests: f64) -> bool {
     let beyond = match measure {
-        Measure::Mean | Measure::ErrorRate => requests,
+        Measure::Mean | Measure::ErrorRate | Measure::Wait => requests,
         Measure::P50 => requests * 0.5,
         Measure::P95 => requests * 0.05,
         Measure::P99 => requests * 0.01,

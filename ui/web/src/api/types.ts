@@ -67,14 +67,31 @@ export interface HotSpot {
   errors_per_request?: number | null;
   calls_per_request?: number | null;
   baseline_critical_path_ns_per_request?: number | null;
+  /** The 95 % interval of the change. */
   interval_ns?: [number, number] | null;
+  /** The time is waited where no request waits for it: before a consumer takes a message. */
+  off_path?: boolean;
+  /** Slower only because of this one; they have no rank of their own. */
   victims?: [string, string][];
+  vitals?: Vital[];
+}
+
+/** What a metric of the hot spot's service says. */
+export interface Vital {
+  sign: "saturated" | "high" | "paused" | "waiting";
+  metric: string;
+  instance: string;
+  window: number;
+  baseline: number | null;
+  limit: number | null;
+  since: string | null;
+  explanation: { en: string; zh: string };
 }
 
 export interface EntryChange {
   entry: [string, string];
-  measure: "mean" | "p50" | "p95" | "p99" | "error_rate";
-  /** Nanoseconds, or a share for the error rate. */
+  measure: "mean" | "p50" | "p95" | "p99" | "error_rate" | "wait";
+  /** Nanoseconds, or a share for the error rate. `wait` is a message's before its consumer takes it. */
   baseline: number;
   window: number;
   confidence: number;

@@ -126,6 +126,7 @@ function HotSpotName({ spot }: { spot: HotSpot }) {
     peerOf(spot),
     spot.instance && t("hotspot.instance", { value: spot.instance }),
     spot.attribute && `${spot.attribute.key} = ${value(spot.attribute.value)}`,
+    spot.off_path && t("hotspot.off_path"),
   ].filter(Boolean);
   return <OperationName service={spot.service} operation={spot.operation} below={confined.join("  ·  ")} />;
 }
@@ -162,8 +163,26 @@ function HotSpotDetail({ answer, spot }: { answer: HotSpotsAnswer; spot: HotSpot
     <div className="spot-detail">
       <p className="spot-why">{spot.explanation[lang]}</p>
       <div className="spot-columns">
-        <Names title={t("hotspot.entries")} names={spot.callers} empty={t("hotspot.callers.none")} />
+        <Names
+          title={t(spot.off_path ? "hotspot.senders" : "hotspot.entries")}
+          names={spot.callers}
+          empty={t("hotspot.callers.none")}
+        />
         {spot.victims && spot.victims.length > 0 && <Names title={t("hotspot.victims")} names={spot.victims} />}
+        {spot.vitals && spot.vitals.length > 0 && (
+          <div>
+            <h3>{t("hotspot.vitals")}</h3>
+            <ul>
+              {spot.vitals.map((vital) => (
+                <li key={vital.metric + vital.explanation.en}>
+                  <Link href={link("/metrics", { focus: vital.metric, service: spot.service })}>
+                    {vital.explanation[lang]}
+                  </Link>
+                </li>
+              ))}
+            </ul>
+          </div>
+        )}
         <div>
           <h3>{t("hotspot.exemplars")}</h3>
           <ul>

@@ -1,4 +1,4 @@
-// What if one operation were faster: every trace replayed, and what each kind of request would gain.
+// What if one operation were faster, or made its calls side by side: every trace replayed, and what each kind of request would gain.
 
 import { useState } from "react";
 import type { WhatIfAnswer, WhatIfEntry } from "../api/capacity";
@@ -21,8 +21,10 @@ export default function WhatIf() {
   const { start, end } = windowParams(scope);
   const { service, operation, kind } = scope;
   const chosen = service !== "" && operation !== "";
-  const faster = positive(scope.query) ?? 2;
-  const answer = useAnswer<WhatIfAnswer>("what-if", { start, end, service, operation, kind, faster }, { off: !chosen });
+  const parallel = scope.tab === "parallel";
+  const faster = positive(scope.query) ?? (parallel ? 1 : 2);
+  const asked = { start, end, service, operation, kind, faster, parallel: parallel ? "true" : "" };
+  const answer = useAnswer<WhatIfAnswer>("what-if", asked, { off: !chosen });
   const data = answer.data;
   return (
     <div className="page">
@@ -46,6 +48,19 @@ export default function WhatIf() {
               </button>
             ))}
             <Factor key={faster} faster={faster} />
+            <label>
+              <input
+                type="checkbox"
+                checked={parallel}
+                onChange={(e) =>
+                  change(
+                    { tab: e.target.checked ? "parallel" : "", query: e.target.checked ? "1" : "2" },
+                    { replace: true },
+                  )
+                }
+              />{" "}
+              {t("whatif.parallel")}
+            </label>
           </div>
         ) : (
           <p className="empty">{t("whatif.choose")}</p>

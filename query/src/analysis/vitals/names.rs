@@ -1,0 +1,101 @@
+//! What a metric is, by how its name, unit and attributes are made.
+
+use super::Series;
+
+/// Last words of a name that stand for a used part, and for its limit.
+const USED: [&str; 7] = ["used", "usage", "in_use", "active", "busy", "acquired", "checked_out"];
+const LIMIT: [&str; 6] = ["limit", "max", "size", "capacity", "config.max", "pool.max"];
+/// States of a whole that mean it is taken.
+const TAKEN: [&str; 4] = ["used", "busy", "active", "in_use"];
+/// Words of things that wait.
+const WAITS: [&str; 8] = ["pending", "queued", "queue", "waiting", "lag", "backlog", "blocked", "awaiting"];
+/// Words that make something else of what waits: its limit, or how long it took.
+const NO_COUNT: [&str; 8] = ["limit", "max_size", "capacity", "remaining", "duration", "time", "latency", "age"];
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Role {
+    /// A share of one.
+    Share,
+    Waiting,
+    /// The time that collectors took.
+    Collector,
+    /// A used part, which may have a limit beside it.
+    Used,
+    /// The taken part of a whole: the key of the attribute that tells the states apart.
+    InState(String),
+    Other,
+}
+
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+fn has(name: &str, list: &[&str]) -> bool {
+    words(name).any(|word| list.contains(&word))
+}
+
+/// Whether the metric tells of a garbage collector.
+pub(super) fn is_collector(name: &str) -> bool {
+    has(name, &["gc"])
+}
+
+pub(super) fn role(series: &Series) -> Role {
+    let name = series.metric.as_str();
+    let state = series.attributes.iter().find(|(key, value)| {
+        let last = key.rsplit(['.', '_']).next();
+        last == Some("state") && TAKEN.contains(&value.as_str())
+    });
+    if let Some((key, _)) = state {
+        return Role::InState(key.clone());
+    }
+    if is_collector(name) {
+        return Role::Collector;
+    }
+    let share = matches!(series.unit.as_str(), "1" | "") && has(name, &["utilization", "utilisation"]);
+    if share {
+        return Role::Share;
+    }
+    if USED.iter().any(|used| stem(name, used).is_some()) {
+        return Role::Used;
+    }
+    let counts = !has(name, &NO_COUNT) && !matches!(series.unit.as_str(), "s" | "ms" | "us" | "ns" | "By");
+    if counts && has(name, &WAITS) { Role::Waiting } else { Role::Other }
+}
+
+/// The name without this last part.
+fn stem<'a>(name: &'a str, last: &str) -> Option<&'a str> {
+    let stem = name.strip_suffix(last)?;
+    stem.strip_suffix(['.', '_']).filter(|stem| !stem.is_empty())
+}
+
+/// The limit of a used part: of the same instance, with the same attributes or fewer.
+pub(super) fn limits<'a>(used: &Series, all: &'a [Series]) -> Vec<&'a Series> {
+    let Some(prefix) = USED.iter().find_map(|last| stem(&used.metric, last)) else { return Vec::new() };
+    let is_limit = |name: &str| LIMIT.iter().any(|last| stem(name, last) == Some(prefix));
+    let fits = |limit: &&Series| {
+        limit.instance == used.instance
+            && is_limit(&limit.metric)
+            && limit.attributes.iter().all(|(key, value)| used.attributes.get(key) == Some(value))
+    };
+    // The one that says most of what it limits.
+    all.iter().filter(fits).max_by_key(|limit| limit.attributes.len()).into_iter().collect()
+}
+
+/// All states of the whole that this series is a part of, itself among them.
+pub(super) fn whole<'a>(taken: &Series, state: &str, all: &'a [Series]) -> Vec<&'a Series> {
+    let rest = |series: &Series| {
+        let mut rest = series.attributes.clone();
+        rest.remove(state);
+        rest
+    };
+    let own = rest(taken);
+    let fits = |other: &&Series| {
+        other.metric == taken.metric
+            && other.instance == taken.instance
+            && other.attributes.contains_key(state)
+            && rest(other) == own
+    };
+    let found: Vec<&Series> = all.iter().filter(fits).collect();
+    // A state alone is no whole.
+    if found.len() > 1 { found } else { Vec::new() }
+}

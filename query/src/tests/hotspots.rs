@@ -1,0 +1,145 @@
+//! Hot spots beyond the critical path of a request: messages that wait, the value that is slow, metrics that say why.
+
+use model::{Signal, Tenant};
+use serde_json::{Value, json};
+
+use super::fixture::{Fixture, NOW, State, and, span};
+use crate::analysis;
+
+/// Five minutes at 5 requests a second, then four at 15.
+const LEVELS: [(i64, i64, i64); 2] = [(-540, -240, 5), (-240, 0, 15)];
+
+/// One request at a time: its trace, when it starts (ms), and whether it is one of the second level.
+fn requests() -> impl Iterator<Item = (u64, i64, bool)> {
+    let level = |(number, (from, to, rate)): (usize, (i64, i64, i64))| {
+        (0..(to - from) * rate).map(move |n| (from * 1_000 + n * 1_000 / rate, number > 0))
+    };
+    let all = LEVELS.into_iter().enumerate().flat_map(level);
+    all.enumerate().map(|(n, (start, later))| (n as u64 + 1, start, later))
+}
+
+async fn hotspots(fixture: Fixture) -> Value {
+    let engine = fixture.engine();
+    let window = [("start", "now-15m"), ("end", "now")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let found = analysis::run(&engine, &Tenant::default(), "hotspots", &window).await;
+    found.unwrap_or_else(|e| panic!("{e:?}"))
+}
+
+/// Orders that are published; each message waits 20 ms, at the second level 3 s. `linked`: the consumer begins a trace
+/// of its own and names the producer by a link, else it is the producer's child.
+fn published(linked: bool) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for (trace, start, later) in requests() {
+        let (server, producer, consumer) = (trace * 4 + 1, trace * 4 + 2, trace * 4 + 3);
+        let topic = json!({ "messaging_system": "kafka", "messaging_destination_name": "orders.placed" });
+        rows.push(span(trace, server, 0, ("shop", "POST /order", "SERVER"), start, start + 30));
+        let send = ("shop", "orders.placed send", "PRODUCER");
+        rows.push(and(span(trace, producer, server, send, start + 10, start + 15), topic.clone()));
+        let taken = start + 15 + if later { 3_000 } else { 20 };
+        let take = ("mail", "orders.placed process", "CONSUMER");
+        let row = if linked {
+            let link = json!({ "trace_id": format!("{trace:032x}"), "span_id": format!("{producer:016x}") });
+            and(span(1_000_000 + trace, consumer, 0, take, taken, taken + 8), json!({ "links": [link] }))
+        } else {
+            span(trace, consumer, producer, take, taken, taken + 8)
+        };
+        rows.push(and(row, topic));
+    }
+    rows
+}
+
+#[tokio::test]
+async fn messages_that_wait_are_a_bottleneck_though_no_request_is_slower() {
+    for (linked, state) in [(true, State::Memory), (true, State::Files), (false, State::Mixed)] {
+        let rows = published(linked);
+        let found = hotspots(Fixture::new().with(Signal::Traces, &rows, state).await).await;
+        assert_eq!(found["verdict"], "bottleneck", "{state:?} {found:#}");
+        let first = &found["hotspots"][0];
+        let named = [&first["service"], &first["operation"], &first["span_kind"], &first["category"], &first["peer"]];
+        assert_eq!(named, ["mail", "orders.placed process", "CONSUMER", "messaging", "orders.placed"], "{first:#}");
+        assert_eq!((&first["off_path"], &first["callers"]), (&json!(true), &json!([["shop", "orders.placed send"]])));
+        let worse = &found["worse"][0];
+        assert_eq!((&worse["measure"], &worse["entry"]), (&json!("wait"), &json!(["mail", "orders.placed process"])));
+        assert_eq!(worse["baseline"].as_f64().map(f64::round), Some(20e6), "{worse}");
+        assert!(worse["window"].as_f64().is_some_and(|wait| (wait / 3e9 - 1.0).abs() < 0.05), "{worse}");
+        // Those of the last three seconds were sent and not taken within the window, less what has not settled.
+        let sentence = first["explanation"]["en"].as_str().unwrap_or_default();
+        assert!(
+            sentence.contains("messages of orders.placed wait 3.0") && sentence.contains("not taken"),
+            "{sentence}"
+        );
+        assert_eq!(first["exemplars"].as_array().map(Vec::len), Some(5), "{first:#}");
+        let traces: Vec<&str> = first["exemplars"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let of_consumers = |id: &&str| u64::from_str_radix(&id[16..], 16).is_ok_and(|n| (n > 1_000_000) == linked);
+        assert!(traces.iter().all(|id| of_consumers(&id)), "{traces:?}");
+    }
+}
+
+/// A service whose statement is slow for the orders of one region at the second level; the region stands on the SERVER
+/// span around the statement only.
+fn slow_region() -> Vec<Value> {
+    let mut rows = Vec::new();
+    for (trace, start, later) in requests() {
+        let far = trace % 5 == 0;
+        let call = if far && later { 90 } else { 10 } + (trace as i64 * 7) % 5;
+        let attributes = json!({ "app.region": if far { "shenzhen" } else { "hangzhou" } }).to_string();
+        let server = ("stock", "POST /reserve", "SERVER");
+        rows.push(and(
+            span(trace, trace * 4 + 1, 0, server, start, start + 10 + call),
+            json!({ "attributes": attributes }),
+        ));
+        rows.push(and(
+            span(trace, trace * 4 + 2, trace * 4 + 1, ("stock", "UPDATE stock", "CLIENT"), start + 5, start + 5 + call),
+            json!({ "peer_service": "stock-db", "db_system_name": "postgresql" }),
+        ));
+    }
+    rows
+}
+
+/// The pool of the service: 12 of 64 connections used, all 64 at the second level.
+fn pool() -> Vec<Value> {
+    let mut rows = Vec::new();
+    for second in (-540..0).step_by(10) {
+        let used = if second < -240 { 12 } else { 64 };
+        for (state, value) in [("used", used), ("idle", 64 - used)] {
+            let attributes =
+                json!({ "db.client.connection.pool.name": "stock-db", "db.client.connection.state": state });
+            rows.push(json!({
+                "name": "db.client.connection.count", "type": "SUM", "unit": "{connection}",
+                "temporality": "CUMULATIVE", "is_monotonic": false,
+                "service_name": "stock", "instance_id": "stock-1",
+                "time_unix_nano": NOW - 60_000_000_000 + second * 1_000_000_000,
+                "value": f64::from(value), "value_int": value,
+                "attributes": attributes.to_string(), "resource_attributes": "{}",
+            }));
+        }
+    }
+    rows
+}
+
+#[tokio::test]
+async fn the_value_is_named_that_stands_on_the_span_around_the_slow_call() {
+    let fixture = Fixture::new().with(Signal::Traces, &slow_region(), State::Mixed).await;
+    let fixture = fixture.with(Signal::Metrics, &pool(), State::Mixed).await;
+    let found = hotspots(fixture).await;
+    let first = &found["hotspots"][0];
+    assert_eq!((&found["verdict"], &first["operation"]), (&json!("bottleneck"), &json!("UPDATE stock")), "{found:#}");
+    assert_eq!(first["attribute"], json!({ "key": "app.region", "value": "shenzhen" }), "{first:#}");
+    // A fifth of the requests takes 80 ms longer.
+    let change = first["change_ns_per_request"].as_f64().expect("compared");
+    let interval: Vec<f64> = first["interval_ns"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+    assert!((change - 16e6).abs() < 1e6, "{first:#}");
+    assert!(interval.len() == 2 && interval[0] < change && change < interval[1], "{interval:?}");
+    assert!(interval[0] > 8e6 && interval[1] < 24e6, "{interval:?}");
+    the_full_pool_is_evidence(&first["vitals"]);
+}
+
+fn the_full_pool_is_evidence(vitals: &Value) {
+    assert_eq!(vitals.as_array().map(Vec::len), Some(1), "{vitals:#}");
+    let vital = &vitals[0];
+    let figures = [&vital["window"], &vital["baseline"], &vital["limit"]].map(Value::as_f64);
+    assert_eq!((&vital["sign"], figures), (&json!("saturated"), [Some(64.0), Some(12.0), Some(64.0)]));
+    let sentence = vital["explanation"]["en"].as_str().unwrap_or_default();
+    // The second level begins 300 s before the time of the fixture.
+    assert!(sentence.contains(": 64 of 64 from 22:08:") && sentence.ends_with("; 12 in the baseline."), "{sentence}");
+}
