@@ -4,6 +4,7 @@
 mod analyses;
 mod escapes;
 pub(crate) mod fixture;
+mod hidden;
 mod hotspots;
 mod limits;
 mod metrics;

@@ -108,24 +108,43 @@ fn shown(run: &Run) -> Value {
     })
 }
 
-/// `GET /api/v1/runs`: the newest first; `active=true` for those that have no end.
+/// `GET /api/v1/runs`: the newest first, those that only spans name among them; `active=true` for those that have no end.
 pub async fn list(
     State(server): State<Server>,
     Reader(tenant): Reader,
     Query(parameters): Query<BTreeMap<String, String>>,
 ) -> Json<Value> {
     let active = parameters.get("active").is_some_and(|v| v == "true");
-    let runs = server.runs.list(&tenant);
+    // Too busy to look at spans is not too busy to list.
+    let found = analysis::runs::all(&server.engine, &tenant).await;
+    let runs = found.unwrap_or_else(|_| server.runs.list(&tenant).to_vec());
     let chosen = runs.iter().rev().filter(|run| !active || run.end.is_none());
     Json(json!({"runs": chosen.map(shown).collect::<Vec<_>>()}))
 }
 
 /// `GET /api/v1/runs/{id}`; a name does as well, and means the run of that name that began last.
 pub async fn one(State(server): State<Server>, Reader(tenant): Reader, Path(id): Path<String>) -> Answer<Json<Value>> {
-    let runs = server.runs.list(&tenant);
+    let begun = server.runs.list(&tenant);
+    if let Some(run) = find(&begun, &id) {
+        return Ok(Json(shown(run)));
+    }
+    let runs = analysis::runs::all(&server.engine, &tenant).await?;
     let run = find(&runs, &id)
         .ok_or_else(|| Error::not_found(format!("there is no run {id:?}")).hint("GET /api/v1/runs lists them"))?;
     Ok(Json(shown(run)))
+}
+
+/// A run that only spans tell of becomes one of its own before it is changed.
+async fn begun(server: &Server, tenant: &Tenant, id: &str) -> Result<()> {
+    if find(&server.runs.list(tenant), id).is_some() {
+        return Ok(());
+    }
+    let runs = analysis::runs::all(&server.engine, tenant).await?;
+    if let Some(run) = find(&runs, id) {
+        let (name, start) = (Some(run.name.clone()), Some(run.start));
+        server.runs.begin(tenant, Change { name, start, end: run.end, ..Change::default() }).await?;
+    }
+    Ok(())
 }
 
 /// `POST /api/v1/runs`: begins a run, now unless `start_time` says when.
@@ -149,6 +168,7 @@ pub async fn change(
     bytes: Bytes,
 ) -> Answer<Json<Value>> {
     let said: Said = body(&headers, &bytes, r#"send {"end_time": "now"}, or name, start_time, labels, notes"#)?;
+    begun(&server, &tenant, &id).await?;
     Ok(Json(shown(&server.runs.change(&tenant, &id, said.change(server.runs.now())?).await?)))
 }
 
@@ -164,6 +184,7 @@ pub async fn mark(
     let now = server.runs.now();
     let at = said.time.map_or(Ok(now), |time| time.read("time", now))?;
     let change = Change { mark: Some(Mark { at, name: said.name }), ..Change::default() };
+    begun(&server, &tenant, &id).await?;
     let run = server.runs.change(&tenant, &id, change).await?;
     Ok((StatusCode::CREATED, Json(shown(&run))).into_response())
 }

@@ -13,8 +13,10 @@ pub mod columns;
 pub mod compare;
 mod counts;
 pub mod difference;
+pub mod exceptions;
 pub mod flame;
 pub mod heatmap;
+pub mod hidden;
 pub mod histogram;
 pub mod hotspots;
 mod learn;
@@ -36,6 +38,7 @@ pub mod search;
 pub mod service_map;
 pub mod services;
 pub mod significance;
+pub mod statements;
 pub mod steps;
 mod table_function;
 pub mod timeline;
@@ -86,6 +89,9 @@ pub fn all() -> &'static [Analysis] {
         flame::ANALYSIS,
         capacity::ANALYSIS,
         what_if::ANALYSIS,
+        hidden::ANALYSIS,
+        statements::ANALYSIS,
+        exceptions::ANALYSIS,
         service_map::ANALYSIS,
         services::ANALYSIS,
         operations::ANALYSIS,

@@ -2,21 +2,24 @@
 //!
 //! A run stands for the time from its start to its end; `round-3@40k` for its stage from the mark `40k` on. Where spans
 //! in that time carry `test.run.id` with the run's id or name, only their traces take part; else all of that time do.
+//! Spans may also name a run that nobody began: it is the time from the first of them to the last.
 
 use model::run::{RUN_ATTRIBUTE, Run, find};
+use model::schema::column;
 use model::time::MINUTE;
-use model::{Error, Result};
+use model::{Error, Nanos, Result, Tenant};
 
 use super::Analysis;
 use super::report::rfc3339;
 use super::rows::read;
 use super::scope::{Scope, Window, quoted, started_in};
 use crate::query::Query;
+use crate::session::Engine;
 
 /// A run that was asked for.
 #[derive(Debug, Clone)]
-struct Asked<'a> {
-    run: &'a Run,
+struct Asked {
+    run: Run,
     window: Window,
 }
 
@@ -27,7 +30,7 @@ pub async fn scope(query: &Query, analysis: &Analysis, parameters: &[(String, St
     let (mut asked, mut times) = ([None, None], Vec::new());
     for (at, (name, start, end)) in sides.into_iter().enumerate() {
         let Some(run) = given(name) else { continue };
-        let found = look_up(query, run)?;
+        let found = look_up(query, run).await?;
         // A part of the run may be asked for, as the page does when one zooms in.
         let bounds = [(start, found.window.start), (end, found.window.end)];
         times.extend(bounds.into_iter().filter(|(name, _)| given(name).is_none()));
@@ -52,15 +55,19 @@ pub async fn scope(query: &Query, analysis: &Analysis, parameters: &[(String, St
 }
 
 /// The run of this id or name, or the stage after its `@`.
-fn look_up<'a>(query: &'a Query, name: &str) -> Result<Asked<'a>> {
+async fn look_up(query: &Query, name: &str) -> Result<Asked> {
     let runs = &query.snapshot().runs;
     let until = |end: Option<i64>| end.unwrap_or(query.now());
     let window = |start, end| match end > start {
         true => Ok(Window { start, end }),
         false => Err(Error::invalid(format!("{name:?} has not begun yet"))),
     };
-    if let Some(run) = find(runs, name) {
-        return Ok(Asked { run, window: window(run.start, until(run.end))? });
+    let named = match find(runs, name) {
+        Some(run) => Some(run.clone()),
+        None => named_by_spans(query).await?.into_iter().find(|run| run.id == name),
+    };
+    if let Some(run) = named {
+        return Ok(Asked { window: window(run.start, until(run.end))?, run });
     }
     let staged = name.rsplit_once('@').and_then(|(run, stage)| Some((find(runs, run)?, stage)));
     let Some((run, stage)) = staged else {
@@ -72,16 +79,52 @@ fn look_up<'a>(query: &'a Query, name: &str) -> Result<Asked<'a>> {
         return Err(Error::not_found(format!("the run {:?} has no mark {stage:?}", run.name))
             .hint(format!("its marks: {}", marks.join(", "))));
     };
-    Ok(Asked { run, window: window(start, until(end))? })
+    Ok(Asked { run: run.clone(), window: window(start, until(end))? })
+}
+
+/// Runs that spans name and nobody began, told from the attribute of spans; a resource's is not looked for.
+const MOST_NAMED: usize = 1_000;
+/// A run whose last span is older than this is over.
+const SILENCE: Nanos = MINUTE;
+
+/// The runs that only spans tell of, in order of their start.
+async fn named_by_spans(query: &Query) -> Result<Vec<Run>> {
+    let sql = format!(
+        "SELECT test_run_id AS id, min({}) AS s, max({}) AS e FROM spans WHERE test_run_id IS NOT NULL \
+         GROUP BY 1 ORDER BY 2 LIMIT {MOST_NAMED}",
+        column::START,
+        column::END,
+    );
+    let known = &query.snapshot().runs;
+    let run = |row: super::rows::Row| {
+        let (id, end) = (row.text("id").to_owned(), row.int("e") + 1);
+        let over = query.now() - end > SILENCE;
+        Run { name: id.clone(), end: over.then_some(end), ..Run::begun(id, row.int("s")) }
+    };
+    let found = read(query, &sql).await?;
+    Ok(found.iter().map(run).filter(|run| !run.id.is_empty() && find(known, &run.id).is_none()).collect())
+}
+
+/// All runs of a tenant in order of their start: those that were begun, and those that only spans tell of.
+pub async fn all(engine: &Engine, tenant: &Tenant) -> Result<Vec<Run>> {
+    let work = engine.run(tenant, |query| async move {
+        let mut runs = query.snapshot().runs.to_vec();
+        runs.extend(named_by_spans(&query).await?);
+        runs.sort_by(|a, b| (a.start, &a.id).cmp(&(b.start, &b.id)));
+        Ok(runs)
+    });
+    work.await
 }
 
 /// The condition for spans that name the run, if there are any in its time.
-async fn tagged(query: &Query, Asked { run, window }: &Asked<'_>) -> Result<Option<String>> {
+async fn tagged(query: &Query, Asked { run, window }: &Asked) -> Result<Option<String>> {
     let names = format!("({}, {})", quoted(&run.id), quoted(&run.name));
-    // Looking for the bytes first spares most spans the reading of their JSON.
+    // Text has a column of its own; other values are in the JSON. Looking for the bytes first spares most spans its
+    // reading.
     let names_it =
         |column: &str| format!("({column} LIKE '%\"{RUN_ATTRIBUTE}\"%' AND {column}->>'{RUN_ATTRIBUTE}' IN {names})");
-    let carries = format!("({} OR {})", names_it("other_attributes"), names_it("resource_attributes"));
+    let (other, resource) = (names_it("other_attributes"), names_it("resource_attributes"));
+    let carries = format!("(test_run_id IN {names} OR {other} OR {resource})");
     let sql = format!("SELECT 1 AS n FROM spans WHERE {} AND {carries} LIMIT 1", started_in(*window));
     let any = read(query, &sql).await?.iter().next().is_some();
     // Spans of a trace start about when its request does.

@@ -11,8 +11,7 @@ fn requests(first: u64, from_s: i64, seconds: i64, place: (&str, &str, &str), ta
     let row = |n: i64| {
         let (id, at) = (first + n as u64, (from_s + n) * 1_000);
         let row = span(id, id, 0, place, at, at + 10);
-        let attributes = json!({"test.run.id": tag}).to_string();
-        if tag.is_empty() { row } else { and(row, json!({ "attributes": attributes })) }
+        if tag.is_empty() { row } else { and(row, json!({ "test_run_id": tag })) }
     };
     (0..seconds).map(row).collect()
 }
@@ -50,6 +49,23 @@ async fn a_run_is_its_time_or_the_traces_that_name_it() {
         assert_eq!(sides, [&json!(10), &json!(10)], "{state:?}");
         let rows = answer(&engine, "SELECT sum(count) FROM operations('run=tagged')").await;
         assert_eq!(rows, ["11"], "{state:?}: in SQL as well");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_only_spans_name_is_the_time_of_these_spans() {
+    let mut rows = requests(1, 0, 30, ORDER, "");
+    rows.extend(requests(100, -100, 10, ORDER, "nightly"));
+    rows.extend(requests(200, 50, 9, ORDER, "going on"));
+    for state in STATES {
+        let fixture = Fixture::new().with(Signal::Traces, &rows, state).await.with_run("a1", "round-1", 0, 10_000);
+        let engine = fixture.engine();
+        assert_eq!(count(&engine, &[("run", "nightly")]).await, 10, "{state:?}");
+        let runs = analysis::runs::all(&engine, &Tenant::default()).await.expect("runs");
+        let shown: Vec<_> = runs.iter().map(|run| (run.name.as_str(), run.end.map(|end| end - run.start))).collect();
+        // The last of ten requests began nine seconds after the first and took 10 ms; the other's end was just now.
+        let expected = [("nightly", Some(9_010_000_001)), ("round-1", Some(10_000_000_000)), ("going on", None)];
+        assert_eq!(shown, expected, "{state:?}");
     }
 }
 

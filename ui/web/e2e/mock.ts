@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { extname, join } from "node:path";
 import { capacity, whatIf } from "./capacity.ts";
+import { HIDDEN } from "./hidden.ts";
 import { runHotSpots, runSteps, runs } from "./runs.ts";
 
 const HERE = import.meta.dirname ?? new URL(".", import.meta.url).pathname;
@@ -56,7 +57,7 @@ function computed(path: string, params: URLSearchParams): unknown | null {
   if (path === "capacity") return capacity(params);
   if (path === "what-if") return whatIf(params);
   if (path === "hotspots") return runHotSpots(params, JSON.parse(fixture("hotspots")));
-  return null;
+  return HIDDEN[path] ?? null;
 }
 
 function trace(res: ServerResponse, id: string) {

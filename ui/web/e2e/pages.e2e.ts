@@ -32,6 +32,9 @@ const PAGES: Record<string, string> = {
   run: "runs/r5",
   capacity: "capacity?target_qps=40000",
   "what-if": `what-if?${STOCK}`,
+  hidden: "hidden",
+  statements: "hidden?tab=statements",
+  exceptions: "hidden?tab=exceptions",
   "run-compare": "runs/compare?a=r2&b=r3",
 };
 

@@ -76,6 +76,7 @@ const GO: Record<string, string> = {
   o: "/",
   h: "/heat",
   f: "/flame",
+  l: "/hidden",
   t: "/traces",
   s: "/services",
   m: "/map",

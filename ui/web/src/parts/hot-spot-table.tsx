@@ -175,7 +175,7 @@ function HotSpotDetail({ answer, spot }: { answer: HotSpotsAnswer; spot: HotSpot
             <ul>
               {spot.vitals.map((vital) => (
                 <li key={vital.metric + vital.explanation.en}>
-                  <Link href={link("/metrics", { focus: vital.metric, service: spot.service })}>
+                  <Link href={link("/metrics-explorer", { focus: vital.metric, service: spot.service })}>
                     {vital.explanation[lang]}
                   </Link>
                 </li>

@@ -12,6 +12,7 @@ const SHEETS: { title: Key; keys: [string, Key][] }[] = [
       ["g o", "page.overview"],
       ["g h", "page.heat"],
       ["g f", "page.flame"],
+      ["g l", "page.hidden"],
       ["g t", "page.traces"],
       ["g r", "page.runs"],
       ["g c", "page.capacity"],

@@ -34,6 +34,7 @@ export const PAGES: Page[] = [
   { path: "/", title: "page.overview", group: "investigate", view: Overview },
   { path: "/heat", title: "page.heat", group: "investigate", view: load(() => import("./heat")) },
   { path: "/flame", title: "page.flame", group: "investigate", view: load(() => import("./flame")) },
+  { path: "/hidden", title: "page.hidden", group: "investigate", view: load(() => import("./hidden")) },
   { path: "/traces", title: "page.traces", group: "investigate", view: load(() => import("./traces")) },
   { path: "/trace/:id", title: "page.trace", group: null, under: "/traces", view: load(() => import("./trace")) },
   { path: "/runs", title: "page.runs", group: "test", timeless: true, view: load(() => import("./runs")) },
