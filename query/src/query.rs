@@ -14,9 +14,10 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use model::{Error, Nanos, Result, Tenant};
-use storage::Snapshot;
+use storage::{Snapshot, TableSnapshot};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::analysis::partial::Pieces;
 use crate::error::from_datafusion;
 use crate::fold::{self, Fold, Folded};
 use crate::sandbox::{self, Permitted};
@@ -58,6 +59,19 @@ impl Query {
         let now = shared.clock.now();
         let (user, internal) = (OnceLock::new(), OnceLock::new());
         Ok(Query { inner: Arc::new(Inner { shared: shared.clone(), snapshot, now, user, internal }) })
+    }
+
+    /// The same question about other spans, asked at the same moment.
+    pub(crate) fn of_spans(&self, spans: TableSnapshot) -> Query {
+        let Inner { shared, snapshot, now, .. } = self.inner.as_ref();
+        let snapshot = crate::analysis::partial::with_spans(snapshot, spans);
+        let (user, internal) = (OnceLock::new(), OnceLock::new());
+        Query { inner: Arc::new(Inner { shared: shared.clone(), snapshot, now: *now, user, internal }) }
+    }
+
+    /// What is known of files that were looked at before.
+    pub(crate) fn pieces(&self) -> &Pieces {
+        &self.inner.shared.pieces
     }
 
     pub fn snapshot(&self) -> &Snapshot {

@@ -37,6 +37,7 @@ use storage::{Snapshot, Source};
 use tokio::runtime::Runtime;
 
 use crate::analysis;
+use crate::analysis::partial::Pieces;
 use crate::error::from_datafusion;
 use crate::functions::Functions;
 use crate::query::{Asker, Query};
@@ -91,6 +92,7 @@ pub struct Shared {
     functions: Functions,
     admission: Admission,
     outcomes: Outcomes,
+    pub(crate) pieces: Pieces,
     ceiling: u64,
 }
 
@@ -111,7 +113,8 @@ impl Engine {
         let ceiling = watch::ceiling(settings.process_bytes);
         let functions = Functions::default();
         let outcomes = Outcomes::default();
-        let shared = Arc::new(Shared { settings, clock, source, env, functions, admission, outcomes, ceiling });
+        let pieces = Pieces::new(settings.pieces_bytes());
+        let shared = Arc::new(Shared { settings, clock, source, env, functions, admission, outcomes, pieces, ceiling });
         Ok(Engine { shared, runtime: Arc::new(QueryThreads(Some(runtime))) })
     }
 
@@ -266,7 +269,7 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
 }
 
 fn environment(settings: &Settings) -> datafusion::common::Result<RuntimeEnv> {
-    let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX);
+    let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX) - settings.pieces_bytes();
     let pool = TrackConsumersPool::new(FairSpillPool::new(memory), NonZeroUsize::MIN.saturating_add(2));
     let mode = match &settings.spill_folder {
         Some(folder) => {

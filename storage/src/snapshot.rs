@@ -45,6 +45,11 @@ impl TableSnapshot {
         TableSnapshot { signal, files, version, backlog: None, held: held.into(), context, assembled }
     }
 
+    /// The same rows in memory and in the log beside other files of the table.
+    pub fn with_files(self, files: Arc<[Arc<DataFile>]>) -> Self {
+        TableSnapshot { files, ..self }
+    }
+
     pub(crate) fn with_context(self, context: Arc<[RecordBatch]>) -> Self {
         TableSnapshot { context, ..self }
     }

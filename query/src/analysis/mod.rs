@@ -25,6 +25,7 @@ mod messages;
 mod names;
 mod observe;
 pub mod operations;
+pub(crate) mod partial;
 pub mod ranking;
 mod replay;
 pub mod report;

@@ -14,9 +14,10 @@ use super::batch::{id, ids, int, ints, trace_id};
 use super::called::{self, Called, Operations};
 use super::histogram::Histogram;
 use super::names::TextColumn;
+use super::partial::{Piece, split};
 use super::ranking::{CellStat, Observed, OperationKey, Place, RequestStat};
 use super::sample::{Part, hash};
-use super::scope::{Scope, Window, entered_in};
+use super::scope::{Scope, Window, entered_in, near};
 use crate::fold::{Fold, Folded};
 use crate::query::Query;
 
@@ -24,6 +25,8 @@ use crate::query::Query;
 const MOST_BINS: i64 = 120;
 /// Spans of each side that are kept, in whole traces.
 const KEPT_SPANS: usize = 60_000;
+/// Spans that are kept of one file that is cut into seconds.
+const KEPT_OF_PIECE: usize = 6_000;
 
 /// Sees all spans of traces that entered in one of the windows. `service` and `operation` of the scope choose entry
 /// operations.
@@ -34,20 +37,37 @@ pub async fn observe(query: &Query, scope: &Scope, windows: &[Window]) -> Result
         return Err(Error::internal("nothing to observe"));
     };
     let either: Vec<String> = windows.iter().map(|window| format!("({})", entered_in(*window))).collect();
-    let sql = format!(
+    let sql = format!("{} WHERE {} AND ({}){}", select(), entered_in(whole), either.join(" OR "), scope.entries());
+    let sides: Vec<Side> = windows.iter().map(|window| Side::new(*window)).collect();
+    let empty = || Seen { operations: Operations::default(), sides: sides.clone(), outside: 0 };
+    // Pieces know nothing of what traces take part in a run.
+    if !scope.entries().is_empty() {
+        return query.fold(&sql, empty).await;
+    }
+    let fits = |piece: &Piece| windows.iter().all(|window| piece.fits(*window));
+    let (pieces, rest) = split(query, near(whole), fits).await?;
+    let mut folded = rest.fold(&sql, empty).await?;
+    for piece in pieces {
+        folded.fold.take(&piece);
+    }
+    Ok(folded)
+}
+
+fn select() -> String {
+    format!(
         "SELECT trace_id_bytes, span_id_bytes, parent_span_id_bytes, entry_service, entry_operation, instance_id, {}, \
                 {}, {}, {}, duration_ns, self_time_ns, critical_path_ns, status_code, tree_flags \
-         FROM spans WHERE {} AND ({}){}",
+         FROM spans",
         called::columns(),
         column::START,
         column::END,
         column::ENTRY_START,
-        entered_in(whole),
-        either.join(" OR "),
-        scope.entries(),
-    );
-    let sides: Vec<Side> = windows.iter().map(|window| Side::new(*window)).collect();
-    query.fold(&sql, || Seen { operations: Operations::default(), sides: sides.clone() }).await
+    )
+}
+
+/// What a [`Piece`] is made of: all spans whose entry is known.
+pub fn piece_sql() -> String {
+    format!("{} WHERE {} IS NOT NULL", select(), column::ENTRY_START)
 }
 
 /// What was seen of all windows; operations and names are numbered the same in each.
@@ -55,6 +75,8 @@ pub async fn observe(query: &Query, scope: &Scope, windows: &[Window]) -> Result
 pub struct Seen {
     pub operations: Operations,
     sides: Vec<Side>,
+    /// Spans that entered in none of the windows.
+    outside: u64,
 }
 
 /// One window.
@@ -65,32 +87,58 @@ struct Side {
     columns: HashMap<CellKey, usize>,
     cells: Vec<(CellKey, Vec<Cell>)>,
     requests: HashMap<(u32, u32), Vec<Requests>>,
+    /// The load by bin; only what becomes a piece counts it.
+    load: Option<Vec<Requests>>,
     part: Part,
     kept: Vec<Kept>,
+    most_kept: usize,
     bytes: usize,
 }
 
 /// Names of entry service, entry operation and instance, and an operation, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct CellKey {
-    entry: (u32, u32),
-    operation: u32,
-    instance: u32,
+pub struct CellKey {
+    pub entry: (u32, u32),
+    pub operation: u32,
+    pub instance: u32,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Cell {
+pub struct Cell {
     spans: u64,
     errors: u64,
     critical: i64,
     duration: i64,
 }
 
+impl Cell {
+    fn add(&mut self, more: &Cell) {
+        self.spans += more.spans;
+        self.errors += more.errors;
+        self.critical += more.critical;
+        self.duration += more.duration;
+    }
+}
+
 #[derive(Clone, Default)]
-struct Requests {
-    latency: Histogram,
-    duration: i64,
-    errors: u64,
+pub struct Requests {
+    pub latency: Histogram,
+    pub duration: i64,
+    pub errors: u64,
+}
+
+impl Requests {
+    fn count(&mut self, span: &Span) {
+        self.latency.record(span.duration);
+        self.duration += span.duration;
+        self.errors += u64::from(span.failed);
+    }
+
+    fn add(&mut self, more: &Requests) {
+        self.latency.merge(&more.latency);
+        self.duration += more.duration;
+        self.errors += more.errors;
+    }
 }
 
 /// What is told of an operation besides its rank.
@@ -111,6 +159,7 @@ pub struct Kept {
     pub parent: u64,
     pub operation: u32,
     pub instance: u32,
+    pub entered: i64,
     pub start: i64,
     pub end: i64,
     /// Self time, ns.
@@ -126,9 +175,78 @@ struct Span {
     critical: i64,
     failed: bool,
     is_entry: bool,
+    /// An entry that is neither an orphan's nor a consumer's.
+    is_request: bool,
 }
 
 impl Seen {
+    /// For a [`Piece`]: one window in bins of a second.
+    pub fn by_the_second(window: Window) -> Self {
+        let side = Side { bin: SECOND, load: Some(Vec::new()), most_kept: KEPT_OF_PIECE, ..Side::new(window) };
+        Seen { operations: Operations::default(), sides: vec![side], outside: 0 }
+    }
+
+    /// `None` when a span entered outside of the window.
+    pub fn into_piece(self) -> Option<Piece> {
+        let Seen { operations, sides, outside } = self;
+        let side = sides.into_iter().next().filter(|_| outside == 0)?;
+        let (start, bin) = (side.window.start, side.bin);
+        let second = |at: usize| start + at as i64 * bin;
+        let cells = side.cells.into_iter().flat_map(|(key, cells)| {
+            let seen = cells.into_iter().enumerate().filter(|(_, cell)| cell.spans > 0);
+            seen.map(move |(at, cell)| (key, second(at), cell))
+        });
+        let cells: Vec<(CellKey, i64, Cell)> = cells.collect();
+        let requests = side.requests.into_iter().flat_map(|(entry, bins)| {
+            let seen = bins.into_iter().enumerate().filter(|(_, requests)| requests.latency.count() > 0);
+            seen.map(move |(at, requests)| (entry, second(at), requests))
+        });
+        let load = side.load.unwrap_or_default().into_iter().enumerate();
+        let load = load.filter(|(_, load)| load.latency.count() > 0).map(|(at, load)| (second(at), load));
+        let seconds = || cells.iter().map(|(_, at, _)| *at);
+        Some(Piece {
+            span: (seconds().min().unwrap_or(start), seconds().max().map_or(start, |last| last + SECOND)),
+            operations,
+            requests: requests.collect(),
+            load: load.collect(),
+            part: side.part,
+            kept: side.kept,
+            cells,
+        })
+    }
+
+    /// Adds what a file says, of which no second lies on both sides of an edge.
+    fn take(&mut self, piece: &Piece) {
+        let (names, operations) = self.operations.take_in(&piece.operations);
+        let named = |number: u32| names[number as usize];
+        let entry = |(service, operation): (u32, u32)| (named(service), named(operation));
+        for side in &mut self.sides {
+            let window = side.window;
+            let holds = |at: i64| window.start <= at && at < window.end;
+            for (key, at, cell) in piece.cells.iter().filter(|(_, at, _)| holds(*at)) {
+                let column = side.column(CellKey {
+                    entry: entry(key.entry),
+                    operation: operations[key.operation as usize],
+                    instance: named(key.instance),
+                });
+                let bin = side.bin_of(*at);
+                side.cell(column, bin).add(cell);
+            }
+            for (of, at, requests) in piece.requests.iter().filter(|(_, at, _)| holds(*at)) {
+                let bin = side.bin_of(*at);
+                side.requests(entry(*of), bin).add(requests);
+            }
+            let kept = piece.kept.iter().filter(|span| holds(span.entered)).map(|span| Kept {
+                operation: operations[span.operation as usize],
+                instance: named(span.instance),
+                ..*span
+            });
+            side.part = side.part.and(piece.part);
+            side.kept.extend(kept);
+            side.keep_the_part();
+        }
+    }
+
     /// The cube of one of the windows.
     pub fn cube(&self, side: usize) -> Observed {
         let operations: Vec<_> = (0..self.operations.len()).map(|n| self.operations.operation(n as u32)).collect();
@@ -200,10 +318,16 @@ impl Side {
             columns: HashMap::new(),
             cells: Vec::new(),
             requests: HashMap::new(),
+            load: None,
             part: Part::ALL,
             kept: Vec::new(),
+            most_kept: KEPT_SPANS,
             bytes: 0,
         }
+    }
+
+    fn bin_of(&self, at: i64) -> usize {
+        ((at - self.window.start) / self.bin) as usize
     }
 
     fn bins(&self) -> usize {
@@ -239,17 +363,20 @@ impl Side {
     }
 
     fn add(&mut self, span: &Span, column: usize) {
-        let bin = ((span.entered - self.window.start) / self.bin) as usize;
+        let bin = self.bin_of(span.entered);
         let cell = self.cell(column, bin);
         cell.spans += 1;
         cell.errors += u64::from(span.failed);
         cell.critical += span.critical;
         cell.duration += span.duration;
         if span.is_entry {
-            let requests = self.requests(span.key.entry, bin);
-            requests.latency.record(span.duration);
-            requests.duration += span.duration;
-            requests.errors += u64::from(span.failed);
+            self.requests(span.key.entry, bin).count(span);
+        }
+        if let Some(load) = self.load.as_mut().filter(|_| span.is_request) {
+            if load.len() <= bin {
+                load.resize(bin + 1, Requests::default());
+            }
+            load[bin].count(span);
         }
     }
 
@@ -259,11 +386,17 @@ impl Side {
 
     /// Takes a smaller part of the traces until few enough spans are kept.
     fn limit(&mut self) {
-        while self.kept.len() > KEPT_SPANS {
+        while self.kept.len() > self.most_kept {
             self.part = self.part.halved();
             let part = self.part;
             self.kept.retain(|span| part.holds(hash(span.trace)));
         }
+    }
+
+    fn keep_the_part(&mut self) {
+        let part = self.part;
+        self.kept.retain(|span| part.holds(hash(span.trace)));
+        self.limit();
     }
 
     fn merge(&mut self, other: Side, names: &[u32], operations: &[u32]) {
@@ -276,20 +409,17 @@ impl Side {
                 instance: named(key.instance),
             });
             for (bin, more) in cells.into_iter().enumerate() {
-                let cell = self.cell(column, bin);
-                cell.spans += more.spans;
-                cell.errors += more.errors;
-                cell.critical += more.critical;
-                cell.duration += more.duration;
+                self.cell(column, bin).add(&more);
             }
         }
         for (key, bins) in other.requests {
             for (bin, more) in bins.into_iter().enumerate() {
-                let requests = self.requests(entry(key), bin);
-                requests.latency.merge(&more.latency);
-                requests.duration += more.duration;
-                requests.errors += more.errors;
+                self.requests(entry(key), bin).add(&more);
             }
+        }
+        if let (Some(load), Some(others)) = (&mut self.load, other.load) {
+            load.resize(load.len().max(others.len()), Requests::default());
+            load.iter_mut().zip(&others).for_each(|(load, more)| load.add(more));
         }
         self.part = self.part.and(other.part);
         self.kept.extend(other.kept.into_iter().map(|span| Kept {
@@ -297,9 +427,7 @@ impl Side {
             instance: named(span.instance),
             ..span
         }));
-        let part = self.part;
-        self.kept.retain(|span| part.holds(hash(span.trace)));
-        self.limit();
+        self.keep_the_part();
     }
 }
 
@@ -311,6 +439,7 @@ impl Fold for Seen {
             let span = columns.span(row, &mut self.operations);
             let trace = columns.trace(row);
             let hashed = hash(trace);
+            self.outside += u64::from(!self.sides.iter().any(|side| side.holds(span.entered)));
             for (side, last) in self.sides.iter_mut().zip(&mut last).filter(|(side, _)| side.holds(span.entered)) {
                 let column = match *last {
                     Some((key, column)) if key == span.key => column,
@@ -329,6 +458,7 @@ impl Fold for Seen {
 
     fn merge(&mut self, other: Self) {
         let (names, operations) = self.operations.take_in(&other.operations);
+        self.outside += other.outside;
         for (side, more) in self.sides.iter_mut().zip(other.sides) {
             side.merge(more, &names, &operations);
         }
@@ -391,13 +521,15 @@ impl<'a> Columns<'a> {
             operation,
             instance: self.instance.number(row, names),
         };
+        let flags = int(self.flags, row);
         Span {
             key,
             entered: self.entered.value(row),
             duration: int(self.duration, row),
             critical: int(self.critical, row),
             failed: self.status.text(row) == Some("ERROR"),
-            is_entry: int(self.flags, row) & flag::ENTRY != 0,
+            is_entry: flags & flag::ENTRY != 0,
+            is_request: flags & (flag::ENTRY | flag::ORPHAN | flag::ASYNC_ROOT) == flag::ENTRY,
         }
     }
 
@@ -408,6 +540,7 @@ impl<'a> Columns<'a> {
             parent: id(self.parent, row),
             operation: span.key.operation,
             instance: span.key.instance,
+            entered: span.entered,
             start: int(self.start, row),
             end: int(self.end, row),
             own: int(self.own, row),

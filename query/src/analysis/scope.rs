@@ -158,8 +158,12 @@ pub fn started_in(window: Window) -> String {
 /// Spans of traces whose entry started in a window. The second half lets files be skipped: a span starts at its
 /// entry's time or later, give or take clocks and asynchronous work.
 pub fn entered_in(window: Window) -> String {
-    let near = Window { start: window.start.saturating_sub(MINUTE), end: window.end.saturating_add(10 * MINUTE) };
-    format!("{} AND {}", time_range(column::ENTRY_START, window), started_in(near))
+    format!("{} AND {}", time_range(column::ENTRY_START, window), started_in(near(window)))
+}
+
+/// When the spans start of traces whose entry started in a window.
+pub fn near(window: Window) -> Window {
+    Window { start: window.start.saturating_sub(MINUTE), end: window.end.saturating_add(10 * MINUTE) }
 }
 
 fn time_range(column: &str, Window { start, end }: Window) -> String {

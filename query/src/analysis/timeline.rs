@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use super::columns::{self, flag, float, int, text};
 use super::histogram::Histogram;
+use super::observe::Requests;
+use super::partial::split;
 use super::report::{Report, rfc3339};
 use super::rows::read;
 use super::scope::{Scope, Window, started_in};
@@ -73,6 +75,9 @@ impl Timeline {
     /// The requests that match the scope, over `window`.
     pub async fn read(query: &Query, scope: &Scope, window: Window) -> Result<Timeline> {
         let bin = bin_of(window);
+        // Bins begin with whole seconds, as the pieces of files do; what lies before the window is left out all the same.
+        let asked = window;
+        let window = Window { start: window.start - window.start.rem_euclid(SECOND), end: window.end };
         let bins = ((window.end - window.start + bin - 1) / bin).max(1) as usize;
         let requests = if scope.service.is_none() { IS_REQUEST } else { "kind IN ('SERVER', 'CONSUMER')" };
         let sql = format!(
@@ -81,9 +86,15 @@ impl Timeline {
                     CAST(sum(duration_ns) AS DOUBLE) AS d, sketch(duration_ns) AS s \
              FROM spans WHERE {} AND {} AND {requests} GROUP BY 1",
             window.start,
-            started_in(window),
+            started_in(asked),
             scope.conditions(),
         );
+        let known = if scope.conditions() == "TRUE" {
+            Some(split(query, asked, |piece| piece.fits(asked)).await?)
+        } else {
+            None
+        };
+        let (pieces, rest) = known.unwrap_or_else(|| (Vec::new(), query.clone()));
         let mut timeline = Timeline {
             window,
             bin,
@@ -93,7 +104,12 @@ impl Timeline {
             duration: vec![0.0; bins],
             levels: Vec::new(),
         };
-        for row in read(query, &sql).await?.iter() {
+        for (second, load) in pieces.iter().flat_map(|piece| &piece.load) {
+            if asked.start <= *second && *second < asked.end {
+                timeline.add_load(*second, load);
+            }
+        }
+        for row in read(&rest, &sql).await?.iter() {
             let at = row.int("b").clamp(0, bins as i64 - 1) as usize;
             timeline.requests[at] += row.int("n") as u64;
             timeline.errors[at] += row.int("e") as u64;
@@ -102,6 +118,14 @@ impl Timeline {
         }
         timeline.levels = load_levels(&timeline.requests, bin as f64 / SECOND as f64);
         Ok(timeline)
+    }
+
+    fn add_load(&mut self, second: Nanos, load: &Requests) {
+        let at = ((second - self.window.start) / self.bin) as usize;
+        self.requests[at] += load.latency.count();
+        self.errors[at] += load.errors;
+        self.duration[at] += load.duration as f64;
+        self.latency[at].merge(&load.latency);
     }
 
     /// Leaves out the time before the first request, but for a little: there is nothing to see in it.
