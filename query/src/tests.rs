@@ -8,6 +8,7 @@ mod hidden;
 mod hotspots;
 mod limits;
 mod metrics;
+mod partial;
 mod pruning;
 mod runs;
 mod scripts;

@@ -82,6 +82,13 @@ impl Pieces {
         Pieces { most, held: Mutex::default() }
     }
 
+    /// Pieces that are kept.
+    #[cfg(test)]
+    pub fn known(&self) -> usize {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.by_path.values().filter(|(piece, _)| piece.is_some()).count()
+    }
+
     fn get(&self, path: &str) -> Option<Option<Arc<Piece>>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.uses += 1;
