@@ -114,8 +114,8 @@ pub(crate) async fn run(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job) -> 
     Ok(())
 }
 
-/// Puts the merged file in the place of the job's.
-pub(crate) async fn replace(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job, merged: Encoded) -> Result<()> {
+/// Puts the merged file in the place of the job's. Returns its path.
+pub(crate) async fn replace(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job, merged: Encoded) -> Result<String> {
     let (first, last) = (&job.inputs[0], &job.inputs[job.inputs.len() - 1]);
     let name = format!(
         "{}={}/{}-merged-{}-{:x}-{:x}-{:x}.parquet",
@@ -127,15 +127,17 @@ pub(crate) async fn replace(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job,
         last.max_received,
         merged.checksum,
     );
+    let path = table.log.path_of(&name).to_string();
     if job.inputs.iter().any(|f| f.add.path == name) {
         // The same bytes again. Readers would take a file that is removed and added in one commit for removed.
-        return Ok(());
+        return Ok(path);
     }
     let clock = shared.clock.as_ref();
     let add = crate::flush::put(shared, table, name, merged, job.level, false).await?;
     let removes = job.inputs.iter().map(|f| f.add.removed(false, clock)).collect();
     let commit = Commit { operation: "OPTIMIZE", adds: vec![add], removes, ..Commit::default() };
-    table.commit(&commit, None).await.map(drop)
+    table.commit(&commit, None).await?;
+    Ok(path)
 }
 
 /// Files outside the job that may hold spans of its traces, as far as they are not assembled either: what arrived right

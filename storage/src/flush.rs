@@ -17,7 +17,7 @@ use object_store::{ObjectStoreExt, PutPayload};
 use crate::assemble;
 use crate::background::{self, Priority};
 use crate::backlog::Backlog;
-use crate::delta::{Add, Commit, FileFacts, day};
+use crate::delta::{Add, Commit, FileFacts, Progress, day};
 use crate::parquet_file::{self, Encoded};
 use crate::record;
 use crate::store::Shared;
@@ -67,6 +67,7 @@ pub struct Flushed {
 /// Writes everything up to `through` of all tables.
 pub(crate) async fn flush(shared: &Arc<Shared>, through: u64, reason: Reason) -> Result<Flushed> {
     for (_, table) in shared.all_tables() {
+        table.settle().await?;
         if let Some(part) = table.part(through, reason != Reason::Pressure) {
             let written = flush_table(shared, &table, part, through, reason).await;
             if written.is_err() {
@@ -109,10 +110,10 @@ async fn flush_table(shared: &Arc<Shared>, table: &Arc<Table>, part: Part, throu
             format!("{}={day}/{}-{first_seq:020}-{through:020}.parquet", crate::delta::PARTITION, signal.table());
         adds.push(put(shared, table, name, file, 0, true).await?);
     }
-    let through_txn = i64::try_from(through).map_err(|_| Error::internal("the log has run out of numbers"))?;
-    let commit =
-        Commit { operation: "WRITE", adds, txn: Some((shared.app_id.clone(), through_txn)), ..Commit::default() };
-    table.commit(&commit, Some((through, assembled))).await.map(drop)
+    let number = |seq: u64| i64::try_from(seq).map_err(|_| Error::internal("the log has run out of numbers"));
+    let progress = Progress { app_id: shared.app_id.clone(), from: number(first_seq)?, through: number(through)? };
+    let commit = Commit { operation: "WRITE", adds, progress: Some(progress), ..Commit::default() };
+    table.commit(&commit, assembled).await.map(drop)
 }
 
 /// The rows to write, those that are only in the log read from there. What the disk has lost is told, loudly, and the

@@ -44,6 +44,8 @@ mod table;
 mod traced;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 pub use backlog::Backlog;

@@ -76,7 +76,7 @@ impl Leases {
 pub(crate) async fn vacuum(shared: &Shared, table: &Table, leases: &Leases) -> Result<u64> {
     let horizon = (shared.clock.now() - KEEP_REMOVED) / MILLISECOND;
     let mut gone = Vec::new();
-    for (name, removed_at) in table.tombstones().await {
+    for (name, removed_at) in table.tombstones().await? {
         let path = table.log.path_of(&name);
         if removed_at >= horizon || leases.held(path.as_ref()) {
             continue;

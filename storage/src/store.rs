@@ -146,7 +146,7 @@ pub struct Stats {
 #[derive(Clone)]
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
-    maintenance: Arc<Maintenance>,
+    pub(crate) maintenance: Arc<Maintenance>,
 }
 
 impl Store {
@@ -287,6 +287,8 @@ impl Store {
                     Err(wal_error(&error))
                 }
             };
+            // Whoever drops the store on this answer must not do so while this thread, which ends with it, holds it too.
+            drop(shared);
             // The client may have gone; the rows are kept all the same.
             let _ = tell.send(answer);
         };
