@@ -20,7 +20,7 @@ use model::{
 use crate::{Settings, Source, Store, check, parquet_file};
 
 /// 2026-11-22 10:00 UTC.
-const NOON: Nanos = 1_795_341_600 * SECOND;
+pub(crate) const NOON: Nanos = 1_795_341_600 * SECOND;
 
 /// Reads a body of lines `trace span parent service name start end`, small numbers all, parent 0 for none. As logs they
 /// are records of those spans.
@@ -134,7 +134,7 @@ impl Bench {
     }
 }
 
-async fn send(store: &Store, lines: &str, received: Nanos) -> Result<bool> {
+pub(crate) async fn send(store: &Store, lines: &str, received: Nanos) -> Result<bool> {
     let payload = Payload {
         tenant: Tenant::default(),
         signal: Signal::Traces,
@@ -193,7 +193,7 @@ fn found(store: &Store) -> BTreeMap<i64, Vec<Option<(i64, i64)>>> {
     out
 }
 
-fn ids(store: &Store) -> Vec<i64> {
+pub(crate) fn ids(store: &Store) -> Vec<i64> {
     found(store).into_iter().flat_map(|(id, copies)| vec![id; copies.len()]).collect()
 }
 

@@ -86,6 +86,8 @@ struct State {
     rate: u64,
     /// Operations that are still refused.
     throttled: u64,
+    /// What the next operation of a kind meets, whatever chance says.
+    scripted: Vec<(Op, Fault)>,
     /// Operations until the power fails.
     power_left: Option<u64>,
     bug: Bug,
@@ -115,6 +117,7 @@ impl Faulty {
             chance: Chance::new(seed),
             rate: 0,
             throttled: 0,
+            scripted: Vec::new(),
             power_left: None,
             bug,
             written: BTreeMap::new(),
@@ -129,6 +132,11 @@ impl Faulty {
     pub fn set_rate(&self, rate: u64) {
         let mut state = self.lock();
         (state.rate, state.throttled) = (rate, 0);
+    }
+
+    /// The next operation of this kind meets this fault; several of a kind one after the other.
+    pub fn script(&self, faults: &[(Op, Fault)]) {
+        self.lock().scripted.extend_from_slice(faults);
     }
 
     /// The power fails at the operation `nth` from now on: it is done or not, and nothing is after it.
@@ -186,6 +194,9 @@ impl Faulty {
                     _ => Err(error("the simulated power fails")),
                 };
             }
+        }
+        if let Some(at) = state.scripted.iter().position(|(wanted, _)| *wanted == op) {
+            return Ok(Verdict::Fail(state.scripted.remove(at).1));
         }
         if state.throttled > 0 {
             state.throttled -= 1;
