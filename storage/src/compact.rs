@@ -16,6 +16,7 @@ use object_store::path::Path;
 
 use crate::assemble;
 use crate::background::{self, Priority};
+use crate::crash::crash_point;
 use crate::delta::{Commit, DataFile, day};
 use crate::merge;
 use crate::parquet_file::{Encoded, FileReader};
@@ -103,10 +104,12 @@ pub(crate) async fn run(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job) -> 
         Signal::Metrics | Signal::Logs => Vec::new(),
     };
     let neighbours = read_all(shared, &neighbours).await?;
+    crash_point!("merge.read");
     let known_at = shared.clock.now();
     let context = table.context(job.inputs.iter().map(|f| f.max_received).max().unwrap_or(known_at));
     let work = move || merge_assembled(signal, &inputs, &neighbours, &context);
     let (merged, straddling) = background::run("hotspan-merge", Priority::Merge, work).await?;
+    crash_point!("merge.encoded");
     replace(shared, table, job, merged).await?;
     for rows in straddling {
         table.remember(known_at, rows);
@@ -136,7 +139,9 @@ pub(crate) async fn replace(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job,
     let add = crate::flush::put(shared, table, name, merged, job.level, false).await?;
     let removes = job.inputs.iter().map(|f| f.add.removed(false, clock)).collect();
     let commit = Commit { operation: "OPTIMIZE", adds: vec![add], removes, ..Commit::default() };
+    crash_point!("merge.put");
     table.commit(&commit, None).await?;
+    crash_point!("merge.committed");
     Ok(path)
 }
 

@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 use model::{Error, Result, Signal, Tenant};
 use object_store::ObjectStore;
 use serde::{Deserialize, Serialize};
+use wal::Fs;
+
+use crate::crash::crash_point;
 
 /// The format that this program writes. A newer one is refused; older ones are read here, and only here.
 const FORMAT: u32 = 1;
@@ -46,8 +49,10 @@ impl Folder {
             let error = Error::unavailable(format!("{doing} {}: {e}", root.display()));
             error.hint("check the path, its permissions and the free space, or choose another with --data")
         };
-        fs::create_dir_all(root).map_err(|e| at("making the data folder", e))?;
+        wal::Disk.create_dir(root).map_err(|e| at("making the data folder", e))?;
         let root_path = root.canonicalize().map_err(|e| at("opening the data folder", e))?;
+        // Whoever made what is in it may have died before its names were durable.
+        wal::Disk.sync_dir(&root_path).map_err(|e| at("syncing the data folder", e))?;
         let lock = lock(&root_path)?;
         let store_id = marker(&root_path)?;
         Ok(Folder { root: root_path, store_id, _lock: lock })
@@ -81,6 +86,7 @@ pub fn write_durably(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> 
     let mut file = File::create(&staged)?;
     file.write_all(bytes)?;
     file.sync_all()?;
+    crash_point!("folder.staged");
     fs::rename(&staged, folder.join(name))?;
     File::open(folder)?.sync_all()
 }

@@ -21,6 +21,7 @@ use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use crate::assemble;
 use crate::background::{self, Priority};
 use crate::compact::{self, Job};
+use crate::crash::crash_point;
 use crate::delta::DataFile;
 use crate::merge;
 use crate::parquet_file::FileReader;
@@ -98,6 +99,7 @@ impl Late {
             let work = move || compact::rows_of(file, &wanted);
             known.push(background::run("hotspan-late", Priority::Merge, work).await?);
         }
+        crash_point!("late.read");
         for (at, part) in parts.iter().enumerate() {
             let job = Job { inputs: vec![part.clone()], level: part.level };
             let inputs = [compact::read(shared, part).await?];
@@ -111,6 +113,7 @@ impl Late {
             };
             let written = background::run("hotspan-late", Priority::Merge, work).await?;
             let path = compact::replace(shared, table, &job, written).await?;
+            crash_point!("late.replaced");
             if self.0.contains(&part.path) {
                 self.0.insert(path);
             }

@@ -18,6 +18,7 @@ mod background;
 mod backlog;
 mod check;
 mod compact;
+mod crash;
 mod dedup;
 pub mod delta;
 mod flush;

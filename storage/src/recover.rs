@@ -8,6 +8,7 @@ use model::{Clock, Decoder, Error, Result, Signal, Tenant};
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::backlog::Log;
+use crate::crash::{self, crash_point};
 use crate::dedup::{self, Window};
 use crate::delta::DeltaLog;
 use crate::folder::{self, Folder, table_path};
@@ -49,7 +50,7 @@ impl Media {
         let local = DurableLocal::open(&folder.root)
             .map_err(|e| Error::unavailable(format!("opening {}: {e}", folder.root.display())))?;
         let segment_bytes = wal::Settings::default().segment_bytes;
-        Ok(Media { objects: Arc::new(local), log: Arc::new(wal::Disk), segment_bytes })
+        Ok(Media { objects: Arc::new(local), log: Arc::new(crash::Disk), segment_bytes })
     }
 }
 
@@ -85,6 +86,7 @@ pub(crate) async fn open_on(
     let mut recovered = Recovered::default();
     let memory = Arc::new(Memory::new(settings.memory_bytes));
     let mut loaded = load(&tenants, &objects, &clock, &app_id, memory.clone(), &mut recovered).await?;
+    crash_point!("start.tables_loaded");
     let mut window = Window::default();
     let (runs, unreadable) = RunBook::open(objects.clone(), clock.clone(), tenants).await?;
     let (mut ledger, trouble) = StoreLedger::open(&folder.root, rows_in(&loaded));
@@ -97,6 +99,7 @@ pub(crate) async fn open_on(
         ..wal::Settings::default()
     };
     let mut replay = |seq: u64, bytes: &[u8]| {
+        crash_point!("start.replayed");
         replay_one(
             seq,
             bytes,
@@ -111,6 +114,7 @@ pub(crate) async fn open_on(
         wal::OpenError::Replay { seq, error } => error.context(format!("replaying record {seq}")),
         wal::OpenError::Wal(error) => wal_error(&error).context("opening the write-ahead log"),
     })?;
+    crash_point!("start.log_open");
     ledger.begin();
     recovered.damage = found.damage.iter().map(|d| format!("write-ahead log: {d}")).collect();
     recovered.damage.extend(trouble.into_iter().chain(unreadable));
@@ -184,6 +188,7 @@ async fn delete_orphans(
         let ours = name.starts_with(crate::delta::PARTITION) && name.ends_with(".parquet");
         if ours && !state.files.contains_key(&name) && !state.tombstones.contains_key(&name) {
             objects.delete(&object.location).await.map_err(trouble)?;
+            crash_point!("start.orphan_deleted");
             deleted += 1;
         }
     }

@@ -10,6 +10,7 @@ use object_store::ObjectStore;
 use tokio::sync::oneshot;
 
 use crate::backlog::Log;
+use crate::crash::crash_point;
 use crate::dedup::{self, Fate, Verdict, Window};
 use crate::delta::{DeltaLog, TableState};
 use crate::folder::{Folder, table_path};
@@ -279,6 +280,7 @@ impl Store {
                     shared.tables(&payload.tenant).of(signal).insert(Held { first: seq, last: seq, ..held });
                     shared.window().stored(Seen { received, key });
                     let _ = fate.send(Fate::Stored);
+                    crash_point!("append.visible");
                     Ok(Ack { duplicate: false })
                 }
                 Err(error) => {

@@ -15,6 +15,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use serde_json::json;
 
+use crate::crash::crash_point;
+
 use super::action::{Action, Format, Metadata, Protocol, Txn};
 use super::{Add, Remove, checkpoint, schema};
 
@@ -215,8 +217,10 @@ impl DeltaLog {
             self.still_possible(state, commit)?;
             let version = state.version.map_or(0, |v| v + 1);
             let actions = self.lines(state, commit)?;
+            crash_point!("commit.planned");
             match self.put_new(version, &actions).await {
                 Ok(()) => {
+                    crash_point!("commit.put");
                     actions.into_iter().for_each(|action| state.apply(action));
                     for path in &commit.forget {
                         state.tombstones.remove(path);
@@ -335,8 +339,10 @@ impl DeltaLog {
             self.objects.put(&path, PutPayload::from(bytes)).await.map_err(|e| self.trouble("writing", &e))
         };
         put(checkpoint_name(version), file).await?;
+        crash_point!("checkpoint.put");
         let last = json!({"version": version, "size": size}).to_string();
         put("_last_checkpoint".into(), last.into_bytes()).await?;
+        crash_point!("checkpoint.announced");
         self.clean_up(version).await
     }
 
@@ -352,6 +358,7 @@ impl DeltaLog {
             let old = object.last_modified.timestamp_millis() < horizon;
             if old && number.is_some_and(|n| n < version) {
                 self.objects.delete(&object.location).await.map_err(|e| self.trouble("cleaning", &e))?;
+                crash_point!("checkpoint.cleaning");
             }
         }
         Ok(())
