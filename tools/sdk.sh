@@ -15,3 +15,4 @@ for _ in $(seq 1 100); do
     sleep 0.1
 done
 python3 tests/sdk/run.py --ready-file "$folder/ready.json" --data "$folder/data"
+python3 tests/sdk/crash.py --hotspan "$hotspan"

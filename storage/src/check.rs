@@ -38,7 +38,7 @@ pub async fn check(root: &Path, clock: Arc<dyn Clock>) -> Result<Vec<Finding>> {
         .map_err(|e| model::Error::not_found(format!("opening {}: {e}", root.display())))?;
     let objects: Arc<dyn ObjectStore> = Arc::new(objects);
     let mut findings = vec![check_wal(root)];
-    for tenant in folder::tenants(root) {
+    for tenant in folder::tenants(objects.as_ref()).await? {
         for signal in Signal::ALL {
             let log = DeltaLog::new(objects.clone(), clock.clone(), table_path(&tenant, signal), signal);
             findings.extend(check_table(&objects, &log, signal).await);

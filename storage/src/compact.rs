@@ -16,6 +16,7 @@ use object_store::path::Path;
 
 use crate::assemble;
 use crate::background::{self, Priority};
+use crate::crash::crash_point;
 use crate::delta::{Commit, DataFile, day};
 use crate::merge;
 use crate::parquet_file::{Encoded, FileReader};
@@ -132,10 +133,12 @@ pub(crate) async fn run(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job) -> 
         Signal::Metrics | Signal::Logs => Vec::new(),
     };
     let neighbours = read_all(shared, &neighbours).await?;
+    crash_point!("merge.read");
     let known_at = shared.clock.now();
     let context = table.context(job.inputs.iter().map(|f| f.max_received).max().unwrap_or(known_at));
     let work = move || merge_assembled(signal, &inputs, &neighbours, &context);
     let (merged, straddling) = background::run("hotspan-merge", Priority::Merge, work).await?;
+    crash_point!("merge.encoded");
     replace(shared, table, job, merged).await?;
     for rows in straddling {
         table.remember(known_at, rows);
@@ -143,8 +146,8 @@ pub(crate) async fn run(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job) -> 
     Ok(())
 }
 
-/// Puts the merged file in the place of the job's.
-pub(crate) async fn replace(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job, merged: Encoded) -> Result<()> {
+/// Puts the merged file in the place of the job's. Returns its path.
+pub(crate) async fn replace(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job, merged: Encoded) -> Result<String> {
     let (first, last) = (&job.inputs[0], &job.inputs[job.inputs.len() - 1]);
     let name = format!(
         "{}={}/{}-merged-{}-{:x}-{:x}-{:x}.parquet",
@@ -156,15 +159,19 @@ pub(crate) async fn replace(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job,
         last.max_received,
         merged.checksum,
     );
+    let path = table.log.path_of(&name).to_string();
     if job.inputs.iter().any(|f| f.add.path == name) {
         // The same bytes again. Readers would take a file that is removed and added in one commit for removed.
-        return Ok(());
+        return Ok(path);
     }
     let clock = shared.clock.as_ref();
     let add = crate::flush::put(shared, table, name, merged, job.level, false).await?;
     let removes = job.inputs.iter().map(|f| f.add.removed(false, clock)).collect();
     let commit = Commit { operation: "OPTIMIZE", adds: vec![add], removes, ..Commit::default() };
-    table.commit(&commit, None).await.map(drop)
+    crash_point!("merge.put");
+    table.commit(&commit, None).await?;
+    crash_point!("merge.committed");
+    Ok(path)
 }
 
 /// Files outside the job that may hold spans of its traces, as far as they are not assembled either: what arrived right

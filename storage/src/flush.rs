@@ -17,7 +17,8 @@ use object_store::{ObjectStoreExt, PutPayload};
 use crate::assemble;
 use crate::background::{self, Priority};
 use crate::backlog::Backlog;
-use crate::delta::{Add, Commit, FileFacts, day};
+use crate::crash::crash_point;
+use crate::delta::{Add, Commit, FileFacts, Progress, day};
 use crate::parquet_file::{self, Encoded};
 use crate::record;
 use crate::store::Shared;
@@ -67,14 +68,17 @@ pub struct Flushed {
 /// Writes everything up to `through` of all tables.
 pub(crate) async fn flush(shared: &Arc<Shared>, through: u64, reason: Reason) -> Result<Flushed> {
     for (_, table) in shared.all_tables() {
+        table.settle().await?;
         if let Some(part) = table.part(through, reason != Reason::Pressure) {
             let written = flush_table(shared, &table, part, through, reason).await;
             if written.is_err() {
                 table.give_up();
             }
             written?;
+            crash_point!("flush.table_done");
         }
     }
+    crash_point!("flush.all_done");
     Ok(Flushed { through })
 }
 
@@ -86,14 +90,19 @@ pub(crate) async fn trim(shared: &Arc<Shared>, flushed: Flushed) -> Result<()> {
         let through = shared.log.trimmable(flushed.through);
         let seen = record::seen(&shared.window().remembered());
         shared.log.wal.append_wait(wal::Record::from(seen))?;
+        crash_point!("trim.remembered");
         shared.ledger.write(flushed.through);
-        shared.log.wal.trim(through).map(drop)
+        crash_point!("trim.counted");
+        shared.log.wal.trim(through)?;
+        crash_point!("trim.done");
+        Ok(())
     });
     let done = task.await.map_err(|e| Error::internal(format!("trimming the log: {e}")))?;
     done.map_err(|e| crate::store::wal_error(&e))
 }
 
 async fn flush_table(shared: &Arc<Shared>, table: &Arc<Table>, part: Part, through: u64, reason: Reason) -> Result<()> {
+    crash_point!("flush.begun");
     let (signal, first_seq) = (table.signal, part.first_seq);
     let assembled = (reason != Reason::Pressure).then(|| shared.clock.now());
     let quiet_before = assembled.map(|at| at - QUIET);
@@ -103,16 +112,18 @@ async fn flush_table(shared: &Arc<Shared>, table: &Arc<Table>, part: Part, throu
         encode(signal, &part.context, rows, quiet_before)
     };
     let encoded = background::run("hotspan-flush", Priority::Flush, work).await?;
+    crash_point!("flush.encoded");
     let mut adds = Vec::new();
     for (day, file) in encoded {
         let name =
             format!("{}={day}/{}-{first_seq:020}-{through:020}.parquet", crate::delta::PARTITION, signal.table());
         adds.push(put(shared, table, name, file, 0, true).await?);
     }
-    let through_txn = i64::try_from(through).map_err(|_| Error::internal("the log has run out of numbers"))?;
-    let commit =
-        Commit { operation: "WRITE", adds, txn: Some((shared.app_id.clone(), through_txn)), ..Commit::default() };
-    table.commit(&commit, Some((through, assembled))).await.map(drop)
+    crash_point!("flush.file_put");
+    let number = |seq: u64| i64::try_from(seq).map_err(|_| Error::internal("the log has run out of numbers"));
+    let progress = Progress { app_id: shared.app_id.clone(), from: number(first_seq)?, through: number(through)? };
+    let commit = Commit { operation: "WRITE", adds, progress: Some(progress), ..Commit::default() };
+    table.commit(&commit, assembled).await.map(drop)
 }
 
 /// The rows to write, those that are only in the log read from there. What the disk has lost is told, loudly, and the

@@ -16,11 +16,16 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use model::{Error, Result, Signal, Tenant};
+use object_store::ObjectStore;
 use serde::{Deserialize, Serialize};
+use wal::Fs;
+
+use crate::crash::crash_point;
 
 /// The format that this program writes. A newer one is refused; older ones are read here, and only here.
 const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "format.json";
+const TENANTS: &str = "tenants";
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Marker {
@@ -44,8 +49,10 @@ impl Folder {
             let error = Error::unavailable(format!("{doing} {}: {e}", root.display()));
             error.hint("check the path, its permissions and the free space, or choose another with --data")
         };
-        fs::create_dir_all(root).map_err(|e| at("making the data folder", e))?;
+        wal::Disk.create_dir(root).map_err(|e| at("making the data folder", e))?;
         let root_path = root.canonicalize().map_err(|e| at("opening the data folder", e))?;
+        // Whoever made what is in it may have died before its names were durable.
+        wal::Disk.sync_dir(&root_path).map_err(|e| at("syncing the data folder", e))?;
         let lock = lock(&root_path)?;
         let store_id = marker(&root_path)?;
         Ok(Folder { root: root_path, store_id, _lock: lock })
@@ -79,6 +86,7 @@ pub fn write_durably(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> 
     let mut file = File::create(&staged)?;
     file.write_all(bytes)?;
     file.sync_all()?;
+    crash_point!("folder.staged");
     fs::rename(&staged, folder.join(name))?;
     File::open(folder)?.sync_all()
 }
@@ -135,20 +143,18 @@ pub fn table_path(tenant: &Tenant, signal: Signal) -> object_store::path::Path {
 pub fn of_tenant(tenant: &Tenant, rest: &str) -> object_store::path::Path {
     match tenant.as_str() {
         Tenant::DEFAULT => object_store::path::Path::from(rest),
-        name => object_store::path::Path::from(format!("tenants/{name}/{rest}")),
+        name => object_store::path::Path::from(format!("{TENANTS}/{name}/{rest}")),
     }
 }
 
 /// The tenants that have a folder; `default` always.
-pub fn tenants(root: &Path) -> Vec<Tenant> {
+pub async fn tenants(objects: &dyn ObjectStore) -> Result<Vec<Tenant>> {
+    let folder = object_store::path::Path::from(TENANTS);
+    let listed = objects.list_with_delimiter(Some(&folder)).await;
+    let folders = listed.map_err(|e| Error::unavailable(format!("listing the tenants: {e}")))?.common_prefixes;
     let mut tenants = vec![Tenant::default()];
-    let entries = fs::read_dir(root.join("tenants")).into_iter().flatten().flatten();
-    for entry in entries {
-        if let Some(tenant) = entry.file_name().to_str().and_then(|name| Tenant::new(name).ok()) {
-            tenants.push(tenant);
-        }
-    }
+    tenants.extend(folders.iter().filter_map(|path| Tenant::new(path.filename()?).ok()));
     tenants.sort();
     tenants.dedup();
-    tenants
+    Ok(tenants)
 }

@@ -21,6 +21,7 @@ use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use crate::assemble;
 use crate::background::{self, Priority};
 use crate::compact::{self, Job};
+use crate::crash::crash_point;
 use crate::delta::DataFile;
 use crate::merge;
 use crate::parquet_file::FileReader;
@@ -43,8 +44,9 @@ pub struct Late(HashSet<String>);
 
 impl Late {
     /// The next file to take up: the oldest with open traces that was not.
-    fn next(&mut self, files: &[Arc<DataFile>], now: Nanos) -> Option<Arc<DataFile>> {
-        self.0.retain(|path| files.iter().any(|f| f.path == *path));
+    fn next(&mut self, table: &Table, files: &[Arc<DataFile>], now: Nanos) -> Option<Arc<DataFile>> {
+        let root = format!("{}/", table.log.root());
+        self.0.retain(|path| !path.starts_with(&root) || files.iter().any(|f| f.path == *path));
         let open = |f: &&Arc<DataFile>| {
             let few = f.unassembled > 0 && (f.rows < 100 || f.unassembled as f64 <= f.rows as f64 * MOST_OPEN);
             few && f.max_received < now - YOUNG && !self.0.contains(&f.path)
@@ -60,7 +62,7 @@ impl Late {
             return Ok(false);
         }
         let files = table.files();
-        let Some(file) = self.next(&files, shared.clock.now()) else { return Ok(false) };
+        let Some(file) = self.next(table, &files, shared.clock.now()) else { return Ok(false) };
         let near = |f: &&Arc<DataFile>| {
             f.path != file.path
                 && f.min_received <= file.max_received + REACH
@@ -75,9 +77,49 @@ impl Late {
             }
         }
         if parts.len() > 1 {
-            assemble_across(shared, table, &parts, open).await?;
+            self.assemble_across(shared, table, &parts, open).await?;
         }
         Ok(true)
+    }
+
+    /// Writes each of the files again, its part of the traces assembled from the parts in all of them. What is written
+    /// for a file that was taken up was taken up with it: otherwise files that see different parts of a trace would be
+    /// written for ever in turns.
+    async fn assemble_across(
+        &mut self,
+        shared: &Arc<Shared>,
+        table: &Arc<Table>,
+        parts: &[Arc<DataFile>],
+        traces: HashSet<u128>,
+    ) -> Result<()> {
+        let traces = Arc::new(traces);
+        let mut known: Vec<Vec<RecordBatch>> = Vec::new();
+        for part in parts {
+            let (file, wanted) = (compact::read(shared, part).await?, traces.clone());
+            let work = move || compact::rows_of(file, &wanted);
+            known.push(background::run("hotspan-late", Priority::Merge, work).await?);
+        }
+        crash_point!("late.read");
+        for (at, part) in parts.iter().enumerate() {
+            let job = Job { inputs: vec![part.clone()], level: part.level };
+            let inputs = [compact::read(shared, part).await?];
+            let others = known.iter().enumerate().filter(|(other, _)| *other != at);
+            let context: Vec<RecordBatch> = others.flat_map(|(_, rows)| rows.iter().cloned()).collect();
+            let wanted = traces.clone();
+            let work = move || {
+                let keys = merge::keys(Signal::Traces, &inputs)?;
+                let assembly = assemble::assembly(&context, keys.rows(), Nanos::MAX, &wanted);
+                merge::merge(Signal::Traces, &inputs, &keys, assembly.as_ref())
+            };
+            let written = background::run("hotspan-late", Priority::Merge, work).await?;
+            let path = compact::replace(shared, table, &job, written).await?;
+            crash_point!("late.replaced");
+            if self.0.contains(&part.path) {
+                self.0.insert(path);
+            }
+        }
+        tracing::debug!(files = parts.len(), traces = traces.len(), "assembled late spans into their traces");
+        Ok(())
     }
 }
 
@@ -118,36 +160,4 @@ async fn holds(shared: &Arc<Shared>, file: &Arc<DataFile>, traces: &HashSet<u128
         }
     }
     Ok(false)
-}
-
-/// Writes each of the files again, its part of the traces assembled from the parts in all of them.
-async fn assemble_across(
-    shared: &Arc<Shared>,
-    table: &Arc<Table>,
-    parts: &[Arc<DataFile>],
-    traces: HashSet<u128>,
-) -> Result<()> {
-    let traces = Arc::new(traces);
-    let mut known: Vec<Vec<RecordBatch>> = Vec::new();
-    for part in parts {
-        let (file, wanted) = (compact::read(shared, part).await?, traces.clone());
-        let work = move || compact::rows_of(file, &wanted);
-        known.push(background::run("hotspan-late", Priority::Merge, work).await?);
-    }
-    for (at, part) in parts.iter().enumerate() {
-        let job = Job { inputs: vec![part.clone()], level: part.level };
-        let inputs = [compact::read(shared, part).await?];
-        let others = known.iter().enumerate().filter(|(other, _)| *other != at);
-        let context: Vec<RecordBatch> = others.flat_map(|(_, rows)| rows.iter().cloned()).collect();
-        let wanted = traces.clone();
-        let work = move || {
-            let keys = merge::keys(Signal::Traces, &inputs)?;
-            let assembly = assemble::assembly(&context, keys.rows(), Nanos::MAX, &wanted);
-            merge::merge(Signal::Traces, &inputs, &keys, assembly.as_ref())
-        };
-        let written = background::run("hotspan-late", Priority::Merge, work).await?;
-        compact::replace(shared, table, &job, written).await?;
-    }
-    tracing::debug!(files = parts.len(), traces = traces.len(), "assembled late spans into their traces");
-    Ok(())
 }

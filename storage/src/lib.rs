@@ -18,6 +18,7 @@ mod background;
 mod backlog;
 mod check;
 mod compact;
+mod crash;
 mod dedup;
 pub mod delta;
 mod flush;
@@ -43,6 +44,8 @@ mod store;
 mod table;
 mod traced;
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
 

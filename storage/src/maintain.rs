@@ -57,13 +57,28 @@ struct Flushing {
 
 impl Maintenance {
     pub fn start(shared: Arc<Shared>) -> Self {
-        let (flushing, tidying) = (Arc::default(), Arc::default());
-        let (stop, stopped) = watch::channel(false);
+        let idle = Maintenance::idle(shared.clone());
+        let stopped = idle.stop.subscribe();
         let tasks = vec![
-            tokio::spawn(keep_flushing(shared.clone(), Arc::clone(&flushing), stopped.clone())),
-            tokio::spawn(keep_tidying(shared.clone(), Arc::clone(&tidying), stopped)),
+            tokio::spawn(keep_flushing(shared.clone(), Arc::clone(&idle.flushing), stopped.clone())),
+            tokio::spawn(keep_tidying(shared, Arc::clone(&idle.tidying), stopped)),
         ];
-        Maintenance { shared, flushing, tidying, stop, tasks: std::sync::Mutex::new(tasks) }
+        Maintenance { tasks: std::sync::Mutex::new(tasks), ..idle }
+    }
+
+    /// Does only what it is asked for.
+    pub fn idle(shared: Arc<Shared>) -> Self {
+        let (stop, _) = watch::channel(false);
+        Maintenance { shared, flushing: Arc::default(), tidying: Arc::default(), stop, tasks: Default::default() }
+    }
+
+    /// One flush for this reason, and the trim that follows it; false when there was nothing to write.
+    #[cfg(test)]
+    pub async fn flush_once(&self, reason: Reason) -> Result<bool> {
+        let mut flushing = self.flushing.lock().await;
+        let written = flushing.step(&self.shared, reason).await?;
+        flushing.trim(&self.shared).await?;
+        Ok(written)
     }
 
     pub async fn flush_all(&self) -> Result<()> {

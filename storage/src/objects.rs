@@ -5,10 +5,12 @@
 //! `tmp/`, fsync, link or rename into place, fsync the folder and every folder that had to be made. Reading, listing
 //! and deleting are the library's.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -19,6 +21,8 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
+use crate::crash::crash_point;
+
 const STORE: &str = "DurableLocal";
 
 #[derive(Debug)]
@@ -26,6 +30,42 @@ pub struct DurableLocal {
     inner: LocalFileSystem,
     root: PathBuf,
     staged: AtomicU64,
+    folders: Arc<Folders>,
+}
+
+/// Folders of the store whose names are known to be durable.
+#[derive(Debug)]
+struct Folders {
+    root: PathBuf,
+    durable: Mutex<HashSet<PathBuf>>,
+}
+
+impl Folders {
+    fn durable(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a folder and its missing parents, each synced into the one above it. One that is there is synced once too:
+    /// whoever made it may have died before that.
+    fn make(&self, folder: &FsPath) -> io::Result<()> {
+        if folder == self.root || self.durable().contains(folder) {
+            return Ok(());
+        }
+        let Some(above) = folder.parent() else { return Ok(()) };
+        self.make(above)?;
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        File::open(above)?.sync_all()?;
+        self.durable().insert(folder.to_path_buf());
+        Ok(())
+    }
+
+    /// Perhaps somebody removed it.
+    fn forget(&self, folder: &FsPath) {
+        self.durable().remove(folder);
+    }
 }
 
 impl DurableLocal {
@@ -48,7 +88,8 @@ impl DurableLocal {
 
     fn at(root: PathBuf) -> io::Result<Self> {
         let inner = LocalFileSystem::new_with_prefix(&root).map_err(io::Error::other)?;
-        Ok(DurableLocal { inner, root, staged: AtomicU64::new(0) })
+        let folders = Arc::new(Folders { root: root.clone(), durable: Mutex::default() });
+        Ok(DurableLocal { inner, root, staged: AtomicU64::new(0), folders })
     }
 
     fn staged(&self) -> PathBuf {
@@ -57,39 +98,46 @@ impl DurableLocal {
     }
 }
 
-fn put_durably(staged: &FsPath, target: &FsPath, payload: &PutPayload, mode: &PutMode) -> io::Result<()> {
+fn put_durably(
+    folders: &Folders,
+    staged: &FsPath,
+    target: &FsPath,
+    payload: &PutPayload,
+    mode: &PutMode,
+) -> io::Result<()> {
     let folder = target.parent().ok_or_else(|| io::Error::other("an object needs a folder"))?;
-    make_folders(folder)?;
-    let written = write_synced(staged, payload).and_then(|()| match mode {
-        PutMode::Create => fs::hard_link(staged, target),
-        _ => fs::rename(staged, target),
+    folders.make(folder)?;
+    crash_point!(crate::crash::put_of(target).torn, first {
+        let whole: Vec<u8> = payload.iter().flat_map(|part| part.iter().copied()).collect();
+        let _ = fs::write(staged, &whole[..whole.len() / 2]);
     });
+    let write = || {
+        let mut file = File::create_new(staged)?;
+        for part in payload {
+            file.write_all(part)?;
+        }
+        crash_point!(crate::crash::put_of(target).written);
+        file.sync_all()?;
+        crash_point!(crate::crash::put_of(target).synced);
+        match mode {
+            PutMode::Create => fs::hard_link(staged, target),
+            _ => fs::rename(staged, target),
+        }
+    };
+    let written = write();
     // After a rename the name is gone already; after a link or a failure the staged copy goes.
     let _ = fs::remove_file(staged);
+    if written.is_err() {
+        folders.forget(folder);
+    }
     written?;
-    File::open(folder)?.sync_all()
-}
-
-fn write_synced(path: &FsPath, payload: &PutPayload) -> io::Result<()> {
-    let mut file = File::create_new(path)?;
-    for part in payload {
-        file.write_all(part)?;
+    crash_point!(crate::crash::put_of(target).named);
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    if synced.is_err() && matches!(mode, PutMode::Create) {
+        // Nobody may build on a name that a power cut can take.
+        let _ = fs::remove_file(target);
     }
-    file.sync_all()
-}
-
-/// Makes a folder and its missing parents, each synced into the one above it.
-fn make_folders(folder: &FsPath) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let Some(above) = folder.parent() else { return Ok(()) };
-    make_folders(above)?;
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    File::open(above)?.sync_all()
+    synced
 }
 
 impl std::fmt::Display for DurableLocal {
@@ -102,8 +150,8 @@ impl std::fmt::Display for DurableLocal {
 impl ObjectStore for DurableLocal {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         let target = self.inner.path_to_filesystem(location)?;
-        let staged = self.staged();
-        let task = tokio::task::spawn_blocking(move || put_durably(&staged, &target, &payload, &opts.mode));
+        let (staged, folders) = (self.staged(), self.folders.clone());
+        let task = tokio::task::spawn_blocking(move || put_durably(&folders, &staged, &target, &payload, &opts.mode));
         let outcome = task.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
         match outcome {
             Ok(()) => Ok(PutResult { e_tag: None, version: None }),

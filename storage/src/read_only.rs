@@ -31,7 +31,7 @@ impl ReadOnly {
             .map_err(|e| Error::unavailable(format!("opening {}: {e}", root.display())))?;
         let objects: Arc<dyn ObjectStore> = Arc::new(objects);
         let mut snapshots = BTreeMap::new();
-        for tenant in folder::tenants(root) {
+        for tenant in folder::tenants(objects.as_ref()).await? {
             let mut tables = Vec::new();
             for signal in Signal::ALL {
                 tables.push(table(&objects, &clock, &tenant, signal).await?);

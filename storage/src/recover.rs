@@ -8,6 +8,7 @@ use model::{Clock, Decoder, Error, Result, Signal, Tenant};
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::backlog::Log;
+use crate::crash::{self, crash_point};
 use crate::dedup::{self, Window};
 use crate::delta::DeltaLog;
 use crate::folder::{self, Folder, table_path};
@@ -35,6 +36,24 @@ pub struct Recovered {
     pub orphans: u64,
 }
 
+/// Where a store keeps what must survive: tables and runs in one, the log in the other.
+pub(crate) struct Media {
+    pub objects: Arc<dyn ObjectStore>,
+    pub log: Arc<dyn wal::Fs>,
+    /// See [`wal::Settings`].
+    pub segment_bytes: u64,
+}
+
+impl Media {
+    /// A local folder.
+    fn of(folder: &Folder) -> Result<Self> {
+        let local = DurableLocal::open(&folder.root)
+            .map_err(|e| Error::unavailable(format!("opening {}: {e}", folder.root.display())))?;
+        let segment_bytes = wal::Settings::default().segment_bytes;
+        Ok(Media { objects: Arc::new(local), log: Arc::new(crash::Disk), segment_bytes })
+    }
+}
+
 struct Loaded {
     tables: BTreeMap<Tenant, Arc<Tables>>,
     /// Up to which record each table has come.
@@ -49,24 +68,38 @@ pub(crate) async fn open(
     decoder: Arc<dyn Decoder>,
 ) -> Result<(Shared, Recovered)> {
     let folder = Folder::open(root)?;
-    let local = DurableLocal::open(&folder.root)
-        .map_err(|e| Error::unavailable(format!("opening {}: {e}", folder.root.display())))?;
-    let objects: Arc<dyn ObjectStore> = Arc::new(local);
+    let media = Media::of(&folder)?;
+    open_on(folder, media, settings, clock, decoder).await
+}
+
+/// Opens the store whose marker and ledger are in `folder` and everything else on `media`.
+pub(crate) async fn open_on(
+    folder: Folder,
+    media: Media,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    decoder: Arc<dyn Decoder>,
+) -> Result<(Shared, Recovered)> {
+    let Media { objects, log, segment_bytes } = media;
+    let tenants = folder::tenants(objects.as_ref()).await?;
     let app_id = format!("hotspan-{}", folder.store_id);
     let mut recovered = Recovered::default();
     let memory = Arc::new(Memory::new(settings.memory_bytes));
-    let mut loaded = load(&folder, &objects, &clock, &app_id, memory.clone(), &mut recovered).await?;
+    let mut loaded = load(&tenants, &objects, &clock, &app_id, memory.clone(), &mut recovered).await?;
+    crash_point!("start.tables_loaded");
     let mut window = Window::default();
-    let (runs, unreadable) = RunBook::open(objects.clone(), clock.clone(), folder::tenants(&folder.root)).await?;
+    let (runs, unreadable) = RunBook::open(objects.clone(), clock.clone(), tenants).await?;
     let (mut ledger, trouble) = StoreLedger::open(&folder.root, rows_in(&loaded));
 
     let floor = loaded.through.values().copied().max().unwrap_or(0);
     let wal_settings = wal::Settings {
-        max_log_bytes: settings.wal_bytes.max(wal::Settings::default().segment_bytes),
+        max_log_bytes: settings.wal_bytes.max(segment_bytes),
+        segment_bytes,
         floor,
         ..wal::Settings::default()
     };
     let mut replay = |seq: u64, bytes: &[u8]| {
+        crash_point!("start.replayed");
         replay_one(
             seq,
             bytes,
@@ -77,12 +110,11 @@ pub(crate) async fn open(
             &mut recovered,
         )
     };
-    std::fs::create_dir_all(folder.wal()).map_err(|e| Error::unavailable(format!("making the WAL folder: {e}")))?;
-    let (log, found) =
-        wal::Wal::open(Arc::new(wal::Disk), &folder.wal(), wal_settings, &mut replay).map_err(|e| match e {
-            wal::OpenError::Replay { seq, error } => error.context(format!("replaying record {seq}")),
-            wal::OpenError::Wal(error) => wal_error(&error).context("opening the write-ahead log"),
-        })?;
+    let (log, found) = wal::Wal::open(log, &folder.wal(), wal_settings, &mut replay).map_err(|e| match e {
+        wal::OpenError::Replay { seq, error } => error.context(format!("replaying record {seq}")),
+        wal::OpenError::Wal(error) => wal_error(&error).context("opening the write-ahead log"),
+    })?;
+    crash_point!("start.log_open");
     ledger.begin();
     recovered.damage = found.damage.iter().map(|d| format!("write-ahead log: {d}")).collect();
     recovered.damage.extend(trouble.into_iter().chain(unreadable));
@@ -105,7 +137,7 @@ pub(crate) async fn open(
 }
 
 async fn load(
-    folder: &Folder,
+    tenants: &[Tenant],
     objects: &Arc<dyn ObjectStore>,
     clock: &Arc<dyn Clock>,
     app_id: &str,
@@ -113,7 +145,7 @@ async fn load(
     recovered: &mut Recovered,
 ) -> Result<Loaded> {
     let mut loaded = Loaded { tables: BTreeMap::new(), through: BTreeMap::new(), memory };
-    for tenant in folder::tenants(&folder.root) {
+    for tenant in tenants.iter().cloned() {
         let mut tables = BTreeMap::new();
         for signal in Signal::ALL {
             let log = DeltaLog::new(objects.clone(), clock.clone(), table_path(&tenant, signal), signal);
@@ -156,6 +188,7 @@ async fn delete_orphans(
         let ours = name.starts_with(crate::delta::PARTITION) && name.ends_with(".parquet");
         if ours && !state.files.contains_key(&name) && !state.tombstones.contains_key(&name) {
             objects.delete(&object.location).await.map_err(trouble)?;
+            crash_point!("start.orphan_deleted");
             deleted += 1;
         }
     }

@@ -8,6 +8,7 @@ use model::time::{MILLISECOND, MINUTE};
 use model::{Error, Nanos, Result};
 use object_store::ObjectStoreExt;
 
+use crate::crash::crash_point;
 use crate::delta::{Commit, DataFile};
 use crate::store::Shared;
 use crate::table::Table;
@@ -49,6 +50,7 @@ pub(crate) async fn expire(shared: &Shared) -> Result<()> {
         let removes: Vec<_> = removes.iter().map(|f| f.add.removed(true, shared.clock.as_ref())).collect();
         let commit = Commit { operation: "DELETE", removes, ..Commit::default() };
         traced::expire(&table, commit.removes.len()).run(table.commit(&commit, None)).await?;
+        crash_point!("expire.committed");
     }
     Ok(())
 }
@@ -76,7 +78,7 @@ impl Leases {
 pub(crate) async fn vacuum(shared: &Shared, table: &Table, leases: &Leases) -> Result<u64> {
     let horizon = (shared.clock.now() - KEEP_REMOVED) / MILLISECOND;
     let mut gone = Vec::new();
-    for (name, removed_at) in table.tombstones().await {
+    for (name, removed_at) in table.tombstones().await? {
         let path = table.log.path_of(&name);
         if removed_at >= horizon || leases.held(path.as_ref()) {
             continue;
@@ -85,6 +87,7 @@ pub(crate) async fn vacuum(shared: &Shared, table: &Table, leases: &Leases) -> R
             Ok(()) | Err(object_store::Error::NotFound { .. }) => gone.push(name),
             Err(e) => return Err(Error::unavailable(format!("deleting {path}: {e}"))),
         }
+        crash_point!("vacuum.deleted");
     }
     table.forget(&gone).await;
     Ok(gone.len() as u64)

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::backlog::Log;
 use crate::compact::{self, Pending};
+use crate::crash::crash_point;
 use crate::dedup::{self, Fate, Verdict, Window};
 use crate::delta::{DeltaLog, TableState};
 use crate::folder::{Folder, table_path};
@@ -151,7 +152,7 @@ pub struct Stats {
 #[derive(Clone)]
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
-    maintenance: Arc<Maintenance>,
+    pub(crate) maintenance: Arc<Maintenance>,
 }
 
 impl Store {
@@ -292,6 +293,7 @@ impl Store {
                     shared.tables(&payload.tenant).of(signal).insert(Held { first: seq, last: seq, ..held });
                     shared.window().stored(Seen { received, key });
                     let _ = fate.send(Fate::Stored);
+                    crash_point!("append.visible");
                     Ok(Ack { duplicate: false })
                 }
                 Err(error) => {
@@ -300,6 +302,8 @@ impl Store {
                     Err(wal_error(&error))
                 }
             };
+            // Whoever drops the store on this answer must not do so while this thread, which ends with it, holds it too.
+            drop(shared);
             // The client may have gone; the rows are kept all the same.
             let _ = tell.send(answer);
         };

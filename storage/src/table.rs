@@ -41,6 +41,8 @@ struct Inner {
     dropped: usize,
     /// So many of `held`, from the front, are being written: dropping them would free nothing.
     busy: usize,
+    /// Up to here rows were in a commit that failed, or seemed to: it may be there. They stay apart from those behind.
+    attempted: u64,
     written: Written,
     files: Arc<[Arc<DataFile>]>,
     version: Option<u64>,
@@ -62,8 +64,26 @@ pub struct Table {
     pub log: DeltaLog,
     memory: Arc<Memory>,
     inner: Mutex<Inner>,
-    /// The log's state; held while committing, never while encoding.
-    state: tokio::sync::Mutex<TableState>,
+    /// Held while committing, never while encoding.
+    logged: tokio::sync::Mutex<Logged>,
+}
+
+/// The table's log, as far as it is known.
+#[derive(Default)]
+struct Logged {
+    state: TableState,
+    /// A commit failed, or its answer was lost. The log has to be read before anything is built on `state`.
+    in_doubt: bool,
+    /// As whom rows were written, once some were.
+    app_id: Option<String>,
+}
+
+impl Logged {
+    /// Up to which record of the write-ahead log the table has come.
+    fn through(&self) -> Option<u64> {
+        let version = self.state.txns.get(self.app_id.as_ref()?)?;
+        u64::try_from(*version).ok()
+    }
 }
 
 /// What a flush takes: the rows to write, and what else is known of the traces they belong to.
@@ -109,9 +129,10 @@ impl Written {
 impl Table {
     pub fn new(tenant: Tenant, signal: Signal, log: DeltaLog, state: TableState, memory: Arc<Memory>) -> Self {
         let (inner, empty) = (Mutex::default(), tokio::sync::Mutex::default());
-        let table = Table { tenant, signal, log, memory, inner, state: empty };
-        table.show(&state, &mut table.inner());
-        Table { state: tokio::sync::Mutex::new(state), ..table }
+        let table = Table { tenant, signal, log, memory, inner, logged: empty };
+        let logged = Logged { state, ..Logged::default() };
+        table.show(&logged, None);
+        Table { logged: tokio::sync::Mutex::new(logged), ..table }
     }
 
     /// A poisoned lock means that a thread panicked between two assignments that cannot panic.
@@ -229,21 +250,44 @@ impl Table {
         self.inner().busy = 0;
     }
 
-    /// Commits, and in one step shows the new files and drops the rows that are now in them. `flushed` says up to which
-    /// record, and when their traces were assembled, if they were: then the rest of those is still to come.
-    pub async fn commit(&self, commit: &Commit, flushed: Option<(u64, Option<Nanos>)>) -> Result<Committed> {
-        let mut state = self.state.lock().await;
-        let outcome = self.log.commit(&mut state, commit).await;
+    /// Commits, and in one step shows the new files and drops the rows that are now in them. `assembled` says when their
+    /// traces were assembled, if they were: then the rest of those is still to come.
+    pub async fn commit(&self, commit: &Commit, assembled: Option<Nanos>) -> Result<Committed> {
+        let mut logged = self.logged.lock().await;
+        self.read_if_in_doubt(&mut logged).await?;
+        if let Some(progress) = &commit.progress {
+            logged.app_id = Some(progress.app_id.clone());
+        }
+        let outcome = self.log.commit(&mut logged.state, commit).await;
+        logged.in_doubt = outcome.is_err();
+        if let (Some(progress), Err(_)) = (&commit.progress, &outcome) {
+            let mut inner = self.inner();
+            inner.attempted = inner.attempted.max(u64::try_from(progress.through).unwrap_or(0));
+        }
+        self.show(&logged, assembled);
+        outcome
+    }
+
+    /// Finds out what became of a commit whose answer was lost: its rows may be in files by now.
+    pub async fn settle(&self) -> Result<()> {
+        let mut logged = self.logged.lock().await;
+        self.read_if_in_doubt(&mut logged).await
+    }
+
+    async fn read_if_in_doubt(&self, logged: &mut Logged) -> Result<()> {
+        if logged.in_doubt {
+            logged.state = self.log.load().await?;
+            logged.in_doubt = false;
+            self.show(logged, None);
+        }
+        Ok(())
+    }
+
+    /// Makes the files of the newest version visible, and in the same step drops the rows that are in them.
+    fn show(&self, logged: &Logged, assembled: Option<Nanos>) {
         let mut inner = self.inner();
-        if let (Some((through, assembled)), Ok(_)) = (flushed, &outcome) {
-            let count = inner.held.iter().take_while(|h| h.last <= through).count();
-            let written: Vec<Arc<Held>> = inner.held.drain(..count).collect();
-            let bytes = written.iter().map(|h| h.in_memory()).sum::<usize>();
-            inner.rows -= written.iter().map(|h| h.rows).sum::<usize>();
-            inner.dropped -= written.iter().filter(|h| h.batch.is_none()).map(|h| h.rows).sum::<usize>();
-            inner.bytes -= bytes;
-            inner.busy = 0;
-            self.memory.give_back(bytes);
+        if let Some(through) = logged.through() {
+            let written = inner.take_through(through, &self.memory);
             for held in written {
                 let narrowed = held.batch.as_ref().filter(|_| self.signal == Signal::Traces);
                 if let Some((at, rows)) = assembled.zip(narrowed.and_then(assemble::context_of)) {
@@ -251,12 +295,11 @@ impl Table {
                 }
             }
         }
-        self.show(&state, &mut inner);
-        outcome
+        self.show_files(&logged.state, &mut inner);
     }
 
-    /// Makes the files of `state` visible, reusing the leases of those that stay.
-    fn show(&self, state: &TableState, inner: &mut Inner) {
+    /// Reuses the leases of files that stay.
+    fn show_files(&self, state: &TableState, inner: &mut Inner) {
         let known: HashMap<&str, &Arc<DataFile>> = inner.files.iter().map(|f| (f.add.path.as_str(), f)).collect();
         let file = |add: &crate::delta::Add| match known.get(add.path.as_str()) {
             Some(file) => Arc::clone(file),
@@ -291,16 +334,18 @@ impl Table {
     }
 
     /// Removed files that may still be in the folder, with their time of removal in Unix milliseconds.
-    pub async fn tombstones(&self) -> Vec<(String, i64)> {
-        let state = self.state.lock().await;
-        state.tombstones.values().map(|r| (r.path.clone(), r.deletion_timestamp.unwrap_or(0))).collect()
+    pub async fn tombstones(&self) -> Result<Vec<(String, i64)>> {
+        let mut logged = self.logged.lock().await;
+        self.read_if_in_doubt(&mut logged).await?;
+        let removed = logged.state.tombstones.values();
+        Ok(removed.map(|r| (r.path.clone(), r.deletion_timestamp.unwrap_or(0))).collect())
     }
 
     /// Forgets tombstones whose files are gone.
     pub async fn forget(&self, paths: &[String]) {
-        let mut state = self.state.lock().await;
+        let mut logged = self.logged.lock().await;
         for path in paths {
-            state.tombstones.remove(path);
+            logged.state.tombstones.remove(path);
         }
     }
 }
@@ -317,6 +362,27 @@ fn join(batches: &[&RecordBatch]) -> Result<RecordBatch> {
 }
 
 impl Inner {
+    /// Takes out what has records up to `through` only.
+    fn take_through(&mut self, through: u64, memory: &Memory) -> Vec<Arc<Held>> {
+        let count = self.held.iter().take_while(|h| h.last <= through).count();
+        if count == 0 {
+            return Vec::new();
+        }
+        let taken: Vec<Arc<Held>> = self.held.drain(..count).collect();
+        let bytes = taken.iter().map(|h| h.in_memory()).sum::<usize>();
+        self.rows -= taken.iter().map(|h| h.rows).sum::<usize>();
+        self.dropped -= taken.iter().filter(|h| h.batch.is_none()).map(|h| h.rows).sum::<usize>();
+        self.bytes -= bytes;
+        self.busy = self.busy.saturating_sub(count);
+        memory.give_back(bytes);
+        taken
+    }
+
+    /// So many, from the front, stay as they are: they are being written, or perhaps were.
+    fn fixed(&self) -> usize {
+        self.busy.max(self.held.iter().take_while(|h| h.last <= self.attempted).count())
+    }
+
     /// Drops the oldest rows from memory until `bytes` are free, but never the newest export, which queries look at
     /// most. Returns the bytes freed.
     fn drop_oldest(&mut self, bytes: usize) -> usize {
@@ -342,7 +408,7 @@ impl Inner {
         let mut runs = Vec::new();
         let mut run: Vec<Arc<Held>> = Vec::new();
         let mut rows = 0;
-        for held in self.held.iter().skip(self.busy) {
+        for held in self.held.iter().skip(self.fixed()) {
             let fits = run.last().is_none_or(|last| last.batch.is_some() == held.batch.is_some());
             if !fits || held.rows >= SMALL_ROWS || rows + held.rows > JOINED_ROWS {
                 runs.push(std::mem::take(&mut run));
@@ -366,7 +432,7 @@ impl Inner {
         let Some(at) = self.held.iter().position(|h| Arc::ptr_eq(h, &run[0])) else { return false };
         let same =
             run.iter().enumerate().all(|(i, h)| self.held.get(at + i).is_some_and(|there| Arc::ptr_eq(there, h)));
-        if !same || at < self.busy {
+        if !same || at < self.fixed() {
             return false;
         }
         let mut joined = Some(Arc::new(held));

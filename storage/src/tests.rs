@@ -20,35 +20,57 @@ use model::{
 use crate::{Settings, Source, Store, check, parquet_file};
 
 /// 2026-11-22 10:00 UTC.
-const NOON: Nanos = 1_795_341_600 * SECOND;
+pub(crate) const NOON: Nanos = 1_795_341_600 * SECOND;
 
-/// Reads a body of lines `trace span parent service name start end`, small numbers all, parent 0 for none.
-struct LineDecoder;
+/// Reads a body of lines `trace span parent service name start end`, small numbers all, parent 0 for none. As logs they
+/// are records of those spans.
+pub(crate) struct LineDecoder;
 
 impl Decoder for LineDecoder {
     fn decode(&self, payload: &Payload) -> Result<Decoded> {
         let text = std::str::from_utf8(&payload.body).map_err(|e| Error::invalid(e.to_string()))?;
         let rows: Vec<Vec<&str>> = text.lines().map(|l| l.split(' ').collect()).collect();
-        let rows = spans(&rows, payload.received);
+        let rows = match payload.signal {
+            Signal::Traces => spans(&rows, payload.received),
+            Signal::Metrics | Signal::Logs => logs(&rows, payload.received),
+        };
         let hash = xxhash_rust::xxh3::xxh3_128(&payload.body);
         Ok(Decoded { rows, rejected: 0, notes: vec![], reasons: vec![], hash, decoded_bytes: payload.body.len() })
     }
 }
 
-fn spans(rows: &[Vec<&str>], received: Nanos) -> RecordBatch {
-    let number = |row: &[&str], at: usize| row[at].parse::<i64>().expect("a number");
-    let id = |at: usize, len: i32| -> ArrayRef {
-        let mut ids = FixedSizeBinaryBuilder::new(len);
-        for row in rows {
-            let mut bytes = vec![0; len as usize];
-            bytes[len as usize - 8..].copy_from_slice(&number(row, at).to_be_bytes());
-            match number(row, at) {
-                0 => ids.append_null(),
-                _ => ids.append_value(&bytes).expect("the right length"),
-            }
+fn number(row: &[&str], at: usize) -> i64 {
+    row[at].parse().expect("a number")
+}
+
+/// The numbers at `at` as ids of `len` bytes.
+fn numbered(rows: &[Vec<&str>], at: usize, len: i32) -> ArrayRef {
+    let mut ids = FixedSizeBinaryBuilder::new(len);
+    for row in rows {
+        let mut bytes = vec![0; len as usize];
+        bytes[len as usize - 8..].copy_from_slice(&number(row, at).to_be_bytes());
+        match number(row, at) {
+            0 => ids.append_null(),
+            _ => ids.append_value(&bytes).expect("the right length"),
         }
-        Arc::new(ids.finish())
-    };
+    }
+    Arc::new(ids.finish())
+}
+
+fn logs(rows: &[Vec<&str>], received: Nanos) -> RecordBatch {
+    let ints = |f: &dyn Fn(&[&str]) -> i64| -> ArrayRef { Arc::new(rows.iter().map(|r| f(r)).collect::<Int64Array>()) };
+    let schema = model::schema::schema(Signal::Logs);
+    let columns = schema.fields().iter().map(|field| match field.name().as_str() {
+        column::SPAN_ID => numbered(rows, 1, 8),
+        column::TIME => ints(&|r| number(r, 5)),
+        column::RECEIVED => ints(&|_| received),
+        _ => new_null_array(field.data_type(), rows.len()),
+    });
+    RecordBatch::try_new(schema.clone(), columns.collect()).expect("the physical schema")
+}
+
+fn spans(rows: &[Vec<&str>], received: Nanos) -> RecordBatch {
+    let id = |at: usize, len: i32| numbered(rows, at, len);
     let ints =
         |f: &dyn Fn(&[&str]) -> i64| -> ArrayRef { Arc::new(rows.iter().map(|r| Some(f(r))).collect::<Int64Array>()) };
     let texts = |f: &dyn Fn(&[&str]) -> String| -> ArrayRef {
@@ -112,7 +134,7 @@ impl Bench {
     }
 }
 
-async fn send(store: &Store, lines: &str, received: Nanos) -> Result<bool> {
+pub(crate) async fn send(store: &Store, lines: &str, received: Nanos) -> Result<bool> {
     let payload = Payload {
         tenant: Tenant::default(),
         signal: Signal::Traces,
@@ -171,7 +193,7 @@ fn found(store: &Store) -> BTreeMap<i64, Vec<Option<(i64, i64)>>> {
     out
 }
 
-fn ids(store: &Store) -> Vec<i64> {
+pub(crate) fn ids(store: &Store) -> Vec<i64> {
     found(store).into_iter().flat_map(|(id, copies)| vec![id; copies.len()]).collect()
 }
 

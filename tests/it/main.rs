@@ -11,6 +11,7 @@ mod disk;
 mod ledger;
 mod otlp;
 mod own;
+mod points;
 mod refuse;
 mod runs;
 mod sdk;

@@ -47,18 +47,20 @@ class StartError(Exception):
 
 
 class Started(Server):
-    """`hotspan serve` on free ports with a store of its own; a context manager that stops it cleanly."""
+    """`hotspan serve` on free ports, with a store of its own or in `data`; a context manager that stops it."""
 
-    def __init__(self, binary, deadline):
+    def __init__(self, binary, deadline, data=None, config=None, environment=None):
         self.folder = tempfile.TemporaryDirectory(prefix="hotspan-sdk-")
         self.log_path = os.path.join(self.folder.name, "log")
         ready = os.path.join(self.folder.name, "ready.json")
-        data = os.path.join(self.folder.name, "data")
+        data = data or os.path.join(self.folder.name, "data")
         command = [binary, "serve", "--data", data, "--ready-file", ready]
         for flag in ("--otlp-grpc", "--otlp-http", "--listen"):
             command += [flag, "127.0.0.1:0"]
+        command += ["--config", config] if config else []
+        variables = os.environ | (environment or {})
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=variables)
         addresses = self._wait_for(ready, time.monotonic() + deadline)
         super().__init__(addresses["otlp_grpc"], addresses["otlp_http"], addresses["listen"], data)
 
@@ -77,6 +79,13 @@ class Started(Server):
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()[-4000:]
+
+    def died(self, deadline):
+        """Whether it has been ended by SIGKILL."""
+        try:
+            return self.process.wait(timeout=deadline) == -signal.SIGKILL
+        except subprocess.TimeoutExpired:
+            return False
 
     def stop(self, deadline=60):
         """SIGTERM; the exit code, which is 0 after a clean stop."""

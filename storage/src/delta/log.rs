@@ -2,7 +2,9 @@
 //!
 //! A commit is one conditional put of `_delta_log/<version>.json`. When its outcome is unknown (the put landed but
 //! the answer was lost, or somebody else took the version) the log is read again and compared, never guessed:
-//! a commit whose `txn` the table already holds is done (docs/adr/0001).
+//! a commit whose `txn` the table already holds is done, and one whose records the table holds in part is refused, so
+//! that the rest is planned anew (docs/adr/0001). When the log cannot be read either, the caller gets an error and has to
+//! read it before it builds on the state it knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,11 +15,14 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use serde_json::json;
 
+use crate::crash::crash_point;
+
 use super::action::{Action, Format, Metadata, Protocol, Txn};
 use super::{Add, Remove, checkpoint, schema};
 
-/// A checkpoint is written every so many commits, and older log files are cleaned up.
-const CHECKPOINT_EVERY: u64 = 50;
+/// A checkpoint is written every so many commits, and older log files are cleaned up. More often in tests, so that they
+/// get there.
+const CHECKPOINT_EVERY: u64 = if cfg!(test) { 5 } else { 50 };
 /// Log files older than this are deleted once a newer checkpoint covers them.
 const KEEP_LOG_MS: i64 = 60 * 60 * 1000;
 /// How often a commit is tried again after another writer took its version.
@@ -74,6 +79,15 @@ impl TableState {
     }
 }
 
+/// The records of the write-ahead log that a commit brings into the table, as application `app_id`. All before `from`
+/// are in it already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    pub app_id: String,
+    pub from: i64,
+    pub through: i64,
+}
+
 /// What one commit changes.
 #[derive(Debug, Clone, Default)]
 pub struct Commit {
@@ -81,8 +95,8 @@ pub struct Commit {
     pub operation: &'static str,
     pub adds: Vec<Add>,
     pub removes: Vec<Remove>,
-    /// `(application, version)`: the commit is skipped when the table is already there.
-    pub txn: Option<(String, i64)>,
+    /// The commit is skipped when the table is already there.
+    pub progress: Option<Progress>,
     /// Tombstones whose files are gone and which the next checkpoint need not mention.
     pub forget: Vec<String>,
 }
@@ -128,12 +142,17 @@ impl DeltaLog {
     pub async fn load(&self) -> Result<TableState> {
         let (checkpoints, commits) = self.list().await?;
         let mut state = TableState::default();
-        if let Some(version) = checkpoints.last().copied() {
+        for version in checkpoints.into_iter().rev() {
             let file = self.read(&checkpoint_name(version)).await?;
-            for action in checkpoint::decode(file)? {
-                state.apply(action);
+            match checkpoint::decode(file) {
+                Ok(actions) => {
+                    actions.into_iter().for_each(|action| state.apply(action));
+                    state.version = Some(version);
+                    break;
+                }
+                // Commits are deleted only behind a checkpoint that was written whole.
+                Err(error) => tracing::warn!("checkpoint {version} of {} is left out: {error}", self.root),
             }
-            state.version = Some(version);
         }
         self.replay(&mut state, &commits).await?;
         Ok(state)
@@ -188,25 +207,27 @@ impl DeltaLog {
         Error::unavailable(format!("{doing} the Delta log of {}: {error}", self.root))
     }
 
-    /// Commits, and brings `state` up to the version that resulted.
+    /// Commits, and brings `state` up to the version that resulted. After an error the commit may be there all the same:
+    /// `state` must be loaded again before the next.
     pub async fn commit(&self, state: &mut TableState, commit: &Commit) -> Result<Committed> {
         for _ in 0..ATTEMPTS {
-            if let Some((app, version)) = &commit.txn
-                && state.txns.get(app).is_some_and(|held| held >= version)
-            {
+            if self.is_held(state, commit)? {
                 return Ok(Committed::Already);
             }
+            self.still_possible(state, commit)?;
             let version = state.version.map_or(0, |v| v + 1);
             let actions = self.lines(state, commit)?;
+            crash_point!("commit.planned");
             match self.put_new(version, &actions).await {
                 Ok(()) => {
+                    crash_point!("commit.put");
                     actions.into_iter().for_each(|action| state.apply(action));
                     for path in &commit.forget {
                         state.tombstones.remove(path);
                     }
                     state.version = Some(version);
                     if version > 0 && version.is_multiple_of(CHECKPOINT_EVERY) {
-                        self.checkpoint(state).await?;
+                        self.checkpoint_or_warn(state).await;
                     }
                     return Ok(Committed::As(version));
                 }
@@ -214,17 +235,30 @@ impl DeltaLog {
                 Err(error) => {
                     let before = state.version;
                     *state = self.load().await?;
-                    if landed(state, commit) {
+                    if commit.progress.is_none() && landed(state, commit) {
                         return Ok(Committed::As(state.version.unwrap_or_default()));
                     }
                     if state.version == before {
                         return Err(self.trouble("committing to", &error));
                     }
-                    self.still_possible(state, commit)?;
                 }
             }
         }
         Err(Error::unavailable(format!("no version of {} could be committed in {ATTEMPTS} attempts", self.root)))
+    }
+
+    /// Whether the table holds all records of this commit. Errors: it holds some of them, by an earlier commit whose
+    /// answer was lost.
+    fn is_held(&self, state: &TableState, commit: &Commit) -> Result<bool> {
+        let Some(progress) = &commit.progress else { return Ok(false) };
+        match state.txns.get(&progress.app_id) {
+            Some(held) if *held >= progress.through => Ok(true),
+            Some(held) if *held >= progress.from => Err(Error::unavailable(format!(
+                "{} holds records up to {held} already, of those from {} to {}",
+                self.root, progress.from, progress.through
+            ))),
+            _ => Ok(false),
+        }
     }
 
     /// A file that this commit removes may have been removed by another writer: then the plan is stale.
@@ -254,8 +288,8 @@ impl DeltaLog {
             });
             actions.push(Action { meta_data: Some(self.metadata(now)?), ..Action::default() });
         }
-        if let Some((app_id, version)) = &commit.txn {
-            actions.push(Txn { app_id: app_id.clone(), version: *version, last_updated: Some(now) }.into());
+        if let Some(Progress { app_id, through, .. }) = &commit.progress {
+            actions.push(Txn { app_id: app_id.clone(), version: *through, last_updated: Some(now) }.into());
         }
         actions.extend(commit.removes.iter().cloned().map(Action::from));
         actions.extend(commit.adds.iter().cloned().map(Action::from));
@@ -287,6 +321,13 @@ impl DeltaLog {
         Ok(())
     }
 
+    /// A commit is done without its checkpoint; the next one comes.
+    async fn checkpoint_or_warn(&self, state: &TableState) {
+        if let Err(error) = self.checkpoint(state).await {
+            tracing::warn!("no checkpoint of {} this time: {error}", self.root);
+        }
+    }
+
     /// Writes a checkpoint of `state` and deletes the log files that it makes superfluous.
     pub async fn checkpoint(&self, state: &TableState) -> Result<()> {
         let Some(version) = state.version else { return Ok(()) };
@@ -298,8 +339,10 @@ impl DeltaLog {
             self.objects.put(&path, PutPayload::from(bytes)).await.map_err(|e| self.trouble("writing", &e))
         };
         put(checkpoint_name(version), file).await?;
+        crash_point!("checkpoint.put");
         let last = json!({"version": version, "size": size}).to_string();
         put("_last_checkpoint".into(), last.into_bytes()).await?;
+        crash_point!("checkpoint.announced");
         self.clean_up(version).await
     }
 
@@ -315,6 +358,7 @@ impl DeltaLog {
             let old = object.last_modified.timestamp_millis() < horizon;
             if old && number.is_some_and(|n| n < version) {
                 self.objects.delete(&object.location).await.map_err(|e| self.trouble("cleaning", &e))?;
+                crash_point!("checkpoint.cleaning");
             }
         }
         Ok(())

@@ -5,12 +5,12 @@
 //! Polars and Trino read the tables while the server runs.
 
 mod action;
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod log;
 mod schema;
 
 pub use action::{Add, Remove};
-pub use log::{Commit, Committed, DeltaLog, TableState};
+pub use log::{Commit, Committed, DeltaLog, Progress, TableState};
 pub use schema::PARTITION;
 
 use std::collections::BTreeMap;

@@ -126,10 +126,15 @@ impl SimFs {
         self.lock().short_writes = true;
     }
 
-    /// The power fails during the operation `nth` from now (1 is the next): it may take effect, and it and all later
-    /// ones fail until [`SimFs::power_cut`].
+    /// The power fails during the operation `nth` from now (1 is the next; 0: now): it may take effect, and it and all
+    /// later ones fail until [`SimFs::power_cut`].
     pub fn power_fails_at(&self, nth: u64) {
         self.lock().power_left = Some(nth);
+    }
+
+    /// Whether the power has failed.
+    pub fn is_off(&self) -> bool {
+        self.lock().power_left == Some(0)
     }
 
     /// Operations so far, those that changed something or made it durable.

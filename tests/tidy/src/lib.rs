@@ -163,6 +163,30 @@ fn every_rust_file_says_what_it_is() {
     nothing(silent.map(|p| p.display().to_string()).collect(), "files that do not open with //!");
 }
 
+/// Quoted names of two words, as crash points have: `"flush.begun"`.
+fn quoted_points(text: &str) -> BTreeSet<String> {
+    let is_word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let is_point = |name: &&str| name.split_once('.').is_some_and(|(area, step)| is_word(area) && is_word(step));
+    text.split('"').skip(1).step_by(2).filter(is_point).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_crash_point_has_its_case_and_its_line() {
+    let mut points = quoted_points(&read("storage/src/crash.rs"));
+    for path in with_extension("storage/src", "rs") {
+        let text = read(&path);
+        points.extend(text.lines().filter(|l| l.contains("crash_point!(")).flat_map(quoted_points));
+    }
+    assert!(points.len() > 30, "found only {points:?}");
+    let cases = read("tests/it/points/cases.rs");
+    let cases: BTreeSet<String> = cases.lines().filter(|l| l.contains("case(\"")).flat_map(quoted_points).collect();
+    let document = read("docs/reliability.md");
+    let undocumented = points.iter().filter(|point| !document.contains(&format!("`{point}`")));
+    let differing = points.symmetric_difference(&cases).map(|point| format!("{point} in tests/it/points/cases.rs"));
+    let undocumented = undocumented.map(|point| format!("{point} in docs/reliability.md"));
+    nothing(differing.chain(undocumented).collect(), "crash points that code, cases and document do not share");
+}
+
 /// Targets of `[text](target)` outside of code.
 fn links(markdown: &str) -> Vec<String> {
     let mut found = Vec::new();
