@@ -64,6 +64,12 @@ impl Remote {
         self.send(request)?.json().context("reading the answer")
     }
 
+    /// The text at a path, with query parameters.
+    pub fn text(&self, path: &str, parameters: &[(String, String)]) -> Result<String> {
+        let request = self.request(reqwest::Method::GET, path, parameters)?;
+        self.send(request)?.text().context("reading the answer")
+    }
+
     /// Sends JSON with a method and reads the JSON answer.
     pub fn send_json(&self, method: reqwest::Method, path: &str, body: &Value) -> Result<Value> {
         let request = self.request(method, path, &[])?.json(body);

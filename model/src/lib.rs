@@ -9,6 +9,7 @@ pub mod error;
 pub mod id;
 pub mod ingest;
 pub mod ledger;
+pub mod load_report;
 pub mod run;
 pub mod schema;
 pub mod time;

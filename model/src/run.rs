@@ -1,5 +1,5 @@
 //! Stress-test runs: what they are, and the port through which they are kept. A run has a name, a beginning and an
-//! end, and perhaps marks where its stages begin.
+//! end, and perhaps marks where its stages begin and what the load generator saw.
 //!
 //! *Invariants:* a run's id names an object in the store, so it is of our making and never changes; a run ends after it
 //! starts; texts are bounded, so that a list of runs stays small.
@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ingest::Pending;
+use crate::load_report::Generator;
 use crate::{Error, Nanos, Result, Tenant};
 
 const MOST_NAME: usize = 200;
@@ -28,7 +29,7 @@ pub struct Mark {
     pub name: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub id: String,
     pub name: String,
@@ -44,6 +45,9 @@ pub struct Run {
     /// In order of time.
     #[serde(default)]
     pub marks: Vec<Mark>,
+    /// What the load generator saw, where it told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<Generator>,
 }
 
 /// What is to be different about a run; what is `None` stays.
@@ -55,14 +59,16 @@ pub struct Change {
     /// Replaces all of them.
     pub labels: Option<BTreeMap<String, String>>,
     pub notes: Option<String>,
-    /// Is added.
-    pub mark: Option<Mark>,
+    /// Are added.
+    pub marks: Vec<Mark>,
+    pub generator: Option<Generator>,
 }
 
 impl Run {
     /// A run that has begun and of which nothing else is known.
     pub fn begun(id: String, start: Nanos) -> Self {
-        Run { id, name: String::new(), start, end: None, labels: BTreeMap::new(), notes: String::new(), marks: vec![] }
+        let labels = BTreeMap::new();
+        Run { id, name: String::new(), start, end: None, labels, notes: String::new(), marks: vec![], generator: None }
     }
 
     /// The run with a change made, or why it may not be made.
@@ -75,7 +81,8 @@ impl Run {
         run.end = change.end.or(run.end);
         run.labels = change.labels.unwrap_or(run.labels);
         run.notes = change.notes.unwrap_or(run.notes);
-        if let Some(mark) = change.mark {
+        run.generator = change.generator.or(run.generator);
+        for mark in change.marks {
             let at = run.marks.partition_point(|m| m.at <= mark.at);
             run.marks.insert(at, mark);
         }
@@ -111,7 +118,7 @@ impl Run {
         if self.end.is_some_and(|end| end <= self.start) {
             return Err(Error::invalid("the run ends before it starts").hint("end_time has to be after start_time"));
         }
-        Ok(())
+        self.generator.as_ref().map_or(Ok(()), Generator::validate)
     }
 
     /// From the mark with this name to the next one, or to the run's end.
@@ -149,7 +156,7 @@ mod tests {
     }
 
     fn mark(name: &str, at: Nanos) -> Change {
-        Change { mark: Some(Mark { at, name: name.to_owned() }), ..Change::default() }
+        Change { marks: vec![Mark { at, name: name.to_owned() }], ..Change::default() }
     }
 
     #[test]
@@ -168,6 +175,23 @@ mod tests {
         for change in wrong {
             assert!(run.changed(change.clone()).is_err(), "{change:?}");
         }
+    }
+
+    #[test]
+    fn a_run_that_was_kept_before_there_were_generators_is_read() {
+        let kept =
+            r#"{"id":"a1","name":"r","start_unix_nano":100,"end_unix_nano":200,"labels":{},"notes":"","marks":[]}"#;
+        let run: Run = serde_json::from_str(kept).expect("a run");
+        assert_eq!((run.generator.as_ref(), run.end), (None, Some(200)));
+        assert_eq!(serde_json::to_string(&run).expect("JSON"), kept, "and is written as it was");
+        let told =
+            r#"{"tool":"k6","total":{"requests":600,"rate":5.0},"named":[{"name":"GET /","p99_ns":1}],"later":1}"#;
+        let generator: Generator = serde_json::from_str(told).expect("a generator");
+        let run = run.changed(Change { generator: Some(generator), ..Change::default() }).expect("valid");
+        let again: Run = serde_json::from_str(&serde_json::to_string(&run).expect("JSON")).expect("a run");
+        assert_eq!(again, run);
+        let generator = again.generator.expect("a generator");
+        assert_eq!((generator.total.requests, generator.named[0].figures.p99_ns), (Some(600), Some(1)));
     }
 
     #[test]

@@ -14,6 +14,11 @@ pub const MINUTE: Nanos = 60 * SECOND;
 pub const HOUR: Nanos = 60 * MINUTE;
 pub const DAY: Nanos = 24 * HOUR;
 
+/// Reads RFC 3339, `2026-11-11T00:00:00.5+08:00`.
+pub fn rfc3339(text: &str) -> Option<Nanos> {
+    chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_nanos_opt()
+}
+
 pub trait Clock: Send + Sync + Debug {
     fn now(&self) -> Nanos;
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
@@ -11,7 +11,9 @@ use crate::client::{Remote, pairs};
 /// Run an analysis on a server: hotspots, heatmap, compare, flame, operations, …
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hotspan analyze                       # lists the analyses\n  \
-    hotspan analyze hotspots start=now-5m\n  hotspan analyze operations service=payment --json")]
+    hotspan analyze hotspots start=now-5m\n  hotspan analyze operations service=payment --json\n  \
+    hotspan analyze capacity run=round-3 service=shop --format sentinel > flow-rules.json\n  \
+    hotspan analyze capacity run=round-3 service=shop margin=0.3 --format envoy")]
 pub struct Analyze {
     /// Name of the analysis; none lists them
     name: Option<String>,
@@ -20,6 +22,9 @@ pub struct Analyze {
     /// Print the whole answer as JSON
     #[arg(long)]
     json: bool,
+    /// Another form of the answer; of capacity: sentinel or envoy, as rules of flow control
+    #[arg(long, value_name = "NAME", conflicts_with = "json")]
+    format: Option<String>,
     #[command(flatten)]
     remote: Remote,
 }
@@ -36,7 +41,16 @@ impl Analyze {
             }
             return Ok(ExitCode::SUCCESS);
         };
-        let parameters = pairs(&self.parameters, "NAME=VALUE")?;
+        let mut parameters = pairs(&self.parameters, "NAME=VALUE")?;
+        if let Some(format) = &self.format {
+            parameters.push(("format".to_owned(), format.clone()));
+            let text = self.remote.text(&format!("/api/v1/{name}"), &parameters)?;
+            match format.as_str() {
+                "sentinel" => print_flow_rules(&serde_json::from_str(&text).context("reading the rules")?)?,
+                _ => print!("{text}"),
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
         let answer = self.remote.get(&format!("/api/v1/{name}"), &parameters)?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&answer)?);
@@ -55,6 +69,31 @@ fn text(value: &Value) -> String {
         Value::Null => String::new(),
         other => other.to_string(),
     }
+}
+
+/// A list that a data source of Sentinel reads goes to standard output, what it rests on to standard error.
+fn print_flow_rules(document: &Value) -> Result<()> {
+    let services = document["services"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if let [_, _, ..] = services {
+        let names: Vec<String> = services.iter().map(|s| text(&s["service"])).collect();
+        bail!(
+            model::Error::invalid(format!("there are rules of {} services: {}", names.len(), names.join(", ")))
+                .hint("a data source of Sentinel holds those of one: give service=NAME")
+        );
+    }
+    let window = &document["window"];
+    eprintln!("measured from {} to {}", text(&window["start"]), text(&window["end"]));
+    for basis in services.iter().flat_map(|s| s["basis"].as_array().into_iter().flatten()) {
+        eprintln!("{}: {}", text(&basis["resource"]), text(&basis["en"]));
+    }
+    for left in document["left_out"].as_array().into_iter().flatten() {
+        let name = ["service", "operation", "peer"].map(|key| text(&left[key]));
+        let name = name.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" ");
+        eprintln!("left out: {} {name}: {}", text(&left["node"]), text(&left["en"]));
+    }
+    let rules = services.first().map_or_else(|| Value::Array(vec![]), |service| service["rules"].clone());
+    println!("{}", serde_json::to_string_pretty(&rules)?);
+    Ok(())
 }
 
 fn print_hotspots(answer: &Value) {

@@ -1,6 +1,8 @@
 //! `hotspan run`: stress-test runs against a server.
 
 mod compare;
+mod figures;
+mod import;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -12,8 +14,9 @@ use serde_json::{Value, json};
 
 use crate::client::{Remote, pairs};
 use compare::Compare;
+use import::Import;
 
-/// Mark stress-test runs on a server: start, stop, mark stages, list, compare
+/// Mark stress-test runs on a server: start, stop, mark stages, import, list, show, compare
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hotspan run start round-3 && k6 run shop.js; hotspan run stop\n  \
     hotspan run compare round-2 round-3 --fail-on worse")]
@@ -29,7 +32,9 @@ enum Action {
     Start(Start),
     Stop(Stop),
     Mark(Mark),
+    Import(Import),
     List(List),
+    Show(Show),
     Compare(Compare),
 }
 
@@ -74,6 +79,17 @@ struct List {
     json: bool,
 }
 
+/// Show a run: its stages, what the load generator saw, and what hotspan saw
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hotspan run show round-3")]
+struct Show {
+    /// Id or name
+    run: String,
+    /// Print the run and hotspan's figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
 impl Run {
     pub fn run(self) -> Result<ExitCode> {
         let remote = &self.remote;
@@ -87,7 +103,9 @@ impl Run {
                 let run = id_of(remote, run.as_deref())?;
                 tell("marked", &remote.send_json(Method::POST, &path(&run, "/marks"), &json!({"name": stage}))?);
             }
+            Action::Import(import) => import.run(remote)?,
             Action::List(list) => list.run(remote)?,
+            Action::Show(show) => show.run(remote)?,
             Action::Compare(compare) => return compare.run(remote),
         }
         Ok(ExitCode::SUCCESS)
@@ -121,6 +139,21 @@ impl List {
                 format!("{:<12}  {:<24}  {start:<20}  {end:<20}  {}", text("id"), text("name"), labels.join(" "));
             println!("{}", line.trim_end());
         }
+        Ok(())
+    }
+}
+
+impl Show {
+    fn run(&self, remote: &Remote) -> Result<()> {
+        let run = remote.get(&path(&self.run, ""), &[])?;
+        let id = run["id"].as_str().unwrap_or_default().to_owned();
+        let seen = remote.get("/api/v1/steps", &[("run".to_owned(), id)])?["total"].take();
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&json!({"run": run, "seen": seen}))?);
+            return Ok(());
+        }
+        println!("{}", run["name"].as_str().unwrap_or_default());
+        print!("{}", figures::described(&run, Some(&seen)));
         Ok(())
     }
 }

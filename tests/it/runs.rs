@@ -1,5 +1,5 @@
-//! Stress-test runs from end to end: begun, marked and stopped by commands and over HTTP, kept over `kill -9`, a table,
-//! the window of analyses, and compared with an exit code.
+//! Stress-test runs from end to end: begun, marked and stopped by commands and over HTTP, imported, kept over `kill -9`, a
+//! table, the window of analyses, and compared with an exit code.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -107,6 +107,89 @@ fn writing_takes_the_scope_ingest_and_tenants_are_apart() {
     };
     assert_eq!(by_cookie("cross-site"), StatusCode::FORBIDDEN);
     assert_eq!(by_cookie("same-origin"), StatusCode::CREATED);
+}
+
+fn load_report(name: &str) -> String {
+    format!("{}/testdata/load-reports/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn what_a_load_generator_wrote_becomes_a_run() {
+    let home = Home::new();
+    let server = home.start();
+    let file = load_report("jmeter.csv");
+    let told = runs(&server, &["import", &file, "--name", "round-1", "--label", "commit=4bf92f3"]).success().text();
+    assert!(told.starts_with("imported round-1 (") && told.contains("jmeter saw"), "{told}");
+    runs(&server, &["import", &load_report("gatling-3.9.log")]).success();
+    let summary = load_report("k6-summary-export.json");
+    runs(&server, &["import", &summary, "--end", "2026-11-11T20:10:00+08:00"]).success();
+
+    let server = server.kill().start();
+    let run = server.json("/api/v1/runs/round-1");
+    assert_eq!(run["start_time"], "2023-11-14T22:13:20.000000000Z", "{run}");
+    assert_eq!(run["end_time"], "2023-11-14T22:13:25.000000000Z", "{run}");
+    assert_eq!(run["labels"]["commit"], "4bf92f3");
+    let total = &run["generator"]["total"];
+    assert_eq!((&total["requests"], &total["errors"], &total["p50_ns"]), (&json!(4), &json!(1), &json!(120_000_000)));
+    assert_eq!(run["generator"]["named"].as_array().map(Vec::len), Some(3));
+    let gatling = server.json("/api/v1/runs/checkout");
+    assert_eq!((&gatling["generator"]["tool"], &gatling["generator"]["version"]), (&json!("gatling"), &json!("3.9.5")));
+    let k6 = server.json("/api/v1/runs/k6-summary-export");
+    assert_eq!(k6["start_time"], "2026-11-11T12:08:00.000000000Z", "two minutes before the end: {k6}");
+    // A list holds the totals only.
+    let list = server.json("/api/v1/runs");
+    let of =
+        |name: &str| list["runs"].as_array().expect("runs").iter().find(|r| r["name"] == name).expect("listed").clone();
+    assert_eq!((&of("round-1")["generator"]["named"], &of("round-1")["generator"]["total"]), (&Value::Null, total));
+
+    // Beside what hotspan saw in that time.
+    let mut span = otlp::span(1, 1, "POST /order");
+    span.start_time_unix_nano = 1_700_000_001 * SECOND;
+    span.end_time_unix_nano = span.start_time_unix_nano + 50_000_000;
+    otlp::send(&server, &otlp::export("shop", vec![span]));
+    let seen = json!({"requests": 1, "errors": 0, "rate": 0.2});
+    let shown: Value =
+        serde_json::from_str(&runs(&server, &["show", "round-1", "--json"]).success().text()).expect("JSON");
+    for (key, value) in seen.as_object().expect("an object") {
+        assert_eq!(&shown["seen"][key], value, "{key} of {}", shown["seen"]);
+    }
+    let text = runs(&server, &["show", "round-1"]).success().text();
+    assert!(text.contains("hotspan saw") && text.contains("Flow (transaction)"), "{text}");
+    server.stop();
+}
+
+#[test]
+fn a_program_may_import_over_http_and_wrong_files_and_figures_are_told() {
+    let home = Home::new();
+    let binary = home.file("simulation.log", "\0\0\0\u{6}3.13.1");
+    let locust = home.file("stats.csv", "Type,Name,Request Count\n");
+    let server = home.start();
+    runs(&server, &["import", &binary]).refused(&["binary", "stats.json", "simulation.log"]);
+    runs(&server, &["import", &locust]).refused(&["none that can be imported", "gatling-stats"]);
+    runs(&server, &["import", &load_report("jmeter.csv"), "--format", "k6-summary"]).refused(&["not JSON"]);
+    runs(&server, &["import", &load_report("jmeter.csv"), "--end", "2023-11-14T00:00:00Z"])
+        .refused(&["before it begins"]);
+    let generator =
+        json!({"tool": "locust", "total": {"requests": 10, "rate": 2.5}, "named": [{"name": "GET /", "p99_ns": 7}]});
+    let body = |generator: &Value| {
+        json!({"name": "round-9", "start_time": "2026-11-11T12:00:00Z", "end_time": "2026-11-11T12:10:00Z",
+            "marks": [{"name": "40k", "time": "2026-11-11T12:05:00Z"}], "generator": generator})
+    };
+    let (status, run) = send(&server, Method::POST, "/api/v1/runs", &body(&generator));
+    assert_eq!(status, StatusCode::CREATED, "{run}");
+    assert_eq!(
+        (&run["marks"][0]["name"], &run["generator"]["named"][0]["p99_ns"]),
+        (&json!("40k"), &json!(7)),
+        "{run}"
+    );
+    let typo = json!({"tool": "locust", "total": {"request": 10}});
+    let impossible = json!({"tool": "locust", "total": {"requests": 1, "errors": 2}});
+    for (generator, word) in [(typo, "request"), (impossible, "errors")] {
+        let (status, answer) = send(&server, Method::POST, "/api/v1/runs", &body(&generator));
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        assert!(answer["error"]["message"].as_str().is_some_and(|m| m.contains(word)), "{answer}");
+    }
+    server.stop();
 }
 
 const SECOND: u64 = 1_000_000_000;

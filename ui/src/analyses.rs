@@ -1,7 +1,10 @@
-//! The registered analyses and the metric series over HTTP: `GET /api/v1/<name>?start=&end=&…`.
+//! The registered analyses and the metric series over HTTP: `GET /api/v1/<name>?start=&end=&…`. With `format=` an analysis
+//! answers in another form, where it has one.
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use query::analysis;
 use serde_json::{Value, json};
 
@@ -20,10 +23,18 @@ pub async fn run(
     Reader(tenant): Reader,
     Path(name): Path<String>,
     Query(parameters): Parameters,
-) -> Answer<Json<Value>> {
+) -> Answer<Response> {
+    let export = analysis::export(&name, &parameters)?;
     let span = format!("analysis {name}");
     let rows = |answer: &Value| answer["meta"]["rows"].as_u64().unwrap_or(0);
-    Ok(Json(traced::question(&span, &tenant, analysis::run(&server.engine, &tenant, &name, &parameters), rows).await?))
+    let question = analysis::run(&server.engine, &tenant, &name, &parameters);
+    let answer = traced::question(&span, &tenant, question, rows).await?;
+    match export {
+        None => Ok(Json(answer).into_response()),
+        Some(export) => {
+            Ok(([(header::CONTENT_TYPE, export.media_type)], (export.write)(&answer, &parameters)?).into_response())
+        }
+    }
 }
 
 pub async fn metric_names(

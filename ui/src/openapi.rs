@@ -72,12 +72,15 @@ fn responses() -> Value {
 /// Paths of stress-test runs.
 fn runs() -> [(String, Value); 4] {
     let text = json!({"type": "string"});
+    let mark = json!({"type": "object", "required": ["name"], "properties": {"name": text, "time": text}});
     let properties = json!({
         "name": text,
         "start_time": text,
         "end_time": text,
         "labels": {"type": "object", "additionalProperties": text},
         "notes": text,
+        "marks": {"type": "array", "items": mark},
+        "generator": generator(),
     });
     let writing = |summary: &str, properties: Value, needed: &[&str]| {
         let schema = json!({"type": "object", "required": needed, "properties": properties});
@@ -109,6 +112,29 @@ fn runs() -> [(String, Value); 4] {
         ("/compare", json!({"get": reading("Every operation of two runs at matched load: run-diff", sides)})),
     ]
     .map(|(path, item)| (format!("/api/v1/runs{path}"), item))
+}
+
+/// What a load generator saw.
+fn generator() -> Value {
+    let (text, number) = (json!({"type": "string"}), json!({"type": ["number", "null"]}));
+    let names =
+        ["requests", "errors", "rate", "mean_ns", "p50_ns", "p90_ns", "p95_ns", "p99_ns", "max_ns"].map(str::to_owned);
+    let figures: Map<String, Value> = names.into_iter().map(|name| (name, number.clone())).collect();
+    let mut named = figures.clone();
+    named.insert("name".to_owned(), text.clone());
+    named.insert("what".to_owned(), json!({"enum": ["request", "transaction", "selection"]}));
+    json!({
+        "type": "object",
+        "required": ["tool"],
+        "properties": {
+            "tool": text,
+            "version": {"type": ["string", "null"]},
+            "format": {"type": ["string", "null"]},
+            "total": {"type": "object", "properties": figures},
+            "named": {"type": "array", "items": {"type": "object", "required": ["name"], "properties": named}},
+            "notes": {"type": "array", "items": text},
+        },
+    })
 }
 
 fn sql() -> Value {

@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use model::access::Scope;
+use model::load_report::Generator;
 use model::run::{Change, Mark, Run, find};
 use model::{Error, Nanos, Result, Tenant};
 use query::analysis;
@@ -46,6 +47,9 @@ struct Said {
     end_time: Option<Time>,
     labels: Option<BTreeMap<String, String>>,
     notes: Option<String>,
+    #[serde(default)]
+    marks: Vec<SaidMark>,
+    generator: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +78,7 @@ impl Time {
 
 impl Said {
     fn change(self, now: Nanos) -> Result<Change> {
+        let marks = self.marks.into_iter().map(|mark| mark.read(now)).collect::<Result<_>>()?;
         let time = |time: Option<Time>, name: &str| time.map(|t| t.read(name, now)).transpose();
         Ok(Change {
             name: self.name,
@@ -81,8 +86,39 @@ impl Said {
             end: time(self.end_time, "end_time")?,
             labels: self.labels,
             notes: self.notes,
-            mark: None,
+            marks,
+            generator: self.generator.map(|sent| generator(&sent)).transpose()?,
         })
+    }
+}
+
+impl SaidMark {
+    fn read(self, now: Nanos) -> Result<Mark> {
+        let at = self.time.map_or(Ok(now), |time| time.read("time", now))?;
+        Ok(Mark { at, name: self.name })
+    }
+}
+
+/// What a load generator saw. A field that is not known is refused, since a figure would be lost with it.
+fn generator(sent: &Value) -> Result<Generator> {
+    let wrong = |what: String| Error::invalid(format!("generator: {what}")).hint("docs/api.md has its fields");
+    let read: Generator = serde_json::from_value(sent.clone()).map_err(|e| wrong(e.to_string()))?;
+    let kept = serde_json::to_value(&read).map_err(|e| Error::internal(format!("writing a generator: {e}")))?;
+    match lost(sent, &kept) {
+        Some(field) => Err(wrong(format!("unknown field {field:?}"))),
+        None => Ok(read),
+    }
+}
+
+/// A field of `sent` that is not in `kept`.
+fn lost<'a>(sent: &'a Value, kept: &Value) -> Option<&'a str> {
+    match (sent, kept) {
+        (Value::Object(sent), Value::Object(kept)) => sent.iter().find_map(|(name, value)| match kept.get(name) {
+            Some(kept) => lost(value, kept),
+            None => Some(name.as_str()),
+        }),
+        (Value::Array(sent), Value::Array(kept)) => sent.iter().zip(kept).find_map(|(sent, kept)| lost(sent, kept)),
+        _ => None,
     }
 }
 
@@ -105,7 +141,17 @@ fn shown(run: &Run) -> Value {
         "labels": run.labels,
         "notes": run.notes,
         "marks": run.marks.iter().map(mark).collect::<Vec<_>>(),
+        "generator": run.generator,
     })
+}
+
+/// A run in a list: of the generator's figures the total only.
+fn listed(run: &Run) -> Value {
+    let mut json = shown(run);
+    if let Some(generator) = json["generator"].as_object_mut() {
+        generator.remove("named");
+    }
+    json
 }
 
 /// `GET /api/v1/runs`: the newest first, those that only spans name among them; `active=true` for those that have no end.
@@ -119,7 +165,7 @@ pub async fn list(
     let found = analysis::runs::all(&server.engine, &tenant).await;
     let runs = found.unwrap_or_else(|_| server.runs.list(&tenant).to_vec());
     let chosen = runs.iter().rev().filter(|run| !active || run.end.is_none());
-    Json(json!({"runs": chosen.map(shown).collect::<Vec<_>>()}))
+    Json(json!({"runs": chosen.map(listed).collect::<Vec<_>>()}))
 }
 
 /// `GET /api/v1/runs/{id}`; a name does as well, and means the run of that name that began last.
@@ -147,7 +193,8 @@ async fn begun(server: &Server, tenant: &Tenant, id: &str) -> Result<()> {
     Ok(())
 }
 
-/// `POST /api/v1/runs`: begins a run, now unless `start_time` says when.
+/// `POST /api/v1/runs`: begins a run, now unless `start_time` says when. With `end_time`, `marks` and `generator` it is a
+/// run that was, as `hotspan run import` makes it.
 pub async fn begin(
     State(server): State<Server>,
     Writer(tenant): Writer,
@@ -181,9 +228,7 @@ pub async fn mark(
     bytes: Bytes,
 ) -> Answer<Response> {
     let said: SaidMark = body(&headers, &bytes, r#"send {"name": "40k"}"#)?;
-    let now = server.runs.now();
-    let at = said.time.map_or(Ok(now), |time| time.read("time", now))?;
-    let change = Change { mark: Some(Mark { at, name: said.name }), ..Change::default() };
+    let change = Change { marks: vec![said.read(server.runs.now())?], ..Change::default() };
     begun(&server, &tenant, &id).await?;
     let run = server.runs.change(&tenant, &id, change).await?;
     Ok((StatusCode::CREATED, Json(shown(&run))).into_response())

@@ -4,6 +4,7 @@
 
 mod judge;
 mod load;
+pub mod rules;
 
 use std::collections::HashSet;
 
@@ -31,6 +32,14 @@ pub const ANALYSIS: Analysis = Analysis {
         Parameter { name: "error_rate", doc: "also find the rate at which the share of errors passes this (0.01)" },
         Parameter { name: "target_qps", doc: "requests per second, all entries together, to forecast for" },
         Parameter { name: "limit", doc: "nodes at most, the nearest to their limit first (200)" },
+        Parameter {
+            name: "format",
+            doc: "sentinel or envoy: flow-control rules from the measured capacity, not the report",
+        },
+        Parameter { name: "margin", doc: "of the rules: the share left free below the knee or an earlier limit (0.2)" },
+        Parameter { name: "per", doc: "of the rules: instance (default), or cluster for all instances together" },
+        Parameter { name: "instances", doc: "of the rules: instances that share the load (those seen)" },
+        Parameter { name: "resource", doc: "of Sentinel's rules: path (default), or method for METHOD:path" },
     ],
     schema,
     run: |query, scope| -> Running { Box::pin(run(query, scope)) },
@@ -43,6 +52,7 @@ fn schema() -> SchemaRef {
     fields.extend(["limit_concurrency", "knee_qps", "knee_concurrency", "p99_limit_qps", "error_limit_qps"].map(float));
     fields.extend([float("capacity_qps"), text("capacity_by"), float("headroom"), float("calls_per_request")]);
     fields.extend([float("needed_qps"), float("load_at_target"), flag("gives_way"), text("needed"), text("points")]);
+    fields.push(int("instances"));
     columns::schema(fields)
 }
 
@@ -101,6 +111,7 @@ fn notes(loads: &Loads) -> Vec<String> {
 
 /// Every node with how near it is to its limit, or comes at the target.
 fn judged(loads: Loads, asked: Asked, target: Option<&Target>) -> Vec<(f64, Value)> {
+    let instances = loads.instances();
     let Loads { grid, operations, nodes, .. } = loads;
     let names = &operations.names;
     let services: HashSet<&str> = operations.serving().collect();
@@ -119,6 +130,10 @@ fn judged(loads: Loads, asked: Asked, target: Option<&Target>) -> Vec<(f64, Valu
             Node::Operation(service, name) => ("operation", text(service), text(name), null.clone(), null),
             Node::Instance(service, instance) => ("instance", text(service), null.clone(), null, text(instance)),
         };
+        let of_service = match node {
+            Node::Entry(service, _) | Node::Service(service) | Node::Operation(service, _) => instances.get(&service),
+            Node::Dependency(_) | Node::Instance(..) => None,
+        };
         let (nearness, mut row) = row(&found, target);
         for (name, value) in [
             ("node", json!(kind)),
@@ -126,6 +141,7 @@ fn judged(loads: Loads, asked: Asked, target: Option<&Target>) -> Vec<(f64, Valu
             ("operation", operation),
             ("peer", peer),
             ("instance", instance),
+            ("instances", json!(of_service)),
         ] {
             row[name] = value;
         }

@@ -109,6 +109,43 @@ pub fn find(name: &str) -> Result<&'static Analysis> {
     })
 }
 
+/// Another form of an analysis' answer, asked for with `format`.
+pub struct Export {
+    pub analysis: &'static str,
+    pub format: &'static str,
+    pub media_type: &'static str,
+    /// Writes the answer, with the parameters of the request.
+    pub write: fn(&Value, &[(String, String)]) -> Result<String>,
+}
+
+const EXPORTS: &[Export] = &[
+    Export {
+        analysis: capacity::ANALYSIS.name,
+        format: "sentinel",
+        media_type: "application/json",
+        write: capacity::rules::as_sentinel,
+    },
+    Export {
+        analysis: capacity::ANALYSIS.name,
+        format: "envoy",
+        media_type: "application/yaml",
+        write: capacity::rules::as_envoy,
+    },
+];
+
+/// The form that a request asks for; `None`: the analysis' own JSON.
+pub fn export(analysis: &str, parameters: &[(String, String)]) -> Result<Option<&'static Export>> {
+    let given = parameters.iter().find(|(name, value)| name == "format" && !value.is_empty() && value != "json");
+    let Some((_, format)) = given else { return Ok(None) };
+    find(analysis)?;
+    let of_it = || EXPORTS.iter().filter(|export| export.analysis == analysis);
+    if let Some(export) = of_it().find(|export| export.format == format) {
+        return Ok(Some(export));
+    }
+    let known: Vec<&str> = std::iter::once("json").chain(of_it().map(|export| export.format)).collect();
+    Err(Error::invalid(format!("{analysis} has no format {format:?}")).hint(format!("there are {}", known.join(", "))))
+}
+
 /// Runs an analysis with URL parameters and returns its JSON answer with `meta`.
 pub async fn run(engine: &Engine, tenant: &Tenant, name: &str, parameters: &[(String, String)]) -> Result<Value> {
     let analysis = find(name)?;

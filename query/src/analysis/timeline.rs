@@ -181,6 +181,25 @@ impl Timeline {
         })
     }
 
+    /// Of all requests, over so many seconds.
+    fn total(&self, seconds: f64) -> Value {
+        let mut latency = Histogram::default();
+        self.latency.iter().for_each(|h| latency.merge(h));
+        let quantile = |q: f64| latency.quantile(q).map(|v| v as i64);
+        let requests: u64 = self.requests.iter().sum();
+        let mean = (requests > 0).then(|| (self.duration.iter().sum::<f64>() / requests as f64) as i64);
+        json!({
+            "requests": requests,
+            "errors": self.errors.iter().sum::<u64>(),
+            "rate": requests as f64 / seconds,
+            "mean_ns": mean,
+            "p50_ns": quantile(0.5),
+            "p90_ns": quantile(0.9),
+            "p95_ns": quantile(0.95),
+            "p99_ns": quantile(0.99),
+        })
+    }
+
     fn point(&self, at: usize) -> Value {
         let quantile = |q: f64| self.latency[at].quantile(q).map(|v| v as i64);
         json!({
@@ -204,6 +223,7 @@ pub fn settled(window: Window, now: Nanos) -> Window {
 async fn run(query: Query, scope: Scope) -> Result<Report> {
     let asked = settled(scope.window, query.now());
     let mut timeline = Timeline::read(&query, &scope, asked).await?;
+    let total = timeline.total(asked.seconds());
     timeline.skip_silence();
     let window = timeline.window;
     let (current, baseline) = timeline.current_and_baseline(None);
@@ -221,6 +241,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
             "bin_us": timeline.bin / 1_000,
             "timeline": points,
             "steps": steps,
+            "total": total,
             "current_step": index(&current),
             "baseline_step": index(&baseline),
         }),

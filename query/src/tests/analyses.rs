@@ -210,6 +210,14 @@ async fn the_step_and_the_operation_that_limits_it_are_found() {
         .map(|s| s["qps"].as_f64().expect("a rate").round() as i64)
         .collect();
     assert_eq!(levels, [5, 15], "{}", steps["steps"]);
+    let timeline = steps["timeline"].as_array().expect("a timeline");
+    let requests: u64 = timeline.iter().filter_map(|bin| bin["requests"].as_u64()).sum();
+    let total = &steps["total"];
+    assert_eq!((&total["requests"], &total["errors"]), (&json!(requests), &json!(0)), "{total}");
+    // Durations are 30 to 34 ms in the first level, 70 to 74 in the second, which has the most requests.
+    let p99 = total["p99_ns"].as_f64().expect("a percentile");
+    let mean = total["mean_ns"].as_f64().expect("a mean");
+    assert!((p99 - 74e6).abs() < 2e6 && (32e6..74e6).contains(&mean), "{total}");
     let hot = run(&engine, "hotspots", &[]).await;
     assert_eq!(hot["verdict"], "bottleneck", "{hot}");
     let first = &hot["hotspots"][0];

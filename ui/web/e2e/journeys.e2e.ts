@@ -193,6 +193,10 @@ describe.runIf(!real)("stress-test runs", () => {
 
     await page.goto(`${on.url}runs/r5`);
     await settled(page);
+    const saw = page.getByRole("region", { name: "What the load generator saw" }).locator("tbody tr");
+    expect(await saw.first().innerText()).toContain("k6 saw");
+    expect(await saw.nth(1).innerText()).toContain("hotspan saw");
+    expect(await saw.last().innerText()).toContain("transaction");
     for (const [name, start] of [
       ["One HTML file", "<!doctype html>"],
       ["Markdown", "# Round 5"],
@@ -235,6 +239,8 @@ describe.runIf(!real)("capacity", () => {
     await page.getByRole("button", { name: "bank" }).click();
     await page.waitForURL(/focus=dependency/);
     expect(await text(page, ".hint")).toContain("let it rise step by step to 137 per second");
+    const rules = await page.getByRole("link", { name: "Sentinel rules" }).getAttribute("href");
+    expect(rules).toMatch(/api\/v1\/capacity\?.*format=sentinel/);
     expect(problems).toEqual([]);
   });
 

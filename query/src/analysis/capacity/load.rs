@@ -4,7 +4,7 @@
 //! A span occupies its node from its start to its end; each bin gets the part of that time that lies in it, so the
 //! mean number in the system is exact, also for spans longer than a bin.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use arrow::array::RecordBatch;
 use model::Result;
@@ -14,7 +14,7 @@ use model::trace::{SpanKind, flag};
 
 use super::super::batch::{int, ints};
 use super::super::called::{self, Called, Operations};
-use super::super::names::TextColumn;
+use super::super::names::{NONE, TextColumn};
 use super::super::scope::{Scope, Window, started_in};
 use super::judge::Bin;
 use crate::fold::Fold;
@@ -28,6 +28,9 @@ const LONGEST: i64 = 10 * SECOND;
 const MOST_BINS: i64 = 1_000;
 /// Nodes at most; further ones are left out.
 pub const MOST_NODES: usize = 2_000;
+
+/// Instances of all services that are told apart; with more, none are counted.
+const MOST_INSTANCES: usize = 20_000;
 
 /// What has a capacity of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -143,6 +146,8 @@ pub struct Loads {
     pub operations: Operations,
     roles: Vec<Role>,
     pub nodes: HashMap<Node, Series>,
+    /// Service and instance of spans that serve.
+    instances: HashSet<(u32, u32)>,
     /// There were more nodes than are looked at.
     pub is_cut: bool,
 }
@@ -177,6 +182,7 @@ pub async fn read(query: &Query, scope: &Scope, grid: Grid, detail: Detail) -> R
         operations: Operations::default(),
         roles: Vec::new(),
         nodes: HashMap::new(),
+        instances: HashSet::new(),
         is_cut: false,
     };
     Ok(query.fold(&sql, empty).await?.fold)
@@ -196,6 +202,21 @@ impl Loads {
             });
         }
         self.roles[operation as usize]
+    }
+
+    /// How many instances of each service there were; those without ids are not in it.
+    pub fn instances(&self) -> HashMap<u32, usize> {
+        let mut counts = HashMap::new();
+        if self.instances.len() < MOST_INSTANCES {
+            self.instances.iter().for_each(|(service, _)| *counts.entry(*service).or_default() += 1);
+        }
+        counts
+    }
+
+    fn saw_instance(&mut self, service: u32, instance: u32) {
+        if instance != NONE && self.instances.len() < MOST_INSTANCES {
+            self.instances.insert((service, instance));
+        }
     }
 
     fn series(&mut self, node: Node) -> Option<&mut Series> {
@@ -229,13 +250,15 @@ impl Fold for Loads {
             let role = self.role(operation);
             let is_request = int(flags, row) & (flag::ENTRY | flag::ORPHAN | flag::ASYNC_ROOT) == flag::ENTRY;
             let parts = role.serves && self.detail.parts;
-            let instance = if parts { instances.number(row, &mut self.operations.names) } else { 0 };
+            let instance =
+                if role.serves || is_request { instances.number(row, &mut self.operations.names) } else { NONE };
+            self.saw_instance(role.service, instance);
             let nodes = [
                 is_request.then_some(Node::Entry(role.service, role.name)),
                 (role.serves && self.detail.services).then_some(Node::Service(role.service)),
                 role.calls.map(Node::Dependency),
                 parts.then_some(Node::Operation(role.service, role.name)),
-                (parts && instance > 0).then_some(Node::Instance(role.service, instance)),
+                (parts && instance != NONE).then_some(Node::Instance(role.service, instance)),
             ];
             let failed = status.text(row) == Some("ERROR");
             self.count(nodes.into_iter().flatten(), int(start, row), int(end, row), failed);
@@ -247,6 +270,7 @@ impl Fold for Loads {
         let (names, _) = self.operations.take_in(&other.operations);
         self.is_cut |= other.is_cut;
         let here = |number: u32| names[number as usize];
+        other.instances.iter().for_each(|(service, instance)| self.saw_instance(here(*service), here(*instance)));
         for (node, series) in other.nodes {
             let node = match node {
                 Node::Entry(service, name) => Node::Entry(here(service), here(name)),
@@ -263,7 +287,9 @@ impl Fold for Loads {
 
     fn size(&self) -> usize {
         // A bin's histogram has some hundred buckets.
-        self.operations.size() + self.nodes.len() * self.grid.bins * (size_of::<Bin>() + 8 + 600)
+        self.operations.size()
+            + self.instances.len() * 16
+            + self.nodes.len() * self.grid.bins * (size_of::<Bin>() + 8 + 600)
     }
 }
 

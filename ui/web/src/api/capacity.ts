@@ -46,6 +46,8 @@ export interface CapacityNode {
   needed_qps: number | null;
   load_at_target: number | null;
   gives_way: boolean | null;
+  /** Of the service, by their ids. */
+  instances?: number | null;
 }
 
 export interface CapacityAnswer {

@@ -7,6 +7,35 @@ export interface Mark {
   name: string;
 }
 
+/** What is not known is null. Times in ns, the rate per second. */
+export interface Figures {
+  requests: number | null;
+  errors: number | null;
+  rate: number | null;
+  mean_ns: number | null;
+  p50_ns: number | null;
+  p90_ns: number | null;
+  p95_ns: number | null;
+  p99_ns: number | null;
+  max_ns?: number | null;
+}
+
+export interface NamedFigures extends Figures {
+  name: string;
+  what: "request" | "transaction" | "selection";
+}
+
+/** What a load generator saw. */
+export interface Generator {
+  tool: string;
+  version: string | null;
+  format: string | null;
+  total: Figures;
+  /** Not in lists of runs. */
+  named?: NamedFigures[];
+  notes: string[];
+}
+
 export interface Run {
   id: string;
   name: string;
@@ -16,6 +45,7 @@ export interface Run {
   labels: Record<string, string>;
   notes: string;
   marks: Mark[];
+  generator?: Generator | null;
 }
 
 export interface RunsAnswer {

@@ -2,6 +2,7 @@
 // are microseconds since the answer's `t0`, a decimal text of unix nanoseconds.
 
 import type { LoadLevel } from "../lib/levels";
+import type { Figures } from "./runs";
 
 export interface Meta {
   start: string;
@@ -36,6 +37,8 @@ export interface StepsAnswer {
   steps: LoadStep[];
   baseline_step: number | null;
   current_step: number | null;
+  /** Of all requests of the window. */
+  total?: Figures;
 }
 
 export interface RequestWindow {

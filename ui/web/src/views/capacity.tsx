@@ -2,6 +2,7 @@
 
 import { useState } from "react";
 import type { CapacityAnswer, CapacityNode, NodeKind } from "../api/capacity";
+import { apiUrl, type Params } from "../api/client";
 import { useText } from "../i18n";
 import { nodeKey, nodeName, positive, standing } from "../lib/capacity";
 import { duration, number, percent } from "../lib/format";
@@ -21,12 +22,12 @@ export default function Capacity() {
   const { t } = useText();
   const { scope } = useScope();
   const { start, end, service, operation, kind, instance, attr } = windowParams(scope);
-  const answer = useAnswer<CapacityAnswer>("capacity", {
+  const asked = {
     ...{ start, end, service, operation, kind, instance, attr },
-    target_qps: positive(scope.target),
     p99_ms: positive(scope.p99Limit),
     error_rate: errorShare(scope.errorLimit),
-  });
+  };
+  const answer = useAnswer<CapacityAnswer>("capacity", { ...asked, target_qps: positive(scope.target) });
   const nodes = answer.data?.nodes ?? [];
   const chosen = nodes.find((n) => nodeKey(n) === scope.focus) ?? nodes[0];
   return (
@@ -43,7 +44,28 @@ export default function Capacity() {
       </Panel>
       {chosen && <CapacityDetail node={chosen} />}
       {answer.data && <Nodes nodes={nodes} chosen={chosen ? nodeKey(chosen) : ""} />}
+      {nodes.length > 0 && <FlowRules asked={asked} />}
     </div>
+  );
+}
+
+/** Rules for what guards the services, as files made by the server. */
+function FlowRules({ asked }: { asked: Params }) {
+  const { t } = useText();
+  const forms = [
+    { format: "sentinel", name: "Sentinel", file: "flow-rules.json" },
+    { format: "envoy", name: "Envoy", file: "local-rate-limits.yaml" },
+  ];
+  return (
+    <Panel title={t("capacity.rules")} note={t("capacity.rules.note")}>
+      <p className="run-go">
+        {forms.map(({ format, name, file }) => (
+          <a key={format} className="button" href={apiUrl("capacity", { ...asked, format })} download={file}>
+            {t("capacity.rules.save", { name })}
+          </a>
+        ))}
+      </p>
+    </Panel>
   );
 }
 

@@ -12,6 +12,7 @@ import { stepMatrix } from "../lib/step-matrix";
 import { isoMicros, microsOf, type Window } from "../lib/time";
 import { Panel } from "../parts/panel";
 import { RunExport } from "../parts/run-export";
+import { RunGenerator } from "../parts/run-generator";
 import { RunHeader } from "../parts/run-header";
 import { ofRun } from "../parts/run-list";
 import { RunMatrix } from "../parts/run-matrix";
@@ -117,6 +118,7 @@ function RunView({ run }: { run: Run }) {
           </>
         )}
       </Panel>
+      {run.generator && <RunGenerator generator={run.generator} seen={steps.data?.total} />}
       {levels.length > 1 && (
         <Panel
           title={t("run.matrix")}
