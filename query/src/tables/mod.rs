@@ -10,6 +10,7 @@
 //! ```
 
 mod backlog;
+mod bloom;
 pub mod describe;
 pub mod join;
 pub mod provider;

@@ -31,6 +31,7 @@ use storage::delta::DataFile;
 use storage::{Snapshot, TableSnapshot};
 
 use super::backlog;
+use super::bloom;
 use super::prune::Bounds;
 
 /// Where scans find the snapshot's object store (`session::store` answers only to this).
@@ -91,15 +92,19 @@ impl PhysicalTable {
         Ok(MemorySourceConfig::try_new_exec(&partitions, self.schema.clone(), projection.cloned())?)
     }
 
+    fn readers(&self, state: &dyn Session) -> CachedParquetFileReaderFactory {
+        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+        CachedParquetFileReaderFactory::new(self.objects.clone(), cache)
+    }
+
     fn files(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        files: &[&Arc<DataFile>],
+        files: &[Arc<DataFile>],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let reader = CachedParquetFileReaderFactory::new(self.objects.clone(), cache);
+        let reader = self.readers(state);
         let source = ParquetSource::new(self.schema.clone())
             .with_table_parquet_options(parquet_options(state))
             .with_metadata_size_hint(FOOTER_HINT)
@@ -138,9 +143,9 @@ impl PhysicalTable {
 }
 
 /// Spreads files over `parts` groups of like size: the largest first, each to the group that has least.
-fn balanced<'a>(files: &[&'a Arc<DataFile>], parts: usize) -> Vec<Vec<&'a Arc<DataFile>>> {
+fn balanced(files: &[Arc<DataFile>], parts: usize) -> Vec<Vec<&Arc<DataFile>>> {
     let mut groups: Vec<(u64, Vec<&Arc<DataFile>>)> = vec![(0, Vec::new()); parts];
-    let mut sorted = files.to_vec();
+    let mut sorted: Vec<&Arc<DataFile>> = files.iter().collect();
     sorted.sort_by_key(|file| std::cmp::Reverse(file.size));
     for file in sorted {
         if let Some((bytes, group)) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
@@ -185,7 +190,10 @@ impl TableProvider for PhysicalTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let bounds = Bounds::of(filters, schema::time_column(self.table.signal));
-        let files: Vec<_> = self.table.files.iter().filter(|f| bounds.may_match(f)).collect();
+        let mut files: Vec<_> = self.table.files.iter().filter(|f| bounds.may_match(f)).cloned().collect();
+        if let Some(trace) = bounds.trace {
+            files = bloom::holding(&self.objects, &self.readers(state), FOOTER_HINT, files, trace).await;
+        }
         let threads = state.config().target_partitions();
         let mut parts = Vec::new();
         if !files.is_empty() {

@@ -1,4 +1,4 @@
-//! Which files a scan can leave closed, from its conditions alone: by time and by service.
+//! Which files a scan can leave closed, from its conditions alone: by time and by service; and the trace it looks for.
 //!
 //! *Invariant:* a file is left out only when no row of it can satisfy the conditions; anything not understood keeps
 //! every file.
@@ -15,12 +15,14 @@ pub struct Bounds {
     pub time: (i64, i64),
     /// The services that can match; `None`: any.
     pub services: Option<Vec<String>>,
+    /// The trace that rows must be of, when there is only one.
+    pub trace: Option<[u8; 16]>,
 }
 
 impl Bounds {
     /// Reads a list of conditions that all have to hold.
     pub fn of(filters: &[Expr], time_column: &str) -> Bounds {
-        let mut bounds = Bounds { time: (i64::MIN, i64::MAX), services: None };
+        let mut bounds = Bounds { time: (i64::MIN, i64::MAX), services: None, trace: None };
         for filter in filters {
             bounds.narrow(filter, time_column);
         }
@@ -53,6 +55,9 @@ impl Bounds {
     fn compare(&mut self, name: &str, op: Operator, value: &ScalarValue, time_column: &str) {
         if name == column::SERVICE_NAME && op == Operator::Eq {
             self.only(text(value).map(|name| vec![name]));
+        }
+        if let (column::TRACE_ID, Operator::Eq, ScalarValue::FixedSizeBinary(16, Some(id))) = (name, op, value) {
+            self.trace = id.as_slice().try_into().ok().or(self.trace);
         }
         let ScalarValue::Int64(Some(value)) = value else { return };
         if name != time_column {
@@ -120,7 +125,7 @@ mod tests {
             col("service_name").eq(lit("b")),
         ];
         let bounds = Bounds::of(&filters, "start_time_unix_nano");
-        assert_eq!(bounds, Bounds { time: (13, 19), services: Some(vec!["b".into()]) });
+        assert_eq!(bounds, Bounds { time: (13, 19), services: Some(vec!["b".into()]), trace: None });
     }
 
     #[test]
@@ -131,6 +136,6 @@ mod tests {
             col("service_name").in_list(vec![lit("a")], true),
         ];
         let bounds = Bounds::of(&filters, "start_time_unix_nano");
-        assert_eq!(bounds, Bounds { time: (i64::MIN, i64::MAX), services: None });
+        assert_eq!(bounds, Bounds { time: (i64::MIN, i64::MAX), services: None, trace: None });
     }
 }
