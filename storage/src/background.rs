@@ -17,8 +17,8 @@ pub enum Priority {
 impl Priority {
     fn nice(self) -> i32 {
         match self {
-            Priority::Flush => 2,
-            Priority::Merge => 12,
+            Priority::Flush => 5,
+            Priority::Merge => 15,
         }
     }
 }

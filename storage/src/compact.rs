@@ -128,22 +128,61 @@ fn fitting<'a>(files: impl Iterator<Item = &'a Arc<DataFile>>, most_rows: u64) -
 pub(crate) async fn run(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job) -> Result<()> {
     let inputs = read_all(shared, &job.inputs).await?;
     let signal = table.signal;
-    let neighbours = match signal {
-        Signal::Traces => neighbours(&table.files(), job),
-        Signal::Metrics | Signal::Logs => Vec::new(),
-    };
-    let neighbours = read_all(shared, &neighbours).await?;
     crash_point!("merge.read");
     let known_at = shared.clock.now();
-    let context = table.context(job.inputs.iter().map(|f| f.max_received).max().unwrap_or(known_at));
-    let work = move || merge_assembled(signal, &inputs, &neighbours, &context);
-    let (merged, straddling) = background::run("hotspan-merge", Priority::Merge, work).await?;
+    let merged = match signal {
+        Signal::Traces => merge_traces(shared, table, job, inputs).await?,
+        Signal::Metrics | Signal::Logs => {
+            let work = move || merge::merge(signal, &inputs, &merge::keys(signal, &inputs)?, None);
+            Merged { file: background::run("hotspan-merge", Priority::Merge, work).await?, straddling: Vec::new() }
+        }
+    };
     crash_point!("merge.encoded");
-    replace(shared, table, job, merged).await?;
-    for rows in straddling {
+    replace(shared, table, job, merged.file).await?;
+    for rows in merged.straddling {
         table.remember(known_at, rows);
     }
     Ok(())
+}
+
+struct Merged {
+    file: Encoded,
+    /// Rows of traces that go on in what was written later, as far as assembly needs them.
+    straddling: Vec<RecordBatch>,
+}
+
+/// Merges files of spans, their traces assembled by all that is known of them: also by what was written right after,
+/// which is read a file at a time, since at a high rate there are many.
+async fn merge_traces(
+    shared: &Arc<Shared>,
+    table: &Arc<Table>,
+    job: &Job,
+    inputs: Vec<bytes::Bytes>,
+) -> Result<Merged> {
+    let last = job.inputs.iter().map(|f| f.max_received).max().unwrap_or_else(|| shared.clock.now());
+    let context = table.context(last);
+    let work = move || {
+        let keys = merge::keys(Signal::Traces, &inputs)?;
+        let traces = Arc::new(assemble::traces(keys.rows()));
+        Ok((inputs, keys, traces))
+    };
+    let (inputs, keys, traces) = background::run("hotspan-merge", Priority::Merge, work).await?;
+    let mut known = Vec::new();
+    for file in neighbours(&table.files(), job) {
+        let (file, traces) = (read(shared, &file).await?, traces.clone());
+        let work = move || rows_of(file, &traces);
+        known.extend(background::run("hotspan-merge", Priority::Merge, work).await?);
+    }
+    let work = move || {
+        let later = assemble::traces(&known);
+        let narrowed = context.iter().filter_map(assemble::context_of);
+        known.extend(narrowed.filter_map(|rows| assemble::only(&rows, &traces)));
+        let assembly = assemble::assembly(&known, keys.rows(), Nanos::MAX, &HashSet::new());
+        let file = merge::merge(Signal::Traces, &inputs, &keys, assembly.as_ref())?;
+        let straddling = keys.rows().iter().filter_map(|rows| assemble::only(rows, &later)).collect();
+        Ok(Merged { file, straddling })
+    };
+    background::run("hotspan-merge", Priority::Merge, work).await
 }
 
 /// Puts the merged file in the place of the job's. Returns its path.
@@ -212,32 +251,6 @@ pub(crate) fn rows_of(file: bytes::Bytes, traces: &HashSet<u128>) -> Result<Vec<
         found.extend(assemble::only(&rows?, traces));
     }
     Ok(found)
-}
-
-/// Merges, with the traces assembled by all that is known of them. Also returns, narrowed, the rows of traces that go on
-/// in what was written later.
-fn merge_assembled(
-    signal: Signal,
-    inputs: &[bytes::Bytes],
-    neighbours: &[bytes::Bytes],
-    context: &[RecordBatch],
-) -> Result<(Encoded, Vec<RecordBatch>)> {
-    let keys = merge::keys(signal, inputs)?;
-    if signal != Signal::Traces {
-        return Ok((merge::merge(signal, inputs, &keys, None)?, Vec::new()));
-    }
-    let traces = assemble::traces(keys.rows());
-    let mut known = Vec::new();
-    for file in neighbours {
-        known.extend(rows_of(file.clone(), &traces)?);
-    }
-    let later = assemble::traces(&known);
-    let narrowed = context.iter().filter_map(assemble::context_of);
-    known.extend(narrowed.filter_map(|rows| assemble::only(&rows, &traces)));
-    let assembly = assemble::assembly(&known, keys.rows(), Nanos::MAX, &HashSet::new());
-    let encoded = merge::merge(signal, inputs, &keys, assembly.as_ref())?;
-    let straddling = keys.rows().iter().filter_map(|rows| assemble::only(rows, &later)).collect();
-    Ok((encoded, straddling))
 }
 
 #[cfg(test)]

@@ -252,7 +252,7 @@ async fn confined_to(query: &Query, sides: &Sides, asked: &Scope, operation: &Op
         ("kind", operation.kind.name().to_owned()),
         ("start", rfc3339(sides.window.start)),
         ("end", rfc3339(sides.window.end)),
-        ("sel_min_ns", slow.to_string()),
+        ("sel_min_ns", (slow + slow / BEYOND).to_string()),
     ];
     let parameters: Vec<_> = parameters.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
     let mut scope = Scope::parse(&parameters, query.now())?;
@@ -261,6 +261,9 @@ async fn confined_to(query: &Query, sides: &Sides, asked: &Scope, operation: &Op
     Ok(report.json["differences"].as_array().into_iter().flatten().find_map(confining))
 }
 
+/// Slow is what lies beyond the baseline's p99 by this part of it: else one in a hundred of the others is among them, as
+/// many as a rare value has spans.
+const BEYOND: i64 = 10;
 /// Shares that make a value the place of a problem rather than a hint.
 const MOST_OF_SLOW: f64 = 0.8;
 const FEW_OF_OTHERS: f64 = 0.35;

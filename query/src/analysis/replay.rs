@@ -84,7 +84,8 @@ fn together(
         }
         covered = covered.max(ended).min(end);
         if ended <= end {
-            longest = longest.max(taken[child]);
+            // Of a call that begins before its caller, by a clock that differs, only the rest is waited for.
+            longest = longest.max(taken[child] - (start - started).max(0));
         }
     }
     work + longest + if end > covered { own(span, end - covered) } else { 0 }
