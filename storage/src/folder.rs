@@ -51,6 +51,9 @@ impl Folder {
         };
         wal::Disk.create_dir(root).map_err(|e| at("making the data folder", e))?;
         let root_path = root.canonicalize().map_err(|e| at("opening the data folder", e))?;
+        if !root_path.is_dir() {
+            return Err(at("opening the data folder", io::ErrorKind::NotADirectory.into()));
+        }
         // Whoever made what is in it may have died before its names were durable.
         wal::Disk.sync_dir(&root_path).map_err(|e| at("syncing the data folder", e))?;
         let lock = lock(&root_path)?;

@@ -112,7 +112,10 @@ impl Counted {
             tally.sum += time;
             let time = time.round() as u64;
             tally.most = tally.most.max(time);
-            tally.times.saturating_record(time);
+            // Saturating alone would not make the histogram wider.
+            if tally.times.record(time).is_err() {
+                tally.times.saturating_record(time);
+            }
         });
     }
 

@@ -109,13 +109,16 @@ pub fn find(name: &str) -> Result<&'static Analysis> {
     })
 }
 
+/// Writes an answer in another form.
+pub type Write = fn(&Value, &[(String, String)]) -> Result<String>;
+
 /// Another form of an analysis' answer, asked for with `format`.
 pub struct Export {
     pub analysis: &'static str,
     pub format: &'static str,
     pub media_type: &'static str,
     /// Writes the answer, with the parameters of the request.
-    pub write: fn(&Value, &[(String, String)]) -> Result<String>,
+    pub write: Write,
 }
 
 const EXPORTS: &[Export] = &[

@@ -88,9 +88,12 @@ struct Measured<'a> {
     points: Vec<(Nanos, f64, Option<f64>)>,
 }
 
+/// What a metric says and of what: the same on all instances.
+type Metric<'a> = (Sign, &'a str, &'a BTreeMap<String, String>);
+
 /// The vitals of a service, the most telling first.
 pub fn judge(series: &[Series], window: Window, baseline: Option<Window>) -> Vec<Vital> {
-    let mut by_metric: BTreeMap<(Sign, &str, &BTreeMap<String, String>), Vec<(bool, Vital)>> = BTreeMap::new();
+    let mut by_metric: BTreeMap<Metric<'_>, Vec<(bool, Vital)>> = BTreeMap::new();
     for measured in measured(series) {
         let Some((tells, vital)) = look(&measured, window, baseline) else { continue };
         let key = (measured.sign, measured.series.metric.as_str(), &measured.series.attributes);

@@ -71,7 +71,7 @@ async fn messages_that_wait_are_a_bottleneck_though_no_request_is_slower() {
         assert_eq!(first["exemplars"].as_array().map(Vec::len), Some(5), "{first:#}");
         let traces: Vec<&str> = first["exemplars"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let of_consumers = |id: &&str| u64::from_str_radix(&id[16..], 16).is_ok_and(|n| (n > 1_000_000) == linked);
-        assert!(traces.iter().all(|id| of_consumers(&id)), "{traces:?}");
+        assert!(traces.iter().all(of_consumers), "{traces:?}");
     }
 }
 
