@@ -151,7 +151,7 @@ impl Case {
                 run.adds_an_orphan();
                 run.dies_before_it_is_ready();
             }
-            Segments => run.dies_under_load(PATIENT, 0, 600),
+            Segments => run.dies_under_load(PATIENT, 0, 450),
             OldLog => run.dies_with_an_old_log(),
             OldFiles => run.dies_with_old_files(),
             Late => run.dies_correcting(),
@@ -159,7 +159,7 @@ impl Case {
         }
         if self.way == Segments {
             let left = fs::read_dir(run.home.data().join("wal")).expect("the log").count();
-            assert!(left > 2, "between two unlinks there has to be a next one");
+            assert!(left >= 2, "behind the segment that is gone there have to be others");
         }
         run.compare(self.way == Expire)
     }
