@@ -148,8 +148,12 @@ fn what_a_load_generator_wrote_becomes_a_run() {
     span.end_time_unix_nano = span.start_time_unix_nano + 50_000_000;
     otlp::send(&server, &otlp::export("shop", vec![span]));
     let seen = json!({"requests": 1, "errors": 0, "rate": 0.2});
-    let shown: Value =
-        serde_json::from_str(&runs(&server, &["show", "round-1", "--json"]).success().text()).expect("JSON");
+    // Requests are known once their traces have been quiet for a while.
+    let shown = until("the request", || {
+        let shown = runs(&server, &["show", "round-1", "--json"]).success().text();
+        let shown: Value = serde_json::from_str(&shown).expect("JSON");
+        (shown["seen"]["requests"] == 1).then_some(shown)
+    });
     for (key, value) in seen.as_object().expect("an object") {
         assert_eq!(&shown["seen"][key], value, "{key} of {}", shown["seen"]);
     }
