@@ -95,8 +95,7 @@ struct Thrown<'a> {
 
 impl Exceptions {
     fn count(&mut self, service: u32, operation: u32, thrown: &Thrown) {
-        let inside = |window: &Window| window.start <= thrown.at && thrown.at < window.end;
-        let Some(side) = self.windows.iter().position(inside) else { return };
+        let Some(side) = self.windows.iter().position(|window| window.holds(thrown.at)) else { return };
         let (kind, place) = (self.names.number(thrown.kind), self.names.number(thrown.place));
         let key = Key { service, operation, kind, place };
         if !self.by_key.contains_key(&key) && self.by_key.len() >= MOST {

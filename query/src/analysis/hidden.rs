@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 
 use arrow::datatypes::SchemaRef;
-use model::trace::{SpanKind, flag};
+use model::trace::SpanKind;
 use model::{Result, TraceId};
 use serde_json::{Value, json};
 
@@ -118,12 +118,9 @@ async fn side(query: &Query, scope: &Scope, window: Window, operations: &mut Ope
 impl Side {
     /// The spans of one trace, in order of start.
     fn look_at(&mut self, operations: &Operations, trace: &[SpanRecord]) {
-        for span in trace {
-            let not_a_request = flag::ORPHAN | flag::ASYNC_ROOT | flag::DUPLICATE;
-            if i64::from(span.flags) & (flag::ENTRY | not_a_request) == flag::ENTRY {
-                self.requests += 1;
-                self.latency += (span.end - span.start).max(0);
-            }
+        for span in trace.iter().filter(|span| span.is_request()) {
+            self.requests += 1;
+            self.latency += (span.end - span.start).max(0);
         }
         // The two sides of a call may share an id; the one that starts later is the receiving one.
         let by_id: HashMap<u64, usize> = trace.iter().enumerate().map(|(at, span)| (span.span, at)).collect();

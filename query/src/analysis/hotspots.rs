@@ -1,6 +1,8 @@
 //! Hot spots: which operation limits the system, with evidence. The window is the current load level unless one is
 //! given, the baseline the level before it; [`super::ranking`] decides, this gathers and looks up examples.
 
+use std::collections::HashMap;
+
 use arrow::datatypes::SchemaRef;
 use model::time::MINUTE;
 use model::trace::SpanKind;
@@ -14,6 +16,7 @@ use super::observe::{Seen, observe};
 use super::ranking::{self, Attribute, FactBook, Hotspot, Operation, Ranking, Settings};
 use super::report::{Report, rfc3339};
 use super::rows::{number, read};
+use super::sample::typical_of;
 use super::scope::{Scope, Window, quoted, started_in};
 use super::timeline::{Timeline, settled};
 use super::vitals::{self, Vital};
@@ -93,13 +96,19 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     for (spot, attribute) in ranking.hotspots.iter_mut().zip(attributes) {
         spot.attribute = attribute;
     }
+    // Several hot spots of a service have the same metrics beside them.
+    let mut told: HashMap<(String, Option<String>), Vec<Vital>> = HashMap::new();
     for spot in ranking.hotspots.iter_mut().take(EXEMPLIFIED) {
         let waited = messages.as_ref().filter(|_| spot.off_path);
         let found = match waited {
             Some(messages) => hex(messages.fold.typical(&spot.evidence, sides.window, EXEMPLARS)),
             None => typical(&seen, spot),
         };
-        spot.vitals = vitals_of(&query, &sides, spot).await?;
+        let place = (spot.service.clone(), spot.instance.clone());
+        spot.vitals = match told.get(&place) {
+            Some(vitals) => vitals.clone(),
+            None => told.entry(place).or_insert(vitals_of(&query, &windows, &sides, spot).await?).clone(),
+        };
         spot.exemplars = match found {
             found if found.len() == EXEMPLARS => found,
             _ => exemplars(&query, sides.window, &scope, spot).await?,
@@ -160,25 +169,8 @@ fn spans_of(operation: &Operation) -> String {
 fn typical(seen: &Seen, spot: &Hotspot) -> Vec<String> {
     let operation = seen.operations.find(&spot.evidence);
     let on = |instance: u32| spot.instance.as_deref().is_none_or(|name| seen.operations.names.text(instance) == name);
-    let mut spans: Vec<(i64, u128)> = seen
-        .kept(0)
-        .iter()
-        .filter(|span| Some(span.operation) == operation && on(span.instance))
-        .map(|span| (span.own, span.trace))
-        .collect();
-    spans.sort_unstable();
-    let Some(&(middle, _)) = spans.get(spans.len() * 3 / 4) else { return Vec::new() };
-    spans.sort_by_key(|(own, trace)| ((own - middle).abs(), *trace));
-    let mut traces: Vec<u128> = Vec::new();
-    for (_, trace) in spans {
-        if !traces.contains(&trace) {
-            traces.push(trace);
-        }
-        if traces.len() == EXEMPLARS {
-            break;
-        }
-    }
-    hex(traces)
+    let spans = seen.kept(0).iter().filter(|span| Some(span.operation) == operation && on(span.instance));
+    hex(typical_of(spans.map(|span| (span.own, span.trace)).collect(), EXEMPLARS))
 }
 
 fn hex(traces: Vec<u128>) -> Vec<String> {
@@ -199,9 +191,8 @@ async fn exemplars(query: &Query, window: Window, scope: &Scope, spot: &Hotspot)
 }
 
 /// What the metrics of its service say of a hot spot.
-async fn vitals_of(query: &Query, sides: &Sides, spot: &Hotspot) -> Result<Vec<Vital>> {
-    let windows: Vec<Window> = std::iter::once(sides.window).chain(sides.baseline).collect();
-    let series = vitals::gather(query, &spot.service, spot.instance.as_deref(), &windows).await?;
+async fn vitals_of(query: &Query, windows: &[Window], sides: &Sides, spot: &Hotspot) -> Result<Vec<Vital>> {
+    let series = vitals::gather(query, &spot.service, spot.instance.as_deref(), windows).await?;
     Ok(vitals::judge(&series, sides.window, sides.baseline))
 }
 

@@ -6,7 +6,7 @@ use model::trace::SpanKind;
 
 use super::called::Operations;
 use super::observe::Kept;
-use super::ranking::{Details, FactBook, Place};
+use super::ranking::{Details, FactBook};
 
 /// Sums of what [`Details`] are the means of.
 #[derive(Default)]
@@ -43,8 +43,7 @@ pub fn learn(spans: &[Kept], operations: &Operations, is_baseline: bool, book: &
     relations.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| (&a.0, &a.1).cmp(&(&b.0, &b.1))));
     for (parent, child, _) in relations {
         if parent.kind == SpanKind::Client && child.kind == SpanKind::Server {
-            let place = Place { service: child.service.clone(), operation: child.operation.clone() };
-            book.entry(parent.clone()).or_default().callee.get_or_insert(place);
+            book.entry(parent.clone()).or_default().callee.get_or_insert(child.place());
         }
         book.entry(child).or_default().parent.get_or_insert(parent);
     }

@@ -15,7 +15,7 @@ use model::{Error, Result};
 use super::batch::{column as array, id, ids, int, ints, trace_id};
 use super::called::{self, Called, Operations};
 use super::ranking::{Observed, Operation, WaitStat};
-use super::sample::{Part, hash};
+use super::sample::{Part, hash, typical_of};
 use super::scope::{Window, started_in};
 use crate::fold::{Fold, Folded};
 use crate::query::Query;
@@ -27,8 +27,7 @@ const LONGEST_WAIT: i64 = 30 * MINUTE;
 
 /// Sees the messages that were taken in any of the windows, with those that were sent.
 pub async fn messages(query: &Query, windows: &[Window]) -> Result<Folded<Messages>> {
-    let whole = windows.iter().copied().reduce(|a, b| Window { start: a.start.min(b.start), end: a.end.max(b.end) });
-    let whole = whole.ok_or_else(|| Error::internal("no window for messages"))?;
+    let whole = Window::around(windows).ok_or_else(|| Error::internal("no window for messages"))?;
     let sql = format!(
         "SELECT trace_id_bytes, span_id_bytes, parent_span_id_bytes, links, {}, {}, {} FROM spans \
          WHERE kind IN ('PRODUCER', 'CONSUMER') AND {}",
@@ -86,7 +85,7 @@ impl Messages {
         let bin = ((observed.bin_seconds * 1e9) as i64).max(1);
         let times = self.part.one_in();
         let mut stats: HashMap<(u32, u32, u32), WaitStat> = HashMap::new();
-        for message in self.both_ends().filter(|m| window.start <= m.taken.at && m.taken.at < window.end) {
+        for message in self.both_ends().filter(|m| window.holds(m.taken.at)) {
             let at = ((message.taken.at - window.start) / bin) as u32;
             let stat = stats.entry((message.taken.operation, message.sent.operation, at));
             let stat = stat.or_insert_with(|| self.none(message.taken.operation, message.sent.operation, at));
@@ -99,7 +98,7 @@ impl Messages {
         }
         let gone = self.taken.iter().filter(|taken| taken.at < window.end);
         let gone: HashSet<(u64, u32)> = gone.map(|taken| (taken.producer, taken.operation)).collect();
-        for (span, sent) in self.sent.iter().filter(|(_, sent)| window.start <= sent.at && sent.at < window.end) {
+        for (span, sent) in self.sent.iter().filter(|(_, sent)| window.holds(sent.at)) {
             let at = ((sent.at - window.start) / bin) as u32;
             // Whoever takes messages of a sender is meant to take them all, each group of consumers for itself.
             for &taker in takers.get(&sent.operation).into_iter().flatten() {
@@ -121,16 +120,11 @@ impl Messages {
     /// Traces of the consumer whose messages waited about as long as the longer half of them does.
     pub fn typical(&self, consumer: &Operation, window: Window, most: usize) -> Vec<u128> {
         let number = self.operations.find(consumer);
-        let mut waits: Vec<(i64, u128)> = self
+        let waits = self
             .both_ends()
-            .filter(|m| Some(m.taken.operation) == number && window.start <= m.taken.at && m.taken.at < window.end)
-            .map(|m| (m.waited(), m.taken.trace))
-            .collect();
-        waits.sort_unstable();
-        let Some(&(middle, _)) = waits.get(waits.len() * 3 / 4) else { return Vec::new() };
-        waits.sort_by_key(|(waited, trace)| ((waited - middle).abs(), *trace));
-        waits.dedup_by_key(|(_, trace)| *trace);
-        waits.into_iter().take(most).map(|(_, trace)| trace).collect()
+            .filter(|m| Some(m.taken.operation) == number && window.holds(m.taken.at))
+            .map(|m| (m.waited(), m.taken.trace));
+        typical_of(waits.collect(), most)
     }
 
     fn limit(&mut self) {

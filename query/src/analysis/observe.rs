@@ -31,9 +31,7 @@ const KEPT_OF_PIECE: usize = 6_000;
 /// Sees all spans of traces that entered in one of the windows. `service` and `operation` of the scope choose entry
 /// operations.
 pub async fn observe(query: &Query, scope: &Scope, windows: &[Window]) -> Result<Folded<Seen>> {
-    let Some(whole) =
-        windows.iter().copied().reduce(|a, b| Window { start: a.start.min(b.start), end: a.end.max(b.end) })
-    else {
+    let Some(whole) = Window::around(windows) else {
         return Err(Error::internal("nothing to observe"));
     };
     let either: Vec<String> = windows.iter().map(|window| format!("({})", entered_in(*window))).collect();
@@ -222,8 +220,7 @@ impl Seen {
         let entry = |(service, operation): (u32, u32)| (named(service), named(operation));
         for side in &mut self.sides {
             let window = side.window;
-            let holds = |at: i64| window.start <= at && at < window.end;
-            for (key, at, cell) in piece.cells.iter().filter(|(_, at, _)| holds(*at)) {
+            for (key, at, cell) in piece.cells.iter().filter(|(_, at, _)| window.holds(*at)) {
                 let column = side.column(CellKey {
                     entry: entry(key.entry),
                     operation: operations[key.operation as usize],
@@ -232,11 +229,11 @@ impl Seen {
                 let bin = side.bin_of(*at);
                 side.cell(column, bin).add(cell);
             }
-            for (of, at, requests) in piece.requests.iter().filter(|(_, at, _)| holds(*at)) {
+            for (of, at, requests) in piece.requests.iter().filter(|(_, at, _)| window.holds(*at)) {
                 let bin = side.bin_of(*at);
                 side.requests(entry(*of), bin).add(requests);
             }
-            let kept = piece.kept.iter().filter(|span| holds(span.entered)).map(|span| Kept {
+            let kept = piece.kept.iter().filter(|span| window.holds(span.entered)).map(|span| Kept {
                 operation: operations[span.operation as usize],
                 instance: named(span.instance),
                 ..*span
@@ -380,10 +377,6 @@ impl Side {
         }
     }
 
-    fn holds(&self, entered: i64) -> bool {
-        self.window.start <= entered && entered < self.window.end
-    }
-
     /// Takes a smaller part of the traces until few enough spans are kept.
     fn limit(&mut self) {
         while self.kept.len() > self.most_kept {
@@ -439,8 +432,9 @@ impl Fold for Seen {
             let span = columns.span(row, &mut self.operations);
             let trace = columns.trace(row);
             let hashed = hash(trace);
-            self.outside += u64::from(!self.sides.iter().any(|side| side.holds(span.entered)));
-            for (side, last) in self.sides.iter_mut().zip(&mut last).filter(|(side, _)| side.holds(span.entered)) {
+            self.outside += u64::from(!self.sides.iter().any(|side| side.window.holds(span.entered)));
+            for (side, last) in self.sides.iter_mut().zip(&mut last).filter(|(side, _)| side.window.holds(span.entered))
+            {
                 let column = match *last {
                     Some((key, column)) if key == span.key => column,
                     _ => side.column(span.key),

@@ -222,7 +222,7 @@ impl Ranker<'_> {
             }
         };
         ranking.worse.extend(self.lagging.iter().map(|lag| EntryChange {
-            entry: Place { service: lag.consumer.service.clone(), operation: lag.consumer.operation.clone() },
+            entry: lag.consumer.place(),
             measure: Measure::Wait,
             baseline: lag.before,
             window: lag.now.value,
@@ -282,9 +282,7 @@ impl Ranker<'_> {
     }
 
     fn places<'s>(&self, suspects: impl Iterator<Item = &'s Suspect>) -> Vec<Place> {
-        let operation = |suspect: &Suspect| &self.cube.operations[suspect.operation];
-        let place = |o: &Operation| Place { service: o.service.clone(), operation: o.operation.clone() };
-        suspects.map(|suspect| place(operation(suspect))).collect()
+        suspects.map(|suspect| self.cube.operations[suspect.operation].place()).collect()
     }
 
     /// A consumer before which messages wait, by their wait per request.
@@ -292,7 +290,6 @@ impl Ranker<'_> {
         let messages_per_request = lag.messages as f64 / requests;
         let per_request = |ns: f64| (ns * messages_per_request).round() as i64;
         let (low, high) = lag.change.interval();
-        let place = |o: &Operation| Place { service: o.service.clone(), operation: o.operation.clone() };
         Hotspot {
             rank: 0,
             service: lag.consumer.service.clone(),
@@ -308,7 +305,7 @@ impl Ranker<'_> {
             interval_ns: Some([per_request(low), per_request(high)]),
             confidence: Some(lag.confidence),
             off_path: true,
-            callers: lag.senders.iter().map(place).collect(),
+            callers: lag.senders.iter().map(Operation::place).collect(),
             victims: Vec::new(),
             explanation: explain_waiting(&Waiting {
                 service: &lag.consumer.service,

@@ -39,6 +39,24 @@ pub fn hash(trace: u128) -> u64 {
     z ^ (z >> 31)
 }
 
+/// Of traces by a time, so many that are typical of the slow ones: those nearest to the median of the slower half, each
+/// once.
+pub fn typical_of(mut times: Vec<(i64, u128)>, most: usize) -> Vec<u128> {
+    times.sort_unstable();
+    let Some(&(middle, _)) = times.get(times.len() * 3 / 4) else { return Vec::new() };
+    times.sort_by_key(|(time, trace)| ((time - middle).abs(), *trace));
+    let mut traces: Vec<u128> = Vec::new();
+    for (_, trace) in times {
+        if traces.len() == most {
+            break;
+        }
+        if !traces.contains(&trace) {
+            traces.push(trace);
+        }
+    }
+    traces
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

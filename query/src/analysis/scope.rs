@@ -13,6 +13,15 @@ pub struct Window {
 }
 
 impl Window {
+    /// From the first start to the last end; `None` of no windows.
+    pub fn around(windows: &[Window]) -> Option<Window> {
+        windows.iter().copied().reduce(|a, b| Window { start: a.start.min(b.start), end: a.end.max(b.end) })
+    }
+
+    pub fn holds(&self, at: Nanos) -> bool {
+        self.start <= at && at < self.end
+    }
+
     pub fn seconds(&self) -> f64 {
         (self.end - self.start) as f64 / SECOND as f64
     }

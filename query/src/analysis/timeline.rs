@@ -105,7 +105,7 @@ impl Timeline {
             levels: Vec::new(),
         };
         for (second, load) in pieces.iter().flat_map(|piece| &piece.load) {
-            if asked.start <= *second && *second < asked.end {
+            if asked.holds(*second) {
                 timeline.add_load(*second, load);
             }
         }

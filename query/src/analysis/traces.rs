@@ -10,6 +10,7 @@
 use arrow::array::RecordBatch;
 use model::Result;
 use model::schema::column;
+use model::trace::flag;
 
 use super::batch::{id, ids, int, ints, trace_id};
 use super::called::{self, Called, Operations};
@@ -43,6 +44,14 @@ pub struct SpanRecord {
     /// `model::trace::flag`.
     pub flags: u16,
     pub failed: bool,
+}
+
+impl SpanRecord {
+    /// A request: the entry of a tree that is neither an orphan's nor a consumer's, and no copy.
+    pub fn is_request(&self) -> bool {
+        let not_one = flag::ORPHAN | flag::ASYNC_ROOT | flag::DUPLICATE;
+        i64::from(self.flags) & (flag::ENTRY | not_one) == flag::ENTRY
+    }
 }
 
 /// How traces are read.

@@ -158,8 +158,7 @@ fn with_limit<'a>(series: &'a Series, limits: Vec<&'a Series>) -> Option<Measure
 
 /// Means over one side: value, limit, and the part of the limit.
 fn means(measured: &Measured, window: Window) -> Option<(f64, Option<f64>, f64)> {
-    let inside = |time: Nanos| window.start <= time && time < window.end;
-    let points: Vec<_> = measured.points.iter().filter(|(time, ..)| inside(*time)).collect();
+    let points: Vec<_> = measured.points.iter().filter(|(time, ..)| window.holds(*time)).collect();
     if points.is_empty() {
         return None;
     }

@@ -146,7 +146,7 @@ impl WhatIf {
         let shorter = |span: usize, own: i64| if changed[span] { (own as f64 / factor).round() as i64 } else { own };
         let side_by_side = |span: usize| self.parallel && changed[span];
         let replayed = touched.then(|| durations(&pieces(operations, spans), shorter, side_by_side));
-        for (at, span) in spans.iter().enumerate().filter(|(_, span)| is_request(span)) {
+        for (at, span) in spans.iter().enumerate().filter(|(_, span)| span.is_request()) {
             let before = (span.end - span.start).max(0);
             let after = replayed.as_ref().map_or(before, |durations| durations[at]);
             let entry = self.entries.entry(span.operation).or_default();
@@ -186,10 +186,6 @@ impl WhatIf {
             "entries": entries.iter().map(row).collect::<Vec<_>>(),
         })
     }
-}
-
-fn is_request(span: &SpanRecord) -> bool {
-    i64::from(span.flags) & (flag::ENTRY | flag::ORPHAN | flag::ASYNC_ROOT | flag::DUPLICATE) == flag::ENTRY
 }
 
 /// The trace as trees, with clocks reconciled.

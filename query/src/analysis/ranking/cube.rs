@@ -69,6 +69,13 @@ pub struct Operation {
     pub peer: Option<Peer>,
 }
 
+impl Operation {
+    /// Without its kind and peer.
+    pub fn place(&self) -> Place {
+        Place { service: self.service.clone(), operation: self.operation.clone() }
+    }
+}
+
 /// One operation, on one instance, for the requests of one entry operation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OperationKey {
