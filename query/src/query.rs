@@ -21,7 +21,7 @@ use crate::analysis::partial::Pieces;
 use crate::error::from_datafusion;
 use crate::fold::{self, Fold, Folded};
 use crate::sandbox::{self, Permitted};
-use crate::session::{QueryResult, Settings, Shared};
+use crate::session::{Asked, Engine, Interrupt, QueryResult, Settings};
 use crate::tables::{Audience, describe};
 
 /// Cheap to clone; clones see the same snapshot.
@@ -31,9 +31,11 @@ pub struct Query {
 }
 
 struct Inner {
-    shared: Arc<Shared>,
+    engine: Engine,
     snapshot: Snapshot,
     now: Nanos,
+    asked: Asked,
+    interrupt: Interrupt,
     user: OnceLock<SessionState>,
     internal: OnceLock<SessionState>,
 }
@@ -54,24 +56,26 @@ impl std::fmt::Debug for Query {
 }
 
 impl Query {
-    pub(crate) fn open(shared: &Arc<Shared>, tenant: &Tenant) -> Result<Query> {
-        let snapshot = shared.snapshot(tenant)?;
-        let now = shared.clock.now();
+    pub(crate) fn open(engine: &Engine, tenant: &Tenant, asked: Asked, interrupt: Interrupt) -> Result<Query> {
+        let snapshot = engine.shared.snapshot(tenant)?;
+        let now = engine.shared.clock.now();
         let (user, internal) = (OnceLock::new(), OnceLock::new());
-        Ok(Query { inner: Arc::new(Inner { shared: shared.clone(), snapshot, now, user, internal }) })
+        let engine = engine.clone();
+        Ok(Query { inner: Arc::new(Inner { engine, snapshot, now, asked, interrupt, user, internal }) })
     }
 
     /// The same question about other spans, asked at the same moment.
     pub(crate) fn of_spans(&self, spans: TableSnapshot) -> Query {
-        let Inner { shared, snapshot, now, .. } = self.inner.as_ref();
+        let Inner { engine, snapshot, now, asked, interrupt, .. } = self.inner.as_ref();
         let snapshot = crate::analysis::partial::with_spans(snapshot, spans);
+        let (engine, now, asked, interrupt) = (engine.clone(), *now, *asked, interrupt.clone());
         let (user, internal) = (OnceLock::new(), OnceLock::new());
-        Query { inner: Arc::new(Inner { shared: shared.clone(), snapshot, now: *now, user, internal }) }
+        Query { inner: Arc::new(Inner { engine, snapshot, now, asked, interrupt, user, internal }) }
     }
 
     /// What is known of files that were looked at before.
     pub(crate) fn pieces(&self) -> &Pieces {
-        &self.inner.shared.pieces
+        &self.inner.engine.shared.pieces
     }
 
     pub fn snapshot(&self) -> &Snapshot {
@@ -84,12 +88,12 @@ impl Query {
     }
 
     pub fn settings(&self) -> &Settings {
-        &self.inner.shared.settings
+        &self.inner.engine.shared.settings
     }
 
     /// The session for one audience, made once: an analysis asks many questions.
     fn session(&self, audience: Audience) -> Result<&SessionState> {
-        let Inner { shared, snapshot, now, user, internal } = self.inner.as_ref();
+        let Inner { engine, snapshot, now, asked, interrupt, user, internal } = self.inner.as_ref();
         let session = match audience {
             Audience::User => user,
             Audience::Internal => internal,
@@ -97,7 +101,8 @@ impl Query {
         if let Some(made) = session.get() {
             return Ok(made);
         }
-        let made = shared.session(snapshot, Asker(Arc::downgrade(&self.inner)), *now, audience)?;
+        let asker = Asker(Arc::downgrade(&self.inner));
+        let made = engine.session(snapshot, asker, *now, audience, (*asked, interrupt))?;
         Ok(session.get_or_init(|| made))
     }
 

@@ -2,39 +2,38 @@
 //!
 //! ```text
 //! caller's task ──Engine::sql──▶ admission ──▶ query thread: snapshot ▸ sandbox ▸ plan ▸ execute ──▶ batches
-//!       └── drop: the query is cancelled          └── shared: memory pool, spill quota, footer cache
+//!       └── drop: the query is cancelled          └── of its lane: threads, memory pool, spill quota
 //! ```
 //! *Invariants:* a query sees one snapshot and one tenant. It can reach no store but that snapshot's. Its work
 //! happens on query threads only; a caller that goes away takes its query with it.
 
 mod admission;
+mod interrupt;
+mod lane;
 mod load;
 mod settings;
 mod store;
 mod threads;
 mod watch;
 
+pub(crate) use interrupt::Interrupt;
+pub use lane::Asked;
 pub use load::{Load, OUTCOMES};
 pub use settings::Settings;
 pub use watch::machine_memory;
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::FunctionRegistry;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 use model::{Clock, Error, Kind, Nanos, Result, Tenant};
 use storage::{Snapshot, Source};
-use tokio::runtime::Runtime;
 
 use crate::analysis;
 use crate::analysis::partial::Pieces;
@@ -44,7 +43,8 @@ use crate::query::{Asker, Query};
 use crate::tables::join::IdJoins;
 use crate::tables::rewrite::{IdComparisons, PromotedAttributes};
 use crate::tables::{self, Audience};
-use admission::Admission;
+use interrupt::Interruptible;
+use lane::Lanes;
 use load::Outcomes;
 
 /// The answer to a statement.
@@ -69,18 +69,7 @@ impl QueryResult {
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) shared: Arc<Shared>,
-    runtime: Arc<QueryThreads>,
-}
-
-struct QueryThreads(Option<Runtime>);
-
-impl Drop for QueryThreads {
-    fn drop(&mut self) {
-        // Not the plain drop: that waits, and panics inside another runtime.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
+    lanes: Arc<Lanes>,
 }
 
 /// What all queries share.
@@ -88,12 +77,9 @@ pub struct Shared {
     pub settings: Settings,
     pub clock: Arc<dyn Clock>,
     source: Arc<dyn Source>,
-    env: RuntimeEnv,
     functions: Functions,
-    admission: Admission,
     outcomes: Outcomes,
     pub(crate) pieces: Pieces,
-    ceiling: u64,
 }
 
 impl std::fmt::Debug for Engine {
@@ -107,15 +93,11 @@ impl Engine {
     /// folder cannot be had.
     pub fn new(settings: Settings, source: Arc<dyn Source>, clock: Arc<dyn Clock>) -> Result<Engine> {
         settings.validate()?;
-        let runtime = threads::start(settings.threads)?;
-        let env = environment(&settings).map_err(|e| from_datafusion(e).context("preparing the query memory"))?;
-        let admission = Admission::new(settings.concurrency, settings.queue);
-        let ceiling = watch::ceiling(settings.process_bytes);
-        let functions = Functions::default();
-        let outcomes = Outcomes::default();
+        let lanes = Lanes::new(&settings, watch::ceiling(settings.process_bytes))?;
+        let (functions, outcomes) = (Functions::default(), Outcomes::default());
         let pieces = Pieces::new(settings.pieces_bytes());
-        let shared = Arc::new(Shared { settings, clock, source, env, functions, admission, outcomes, pieces, ceiling });
-        Ok(Engine { shared, runtime: Arc::new(QueryThreads(Some(runtime))) })
+        let shared = Arc::new(Shared { settings, clock, source, functions, outcomes, pieces });
+        Ok(Engine { shared, lanes: Arc::new(lanes) })
     }
 
     /// Runs one statement with `$1`, `$2`, … bound to `params`. Dropping the future cancels the query.
@@ -123,7 +105,7 @@ impl Engine {
     /// `Invalid`: wrong or refused, with a hint. `Limit`: out of memory or time. `Overloaded`: too many wait.
     pub async fn sql(&self, tenant: &Tenant, text: &str, params: &[serde_json::Value]) -> Result<QueryResult> {
         let (text, params) = (text.to_owned(), params.to_vec());
-        self.run(tenant, move |query| async move { query.user_sql(&text, &params).await }).await
+        self.run_as(Asked::Statement, tenant, move |query| async move { query.user_sql(&text, &params).await }).await
     }
 
     /// As [`Engine::sql`], but the rows come as they are made and are not limited in number; the time limit holds.
@@ -138,10 +120,11 @@ impl Engine {
         let (first, schema) = tokio::sync::oneshot::channel();
         let (rows, receiver) = tokio::sync::mpsc::channel(2);
         let (engine, tenant) = (self.clone(), tenant.clone());
-        self.handle()?.spawn(async move {
+        self.lanes.of(Asked::Statement).handle()?.spawn(async move {
             let (sender, gone) = (rows.clone(), rows.clone());
-            let work =
-                engine.run(&tenant, move |query| async move { query.stream_into(&text, &params, first, sender).await });
+            let work = engine.run_as(Asked::Statement, &tenant, move |query| async move {
+                query.stream_into(&text, &params, first, sender).await
+            });
             tokio::select! {
                 outcome = work => if let Err(error) = outcome {
                     let _ = rows.send(Err(error)).await;
@@ -159,25 +142,37 @@ impl Engine {
         }
     }
 
-    /// Runs `job` with one snapshot of the tenant's tables, admitted, timed and on query threads.
+    /// Runs `job` with one snapshot of the tenant's tables, admitted, timed and on query threads: one of hotspan's own
+    /// questions.
     pub async fn run<T, F, J>(&self, tenant: &Tenant, job: J) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
         J: FnOnce(Query) -> F + Send + 'static,
     {
+        self.run_as(Asked::Analysis, tenant, job).await
+    }
+
+    async fn run_as<T, F, J>(&self, asked: Asked, tenant: &Tenant, job: J) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+        J: FnOnce(Query) -> F + Send + 'static,
+    {
         let limit = Duration::from_secs_f64(self.shared.settings.timeout_seconds);
-        let (shared, tenant) = (self.shared.clone(), tenant.clone());
+        let (engine, tenant, lane) = (self.clone(), tenant.clone(), self.lanes.of(asked));
         let work = async {
-            let permit = self.shared.admission.enter().await?;
-            let task = self.handle()?.spawn(async move {
+            let permit = lane.admission.enter().await?;
+            let interrupt = Interrupt::default();
+            let stop = interrupt.clone();
+            let task = lane.handle()?.spawn(async move {
                 let _permit = permit;
-                let query = Query::open(&shared, &tenant)?;
+                let query = Query::open(&engine, &tenant, asked, stop)?;
                 job(query).await
             });
             tokio::select! {
-                outcome = Cancelling(task).finish() => outcome,
-                error = watch::exceeded(self.shared.ceiling) => Err(error),
+                outcome = Cancelling { task, interrupt }.finish() => outcome,
+                error = watch::exceeded(lane.ceiling) => Err(error),
             }
         };
         let outcome = match tokio::time::timeout(limit, work).await {
@@ -191,24 +186,50 @@ impl Engine {
 
     /// How busy the engine is.
     pub fn load(&self) -> Load {
-        let Shared { admission, outcomes, settings, .. } = self.shared.as_ref();
-        let (running, queued) = admission.now();
-        let (most_running, most_queued) = (settings.concurrency, settings.queue);
-        Load { running, queued, most_running, most_queued, ended: outcomes.ended() }
+        let ((running, queued), (most_running, most_queued)) = (self.lanes.now(), self.lanes.most());
+        Load { running, queued, most_running, most_queued, ended: self.shared.outcomes.ended() }
     }
 
-    fn handle(&self) -> Result<&tokio::runtime::Handle> {
-        let runtime = self.runtime.0.as_ref().map(Runtime::handle);
-        runtime.ok_or_else(|| Error::unavailable("the query engine has stopped"))
+    /// A session over one snapshot. `asker` is what table functions find the snapshot through.
+    pub(crate) fn session(
+        &self,
+        snapshot: &Snapshot,
+        asker: Asker,
+        now: Nanos,
+        audience: Audience,
+        (asked, interrupt): (Asked, &Interrupt),
+    ) -> Result<SessionState> {
+        let Shared { settings, functions, .. } = self.shared.as_ref();
+        let mut env = self.lanes.of(asked).env.clone();
+        env.object_store_registry = Arc::new(store::SnapshotStore(snapshot.objects.clone()));
+        let started = chrono::DateTime::from_timestamp_nanos(now);
+        let mut state = SessionStateBuilder::new()
+            .with_config(config(settings).with_extension(Arc::new(asker)))
+            .with_runtime_env(Arc::new(env))
+            .with_catalog_list(tables::catalog(snapshot, audience).map_err(from_datafusion)?)
+            .with_scalar_functions(functions.scalar.clone())
+            .with_aggregate_functions(functions.aggregate.clone())
+            .with_window_functions(functions.window.clone())
+            .with_expr_planners(functions.planners.clone())
+            .with_table_functions(analysis::table_functions())
+            .with_optimizer_rules(optimizer_rules())
+            .with_physical_optimizer_rule(Arc::new(Interruptible(interrupt.clone())))
+            .with_execution_props(ExecutionProps::new().with_query_execution_start_time(started))
+            .build();
+        state.register_function_rewrite(Arc::new(PromotedAttributes)).map_err(from_datafusion)?;
+        Ok(state)
     }
 }
 
 /// A task that ends when nobody waits for it any more.
-struct Cancelling<T>(tokio::task::JoinHandle<Result<T>>);
+struct Cancelling<T> {
+    task: tokio::task::JoinHandle<Result<T>>,
+    interrupt: Interrupt,
+}
 
 impl<T> Cancelling<T> {
     async fn finish(mut self) -> Result<T> {
-        match (&mut self.0).await {
+        match (&mut self.task).await {
             Ok(outcome) => outcome,
             Err(error) if error.is_panic() => {
                 tracing::error!("a query panicked");
@@ -221,40 +242,14 @@ impl<T> Cancelling<T> {
 
 impl<T> Drop for Cancelling<T> {
     fn drop(&mut self) {
-        self.0.abort();
+        self.interrupt.set();
+        self.task.abort();
     }
 }
 
 impl Shared {
     pub(crate) fn snapshot(&self, tenant: &Tenant) -> Result<Snapshot> {
         self.source.snapshot(tenant)
-    }
-
-    /// A session over one snapshot. `asker` is what table functions find the snapshot through.
-    pub(crate) fn session(
-        &self,
-        snapshot: &Snapshot,
-        asker: Asker,
-        now: Nanos,
-        audience: Audience,
-    ) -> Result<SessionState> {
-        let mut env = self.env.clone();
-        env.object_store_registry = Arc::new(store::SnapshotStore(snapshot.objects.clone()));
-        let started = chrono::DateTime::from_timestamp_nanos(now);
-        let mut state = SessionStateBuilder::new()
-            .with_config(config(&self.settings).with_extension(Arc::new(asker)))
-            .with_runtime_env(Arc::new(env))
-            .with_catalog_list(tables::catalog(snapshot, audience).map_err(from_datafusion)?)
-            .with_scalar_functions(self.functions.scalar.clone())
-            .with_aggregate_functions(self.functions.aggregate.clone())
-            .with_window_functions(self.functions.window.clone())
-            .with_expr_planners(self.functions.planners.clone())
-            .with_table_functions(analysis::table_functions())
-            .with_optimizer_rules(optimizer_rules())
-            .with_execution_props(ExecutionProps::new().with_query_execution_start_time(started))
-            .build();
-        state.register_function_rewrite(Arc::new(PromotedAttributes)).map_err(from_datafusion)?;
-        Ok(state)
     }
 }
 
@@ -266,20 +261,6 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     rules.insert(pushed.map_or(rules.len(), |at| at + 1), Arc::new(IdComparisons));
     rules.push(Arc::new(IdJoins));
     rules
-}
-
-fn environment(settings: &Settings) -> datafusion::common::Result<RuntimeEnv> {
-    let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX) - settings.pieces_bytes();
-    let pool = TrackConsumersPool::new(FairSpillPool::new(memory), NonZeroUsize::MIN.saturating_add(2));
-    let mode = match &settings.spill_folder {
-        Some(folder) => {
-            std::fs::create_dir_all(folder)?;
-            DiskManagerMode::Directories(vec![folder.clone()])
-        }
-        None => DiskManagerMode::OsTmpDirectory,
-    };
-    let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(settings.spill_bytes);
-    RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build()
 }
 
 fn config(settings: &Settings) -> SessionConfig {

@@ -26,6 +26,11 @@ impl Admission {
         (running, self.waiting.load(Ordering::Relaxed))
     }
 
+    /// Queries that may run and that may wait.
+    pub fn most(&self) -> (usize, usize) {
+        (self.concurrency, self.queue)
+    }
+
     /// Waits for a turn, in order of arrival. `Overloaded` when the queue is full.
     pub async fn enter(&self) -> Result<OwnedSemaphorePermit> {
         if let Ok(permit) = self.running.clone().try_acquire_owned() {

@@ -7,16 +7,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Threads for queries. More: faster queries, less for ingest.
+    /// Threads for the page's analyses, and as many for statements. More: faster queries, less for ingest.
     pub threads: usize,
-    /// Memory of all queries together, in bytes. What needs more spills to disk or is told to narrow.
+    /// Memory of all queries together, in bytes, half of it for statements. What needs more spills to disk or is told
+    /// to narrow.
     pub memory_bytes: u64,
-    /// Memory of the whole process, in bytes, above which running queries are ended: the engine's own accounting
-    /// misses some. 0: three quarters of the machine's (or container's) memory.
+    /// Memory of the whole process, in bytes, above which running statements are ended, and analyses an eighth later:
+    /// the engine's own accounting misses some. 0: three quarters of the machine's (or container's) memory.
     pub process_bytes: u64,
-    /// Queries that run at once. More: shorter queue, smaller share of memory for each.
+    /// Queries that run at once, half of them statements. More: shorter queue, smaller share of memory for each.
     pub concurrency: usize,
-    /// Queries that may wait for their turn; further ones are told to come back.
+    /// Analyses, and statements, that may wait for their turn; further ones are told to come back.
     pub queue: usize,
     /// Longest a query may run, in seconds, waiting included.
     pub timeout_seconds: f64,

@@ -9,19 +9,17 @@ use tokio::runtime::{Builder, Runtime};
 
 /// Stack of a query thread, bytes. `sandbox` limits how deep a statement can nest so that this suffices.
 pub const STACK: usize = 16 << 20;
-/// Added to the niceness of query threads.
-const NICE: i32 = 10;
-
-pub fn start(threads: usize) -> Result<Runtime> {
+/// So many threads with this name and this much added to their niceness.
+pub fn start(name: &'static str, threads: usize, nice: i32) -> Result<Runtime> {
     let number = Arc::new(AtomicUsize::new(0));
     Builder::new_multi_thread()
         .worker_threads(threads.max(1))
         .max_blocking_threads(threads.max(1) * 2)
         .thread_stack_size(STACK)
-        .thread_name_fn(move || format!("query-{}", number.fetch_add(1, Ordering::Relaxed)))
-        .on_thread_start(|| {
+        .thread_name_fn(move || format!("{name}-{}", number.fetch_add(1, Ordering::Relaxed)))
+        .on_thread_start(move || {
             // On Linux this is the thread's own niceness. Without the right to lower it nothing is lost but order.
-            if let Err(error) = rustix::process::nice(NICE) {
+            if let Err(error) = rustix::process::nice(nice) {
                 tracing::debug!(%error, "query thread keeps its priority");
             }
         })

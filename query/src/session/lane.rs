@@ -1,0 +1,129 @@
+//! Two lanes: the page's own analyses and what people write in SQL run beside each other without sharing threads, places
+//! or memory, so that whoever asks for too much takes nothing from the dashboards of the others.
+//!
+//! ```text
+//!   dashboards, traces, metrics ──▶ places ▸ threads (niceness 10) ▸ memory ┐
+//!   statements                  ──▶ places ▸ threads (niceness 15) ▸ memory ┴─▶ one snapshot each, one spill quota
+//! ```
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use model::{Error, Result};
+use tokio::runtime::{Handle, Runtime};
+
+use super::admission::Admission;
+use super::settings::Settings;
+use super::threads;
+use crate::error::from_datafusion;
+
+/// Added to the niceness of query threads; ingest has none. The system gives dashboards some three times the CPU of
+/// statements where both want all of it.
+const ANALYSES_NICE: i32 = 10;
+const STATEMENTS_NICE: i32 = 15;
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// hotspan's own pages and APIs, whose cost is known.
+    Analysis,
+    /// A statement somebody wrote.
+    Statement,
+}
+
+/// What one kind of queries has for itself.
+pub struct Lane {
+    pub admission: Admission,
+    pub env: RuntimeEnv,
+    /// Resident bytes of the process above which this lane's queries are ended.
+    pub ceiling: u64,
+    threads: Threads,
+}
+
+/// The threads, which stop when the last engine is dropped.
+struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // Not the plain drop: that waits, and panics inside another runtime.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Lane {
+    pub fn handle(&self) -> Result<&Handle> {
+        let runtime = self.threads.0.as_ref().map(Runtime::handle);
+        runtime.ok_or_else(|| Error::unavailable("the query engine has stopped"))
+    }
+}
+
+/// Both lanes.
+pub struct Lanes {
+    analyses: Lane,
+    statements: Lane,
+}
+
+impl Lanes {
+    /// Divides places and memory; each lane has all the threads. Where the process takes too much memory, statements
+    /// are ended first.
+    pub fn new(settings: &Settings, ceiling: u64) -> Result<Self> {
+        let lane = |name, nice, places: usize, memory: usize, ceiling| {
+            let env = environment(settings, memory);
+            Ok::<_, Error>(Lane {
+                admission: Admission::new(places.max(1), settings.queue),
+                env: env.map_err(|e| from_datafusion(e).context("preparing the query memory"))?,
+                ceiling,
+                threads: Threads(Some(threads::start(name, settings.threads, nice)?)),
+            })
+        };
+        let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX) - settings.pieces_bytes();
+        let (for_statements, places) = (memory / 2, settings.concurrency / 2);
+        Ok(Lanes {
+            analyses: lane(
+                "query",
+                ANALYSES_NICE,
+                settings.concurrency - places,
+                memory - for_statements,
+                ceiling.saturating_add(ceiling / 8),
+            )?,
+            statements: lane("statement", STATEMENTS_NICE, places, for_statements, ceiling)?,
+        })
+    }
+
+    pub fn of(&self, asked: Asked) -> &Lane {
+        match asked {
+            Asked::Analysis => &self.analyses,
+            Asked::Statement => &self.statements,
+        }
+    }
+
+    /// Queries that run and that wait now.
+    pub fn now(&self) -> (usize, usize) {
+        let (analyses, statements) = (self.analyses.admission.now(), self.statements.admission.now());
+        (analyses.0 + statements.0, analyses.1 + statements.1)
+    }
+
+    /// Queries that may run and that may wait.
+    pub fn most(&self) -> (usize, usize) {
+        let (analyses, statements) = (self.analyses.admission.most(), self.statements.admission.most());
+        (analyses.0 + statements.0, analyses.1 + statements.1)
+    }
+}
+
+fn environment(settings: &Settings, memory: usize) -> datafusion::common::Result<RuntimeEnv> {
+    let pool = TrackConsumersPool::new(FairSpillPool::new(memory), NonZeroUsize::MIN.saturating_add(2));
+    let mode = match &settings.spill_folder {
+        Some(folder) => {
+            std::fs::create_dir_all(folder)?;
+            DiskManagerMode::Directories(vec![folder.clone()])
+        }
+        None => DiskManagerMode::OsTmpDirectory,
+    };
+    let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(settings.spill_bytes / 2);
+    RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build()
+}
