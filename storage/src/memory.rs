@@ -1,7 +1,7 @@
 //! The budget of rows held in memory, over all tables.
 //!
-//! *Invariant:* `used` is the sum of the tables' bytes; above `limit` rows are dropped from memory at once, since the
-//! log has them.
+//! *Invariant:* `used` is the sum of the tables' bytes. What a flush reads from the log belongs to the budget too, so
+//! rows beyond `limit` less one such chunk are dropped from memory at once: the log has them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -29,13 +29,13 @@ impl Memory {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Adds bytes; returns by how many the budget is exceeded now.
+    /// Adds bytes; returns how many of them have to be dropped.
     pub fn take(&self, bytes: usize) -> usize {
         let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if used > self.limit / 2 {
             self.pressed.notify_one();
         }
-        used.saturating_sub(self.limit)
+        used.saturating_sub(self.limit - self.chunk().min(self.limit / 4))
     }
 
     pub fn give_back(&self, bytes: usize) {

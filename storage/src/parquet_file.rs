@@ -5,10 +5,10 @@
 //! values come again; pages of 20,000 rows so that the page index prunes. A column without a value in any row is left
 //! out of the file, which every Delta reader shows as nulls. Files are written slice by slice ([`FileWriter`]).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
 use model::schema::{ASSEMBLED, column, sort_columns, time_column};
 use model::{Error, Nanos, Result, Signal};
@@ -296,6 +296,8 @@ fn leaf(schema: &Schema, at: usize) -> i32 {
 pub struct FileReader {
     inner: parquet::arrow::arrow_reader::ParquetRecordBatchReader,
     schema: SchemaRef,
+    /// What columns that the file lacks are views of.
+    nulls: HashMap<DataType, ArrayRef>,
 }
 
 fn broken(error: impl std::fmt::Display) -> Error {
@@ -317,7 +319,17 @@ impl FileReader {
                 Arc::new(all.project(&at).map_err(broken)?)
             }
         };
-        Ok(FileReader { inner: builder.build().map_err(broken)?, schema })
+        Ok(FileReader { inner: builder.build().map_err(broken)?, schema, nulls: HashMap::new() })
+    }
+
+    /// A column without a value. Most of the columns are, so all of a type share their memory.
+    fn nulls(&mut self, ty: &DataType, rows: usize) -> ArrayRef {
+        let made = || new_null_array(ty, rows);
+        let known = self.nulls.entry(ty.clone()).or_insert_with(made);
+        if known.len() < rows {
+            *known = made();
+        }
+        known.slice(0, rows)
     }
 }
 
@@ -329,16 +341,14 @@ impl Iterator for FileReader {
             Ok(batch) => batch,
             Err(error) => return Some(Err(broken(error))),
         };
-        let columns = self.schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+        let schema = Arc::clone(&self.schema);
+        let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
             Some(column) if column.data_type() == field.data_type() => Ok(column.clone()),
             Some(column) => arrow::compute::cast(column, field.data_type()).map_err(broken),
-            None => Ok(arrow::array::new_null_array(field.data_type(), batch.num_rows())),
+            None => Ok(self.nulls(field.data_type(), batch.num_rows())),
         });
-        let columns = match columns.collect::<Result<Vec<_>>>() {
-            Ok(columns) => columns,
-            Err(error) => return Some(Err(error)),
-        };
-        Some(RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(broken))
+        let columns = columns.collect::<Result<Vec<_>>>();
+        Some(columns.and_then(|columns| RecordBatch::try_new(Arc::clone(&schema), columns).map_err(broken)))
     }
 }
 
