@@ -4,6 +4,8 @@
 //! `cargo run --locked --example accuracy -- --seeds 1-5` prints a table and what was missed. Seeds 1 to 99 are for
 //! tuning, 101 and above for reporting.
 
+mod field;
+mod public;
 mod table;
 mod trial;
 
@@ -25,6 +27,15 @@ struct Arguments {
     /// Prints each ranking
     #[arg(long)]
     verbose: bool,
+    /// Instead of the simulated shop: the folder of the public data set Nezha
+    #[arg(long)]
+    public: Option<std::path::PathBuf>,
+    /// Which half of the public data set: tuning, reporting or both
+    #[arg(long, default_value = "both")]
+    half: String,
+    /// Only the cases of the public data set whose name contains this
+    #[arg(long)]
+    case: Option<String>,
 }
 
 fn range(text: &str) -> Result<(u64, u64), String> {
@@ -36,6 +47,9 @@ fn range(text: &str) -> Result<(u64, u64), String> {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Some(folder) = &arguments.public {
+        return runtime.block_on(field::run(folder, &arguments.half, arguments.case.as_deref(), arguments.verbose));
+    }
     let mut faults: Vec<(&str, usize)> = shop::faults().iter().map(|fault| (fault.name, fault.places)).collect();
     faults.push(("none", 1));
     let mut rows = Vec::new();

@@ -74,7 +74,11 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let settings = Settings { limit: scope.number("limit", 10, 1, 100)? as usize, ..Settings::default() };
     let sides = sides(&query, &scope).await?;
     let windows: Vec<Window> = std::iter::once(sides.window).chain(sides.baseline).collect();
-    let (seen, unsettled) = tokio::try_join!(observe(&query, &scope, &windows), unsettled(&query, &scope))?;
+    let (seen, unsettled, exhausted) = tokio::try_join!(
+        observe(&query, &scope, &windows),
+        unsettled(&query, &scope),
+        vitals::exhausted(&query, &windows)
+    )?;
     let mut seen = seen.fold;
     let mut facts = FactBook::new();
     for side in 0..windows.len() {
@@ -82,6 +86,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         learn(seen.kept(side), &seen.operations, side > 0, &mut facts);
     }
     let (mut now, mut then) = (seen.cube(0), sides.baseline.map(|_| seen.cube(1)));
+    now.exhausted = exhausted;
     let consumers = (0..seen.operations.len()).any(|n| seen.operations.kind(n as u32) == SpanKind::Consumer);
     // Messages belong to no request, so a question about some requests is none about them.
     let messages = if consumers && !scope.has_filters() { Some(messages(&query, &windows).await?) } else { None };

@@ -20,6 +20,8 @@ mod cube;
 mod explain;
 mod facts;
 mod instance;
+mod own_side;
+mod pressed;
 mod rates;
 #[cfg(test)]
 mod tests;
@@ -42,6 +44,7 @@ use calls::Calls;
 use category::Judge;
 use cube::Cube;
 use explain::{Story, Waiting, explain, explain_waiting};
+use pressed::{Pressed, pressed};
 use rates::{Rates, mix, rates};
 use waits::Lagging;
 
@@ -155,7 +158,7 @@ pub fn rank(window: &Observed, baseline: Option<&Observed>, facts: &FactBook, se
     let cube = Cube::new(window, baseline);
     let calls = Calls::new(&cube, facts);
     let lagging = baseline.map_or_else(Vec::new, |baseline| waits::lagging(window, baseline, settings));
-    Ranker { cube: &cube, calls: &calls, facts, lagging, settings }.rank()
+    Ranker { cube: &cube, calls: &calls, facts, lagging, exhausted: &window.exhausted, settings }.rank()
 }
 
 struct Ranker<'a> {
@@ -163,6 +166,7 @@ struct Ranker<'a> {
     calls: &'a Calls,
     facts: &'a FactBook,
     lagging: Vec<Lagging>,
+    exhausted: &'a [String],
     settings: &'a Settings,
 }
 
@@ -198,7 +202,11 @@ impl Ranker<'_> {
         let changes = behaviour::changes(self.calls, &after, &before, settings);
         ranking.worse = verdict::worse_entries(cube, baseline, &common, settings);
         let slower = ranking.worse.iter().any(|change| change.measure != Measure::ErrorRate);
-        let found = if slower {
+        let pressed = pressed(cube, self.calls, (&after, &before), self.exhausted, settings);
+        if !slower {
+            ranking.worse.extend(pressed.iter().map(|pressed| self.slowed(pressed)));
+        }
+        let found = if slower || !pressed.is_empty() {
             Verdict::Bottleneck
         } else if !ranking.worse.is_empty() || !changes.is_empty() {
             Verdict::BehaviourChanged
@@ -206,7 +214,7 @@ impl Ranker<'_> {
             Verdict::NoSignificantChange
         };
         let spots = match found {
-            Verdict::Bottleneck => self.by_change(&whole, &after, &before, &changes),
+            Verdict::Bottleneck => self.by_change(&whole, (&after, &before), &changes, &pressed),
             Verdict::BehaviourChanged => self.by_behaviour(&whole, &after, &before, &changes),
             Verdict::NoSignificantChange | Verdict::NotEnoughData => self.by_share(&whole, Some((&after, &before))),
         };
@@ -252,8 +260,25 @@ impl Ranker<'_> {
         spots.map(|j| self.hotspot(j, whole, None)).collect()
     }
 
-    /// What got slower, causes before their shadows, then where errors began.
-    fn by_change(&self, whole: &[Rates], after: &[Rates], before: &[Rates], changes: &[Change]) -> Vec<Hotspot> {
+    fn slowed(&self, pressed: &Pressed) -> EntryChange {
+        EntryChange {
+            entry: self.cube.operations[pressed.operation].place(),
+            measure: Measure::Mean,
+            baseline: pressed.before,
+            window: pressed.now,
+            confidence: pressed.confidence,
+        }
+    }
+
+    /// What got slower: of services that ran out of a resource first, causes before their shadows, then where errors
+    /// began.
+    fn by_change(
+        &self,
+        whole: &[Rates],
+        (after, before): (&[Rates], &[Rates]),
+        changes: &[Change],
+        pressed: &[Pressed],
+    ) -> Vec<Hotspot> {
         let judged = self.suspects(whole, Some((after, before)));
         let suspects: Vec<Suspect> = judged.iter().map(|j| j.suspect.clone()).collect();
         let categories: Vec<Category> = judged.iter().map(|j| j.category).collect();
@@ -268,6 +293,12 @@ impl Ranker<'_> {
             // The rise is sure for the requests as a whole, though for no single operation.
             shown = order.iter().filter(rose).copied().collect();
         }
+        // What the metrics single out needs no other proof than that it rose.
+        let is_pressed =
+            |i: usize| pressed.iter().any(|pressed| pressed.service == self.calls.service(suspects[i].operation));
+        let leading: Vec<usize> = order.iter().filter(rose).copied().filter(|&i| is_pressed(i)).collect();
+        shown.retain(|i| !leading.contains(i));
+        shown.splice(0..0, leading);
         let victims: Vec<usize> =
             shown.iter().copied().filter(|&i| cascade.origin(i) != i && shown.contains(&cascade.origin(i))).collect();
         let spot = |&i: &usize| Hotspot {

@@ -2,7 +2,8 @@
 //!
 //! The critical path is exclusive, so most of the rise already stands where it arose. Three kinds do not:
 //! - A CLIENT span's own time, when a SERVER span answers it, is what lies between the two: the request was on the
-//!   network or waited to be served. It is put down to the answering operation.
+//!   network or waited to be served. It is put down to the answering operation, or to the caller's own SERVER operation
+//!   where it arises on the caller's side ([`super::own_side`]).
 //! - An operation that is called more often takes more time without being any slower. That part is put down to the
 //!   topmost operation of the chain whose calls rose: there somebody began to call more often, or again.
 //! - A caller that retries also spends time between the attempts. That is put down to the retried call.
@@ -18,6 +19,7 @@ use super::Settings;
 use super::calls::Calls;
 use super::cube::Cube;
 use super::facts::FactBook;
+use super::own_side::slow_callers;
 use super::rates::Rates;
 
 /// Calls per request have risen when they did so by this part of what they were, and this much in all.
@@ -86,7 +88,13 @@ pub(super) fn suspects(
                 ledger.put((retried, Via::Own), retried, Part::of(pause), pause);
             }
         }
-        let target = calls.callee(operation).map_or((operation, Via::Own), |callee| (callee, Via::Gap));
+        let target = match calls.callee(operation) {
+            Some(_) if moves.as_ref().is_some_and(|moves| moves.is_own_side(calls, operation)) => {
+                (serving(cube, calls, operation), Via::Own)
+            }
+            Some(callee) => (callee, Via::Gap),
+            None => (operation, Via::Own),
+        };
         ledger.put(target, operation, left, 0.0);
     }
     let df = sides.and_then(|(after, _)| after.first()).map_or(1.0, |rates| rates.critical.df);
@@ -100,6 +108,23 @@ struct Moves {
     by_calls: Vec<f64>,
     /// The retried call below an operation, to which its pauses belong.
     retried_below: Vec<Option<usize>>,
+    /// By service: the gaps of its calls are its own.
+    slow_callers: Vec<bool>,
+}
+
+/// The SERVER or CONSUMER operation of the same service in which an operation is done; itself when there is none.
+fn serving(cube: &Cube, calls: &Calls, operation: usize) -> usize {
+    let mut at = operation;
+    for _ in 0..LONGEST_CHAIN {
+        if matches!(cube.operations[at].kind, SpanKind::Server | SpanKind::Consumer) {
+            return at;
+        }
+        match calls.parent(at).filter(|&parent| calls.same_service(parent, operation)) {
+            Some(parent) => at = parent,
+            None => break,
+        }
+    }
+    operation
 }
 
 impl Moves {
@@ -115,7 +140,12 @@ impl Moves {
                 retried_below[parent] = Some(number).filter(|_| cube.operations[parent].kind != SpanKind::Client);
             }
         }
-        Moves { risen, by_calls, retried_below }
+        let slow_callers = slow_callers(cube, calls, after, before);
+        Moves { risen, by_calls, retried_below, slow_callers }
+    }
+
+    fn is_own_side(&self, calls: &Calls, operation: usize) -> bool {
+        self.slow_callers[calls.service(operation)]
     }
 
     /// The topmost operation above `operation` whose calls rose without a break.

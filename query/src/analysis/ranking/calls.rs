@@ -42,6 +42,15 @@ impl Calls {
         self.callee[operation]
     }
 
+    /// The number of an operation's service, below [`Self::services`].
+    pub fn service(&self, operation: usize) -> usize {
+        self.service[operation]
+    }
+
+    pub fn services(&self) -> usize {
+        self.service.iter().max().map_or(0, |last| last + 1)
+    }
+
     pub fn same_service(&self, a: usize, b: usize) -> bool {
         self.service[a] == self.service[b]
     }

@@ -142,6 +142,8 @@ pub struct Observed {
     pub requests: Vec<RequestStat>,
     /// What waited where no request waited for it.
     pub waits: Vec<WaitStat>,
+    /// Services that, by their metrics, have no CPU left or are paused by their collector, and were not before.
+    pub exhausted: Vec<String>,
 }
 
 /// Entries, operations and instances by number, and both sides' figures.

@@ -5,49 +5,67 @@ use std::collections::BTreeMap;
 use model::{Nanos, Result};
 
 use super::names::is_collector;
-use super::{Series, Window};
+use super::{Series, Sign, Window, judge};
 use crate::analysis::rows::read;
 use crate::analysis::scope::quoted;
 use crate::query::Query;
+
+/// The services of which metrics say that they ran out of CPU, or that collectors pause them, in the first window and
+/// not in the second. Each reports few such series, so those of all services are looked at.
+pub async fn exhausted(query: &Query, windows: &[Window]) -> Result<Vec<String>> {
+    let (Some(&window), baseline) = (windows.first(), windows.get(1).copied()) else { return Ok(Vec::new()) };
+    let found = series_of(query, "(name ILIKE '%utili_ation%' OR name ILIKE '%gc%')", windows).await?;
+    let mut by_service: BTreeMap<String, Vec<Series>> = BTreeMap::new();
+    found.into_iter().for_each(|(service, series)| by_service.entry(service).or_default().push(series));
+    let signs = |series: &[Series]| judge(series, window, baseline).into_iter().map(|vital| vital.sign);
+    let is_exhausted = |series: &[Series]| signs(series).any(|sign| matches!(sign, Sign::High | Sign::Paused));
+    Ok(by_service.into_iter().filter(|(_, series)| is_exhausted(series)).map(|(service, _)| service).collect())
+}
 
 /// Points read at most; a service of 100 instances with 30 such series has 100,000 in half an hour of 50 s each.
 const MOST_POINTS: usize = 500_000;
 
 /// The series of one service (and instance) over the windows.
 pub async fn gather(query: &Query, service: &str, instance: Option<&str>, windows: &[Window]) -> Result<Vec<Series>> {
+    let instance = instance.map_or(String::new(), |instance| format!(" AND instance_id = {}", quoted(instance)));
+    let of = format!("service_name = {}{instance}", quoted(service));
+    Ok(series_of(query, &of, windows).await?.into_iter().map(|(_, series)| series).collect())
+}
+
+/// The series of the rows for which `condition` holds, each with its service.
+async fn series_of(query: &Query, condition: &str, windows: &[Window]) -> Result<Vec<(String, Series)>> {
     let either: Vec<String> =
         windows.iter().map(|w| format!("(time_unix_nano >= {} AND time_unix_nano < {})", w.start, w.end)).collect();
-    let instance = instance.map_or(String::new(), |instance| format!(" AND instance_id = {}", quoted(instance)));
     let sql = format!(
-        "SELECT name, unit, type, temporality, instance_id, attributes, time_unix_nano AS t, \
+        "SELECT service_name, name, unit, type, temporality, instance_id, attributes, time_unix_nano AS t, \
                 coalesce(value, CAST(value_int AS double)) AS v, sum AS s \
-         FROM physical.metrics WHERE service_name = {}{instance} AND ({}) \
+         FROM physical.metrics WHERE {condition} AND ({}) \
            AND (type = 'GAUGE' OR (type = 'SUM' AND is_monotonic = false) OR (type LIKE '%HISTOGRAM' AND name LIKE '%gc%')) \
          LIMIT {MOST_POINTS}",
-        quoted(service),
         either.join(" OR "),
     );
     let found = read(query, &sql).await?;
-    let mut all: BTreeMap<(&str, &str, &str), (Series, bool)> = BTreeMap::new();
+    let mut all: BTreeMap<(&str, &str, &str, &str), (Series, bool)> = BTreeMap::new();
     for row in found.iter() {
         let (name, histogram) = (row.text("name"), row.text("type").ends_with("HISTOGRAM"));
         if histogram && !is_collector(name) {
             continue;
         }
-        let key = (name, row.text("instance_id"), row.text("attributes"));
-        let (series, cumulative) = all.entry(key).or_insert_with(|| (series(key, row.text("unit")), false));
+        let key = (row.text("service_name"), name, row.text("instance_id"), row.text("attributes"));
+        let made = || (series((key.1, key.2, key.3), row.text("unit")), false);
+        let (series, cumulative) = all.entry(key).or_insert_with(made);
         *cumulative = histogram && row.text("temporality") == "CUMULATIVE";
         series.points.push((row.int("t"), if histogram { row.float("s") } else { row.float("v") }));
     }
-    let finish = |(mut series, cumulative): (Series, bool)| {
+    let finish = |((service, ..), (mut series, cumulative)): ((&str, &str, &str, &str), (Series, bool))| {
         series.points.sort_by_key(|point| point.0);
         series.points.dedup_by_key(|point| point.0);
         if cumulative {
             series.points = rises(&series.points);
         }
-        series
+        (service.to_owned(), series)
     };
-    Ok(all.into_values().map(finish).collect())
+    Ok(all.into_iter().map(finish).collect())
 }
 
 fn series((metric, instance, attributes): (&str, &str, &str), unit: &str) -> Series {

@@ -114,7 +114,7 @@ impl Shop {
             }
         }
         let cells = day.cells.into_values().collect();
-        Observed { bins: self.bins, bin_seconds: 1.0, keys: day.keys, cells, requests, waits: Vec::new() }
+        Observed { bins: self.bins, bin_seconds: 1.0, keys: day.keys, cells, requests, ..Observed::default() }
     }
 }
 

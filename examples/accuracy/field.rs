@@ -1,0 +1,187 @@
+//! The diagnosis on labelled faults of real systems ([`super::public`]): is the true service named, and at which place.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use bytes::Bytes;
+use collector::decode::OtlpDecoder;
+use model::time::SECOND;
+use model::{Decoder, Encoding, Format, ManualClock, Nanos, Payload, Signal, Tenant};
+use object_store::memory::InMemory;
+use prost::Message;
+use query::{Engine, analysis};
+use serde_json::Value;
+use storage::{Snapshot, Source, TableSnapshot};
+
+use crate::public::{self, Case, Spans};
+
+/// How long before the spans metrics are read.
+const METRICS_BEFORE: Nanos = 600 * SECOND;
+
+/// What was said about one case.
+struct Said {
+    verdict: String,
+    /// Places of the true service, from 0.
+    place: Option<usize>,
+    by_p99: Option<usize>,
+    by_self_time: Option<usize>,
+    ranking: String,
+}
+
+/// Runs all cases of one half and prints a table and the misses.
+pub async fn run(folder: &Path, half: &str, only: Option<&str>, verbose: bool) -> Result<()> {
+    let mut rows: BTreeMap<String, [usize; 6]> = BTreeMap::new();
+    let mut missed = Vec::new();
+    let wanted = |case: &Case| match half {
+        "tuning" => case.is_for_tuning(),
+        "reporting" => !case.is_for_tuning(),
+        _ => true,
+    };
+    for case in public::cases(folder)?.iter().filter(|case| wanted(case)) {
+        if only.is_some_and(|only| !case.name().contains(only)) {
+            continue;
+        }
+        let said = judge(case, verbose).await.with_context(|| case.name())?;
+        let alarm = matches!(said.verdict.as_str(), "bottleneck" | "behaviour_changed");
+        let within = |place: Option<usize>, n: usize| usize::from(place.is_some_and(|place| place < n));
+        let counts = [
+            1,
+            usize::from(alarm),
+            within(said.place, 1),
+            within(said.place, 3),
+            within(said.by_p99, 1),
+            within(said.by_self_time, 1),
+        ];
+        for name in [case.fault.clone(), "~all".to_owned()] {
+            rows.entry(name).or_default().iter_mut().zip(counts).for_each(|(sum, more)| *sum += more);
+        }
+        if verbose || said.place != Some(0) {
+            missed.push(format!("- {}: {}", case.name(), said.ranking));
+        }
+    }
+    println!("| fault | alarm | service first | within 3 | first by p99 | first by self time |");
+    println!("|---|---|---|---|---|---|");
+    for (name, [of, alarm, first, three, p99, own]) in rows {
+        let name = if name == "~all" { "**all**" } else { &name };
+        println!("| {name} | {alarm}/{of} | {first}/{of} | {three}/{of} | {p99}/{of} | {own}/{of} |");
+    }
+    println!();
+    missed.iter().for_each(|line| println!("{line}"));
+    Ok(())
+}
+
+async fn judge(case: &Case, verbose: bool) -> Result<Said> {
+    let Spans { exports, window, baseline } = public::spans(case)?;
+    let metrics = public::metrics(case, window.0.min(baseline.0) - METRICS_BEFORE, window.1.max(baseline.1))?;
+    let now = window.1.max(baseline.1) + 60 * SECOND;
+    let decoder = OtlpDecoder::default();
+    let decode = |signal: Signal, body: Vec<u8>| {
+        let payload = Payload {
+            tenant: Tenant::default(),
+            signal,
+            format: Format::Protobuf,
+            encoding: Encoding::Identity,
+            received: now - 45 * SECOND,
+            body: Bytes::from(body),
+        };
+        decoder.decode(&payload).map(|decoded| decoded.rows).map_err(failed)
+    };
+    let spans = exports.iter().map(|t| decode(Signal::Traces, t.encode_to_vec())).collect::<Result<Vec<_>>>()?;
+    let points = metrics.iter().map(|m| decode(Signal::Metrics, m.encode_to_vec())).collect::<Result<Vec<_>>>()?;
+    let table = |signal: Signal| {
+        let rows = match signal {
+            Signal::Traces => spans.as_slice(),
+            Signal::Metrics => points.as_slice(),
+            Signal::Logs => &[],
+        };
+        TableSnapshot::new(signal, rows, Arc::new([]), None)
+    };
+    let snapshot = Snapshot {
+        tenant: Tenant::default(),
+        taken: now,
+        objects: Arc::new(InMemory::new()),
+        tables: Signal::ALL.map(table),
+        runs: Arc::new([]),
+    };
+    let clock = Arc::new(ManualClock::at(now));
+    let engine = Engine::new(query::Settings::default(), Arc::new(Fixed(snapshot)), clock).map_err(failed)?;
+    let seconds = |ns: Nanos| format!("{}", ns as f64 / 1e9);
+    let asked = [
+        ("start", seconds(window.0)),
+        ("end", seconds(window.1 + SECOND)),
+        ("baseline_start", seconds(baseline.0)),
+        ("baseline_end", seconds(baseline.1 + SECOND)),
+    ]
+    .map(|(k, v)| (k.to_owned(), v));
+    let answer = analysis::run(&engine, &Tenant::default(), "hotspots", &asked).await.map_err(failed)?;
+    if verbose {
+        println!("{}\n{:#}", case.name(), answer);
+    }
+    let spots = answer["hotspots"].as_array().context("hot spots")?;
+    let place = spots.iter().position(|spot| names(spot, case.service()));
+    let described = spots.iter().take(3).map(|spot| {
+        let text = |name: &str| spot[name].as_str().unwrap_or("-").to_owned();
+        let change = spot["change_ns_per_request"].as_f64().unwrap_or(0.0) / 1e6;
+        format!(
+            "{}/{} {} {change:+.2} ms {:.3}",
+            text("service"),
+            text("operation"),
+            text("category"),
+            spot["confidence"]
+        )
+    });
+    let verdict = answer["verdict"].as_str().unwrap_or_default().to_owned();
+    let ranking = format!("{verdict} ({place:?}): {}", described.collect::<Vec<_>>().join("; "));
+    Ok(Said {
+        verdict,
+        place,
+        by_p99: plain(&engine, "quantile(duration_ns, 0.99)", case.service(), [window, baseline]).await?,
+        by_self_time: plain(&engine, "avg(self_time_ns)", case.service(), [window, baseline]).await?,
+        ranking,
+    })
+}
+
+/// A hot spot names a service when it is that service's.
+fn names(spot: &Value, service: &str) -> bool {
+    spot["service"] == service
+}
+
+/// The place of the true service when operations are ranked by the rise of one figure.
+async fn plain(engine: &Engine, figure: &str, service: &str, sides: [(Nanos, Nanos); 2]) -> Result<Option<usize>> {
+    let side = |(from, to): (Nanos, Nanos)| {
+        format!(
+            "SELECT service_name, name, {figure} AS f FROM spans WHERE start_time >= to_timestamp_nanos({from}) \
+             AND start_time <= to_timestamp_nanos({to}) GROUP BY 1, 2"
+        )
+    };
+    let [after, before] = sides.map(side);
+    let sql = format!(
+        "SELECT a.service_name FROM ({after}) a JOIN ({before}) b \
+         ON a.service_name = b.service_name AND a.name = b.name ORDER BY a.f - b.f DESC"
+    );
+    let found = engine.sql(&Tenant::default(), &sql, &[]).await.map_err(failed)?;
+    let written = query::output::write(&found, query::output::Format::Csv).map_err(failed)?;
+    let text = String::from_utf8(written)?;
+    let mut seen: Vec<&str> = Vec::new();
+    for line in text.lines().skip(1) {
+        if !seen.contains(&line) {
+            seen.push(line);
+        }
+    }
+    Ok(seen.iter().position(|found| *found == service))
+}
+
+fn failed(error: model::Error) -> anyhow::Error {
+    anyhow!("{error:?}")
+}
+
+/// A source that has one snapshot.
+struct Fixed(Snapshot);
+
+impl Source for Fixed {
+    fn snapshot(&self, _tenant: &Tenant) -> model::Result<Snapshot> {
+        Ok(self.0.clone())
+    }
+}

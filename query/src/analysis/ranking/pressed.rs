@@ -1,0 +1,83 @@
+//! Services that ran out of a resource, as their metrics say, and whose calls take longer since.
+//!
+//! Waiting fills pools and queues of services that are only victims, but it does not use CPU: a service whose CPU is used
+//! up, or that is paused by its garbage collector, works too much for what it has. So it comes first among what got
+//! slower. And since the metric singles the service out, its own calls are compared, call by call, though the requests
+//! as a whole need not be slower: it may serve few of them.
+
+use super::super::significance::Estimate;
+use super::Settings;
+use super::calls::Calls;
+use super::cube::Cube;
+use super::rates::Rates;
+
+/// A call is slower when it takes longer by this part, so surely over all operations of such services together.
+const SLOWER: f64 = 0.2;
+const LEAST_CONFIDENCE: f64 = 0.99;
+/// Calls that are compared at least, on each side and per request.
+const LEAST_CALLS: f64 = 5.0;
+
+/// A service that ran out of something, with the operation that shows most of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Pressed {
+    /// By [`Calls::service`].
+    pub service: usize,
+    pub operation: usize,
+    /// Nanoseconds of critical path per call.
+    pub before: f64,
+    pub now: f64,
+    pub confidence: f64,
+}
+
+/// Those of the named services whose calls got slower: by their own time or by the wait before they are served.
+pub(super) fn pressed(
+    cube: &Cube,
+    calls: &Calls,
+    (after, before): (&[Rates], &[Rates]),
+    names: &[String],
+    settings: &Settings,
+) -> Vec<Pressed> {
+    let named = |operation: usize| names.contains(&cube.operations[operation].service);
+    let enough = |side: Option<&super::cube::Side>, rates: &Rates| {
+        side.is_some_and(|side| rates.calls.value * side.requests() >= LEAST_CALLS)
+    };
+    let mut candidates = Vec::new();
+    for operation in 0..cube.operations.len() {
+        let of = calls.callee(operation).filter(|callee| named(*callee)).unwrap_or(operation);
+        let (now, then) = (&after[operation], &before[operation]);
+        if named(of) && enough(Some(&cube.window), now) && enough(cube.baseline.as_ref(), then) {
+            let (now, then) = (per_call(now), per_call(then));
+            candidates.push((of, now, then, now.p_of_rise(&then, SLOWER * then.value)));
+        }
+    }
+    let least = (1.0 - LEAST_CONFIDENCE) / candidates.len().max(1) as f64;
+    let mut found: Vec<(f64, Pressed)> = Vec::new();
+    for (operation, now, then, p) in candidates.into_iter().filter(|candidate| candidate.3 <= least) {
+        let service = calls.service(operation);
+        let rise = (now.value - then.value) * after[operation].calls.value;
+        let one = Pressed {
+            service,
+            operation,
+            before: then.value,
+            now: now.value,
+            confidence: (1.0 - p).min(settings.surest()),
+        };
+        match found.iter_mut().find(|(_, known)| known.service == service) {
+            Some(known) if known.0 < rise => *known = (rise, one),
+            Some(_) => {}
+            None => found.push((rise, one)),
+        }
+    }
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    found.into_iter().map(|(_, pressed)| pressed).collect()
+}
+
+/// Nanoseconds of critical path per span.
+pub(super) fn per_call(rates: &Rates) -> Estimate {
+    let calls = rates.calls.value;
+    Estimate {
+        value: rates.critical.value / calls,
+        variance: rates.critical.variance / calls / calls,
+        ..rates.critical
+    }
+}
