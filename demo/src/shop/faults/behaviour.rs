@@ -2,7 +2,7 @@
 
 use super::place::{Place, Survey};
 use super::{Fault, Site, Truth};
-use crate::shop::plan::{Beyond, Operation, Plan, Step, steps_in};
+use crate::shop::plan::{Beyond, Operation, Plan, Service, Step, steps_in};
 
 /// How much more than the base rate a limiter lets through.
 const ROOM: f64 = 2.2;
@@ -27,18 +27,27 @@ pub const EARLY_RETURN: Fault = Fault {
         Place::at("search", "GET /search/products"),
         Place::at("catalog", "GET /catalog/products/{id}"),
     ],
-    find: operations_with_work_behind_the_first_step,
+    find: main_operations_with_work_behind_the_first_step,
     edit: |plan, place, site| limit(plan, place, site, Beyond::Skip, "structure"),
 };
 
-/// Operations that make calls or statements in each visit, none of them at once.
+/// Operations that make calls or statements in each visit, behind a first step that does none.
 fn operations_with_work_behind_the_first_step(survey: &Survey<'_>) -> Vec<Place> {
+    places_with_work(survey.operations())
+}
+
+/// The same where it is much of what the service does, so that it is missed there.
+fn main_operations_with_work_behind_the_first_step(survey: &Survey<'_>) -> Vec<Place> {
+    places_with_work(survey.main_operations())
+}
+
+fn places_with_work(operations: Vec<(&Service, &Operation)>) -> Vec<Place> {
     let is_seen = |step: &&Step| matches!(step, Step::Query(_) | Step::Call(_) | Step::ThirdParty(_) | Step::Cache(_));
     let has_work = |operation: &Operation| match operation.steps.split_first() {
         Some((Step::Compute(_), work)) => steps_in(work).iter().any(is_seen),
         _ => false,
     };
-    let found = survey.operations().into_iter().filter(|(_, operation)| has_work(operation));
+    let found = operations.into_iter().filter(|(_, operation)| has_work(operation));
     found.map(|(service, operation)| Place::at(service.name, operation.name)).collect()
 }
 

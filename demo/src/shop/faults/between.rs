@@ -1,9 +1,9 @@
 //! Faults between processes: the wire, impatient callers, third parties, topics.
 
-use super::place::{OFTEN, Part, Place, Survey, callers};
+use super::place::{OFTEN, Part, Place, Survey, callers, steady_statements};
 use super::waiting::{operations_on_workers, worker_demand};
 use super::{Fault, Site, Truth, each, edit_query, stretch};
-use crate::shop::plan::{Link, Plan, Step, steps_in};
+use crate::shop::plan::{Link, Plan, Step, ThirdParty, steps_in};
 
 pub const NETWORK_DELAY: Fault = Fault {
     name: "network_delay",
@@ -70,8 +70,8 @@ pub const RETRY_STORM: Fault = Fault {
     edit: retry_storm,
 };
 
-/// Main operations on workers of services that only one service calls: others would meet the same queue without
-/// retrying.
+/// Main operations on workers of services that only one service calls, for others would meet the same queue without
+/// retrying; and that call nobody, for retries would multiply those calls too.
 fn operations_of_one_caller(survey: &Survey<'_>) -> Vec<Place> {
     let mut places = operations_on_workers(survey);
     places.retain_mut(|place| {
@@ -79,6 +79,10 @@ fn operations_of_one_caller(survey: &Survey<'_>) -> Vec<Place> {
         let mut all: Vec<_> =
             service.operations.iter().flat_map(|o| callers(survey.plan, service.name, o.name)).collect();
         all.dedup();
+        let calls = |step: &&Step| matches!(step, Step::Call(_) | Step::ThirdParty(_) | Step::Publish { .. });
+        if service.operations.iter().any(|operation| steps_in(&operation.steps).iter().any(calls)) {
+            return false;
+        }
         let [caller] = all[..] else { return false };
         place.part = Part::Caller(caller);
         true
@@ -150,7 +154,7 @@ fn slow_third_party(plan: &mut Plan, place: &Place, site: &Site) -> Truth {
     Truth::at(service, shown_by, "CLIENT", "external", &[]).peer(host)
 }
 
-fn set_third_party(plan: &mut Plan, place: &Place, change: &mut dyn FnMut(&mut crate::shop::plan::ThirdParty)) {
+fn set_third_party(plan: &mut Plan, place: &Place, change: &mut dyn FnMut(&mut ThirdParty)) {
     let Some(steps) = plan.steps_mut(place.service, place.operation) else { return };
     each(steps, &mut |step| {
         if let Step::ThirdParty(call) = step {
@@ -177,7 +181,7 @@ fn consumers(survey: &Survey<'_>) -> Vec<Place> {
             Step::ThirdParty(call) => Some((outside(call.operation, call.host), call.time)),
             _ => None,
         });
-        let statement = super::place::steady_statements(&operation.steps)
+        let statement = steady_statements(&operation.steps)
             .into_iter()
             .next()
             .map(|query| (Part::Statement { summary: query.summary, store: query.store, locked: false }, query.time));

@@ -110,6 +110,14 @@ impl<'p> Survey<'p> {
         self.operations().into_iter().filter(is_main).collect()
     }
 
+    /// Main operations that are called, with the spans within the service that show its CPU work too: what stops the
+    /// threads of a process stops them in whichever of these they are. A consumer that is stopped just takes fewer
+    /// messages.
+    pub fn called_main_operations(&self) -> Vec<(&'p Service, &'p Operation, Vec<(&'static str, &'static str)>)> {
+        let called = self.main_operations().into_iter().filter(|(_, operation)| operation.topic().is_none());
+        called.map(|(service, operation)| (service, operation, spans_within(service))).collect()
+    }
+
     /// The other operations of a service.
     pub fn others(&self, service: &Service, operation: &Operation) -> Vec<(&'static str, &'static str)> {
         let others = service.operations.iter().filter(|other| other.name != operation.name);
@@ -128,6 +136,16 @@ impl<'p> Survey<'p> {
         });
         (uses, demand)
     }
+}
+
+/// The INTERNAL spans of a service.
+fn spans_within(service: &Service) -> Vec<(&'static str, &'static str)> {
+    let steps = service.operations.iter().flat_map(|operation| steps_in(&operation.steps));
+    let names = steps.filter_map(|step| match step {
+        Step::Span { name, .. } => Some((service.name, *name)),
+        _ => None,
+    });
+    names.collect()
 }
 
 /// The services that call an operation.

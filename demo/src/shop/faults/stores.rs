@@ -167,14 +167,16 @@ pub const CACHE_MISS_STORM: Fault = Fault {
     edit: cache_miss_storm,
 };
 
-/// Statements that only a cache makes when it misses.
+/// Statements that only a cache makes when it misses, where that happens to so many requests that it counts.
 fn cached_statements(survey: &Survey<'_>) -> Vec<Place> {
+    const VISITS: f64 = 0.15;
     let mut places = Vec::new();
     for (service, operation) in survey.operations() {
         for step in steps_in(&operation.steps) {
             let Step::Cache(cache) = step else { continue };
             let [Step::Query(missed)] = cache.miss.as_slice() else { continue };
-            if is_only_in(service, operation, missed.summary) {
+            let is_frequent = survey.visits(service.name, operation.name) >= VISITS;
+            if is_frequent && is_only_in(service, operation, missed.summary) {
                 let part = statement(missed.summary, missed.store, false);
                 places.push(Place::with(service.name, operation.name, part));
             }

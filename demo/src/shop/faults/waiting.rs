@@ -1,9 +1,9 @@
 //! Faults that make threads of one service wait for something that no span shows: connections, workers, cores, locks,
 //! the end of a collection.
 
-use super::place::{Part, Place, Survey, callers, own_time};
+use super::place::{Part, Place, Survey, callers, own_time, steady_statements};
 use super::{Fault, Site, Truth, each, stretch};
-use crate::shop::plan::{Heap, Lock, Millis, Operation, Plan, Scope, Section, Step};
+use crate::shop::plan::{Heap, Lock, Millis, Operation, Plan, Scope, Section, Service, Step};
 
 pub const DB_POOL_TOO_SMALL: Fault = Fault {
     name: "db_pool_too_small",
@@ -19,7 +19,7 @@ pub const DB_POOL_TOO_SMALL: Fault = Fault {
 
 fn operations_with_connections(survey: &Survey<'_>) -> Vec<Place> {
     let holds = |operation: &Operation| survey.plan.connection_time(&operation.steps) > 0.0;
-    let place = |(service, operation): (&crate::shop::plan::Service, &Operation)| {
+    let place = |(service, operation): (&Service, &Operation)| {
         let mut place = Place::at(service.name, operation.name);
         let others = service.operations.iter().filter(|other| other.name != operation.name && holds(other));
         place.also = others.map(|other| (service.name, other.name)).collect();
@@ -30,9 +30,9 @@ fn operations_with_connections(survey: &Survey<'_>) -> Vec<Place> {
 }
 
 /// Time of a service's statements for one customer request, those that a cache makes when it misses left out.
-fn statement_time(survey: &Survey<'_>, service: &crate::shop::plan::Service) -> Millis {
+fn statement_time(survey: &Survey<'_>, service: &Service) -> Millis {
     let own = |operation: &Operation| {
-        let statements = super::place::steady_statements(&operation.steps);
+        let statements = steady_statements(&operation.steps);
         statements.iter().map(|query| query.time).sum::<Millis>()
     };
     service.operations.iter().map(|o| survey.visits(service.name, o.name) * own(o)).sum()
@@ -123,7 +123,7 @@ pub const CPU_BOUND_OPERATION: Fault = Fault {
 };
 
 fn operations_with_work(survey: &Survey<'_>) -> Vec<Place> {
-    let place = |(service, operation): (&crate::shop::plan::Service, &Operation)| {
+    let place = |(service, operation): (&Service, &Operation)| {
         let (shown_by, time) = longest_work(&operation.steps, operation.name)?;
         let mut place = Place::with(service.name, operation.name, Part::Work(shown_by));
         let own = survey.visits(service.name, operation.name) * time;
@@ -220,9 +220,9 @@ pub const GC_PAUSES: Fault = Fault {
 /// A process that hardly anybody uses stops for nobody.
 fn operations_of_busy_processes(survey: &Survey<'_>) -> Vec<Place> {
     const VISITS_OF_AN_INSTANCE: f64 = 0.12;
-    let main = survey.main_operations().into_iter();
-    main.filter(|(service, _)| survey.visits_of(service) / service.instances as f64 >= VISITS_OF_AN_INSTANCE)
-        .map(|(service, operation)| Place::at(service.name, operation.name))
+    let main = survey.called_main_operations().into_iter();
+    main.filter(|(service, ..)| survey.visits_of(service) / service.instances as f64 >= VISITS_OF_AN_INSTANCE)
+        .map(|(service, operation, also)| Place { also, ..Place::at(service.name, operation.name) })
         .collect()
 }
 
