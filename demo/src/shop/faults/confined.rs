@@ -16,8 +16,8 @@ pub const ONE_BAD_INSTANCE: Fault = Fault {
         Place::at("inventory", "inventory.Inventory/CheckAvailability"),
     ],
     find: |survey| {
-        let main = survey.called_main_operations().into_iter().filter(|(service, ..)| service.instances > 1);
-        main.map(|(service, operation, also)| Place { also, ..Place::at(service.name, operation.name) }).collect()
+        let places = survey.places_in_processes().into_iter().filter(|(service, _)| service.instances > 1);
+        places.map(|(_, place)| place).collect()
     },
     edit: one_bad_instance,
 };

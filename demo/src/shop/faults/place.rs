@@ -110,12 +110,14 @@ impl<'p> Survey<'p> {
         self.operations().into_iter().filter(is_main).collect()
     }
 
-    /// Main operations that are called, with the spans within the service that show its CPU work too: what stops the
-    /// threads of a process stops them in whichever of these they are. A consumer that is stopped just takes fewer
-    /// messages.
-    pub fn called_main_operations(&self) -> Vec<(&'p Service, &'p Operation, Vec<(&'static str, &'static str)>)> {
+    /// Main operations that are called, also shown by the INTERNAL spans of the service: what stops the threads of a
+    /// process stops them in whichever of these they are. Consumers that are stopped just take fewer messages.
+    pub fn places_in_processes(&self) -> Vec<(&'p Service, Place)> {
         let called = self.main_operations().into_iter().filter(|(_, operation)| operation.topic().is_none());
-        called.map(|(service, operation)| (service, operation, spans_within(service))).collect()
+        let place = |(service, operation): (&'p Service, &'p Operation)| {
+            (service, Place { also: spans_within(service), ..Place::at(service.name, operation.name) })
+        };
+        called.map(place).collect()
     }
 
     /// The other operations of a service.

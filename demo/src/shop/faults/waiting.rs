@@ -220,10 +220,9 @@ pub const GC_PAUSES: Fault = Fault {
 /// A process that hardly anybody uses stops for nobody.
 fn operations_of_busy_processes(survey: &Survey<'_>) -> Vec<Place> {
     const VISITS_OF_AN_INSTANCE: f64 = 0.12;
-    let main = survey.called_main_operations().into_iter();
-    main.filter(|(service, ..)| survey.visits_of(service) / service.instances as f64 >= VISITS_OF_AN_INSTANCE)
-        .map(|(service, operation, also)| Place { also, ..Place::at(service.name, operation.name) })
-        .collect()
+    let is_busy = |service: &Service| survey.visits_of(service) / service.instances as f64 >= VISITS_OF_AN_INSTANCE;
+    let places = survey.places_in_processes().into_iter().filter(|(service, _)| is_busy(service));
+    places.map(|(_, place)| place).collect()
 }
 
 fn gc_pauses(plan: &mut Plan, place: &Place, site: &Site) -> Truth {
