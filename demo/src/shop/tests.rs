@@ -31,7 +31,7 @@ pub struct Window {
     /// Time that a span spent while none of its children ran, by service and name, in ms.
     pub own_time: BTreeMap<(String, String), f64>,
     errors: BTreeMap<(String, String), f64>,
-    calls: BTreeMap<(String, String), f64>,
+    pub calls: BTreeMap<(String, String), f64>,
     /// From the end of the PRODUCER span to the start of the CONSUMER span.
     message_wait: f64,
 }

@@ -41,13 +41,14 @@ fn main_operations_with_work_behind_the_first_step(survey: &Survey<'_>) -> Vec<P
     places_with_work(survey.main_operations())
 }
 
+/// Not consumers: their messages are not spread evenly, and each instance limits for itself.
 fn places_with_work(operations: Vec<(&Service, &Operation)>) -> Vec<Place> {
     let is_seen = |step: &&Step| matches!(step, Step::Query(_) | Step::Call(_) | Step::ThirdParty(_) | Step::Cache(_));
     let has_work = |operation: &Operation| match operation.steps.split_first() {
         Some((Step::Compute(_), work)) => steps_in(work).iter().any(is_seen),
         _ => false,
     };
-    let found = operations.into_iter().filter(|(_, operation)| has_work(operation));
+    let found = operations.into_iter().filter(|(_, operation)| operation.topic().is_none() && has_work(operation));
     found.map(|(service, operation)| Place::at(service.name, operation.name)).collect()
 }
 

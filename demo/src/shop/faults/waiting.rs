@@ -217,12 +217,16 @@ pub const GC_PAUSES: Fault = Fault {
     edit: gc_pauses,
 };
 
-/// A process that hardly anybody uses stops for nobody.
+/// A process that hardly anybody uses stops for nobody; in one that waits for others most of the time, it is calls
+/// under way that the pauses make longer.
 fn operations_of_busy_processes(survey: &Survey<'_>) -> Vec<Place> {
     const VISITS_OF_AN_INSTANCE: f64 = 0.12;
+    const WAITS_FOR_OTHERS: Millis = 15.0;
     let is_busy = |service: &Service| survey.visits_of(service) / service.instances as f64 >= VISITS_OF_AN_INSTANCE;
-    let places = survey.places_in_processes().into_iter().filter(|(service, _)| is_busy(service));
-    places.map(|(_, place)| place).collect()
+    let waits = |operation: &Operation| survey.plan.time_of(&operation.steps) - own_time(&operation.steps);
+    let stays = |service: &Service| service.operations.iter().all(|operation| waits(operation) <= WAITS_FOR_OTHERS);
+    let places = survey.places_in_processes().into_iter();
+    places.filter(|(service, _)| is_busy(service) && stays(service)).map(|(_, place)| place).collect()
 }
 
 fn gc_pauses(plan: &mut Plan, place: &Place, site: &Site) -> Truth {
