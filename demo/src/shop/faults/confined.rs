@@ -1,6 +1,6 @@
 //! Faults confined to a part of the traffic: one instance, or the requests with one attribute value.
 
-use super::place::{Customers, Part, Place, Survey, is_only_in, steady_statements};
+use super::place::{Customers, OFTEN, Part, Place, Survey, is_only_in, steady_statements};
 use super::{Fault, Site, Truth, edit_query};
 use crate::shop::generated::select;
 use crate::shop::plan::{Lock, Operation, Plan, Query, Scope, Section, Step};
@@ -72,7 +72,8 @@ const fn region(value: &'static str, share: f64) -> Customers {
     Customers { key: "app.region", value, share }
 }
 
-/// Where the attribute is on the SERVER span: consumers have none. In each operation all that it offers.
+/// Where the attribute is on the SERVER span (consumers have none), and such customers come often. In each operation all
+/// that it offers.
 fn operations_with_something_for_some(survey: &Survey<'_>) -> Vec<Place> {
     /// With a smaller share the others would have to wait as long for a shard to be busy.
     const SHARE: f64 = 0.2;
@@ -81,6 +82,10 @@ fn operations_with_something_for_some(survey: &Survey<'_>) -> Vec<Place> {
     for (service, operation) in survey.operations().into_iter().filter(|(_, operation)| operation.topic().is_none()) {
         let letters = operation.name.bytes().fold(0, |sum, letter| mix(sum ^ u64::from(letter)));
         let Some((value, share)) = regions.get(letters as usize % regions.len().max(1)) else { continue };
+        let visits = survey.visits(service.name, operation.name);
+        if visits * share < OFTEN {
+            continue;
+        }
         let mut add = |part| places.push(Place::with(service.name, operation.name, part));
         let statements = steady_statements(&operation.steps);
         if let Some(query) = statements.iter().find(|query| query.summary.starts_with("SELECT ")) {
@@ -91,7 +96,9 @@ fn operations_with_something_for_some(survey: &Survey<'_>) -> Vec<Place> {
         if let Some(query) = statements.iter().find(|query| is_only_in(service, operation, query.summary)) {
             add(Part::Partition(region(value, *share), query.summary, query.store));
         }
-        add(Part::Ledger(SILVER_CUSTOMERS));
+        if visits * SILVER_CUSTOMERS.share >= OFTEN {
+            add(Part::Ledger(SILVER_CUSTOMERS));
+        }
     }
     places
 }

@@ -169,7 +169,7 @@ pub const CACHE_MISS_STORM: Fault = Fault {
 
 /// Statements that only a cache makes when it misses, where that happens to so many requests that it counts.
 fn cached_statements(survey: &Survey<'_>) -> Vec<Place> {
-    const VISITS: f64 = 0.15;
+    const VISITS: f64 = 0.2;
     let mut places = Vec::new();
     for (service, operation) in survey.operations() {
         for step in steps_in(&operation.steps) {
