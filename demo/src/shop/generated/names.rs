@@ -163,7 +163,7 @@ fn capital(noun: &str) -> String {
 
 /// Summary and text of a statement that reads rows by a key.
 pub fn select(table: &str, key: &str) -> (&'static str, &'static str) {
-    let text = format!("SELECT id, {key}, state, data, updated_at FROM {table} WHERE {key} = $1");
+    let text = format!("SELECT state, data, updated_at FROM {table} WHERE {key} = $1");
     (kept(format!("SELECT {table}")), kept(text))
 }
 
