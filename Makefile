@@ -40,7 +40,12 @@ bench: web
 	@tools/bench.sh
 
 accuracy: setup
+ifdef ARGS
 	@cargo run --locked --example accuracy -- $(ARGS)
+else
+	@cargo run --locked --example accuracy -- --seeds 101
+	@cargo run --locked --example accuracy -- --topology random --services 5-60 --wear all --seeds 101
+endif
 
 clean:
 	rm -rf "$(CARGO_TARGET_DIR)" ui/web/dist ui/web/node_modules

@@ -1,8 +1,10 @@
-//! The simulated shop: an e-commerce site as a queueing network, recorded as its instrumentation would record it.
+//! The simulated shop: an e-commerce site as a queueing network, recorded as its instrumentation would record it. Other
+//! systems can be generated in its place.
 //!
 //! ```text
-//! storefront (plan) ─ faults edit it ─▶ world + engine over kernel (virtual time) ─▶ SimSpan ─┬▶ simulate: a Vec
-//!                                                                                             └▶ export: OTLP, live
+//! storefront or generated: a plan ─ faults edit it ─▶ world + engine over kernel (virtual time) ─▶ SimSpan
+//!                                                     SimSpan ─┬▶ simulate: a Vec ─ wear
+//!                                                              └▶ export: OTLP, live
 //! ```
 //! Requests arrive as a Poisson stream at one rate, then from one moment on at a higher one. Saturation is real:
 //! threads, connections, locks, cores and links are stations with a queue. *Invariants:* a run depends on its settings
@@ -11,6 +13,7 @@
 mod engine;
 mod export;
 pub mod faults;
+mod generated;
 mod kernel;
 mod metrics;
 pub mod plan;
@@ -23,6 +26,8 @@ mod station;
 mod storefront;
 #[cfg(test)]
 mod tests;
+mod topology;
+mod wear;
 mod world;
 
 use std::time::Duration;
@@ -34,6 +39,8 @@ pub(crate) use request::mix;
 pub use run::{Error, Report, run};
 pub use simulation::simulate;
 pub use span::{Process, SimSpan, to_otlp};
+pub use topology::{Shape, Topology};
+pub use wear::Wear;
 
 /// What to simulate, and where to send it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,9 +48,11 @@ pub use span::{Process, SimSpan, to_otlp};
 pub struct Settings {
     /// The same seed makes the same run: the same requests, the same place of the fault.
     pub seed: u64,
+    /// The demo's shop, or a system that the seed draws.
+    pub topology: Topology,
     /// Name of a fault, or `none`. Empty: the seed chooses one.
     pub fault: String,
-    /// Which of the fault's places; `None`: the seed chooses.
+    /// Which of the fault's places, counted round and round; `None`: the seed chooses.
     pub place: Option<usize>,
     /// Customer requests per second before the step. One makes about 12 spans.
     pub base_rate: f64,
@@ -61,6 +70,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             seed: 1,
+            topology: Topology::Shop,
             fault: String::new(),
             place: None,
             base_rate: 20.0,

@@ -2,19 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
-use bytes::Bytes;
-use collector::decode::OtlpDecoder;
+use anyhow::{Context, Result};
 use model::time::SECOND;
-use model::{Decoder, Encoding, Format, ManualClock, Nanos, Payload, Signal, Tenant};
-use object_store::memory::InMemory;
+use model::{Nanos, Signal, Tenant};
 use prost::Message;
 use query::{Engine, analysis};
 use serde_json::Value;
-use storage::{Snapshot, Source, TableSnapshot};
 
+use crate::memory::{self, failed};
 use crate::public::{self, Case, Spans};
 
 /// How long before the spans metrics are read.
@@ -76,37 +72,9 @@ async fn judge(case: &Case, verbose: bool) -> Result<Said> {
     let Spans { exports, window, baseline } = public::spans(case)?;
     let metrics = public::metrics(case, window.0.min(baseline.0) - METRICS_BEFORE, window.1.max(baseline.1))?;
     let now = window.1.max(baseline.1) + 60 * SECOND;
-    let decoder = OtlpDecoder::default();
-    let decode = |signal: Signal, body: Vec<u8>| {
-        let payload = Payload {
-            tenant: Tenant::default(),
-            signal,
-            format: Format::Protobuf,
-            encoding: Encoding::Identity,
-            received: now - 45 * SECOND,
-            body: Bytes::from(body),
-        };
-        decoder.decode(&payload).map(|decoded| decoded.rows).map_err(failed)
-    };
-    let spans = exports.iter().map(|t| decode(Signal::Traces, t.encode_to_vec())).collect::<Result<Vec<_>>>()?;
-    let points = metrics.iter().map(|m| decode(Signal::Metrics, m.encode_to_vec())).collect::<Result<Vec<_>>>()?;
-    let table = |signal: Signal| {
-        let rows = match signal {
-            Signal::Traces => spans.as_slice(),
-            Signal::Metrics => points.as_slice(),
-            Signal::Logs => &[],
-        };
-        TableSnapshot::new(signal, rows, Arc::new([]), None)
-    };
-    let snapshot = Snapshot {
-        tenant: Tenant::default(),
-        taken: now,
-        objects: Arc::new(InMemory::new()),
-        tables: Signal::ALL.map(table),
-        runs: Arc::new([]),
-    };
-    let clock = Arc::new(ManualClock::at(now));
-    let engine = Engine::new(query::Settings::default(), Arc::new(Fixed(snapshot)), clock).map_err(failed)?;
+    let spans = exports.iter().map(|export| (Signal::Traces, export.encode_to_vec()));
+    let points = metrics.iter().map(|export| (Signal::Metrics, export.encode_to_vec()));
+    let engine = memory::engine(&spans.chain(points).collect::<Vec<_>>(), now - 45 * SECOND, now)?;
     let seconds = |ns: Nanos| format!("{}", ns as f64 / 1e9);
     let asked = [
         ("start", seconds(window.0)),
@@ -171,17 +139,4 @@ async fn plain(engine: &Engine, figure: &str, service: &str, sides: [(Nanos, Nan
         }
     }
     Ok(seen.iter().position(|found| *found == service))
-}
-
-fn failed(error: model::Error) -> anyhow::Error {
-    anyhow!("{error:?}")
-}
-
-/// A source that has one snapshot.
-struct Fixed(Snapshot);
-
-impl Source for Fixed {
-    fn snapshot(&self, _tenant: &Tenant) -> model::Result<Snapshot> {
-        Ok(self.0.clone())
-    }
 }

@@ -1,16 +1,22 @@
 //! How often the diagnosis is right: the simulated shop with every fault in every place, over several seeds, without
-//! a network, through the decoder, a store in memory and the analysis `hotspots`; and the shop without a fault.
+//! a network, through the decoder, a store in memory and the analysis `hotspots`; and the shop without a fault. Or
+//! other systems in its place, drawn at random, with a place of each fault for each seed.
 //!
 //! `cargo run --locked --example accuracy -- --seeds 1-5` prints a table and what was missed. Seeds 1 to 99 are for
-//! tuning, 101 and above for reporting.
+//! tuning, 101 and above for reporting. Runs depend on nothing but their arguments: several processes may share the
+//! seeds.
 
 mod field;
+mod memory;
 mod public;
 mod table;
 mod trial;
 
+use std::time::Duration;
+
 use clap::Parser;
-use demo::shop;
+use demo::shop::{self, Topology, Wear};
+use trial::Setup;
 
 /// Measures how often the hidden fault of the simulated shop is named.
 #[derive(Parser)]
@@ -24,6 +30,18 @@ struct Arguments {
     /// Only this place
     #[arg(long)]
     place: Option<usize>,
+    /// The demo's shop, or a system that each seed draws: chain, fan-out, shared, asynchronous, random
+    #[arg(long, value_name = "SHAPE", default_value = "shop")]
+    topology: String,
+    /// How many services a drawn system has, fewest to most; each seed draws a number
+    #[arg(long, default_value = "20", value_parser = range)]
+    services: (u64, u64),
+    /// What happens to the telemetry on its way: none, skew, loss, partial (some services send nothing) or all of it
+    #[arg(long, default_value = "none", value_parser = wear)]
+    wear: Wear,
+    /// Requests per second in the first minute and after it [default: 20:100, less where they make many spans]
+    #[arg(long, value_name = "LOW:HIGH", value_parser = load)]
+    load: Option<(f64, f64)>,
     /// Prints each ranking
     #[arg(long)]
     verbose: bool,
@@ -40,8 +58,54 @@ struct Arguments {
 
 fn range(text: &str) -> Result<(u64, u64), String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let number = |text: &str| text.parse().map_err(|e| format!("{text:?}: {e}"));
-    Ok((number(first)?, number(last)?))
+    let number = |text: &str| text.parse::<u64>().map_err(|e| format!("{text:?}: {e}"));
+    let (first, last) = (number(first)?, number(last)?);
+    if first <= last { Ok((first, last)) } else { Err(format!("{first} is more than {last}")) }
+}
+
+fn load(text: &str) -> Result<(f64, f64), String> {
+    let (low, high) = text.split_once(':').ok_or("two rates are wanted, as in 20:100")?;
+    let rate = |text: &str| match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),
+        _ => Err(format!("{text:?} is not a rate")),
+    };
+    Ok((rate(low)?, rate(high)?))
+}
+
+fn wear(text: &str) -> Result<Wear, String> {
+    let none = Wear::default();
+    let (skew, loss, dark) = (Duration::from_millis(50), 0.02, 0.15);
+    match text {
+        "none" => Ok(none),
+        "skew" => Ok(Wear { skew, ..none }),
+        "loss" => Ok(Wear { loss, ..none }),
+        "partial" => Ok(Wear { dark, ..none }),
+        "all" => Ok(Wear { skew, loss, dark }),
+        _ => Err("none, skew, loss, partial or all is wanted".to_owned()),
+    }
+}
+
+impl Arguments {
+    /// The system of a seed.
+    fn topology(&self, seed: u64) -> anyhow::Result<Topology> {
+        if self.topology == "shop" {
+            return Ok(Topology::Shop);
+        }
+        let (fewest, most) = self.services;
+        // The golden ratio's fraction: neighbouring seeds get numbers far apart.
+        let services = fewest + (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % (most - fewest + 1);
+        Ok(format!("{}:{services}", self.topology).parse()?)
+    }
+
+    /// The places to try: each one of the shop, and in a drawn system the one that the seed chooses.
+    fn places(&self, in_shop: usize) -> Vec<Option<usize>> {
+        match self.place {
+            Some(only) if self.topology != "shop" || only < in_shop => vec![Some(only)],
+            Some(_) => Vec::new(),
+            None if self.topology == "shop" => (0..in_shop).map(Some).collect(),
+            None => vec![None],
+        }
+    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -50,21 +114,27 @@ fn main() -> anyhow::Result<()> {
     if let Some(folder) = &arguments.public {
         return runtime.block_on(field::run(folder, &arguments.half, arguments.case.as_deref(), arguments.verbose));
     }
-    let mut faults: Vec<(&str, usize)> = shop::faults().iter().map(|fault| (fault.name, fault.places)).collect();
+    let mut faults: Vec<(&str, usize)> =
+        shop::faults().iter().map(|fault| (fault.name, fault.places_in_shop())).collect();
     faults.push(("none", 1));
     let mut rows = Vec::new();
-    for (fault, places) in faults {
+    for (fault, in_shop) in faults {
         if arguments.fault.as_deref().is_some_and(|only| only != fault) {
             continue;
         }
         let mut row = table::Row::new(fault);
         for seed in arguments.seeds.0..=arguments.seeds.1 {
-            for place in (0..places).filter(|place| arguments.place.is_none_or(|only| only == *place)) {
-                let trial = runtime.block_on(trial::run(fault, place, seed))?;
+            let topology = arguments.topology(seed)?;
+            for place in arguments.places(in_shop) {
+                let setup = Setup { fault, place, seed, topology, load: arguments.load, wear: arguments.wear };
+                let Some(trial) = runtime.block_on(trial::run(&setup))? else {
+                    row.without_place(&setup);
+                    continue;
+                };
                 if arguments.verbose {
-                    println!("{fault} {place}, seed {seed}: {}", trial.ranking());
+                    println!("{setup}: {}", trial.ranking());
                 }
-                row.count(&trial, place, seed);
+                row.count(&trial, &setup);
             }
         }
         println!("{}", row.line());

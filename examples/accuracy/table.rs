@@ -1,6 +1,6 @@
 //! Hits and misses by fault.
 
-use crate::trial::Trial;
+use crate::trial::{Setup, Trial};
 
 #[derive(Default)]
 pub struct Row {
@@ -14,6 +14,10 @@ pub struct Row {
     attribute: Share,
     p99_first: usize,
     self_time_first: usize,
+    /// First among the runs whose fault is behind a topic, where no customer waits for it.
+    behind_topic: Share,
+    /// Runs whose system has no place for the fault.
+    without_place: usize,
     missed: Vec<String>,
 }
 
@@ -40,7 +44,12 @@ impl Row {
         Row { fault: fault.to_owned(), ..Row::default() }
     }
 
-    pub fn count(&mut self, trial: &Trial, place: usize, seed: u64) {
+    pub fn without_place(&mut self, setup: &Setup<'_>) {
+        self.without_place += 1;
+        self.missed.push(format!("{setup}: there is no place for it"));
+    }
+
+    pub fn count(&mut self, trial: &Trial, setup: &Setup<'_>) {
         self.runs += 1;
         self.alarms += usize::from(trial.alarms());
         let first = trial.alarms() && trial.place == Some(0);
@@ -55,10 +64,14 @@ impl Row {
         if trial.truth.attribute.is_some() {
             self.attribute.count(trial.attribute);
         }
+        if trial.truth.behind_topic {
+            self.behind_topic.count(first);
+        }
         let wrong = if trial.is_healthy() { trial.alarms() } else { !first || !trial.category };
         if wrong || !trial.instance || !trial.attribute {
             let truth = format!("{}/{} {}", trial.truth.service, trial.truth.operation, trial.truth.category);
-            self.missed.push(format!("{} {place}, seed {seed}: {truth}; said {}", self.fault, trial.ranking()));
+            let behind = if trial.truth.behind_topic { " behind a topic" } else { "" };
+            self.missed.push(format!("{setup}: {truth}{behind}; said {}", trial.ranking()));
         }
     }
 
@@ -107,6 +120,17 @@ pub fn print(rows: &[Row]) {
             part(sum(|row| row.p99_first)),
             part(sum(|row| row.self_time_first)),
         );
+    }
+    let behind = sum(|row| row.behind_topic.of);
+    if behind > 0 {
+        let first = sum(|row| row.behind_topic.hits);
+        println!(
+            "\nIn {behind} of them the fault is behind a topic, where no customer waits; first in {first} of these."
+        );
+    }
+    let without = sum(|row| row.without_place);
+    if without > 0 {
+        println!("\nIn {without} more the system has no place for the fault.");
     }
     println!();
     rows.iter().flat_map(|row| &row.missed).for_each(|missed| println!("- {missed}"));

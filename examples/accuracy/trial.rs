@@ -1,25 +1,76 @@
-//! One run of the shop and what is said about it.
+//! One run of the shop, or of another system, and what is said about it.
 
-use std::sync::Arc;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, anyhow};
-use bytes::Bytes;
-use collector::decode::OtlpDecoder;
-use demo::shop::{self, Truth};
+use anyhow::Context;
+use demo::shop::{self, Topology, Truth, Wear};
 use model::time::SECOND;
-use model::{Decoder, Encoding, Format, ManualClock, Nanos, Payload, Signal, Tenant};
-use object_store::memory::InMemory;
+use model::{Nanos, Signal, Tenant};
 use prost::Message;
 use query::{Engine, analysis};
 use serde_json::Value;
-use storage::{Snapshot, Source, TableSnapshot};
+
+use crate::memory::{self, failed};
 
 /// When the simulation begins, Unix seconds.
 const EPOCH: i64 = 1_700_000_000;
 /// A minute at the low load, two at the high one.
 const STEP_AFTER: Duration = Duration::from_secs(60);
 const DURATION: Duration = Duration::from_secs(180);
+/// Requests per second before and after the step, and the most spans that a run is to have: where requests make many,
+/// there are fewer of them.
+const LOAD: (f64, f64) = (20.0, 100.0);
+const MOST_SPANS: f64 = 200_000.0;
+
+/// What to run.
+pub struct Setup<'a> {
+    pub fault: &'a str,
+    /// `None`: the seed chooses.
+    pub place: Option<usize>,
+    pub seed: u64,
+    pub topology: Topology,
+    /// Requests per second before and after the step, when they are given.
+    pub load: Option<(f64, f64)>,
+    pub wear: Wear,
+}
+
+impl Setup<'_> {
+    fn settings(&self) -> shop::Settings {
+        let (base_rate, peak_rate) = self.load.unwrap_or_else(|| self.bearable_load());
+        shop::Settings {
+            seed: self.seed,
+            topology: self.topology,
+            fault: self.fault.to_owned(),
+            place: self.place,
+            base_rate,
+            peak_rate,
+            step_after: STEP_AFTER,
+            duration: DURATION,
+            ..shop::Settings::default()
+        }
+    }
+
+    fn bearable_load(&self) -> (f64, f64) {
+        let requests = LOAD.0 * STEP_AFTER.as_secs_f64() + LOAD.1 * (DURATION - STEP_AFTER).as_secs_f64();
+        let spans = requests * self.topology.plan(self.seed).spans_per_request();
+        let share = (MOST_SPANS / spans).min(1.0);
+        (LOAD.0 * share, LOAD.1 * share)
+    }
+}
+
+impl fmt::Display for Setup<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.fault)?;
+        if let Some(place) = self.place {
+            write!(f, " {place}")?;
+        }
+        if self.topology != Topology::Shop {
+            write!(f, " in {}", self.topology)?;
+        }
+        write!(f, ", seed {}", self.seed)
+    }
+}
 
 pub struct Trial {
     pub truth: Truth,
@@ -35,18 +86,13 @@ pub struct Trial {
     answer: Value,
 }
 
-pub async fn run(fault: &str, place: usize, seed: u64) -> anyhow::Result<Trial> {
-    let settings = shop::Settings {
-        seed,
-        fault: fault.to_owned(),
-        place: Some(place),
-        step_after: STEP_AFTER,
-        duration: DURATION,
-        ..shop::Settings::default()
-    };
-    let truth = shop::truth(&settings).ok_or_else(|| anyhow!("there is no fault {fault}"))?;
+/// `None` when the fault has no place in the system.
+pub async fn run(setup: &Setup<'_>) -> anyhow::Result<Option<Trial>> {
+    let settings = setup.settings();
+    let Some(truth) = shop::truth(&settings) else { return Ok(None) };
     let end = (EPOCH + DURATION.as_secs() as i64) * SECOND;
-    let engine = engine(&settings, end)?;
+    let spans = setup.wear.apply(shop::simulate(&settings), setup.seed, &[truth.service.as_str()]);
+    let engine = engine(&spans, end)?;
     let window = [("start", "now-210s"), ("end", "now")].map(|(k, v)| (k.to_owned(), v.to_owned()));
     let answer = analysis::run(&engine, &Tenant::default(), "hotspots", &window).await.map_err(failed)?;
     let spots = answer["hotspots"].as_array().context("hot spots")?;
@@ -58,7 +104,7 @@ pub async fn run(fault: &str, place: usize, seed: u64) -> anyhow::Result<Trial> 
     let spot = named.map_or(&Value::Null, |place| &spots[place]);
     let confined = |found: &Value, wanted: Option<&String>| wanted.is_none_or(|wanted| found == wanted.as_str());
     let value = truth.attribute.as_ref().map(|attribute| &attribute.value);
-    Ok(Trial {
+    Ok(Some(Trial {
         verdict: answer["verdict"].as_str().unwrap_or_default().to_owned(),
         place: named,
         by_p99: plain(&engine, "quantile(duration_ns, 0.99)", &truth).await?,
@@ -68,7 +114,7 @@ pub async fn run(fault: &str, place: usize, seed: u64) -> anyhow::Result<Trial> 
         attribute: confined(&spot["attribute"]["value"], value),
         truth,
         answer,
-    })
+    }))
 }
 
 /// The place of the true operation when operations are ranked by the rise of one figure.
@@ -94,48 +140,12 @@ async fn plain(engine: &Engine, figure: &str, truth: &Truth) -> anyhow::Result<O
     Ok(text.lines().skip(1).position(is_named))
 }
 
-fn failed(error: model::Error) -> anyhow::Error {
-    anyhow!("{error:?}")
-}
-
 /// An engine over all spans of the run, in memory.
-fn engine(settings: &shop::Settings, end: Nanos) -> anyhow::Result<Engine> {
+fn engine(spans: &[shop::SimSpan], end: Nanos) -> anyhow::Result<Engine> {
     let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH as u64);
-    let decoder = OtlpDecoder::default();
-    let mut batches = Vec::new();
-    for request in shop::to_otlp(&shop::simulate(settings), epoch, 4_000) {
-        let payload = Payload {
-            tenant: Tenant::default(),
-            signal: Signal::Traces,
-            format: Format::Protobuf,
-            encoding: Encoding::Identity,
-            received: end,
-            body: Bytes::from(request.encode_to_vec()),
-        };
-        batches.push(decoder.decode(&payload).map_err(failed)?.rows);
-    }
-    let now = end + 30 * SECOND;
-    let table = |signal: Signal| match signal {
-        Signal::Traces => TableSnapshot::new(signal, &batches, Arc::new([]), None),
-        Signal::Metrics | Signal::Logs => TableSnapshot::new(signal, &[], Arc::new([]), None),
-    };
-    let snapshot = Snapshot {
-        tenant: Tenant::default(),
-        taken: now,
-        objects: Arc::new(InMemory::new()),
-        tables: Signal::ALL.map(table),
-        runs: Arc::new([]),
-    };
-    Engine::new(query::Settings::default(), Arc::new(Fixed(snapshot)), Arc::new(ManualClock::at(now))).map_err(failed)
-}
-
-/// A source that has one snapshot.
-struct Fixed(Snapshot);
-
-impl Source for Fixed {
-    fn snapshot(&self, _tenant: &Tenant) -> model::Result<Snapshot> {
-        Ok(self.0.clone())
-    }
+    let exports = shop::to_otlp(spans, epoch, 4_000);
+    let exports: Vec<_> = exports.iter().map(|export| (Signal::Traces, export.encode_to_vec())).collect();
+    memory::engine(&exports, end, end + 30 * SECOND)
 }
 
 impl Trial {

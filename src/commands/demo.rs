@@ -30,6 +30,10 @@ pub struct Demo {
     /// The same seed makes the same shop [default: from the process id]
     #[arg(long)]
     seed: Option<u64>,
+    /// Another system in place of the shop, drawn from the seed: chain, fan-out, shared, asynchronous or random, with 5
+    /// to 60 services
+    #[arg(long, value_name = "SHAPE:SERVICES", default_value = "shop")]
+    topology: shop::Topology,
     /// Stop after this time, e.g. 90s [default: on Ctrl-C]
     #[arg(long, value_name = "TIME")]
     duration: Option<String>,
@@ -72,6 +76,7 @@ impl Demo {
     fn settings(&self) -> Result<shop::Settings> {
         let mut settings = shop::Settings {
             seed: self.seed.unwrap_or_else(|| u64::from(std::process::id())),
+            topology: self.topology,
             fault: self.fault.clone().unwrap_or_default(),
             step_after: time(&self.step_after)?,
             duration: self.duration.as_deref().map(time).transpose()?.unwrap_or_default(),
@@ -86,8 +91,12 @@ impl Demo {
     async fn play(&self) -> Result<()> {
         let mut settings = self.settings()?;
         let Some(truth) = shop::truth(&settings) else {
+            let place = match settings.topology {
+                shop::Topology::Shop => String::new(),
+                generated => format!(" that has a place in {generated}"),
+            };
             bail!(
-                model::Error::invalid(format!("{:?} is not a fault", settings.fault))
+                model::Error::invalid(format!("{:?} is not a fault{place}", settings.fault))
                     .hint("`hotspan demo --fault list` lists them")
             );
         };
@@ -152,8 +161,12 @@ async fn run_shop(settings: shop::Settings) -> Result<shop::Report> {
 }
 
 fn announce(listen: &str, settings: &shop::Settings) {
+    let system = match settings.topology {
+        shop::Topology::Shop => "a shop of 13 services".to_owned(),
+        shop::Topology::Generated { services, .. } => format!("a system of {services} services"),
+    };
     println!(
-        "hotspan demo: a shop of 13 services takes {} requests/s, and from {} s on {} requests/s.\n\
+        "hotspan demo: {system} takes {} requests/s, and from {} s on {} requests/s.\n\
          One thing in it does not bear that. Find it:\n\n    http://{listen}/\n\n\
          Is it right? In a second shell: hotspan demo --reveal\nStop with Ctrl-C.",
         settings.base_rate,

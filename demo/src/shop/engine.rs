@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 use opentelemetry::trace::SpanId;
 
 use super::kernel::{Instant, MILLISECOND, Reply};
@@ -99,7 +99,9 @@ impl<'a> Thread<'a> {
             Step::Call(call) => return self.call(call).await,
             Step::ThirdParty(call) => return self.third_party(call).await,
             Step::Fork(branches) => {
-                try_join_all(branches.iter().map(|branch| self.run(branch))).await?;
+                // A branch that fails does not stop the others, whose spans would never end.
+                let outcomes = join_all(branches.iter().map(|branch| self.run(branch))).await;
+                outcomes.into_iter().collect::<Result<(), Failure>>()?;
             }
             Step::Repeat { times, steps } => {
                 for _ in 0..self.request.times(*times) {

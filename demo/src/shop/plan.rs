@@ -1,10 +1,15 @@
 //! What a shop is made of, as data: services with operations, operations with steps, stores, topics, traffic.
 //!
-//! A plan only says what there is. [`storefront`](super::storefront) writes the healthy one, a
-//! [`fault`](super::faults) edits it, [`engine`](super::engine) runs it. Times are milliseconds, means of log-normal
-//! distributions.
+//! A plan only says what there is. [`storefront`](super::storefront) or [`generated`](super::generated) write a healthy
+//! one, a [`fault`](super::faults) edits it, [`engine`](super::engine) runs it. `expected.rs` says what it comes to on
+//! average. Times are milliseconds, means of log-normal distributions.
 
-use std::collections::BTreeMap;
+mod expected;
+
+pub use expected::Use;
+
+/// The service at which every customer request arrives.
+pub const ENTRANCE: &str = "gateway";
 
 /// Mean milliseconds.
 pub type Millis = f64;
@@ -13,7 +18,7 @@ pub type Millis = f64;
 pub struct Plan {
     pub services: Vec<Service>,
     pub stores: Vec<Store>,
-    /// What customers do: operations of the gateway and their share of the traffic; the shares sum to 1.
+    /// What customers do: operations of the [`ENTRANCE`] and their share of the traffic; the shares sum to 1.
     pub entries: Vec<(&'static str, f64)>,
     /// Values of `app.region` and their share of the customers; the shares sum to 1.
     pub regions: Vec<(&'static str, f64)>,
@@ -243,75 +248,33 @@ impl Plan {
         service.operations.iter_mut().find(|found| found.name == operation).map(|found| &mut found.steps)
     }
 
-    /// How often one customer request visits an operation, on average.
-    pub fn visits(&self, service: &str, operation: &str) -> f64 {
-        let mut visits = BTreeMap::new();
-        for (entry, share) in &self.entries {
-            self.walk("gateway", entry, *share, &mut visits);
-        }
-        visits.get(&(service.to_owned(), operation.to_owned())).copied().unwrap_or(0.0)
+    pub fn instances(&self, service: &str) -> usize {
+        self.service(service).map_or(1, |found| found.instances)
     }
+}
 
-    /// About how long an operation takes when nobody waits.
-    pub fn unloaded_time(&self, service: &str, operation: &str) -> Millis {
-        self.operation(service, operation).map_or(0.0, |found| self.time_of(&found.steps))
-    }
-
-    /// About how long steps take when nobody waits. A message between processes takes about 0.3 ms each way.
-    pub fn time_of(&self, steps: &[Step]) -> Millis {
-        steps.iter().map(|step| self.time_of_step(step)).sum()
-    }
-
-    fn time_of_step(&self, step: &Step) -> Millis {
-        const ROUND_TRIP: Millis = 0.6;
+/// All the steps, inner ones too, outer ones first.
+pub fn steps_in(steps: &[Step]) -> Vec<&Step> {
+    let mut all = Vec::new();
+    for step in steps {
+        all.push(step);
         match step {
-            Step::Compute(time) => *time,
-            Step::Span { steps, .. } | Step::Transaction { steps, .. } | Step::RateLimit { steps, .. } => {
-                self.time_of(steps)
-            }
-            Step::Query(query) => ROUND_TRIP + query.time,
-            Step::Cache(cache) => ROUND_TRIP + cache.expired * self.time_of(&cache.miss),
-            Step::Call(call) => ROUND_TRIP + self.unloaded_time(call.service, call.operation),
-            Step::ThirdParty(call) => ROUND_TRIP + call.time,
-            Step::Fork(branches) => branches.iter().map(|branch| self.time_of(branch)).fold(0.0, f64::max),
-            Step::Repeat { times, steps } => times * self.time_of(steps),
-            Step::Chance { probability, steps } => probability * self.time_of(steps),
-            Step::Section(section) => section.time,
-            Step::Publish { .. } => ROUND_TRIP,
+            Step::Span { steps, .. }
+            | Step::Transaction { steps, .. }
+            | Step::Repeat { steps, .. }
+            | Step::Chance { steps, .. }
+            | Step::RateLimit { steps, .. } => all.extend(steps_in(steps)),
+            Step::Cache(cache) => all.extend(steps_in(&cache.miss)),
+            Step::Fork(branches) => branches.iter().for_each(|branch| all.extend(steps_in(branch))),
+            Step::Compute(_)
+            | Step::Query(_)
+            | Step::Call(_)
+            | Step::ThirdParty(_)
+            | Step::Section(_)
+            | Step::Publish { .. } => {}
         }
     }
-
-    fn walk(&self, service: &str, operation: &str, weight: f64, visits: &mut BTreeMap<(String, String), f64>) {
-        *visits.entry((service.to_owned(), operation.to_owned())).or_default() += weight;
-        if let Some(found) = self.operation(service, operation) {
-            self.walk_steps(&found.steps, weight, visits);
-        }
-    }
-
-    fn walk_steps(&self, steps: &[Step], weight: f64, visits: &mut BTreeMap<(String, String), f64>) {
-        for step in steps {
-            match step {
-                Step::Call(call) => self.walk(call.service, call.operation, weight, visits),
-                Step::Span { steps, .. } | Step::Transaction { steps, .. } | Step::RateLimit { steps, .. } => {
-                    self.walk_steps(steps, weight, visits)
-                }
-                Step::Cache(cache) => self.walk_steps(&cache.miss, weight * cache.expired, visits),
-                Step::Fork(branches) => branches.iter().for_each(|branch| self.walk_steps(branch, weight, visits)),
-                Step::Repeat { times, steps } => self.walk_steps(steps, weight * times, visits),
-                Step::Chance { probability, steps } => self.walk_steps(steps, weight * probability, visits),
-                Step::Publish { topic } => self.walk_consumers(topic, weight, visits),
-                Step::Compute(_) | Step::Query(_) | Step::ThirdParty(_) | Step::Section(_) => {}
-            }
-        }
-    }
-
-    fn walk_consumers(&self, topic: &str, weight: f64, visits: &mut BTreeMap<(String, String), f64>) {
-        for service in &self.services {
-            for operation in service.operations.iter().filter(|found| found.topic() == Some(topic)) {
-                self.walk(service.name, operation.name, weight, visits);
-            }
-        }
-    }
+    all
 }
 
 /// How an operation is reached.
@@ -333,6 +296,18 @@ impl Operation {
             Protocol::Consumer { topic } => Some(topic),
             _ => None,
         }
+    }
+
+    /// The kind of its spans, as OTLP writes it.
+    pub fn span_kind(&self) -> &'static str {
+        if self.topic().is_some() { "CONSUMER" } else { "SERVER" }
+    }
+
+    /// Whether it calls this other one.
+    pub fn calls(&self, service: &str, operation: &str) -> bool {
+        let is =
+            |step: &&Step| matches!(step, Step::Call(call) if call.service == service && call.operation == operation);
+        steps_in(&self.steps).iter().any(is)
     }
 }
 

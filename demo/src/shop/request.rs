@@ -13,7 +13,9 @@ use rand_distr::{Distribution, LogNormal};
 
 use super::plan::{ACTIVE_PER_RATE, Key, Millis, Plan};
 
-const TIERS: [(&str, f64); 3] = [("standard", 0.7), ("silver", 0.22), ("gold", 0.08)];
+/// A tier and its share of the customers.
+pub const SILVER: (&str, f64) = ("silver", 0.22);
+const TIERS: [(&str, f64); 3] = [("standard", 0.7), SILVER, ("gold", 0.08)];
 const CHANNELS: [(&str, f64); 4] = [("app", 0.48), ("web", 0.34), ("mini-program", 0.15), ("partner", 0.03)];
 
 /// Coefficient of variation of all service times.

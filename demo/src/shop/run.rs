@@ -41,7 +41,7 @@ pub struct Report {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{0:?} is not a fault")]
+    #[error("{0:?} is not a fault, or has no place in this topology")]
     UnknownFault(String),
     #[error("{endpoint:?} is not an address to send to: {source}")]
     Endpoint { endpoint: String, source: tonic::transport::Error },

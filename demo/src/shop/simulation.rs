@@ -11,9 +11,9 @@ use super::Settings;
 use super::engine::{consume, serve};
 use super::faults;
 use super::kernel::{Instant, MILLISECOND};
+use super::plan::ENTRANCE;
 use super::request::{Request, mix, pick_entry};
 use super::span::SimSpan;
-use super::storefront;
 use super::world::World;
 
 /// How long after the last arrival the requests under way may take.
@@ -40,7 +40,7 @@ pub struct Simulation {
 impl Simulation {
     /// Prepares a run with arrivals for `duration`.
     pub fn new(settings: &Settings, duration: Duration) -> Self {
-        let mut plan = storefront::plan();
+        let mut plan = settings.topology.plan(settings.seed);
         faults::edit(&mut plan, settings);
         let world = World::new(plan, mix(settings.seed));
         let end = nanoseconds(duration);
@@ -107,11 +107,11 @@ async fn arrivals(world: Rc<World>, settings: Settings, end: Instant) {
 fn arrive(world: &Rc<World>, rate: f64, draw: f64) {
     let request = Rc::new(Request::new(&world.plan, world.seed, world.next_number(), rate));
     let entry = pick_entry(&world.plan, draw);
-    let gateways = &world.instances["gateway"];
+    let gateways = &world.instances[ENTRANCE];
     let instance = gateways[request.below(gateways.len())].clone();
     let world = world.clone();
     world.kernel.clone().spawn(async move {
-        if let Some(operation) = world.plan.operation("gateway", entry) {
+        if let Some(operation) = world.plan.operation(ENTRANCE, entry) {
             // The customer sees a failure; nobody else is there to hear of it.
             let _ = serve(world.clone(), instance, request, operation, None).await;
         }

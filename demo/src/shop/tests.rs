@@ -26,12 +26,12 @@ fn settings(fault: &str, place: usize, seed: u64) -> Settings {
 
 /// What happened in one window, per customer request.
 #[derive(Default)]
-struct Window {
+pub struct Window {
     requests: f64,
     /// Time that a span spent while none of its children ran, by service and name, in ms.
-    own_time: BTreeMap<(String, String), f64>,
+    pub own_time: BTreeMap<(String, String), f64>,
     errors: BTreeMap<(String, String), f64>,
-    calls: BTreeMap<(String, String), f64>,
+    pub calls: BTreeMap<(String, String), f64>,
     /// From the end of the PRODUCER span to the start of the CONSUMER span.
     message_wait: f64,
 }
@@ -100,14 +100,14 @@ fn rises(
     rises
 }
 
-fn base_and_peak(spans: &[SimSpan]) -> (Window, Window) {
+pub fn base_and_peak(spans: &[SimSpan]) -> (Window, Window) {
     let mut both = windows(spans, &[(5 * SECOND, 30 * SECOND), (40 * SECOND, 75 * SECOND)]).into_iter();
     (both.next().expect("two"), both.next().expect("two"))
 }
 
 /// Every fault at each of its places.
 fn places() -> impl Iterator<Item = (&'static Fault, usize)> {
-    faults().iter().flat_map(|fault| (0..fault.places).map(move |place| (fault, place)))
+    faults().iter().flat_map(|fault| (0..fault.places_in_shop()).map(move |place| (fault, place)))
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn shows_at(fault: &Fault, place: usize, seed: u64) {
     names_no_fault(&spans);
 }
 
-fn shows(truth: &Truth, base: &Window, peak: &Window) {
+pub fn shows(truth: &Truth, base: &Window, peak: &Window) {
     let key = (truth.service.clone(), truth.operation.clone());
     match truth.category.as_str() {
         "messaging" => assert!(peak.message_wait > 50.0 * base.message_wait.max(1.0), "{truth:?}"),
@@ -220,7 +220,7 @@ fn shows(truth: &Truth, base: &Window, peak: &Window) {
 }
 
 /// Fails when anything in the telemetry says that there is a fault, or that this is a simulation.
-fn names_no_fault(spans: &[SimSpan]) {
+pub fn names_no_fault(spans: &[SimSpan]) {
     let mut words: Vec<_> = faults().iter().map(|fault| fault.name).collect();
     words.extend(["fault", "truth", "simulat", "hotspan"]);
     let texts: HashSet<String> = spans.iter().flat_map(texts).collect();

@@ -1,0 +1,70 @@
+//! Telemetry as it comes in the field: clocks that differ, spans that are lost, services that export nothing.
+//!
+//! A pure pass over finished spans, between the simulation and whoever encodes them; the same seed wears the same way,
+//! whatever the order of the spans. Spans that come late are not here: for a store that is asked when all is over, late
+//! is not different from in time.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::kernel::Instant;
+use super::plan::ENTRANCE;
+use super::request::mix;
+use super::simulation::nanoseconds;
+use super::span::SimSpan;
+
+/// What happens to spans on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Wear {
+    /// By how much the clock of an instance may be wrong, either way. All times are moved by as much into the future,
+    /// so that none is before the start.
+    pub skew: Duration,
+    /// The share of spans that are lost, whichever they are.
+    pub loss: f64,
+    /// The share of services that export no spans, but hand the context on: those below them name a parent that is not
+    /// there. The gateway is never one.
+    pub dark: f64,
+}
+
+impl Wear {
+    /// What is left of the spans, and as it is seen. `spared` are services that do export.
+    pub fn apply(&self, spans: Vec<SimSpan>, seed: u64, spared: &[&str]) -> Vec<SimSpan> {
+        let dark = self.dark_services(&spans, seed, spared);
+        let is_kept = |span: &SimSpan| {
+            let id = u64::from_be_bytes(span.span_id.to_bytes());
+            !dark.contains(span.process.service) && share(mix(seed ^ 0x1057) ^ id) >= self.loss
+        };
+        spans.into_iter().filter(is_kept).map(|span| self.skewed(span, seed)).collect()
+    }
+
+    fn dark_services(&self, spans: &[SimSpan], seed: u64, spared: &[&str]) -> BTreeSet<&'static str> {
+        let all: BTreeSet<&'static str> = spans.iter().map(|span| span.process.service).collect();
+        let count = (all.len() as f64 * self.dark).ceil() as usize;
+        let may_be = |service: &&'static str| *service != ENTRANCE && !spared.contains(service);
+        let mut by_lot: Vec<_> = all.into_iter().filter(may_be).collect();
+        by_lot.sort_by_key(|service| number(service, mix(seed ^ 0xda4c)));
+        by_lot.into_iter().take(count).collect()
+    }
+
+    fn skewed(&self, mut span: SimSpan, seed: u64) -> SimSpan {
+        let lot = share(number(&span.process.instance, mix(seed ^ 0x5ce3)));
+        let ahead = (2.0 * lot * nanoseconds(self.skew) as f64) as Instant;
+        span.start += ahead;
+        span.end += ahead;
+        span.events.iter_mut().for_each(|event| event.at += ahead);
+        span
+    }
+}
+
+/// A number from 0 to 1 for a number.
+fn share(number: u64) -> f64 {
+    mix(number) as f64 / u64::MAX as f64
+}
+
+/// A number for a text.
+fn number(text: &str, seed: u64) -> u64 {
+    text.bytes().fold(seed, |sum, byte| mix(sum ^ u64::from(byte)))
+}
