@@ -65,7 +65,9 @@ export function InstanceSkewTable({ rows }: { rows: readonly SkewRow[] }) {
       doc: t("skew.mean.doc"),
       numeric: true,
       value: (r) => r.mean_ns,
-      cell: (r) => <Beside own={duration(r.mean_ns)} siblings={duration(r.siblings_mean_ns)} rose={r.kind === "slow"} />,
+      cell: (r) => (
+        <Beside own={duration(r.mean_ns)} siblings={duration(r.siblings_mean_ns)} rose={r.kind === "slow"} />
+      ),
     },
     {
       id: "p50",
@@ -96,7 +98,11 @@ export function InstanceSkewTable({ rows }: { rows: readonly SkewRow[] }) {
       numeric: true,
       value: (r) => r.share_of_calls,
       cell: (r) => (
-        <Beside own={percent(r.share_of_calls)} siblings={percent(r.siblings_share_of_calls)} rose={r.kind === "load"} />
+        <Beside
+          own={percent(r.share_of_calls)}
+          siblings={percent(r.siblings_share_of_calls)}
+          rose={r.kind === "load"}
+        />
       ),
     },
     {
