@@ -58,13 +58,12 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let grid = Grid::of(settled(scope.window, query.now()));
     let services = services(&query, &scope, &grid).await?;
     let looked_at = services.len();
-    let mut rows: Vec<Starts> =
+    let starts: Vec<Starts> =
         services.iter().filter_map(|(service, instances)| Starts::of(service, instances, &grid)).collect();
-    let started: usize = rows.iter().map(|row| row.instances.len()).sum();
-    rows.sort_by(|a, b| b.lost.total_cmp(&a.lost).then_with(|| a.service.cmp(b.service)));
+    let started: usize = starts.iter().map(|starts| starts.instances.len()).sum();
     let functions = functions::read(&query, &scope, grid.window).await?;
     let cold: i64 = functions.iter().map(|function| function.cold.calls).sum();
-    let mut all: Vec<(f64, Value)> = rows.iter().map(|row| (row.lost, row.json())).collect();
+    let mut all: Vec<(f64, Value)> = starts.iter().map(|starts| (starts.lost, starts.json())).collect();
     all.extend(functions.iter().map(|function| (function.lost(), function.json())));
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
     let found = all.len();
@@ -100,7 +99,6 @@ impl Grid {
 }
 
 /// An instance by bin, and when its first span began.
-#[derive(Default)]
 struct Instance {
     name: String,
     first: i64,

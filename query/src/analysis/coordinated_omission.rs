@@ -272,9 +272,9 @@ impl Fold for Entries {
         let (status, attributes) = (text(column::STATUS_CODE)?, text("other_attributes")?);
         let traces = ids(batch, "trace_id_bytes")?;
         let (starts, ends) = (ints(batch, column::START)?, ints(batch, column::END)?);
-        let flags = ints(batch, column::TREE_FLAGS)?;
+        let tree_flags = ints(batch, column::TREE_FLAGS)?;
         for row in 0..batch.num_rows() {
-            let flags = int(flags, row);
+            let flags = int(tree_flags, row);
             if flags & (flag::ORPHAN | flag::ASYNC_ROOT | flag::DUPLICATE) != 0 {
                 continue;
             }
