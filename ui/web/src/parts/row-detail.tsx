@@ -21,7 +21,7 @@ export function RowDetail({ explanation, at, children }: RowDetailProps) {
     <div className="spot-detail">
       <p className="spot-why">{explanation[lang]}</p>
       {children}
-      <p className="verdict-links">
+      <p className="fields">
         <Link className="button primary" href={link("/heat", at)}>
           {t("action.heat")}
         </Link>
