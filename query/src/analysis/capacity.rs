@@ -2,8 +2,8 @@
 //! gives a law with a limit; where p99 or errors pass a given value is read from the loads seen; and a forecast says
 //! which node gives way first at a target. [`judge`] decides, [`load`] gathers.
 
-mod judge;
-mod load;
+pub(super) mod judge;
+pub(super) mod load;
 pub mod rules;
 
 use std::collections::HashSet;

@@ -9,8 +9,10 @@ pub mod attributes;
 mod batch;
 mod called;
 pub mod capacity;
+pub mod cold_starts;
 pub mod columns;
 pub mod compare;
+pub mod coordinated_omission;
 mod counts;
 pub mod difference;
 pub mod exceptions;
@@ -19,6 +21,7 @@ pub mod heatmap;
 pub mod hidden;
 pub mod histogram;
 pub mod hotspots;
+pub mod instance_skew;
 mod learn;
 mod members;
 mod messages;
@@ -93,6 +96,9 @@ pub fn all() -> &'static [Analysis] {
         hidden::ANALYSIS,
         statements::ANALYSIS,
         exceptions::ANALYSIS,
+        instance_skew::ANALYSIS,
+        cold_starts::ANALYSIS,
+        coordinated_omission::ANALYSIS,
         service_map::ANALYSIS,
         services::ANALYSIS,
         operations::ANALYSIS,

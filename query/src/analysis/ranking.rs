@@ -35,6 +35,7 @@ use super::vitals::Vital;
 pub use category::Category;
 pub use cube::{CellStat, Observed, Operation, OperationKey, Peer, PeerKind, Place, RequestStat, WaitStat};
 pub use explain::Explanation;
+pub(crate) use explain::duration;
 pub use facts::{Details, FactBook, Facts};
 pub use verdict::{EntryChange, Measure, Verdict};
 

@@ -112,7 +112,7 @@ impl Series {
         self.whole[last] -= 1;
     }
 
-    fn merge(&mut self, other: Series) {
+    pub fn merge(&mut self, other: Series) {
         for (bin, more) in self.bins.iter_mut().zip(&other.bins) {
             bin.add(more);
         }

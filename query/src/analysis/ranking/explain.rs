@@ -172,7 +172,7 @@ fn percent(share: f64) -> String {
 }
 
 /// Three digits and the fitting unit.
-fn duration(ns: f64) -> String {
+pub(crate) fn duration(ns: f64) -> String {
     let (value, unit) = match ns {
         n if n >= 1e9 => (n / 1e9, "s"),
         n if n >= 1e6 => (n / 1e6, "ms"),

@@ -1,4 +1,5 @@
-// Where latency hides, database statements and exceptions, as the HTTP API tells them (docs/api.md).
+// Where latency hides, database statements, exceptions, instances and load generators, as the HTTP API tells them
+// (docs/api.md).
 
 import type { Meta } from "./types";
 
@@ -70,4 +71,120 @@ export interface ExceptionRow {
 export interface ExceptionsAnswer {
   meta: Meta;
   exceptions: ExceptionRow[];
+}
+
+/** The same in both languages. */
+export interface Sentence {
+  en: string;
+  zh: string;
+}
+
+export interface SkewRow {
+  kind: "slow" | "errors" | "load";
+  service: string;
+  operation: string;
+  span_kind: string;
+  peer: string | null;
+  instance: string;
+  instances: number;
+  calls: number;
+  share_of_calls: number;
+  siblings_share_of_calls: number | null;
+  mean_ns: number | null;
+  p50_ns: number | null;
+  p99_ns: number | null;
+  siblings_mean_ns: number | null;
+  siblings_p50_ns: number | null;
+  siblings_p99_ns: number | null;
+  error_rate: number;
+  siblings_error_rate: number | null;
+  /** Of what is compared; null where the siblings' is 0. */
+  ratio: number | null;
+  q: number;
+  /** Only of kind slow. */
+  lost_ns_per_minute: number | null;
+  exemplar: string;
+  explanation: Sentence;
+}
+
+export interface InstanceSkewAnswer {
+  meta: Meta;
+  verdict: "skewed" | "even" | "not_enough_data";
+  summary: Sentence;
+  compared: { operations: number; instances: number };
+  left_out: { no_instance_id: number; one_instance: number; too_few_calls: number };
+  rows: SkewRow[];
+}
+
+export interface StartedInstance {
+  instance: string;
+  first_seen: string;
+  outcome: "slow" | "warm" | "too_few_calls" | "unsteady";
+  slow_for_ns: number | null;
+  calls: number | null;
+  mean_ns: number | null;
+  later_mean_ns: number | null;
+  lost_ns: number | null;
+}
+
+export interface ColdStartRow {
+  kind: "instance" | "function";
+  service: string;
+  /** Of a function. */
+  operation: string | null;
+  started: number;
+  slow: number | null;
+  warm: number | null;
+  too_few_calls: number;
+  unsteady: number;
+  slow_for_ns: number | null;
+  longest_slow_for_ns: number | null;
+  calls: number;
+  mean_ns: number | null;
+  later_mean_ns: number | null;
+  ratio: number | null;
+  lost_ns: number;
+  lost_ns_per_call: number | null;
+  instances: StartedInstance[];
+  explanation: Sentence;
+}
+
+export interface ColdStartsAnswer {
+  meta: Meta;
+  bin_s: number;
+  services: number;
+  started: number;
+  cold_invocations: number;
+  summary: Sentence;
+  rows: ColdStartRow[];
+}
+
+export interface OmissionEntry {
+  service: string;
+  operation: string;
+  requests: number;
+  with_intended_start: number;
+  carried_by: "entry" | "root" | null;
+  p50_ns: number | null;
+  p99_ns: number | null;
+  p50_intended_ns: number | null;
+  p99_intended_ns: number | null;
+  worst_delay_ns: number | null;
+  late_share: number | null;
+  ahead: number;
+  exemplar: string | null;
+  /** Null: it cannot be told. */
+  closed_loop_suspected: boolean | null;
+  explanation: Sentence;
+}
+
+export interface OmissionAnswer {
+  meta: Meta;
+  known: boolean;
+  attribute: string;
+  requests: number;
+  with_intended_start: number;
+  closed_loops_suspected: number;
+  hint: Sentence | null;
+  entries: OmissionEntry[];
 }

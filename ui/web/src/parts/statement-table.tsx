@@ -44,7 +44,7 @@ export function StatementTable({ rows }: { rows: readonly StatementRow[] }) {
     { id: "rate", title: t("col.rate"), numeric: true, value: (r) => r.rate, cell: (r) => `${number(r.rate)}/s` },
     { id: "mean", title: t("metrics.mean"), numeric: true, value: (r) => r.mean_ns, cell: (r) => duration(r.mean_ns) },
     { id: "p99", title: "p99", numeric: true, value: (r) => r.p99_ns, cell: (r) => duration(r.p99_ns) },
-    { id: "errors", title: t("col.errors"), numeric: true, value: (r) => r.errors, cell: (r) => count(r.errors) },
+    { id: "errors", title: t("col.errorcount"), numeric: true, value: (r) => r.errors, cell: (r) => count(r.errors) },
     {
       id: "trace",
       title: t("hidden.longest"),

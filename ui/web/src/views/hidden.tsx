@@ -1,10 +1,21 @@
-// Where latency hides: calls one by one, retries and waits that no operation owns up to, slow statements, exceptions.
+// Where latency hides: calls one by one, retries and waits that no operation owns up to, slow statements, exceptions,
+// instances that differ from their siblings or start cold, and requests that were sent late.
 
 import type { Params } from "../api/client";
-import type { ExceptionsAnswer, HiddenAnswer, StatementsAnswer } from "../api/hidden";
+import type {
+  ColdStartsAnswer,
+  ExceptionsAnswer,
+  HiddenAnswer,
+  InstanceSkewAnswer,
+  OmissionAnswer,
+  StatementsAnswer,
+} from "../api/hidden";
 import { useText } from "../i18n";
+import { ColdStartTable } from "../parts/cold-start-table";
 import { ExceptionTable } from "../parts/exception-table";
 import { HiddenTable } from "../parts/hidden-table";
+import { InstanceSkewTable } from "../parts/instance-skew-table";
+import { OmissionTable } from "../parts/omission-table";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
 import { StatementTable } from "../parts/statement-table";
@@ -12,13 +23,16 @@ import { useAnswer } from "../state/answers";
 import { windowParams } from "../state/params";
 import { useScope } from "../state/use-scope";
 
-const TABS = ["patterns", "statements", "exceptions"] as const;
+const TABS = ["patterns", "statements", "exceptions", "instances", "starts", "omission"] as const;
 type Tab = (typeof TABS)[number];
 
 const SHOWN: Record<Tab, (props: { params: Params }) => React.JSX.Element> = {
   patterns: Patterns,
   statements: Statements,
   exceptions: Exceptions,
+  instances: Instances,
+  starts: Starts,
+  omission: Omission,
 };
 
 export default function Hidden() {
@@ -34,7 +48,7 @@ export default function Hidden() {
           name={t("page.hidden")}
           value={tab}
           options={TABS.map((s) => ({ value: s, label: t(`hidden.${s}`) }))}
-          onChange={(s) => change({ tab: s === "patterns" ? "" : s, sort: "" }, { replace: true })}
+          onChange={(s) => change({ tab: s === "patterns" ? "" : s, sort: "", focus: "" }, { replace: true })}
         />
       </div>
       <Shown params={windowParams(scope)} />
@@ -68,6 +82,51 @@ function Exceptions({ params }: { params: Params }) {
   return (
     <Panel title={t("hidden.exceptions")} note={t("hidden.exceptions.note")} answer={answer} minHeight={240} flush>
       {answer.data && <ExceptionTable rows={answer.data.exceptions} />}
+    </Panel>
+  );
+}
+
+function Instances({ params }: { params: Params }) {
+  const { t, lang } = useText();
+  const answer = useAnswer<InstanceSkewAnswer>("instance-skew", params);
+  return (
+    <Panel title={t("hidden.instances")} note={t("hidden.instances.note")} answer={answer} minHeight={240} flush>
+      {answer.data && (
+        <>
+          <p className="pad">{answer.data.summary[lang]}</p>
+          <InstanceSkewTable rows={answer.data.rows} />
+        </>
+      )}
+    </Panel>
+  );
+}
+
+function Starts({ params }: { params: Params }) {
+  const { t, lang } = useText();
+  const answer = useAnswer<ColdStartsAnswer>("cold-starts", params);
+  return (
+    <Panel title={t("hidden.starts")} note={t("hidden.starts.note")} answer={answer} minHeight={240} flush>
+      {answer.data && (
+        <>
+          <p className="pad">{answer.data.summary[lang]}</p>
+          <ColdStartTable rows={answer.data.rows} />
+        </>
+      )}
+    </Panel>
+  );
+}
+
+function Omission({ params }: { params: Params }) {
+  const { t, lang } = useText();
+  const answer = useAnswer<OmissionAnswer>("coordinated-omission", params);
+  return (
+    <Panel title={t("hidden.omission")} note={t("hidden.omission.note")} answer={answer} minHeight={240} flush>
+      {answer.data && (
+        <>
+          {answer.data.hint && <p className="hint">{answer.data.hint[lang]}</p>}
+          <OmissionTable rows={answer.data.entries} />
+        </>
+      )}
     </Panel>
   );
 }
