@@ -66,6 +66,9 @@ pub const PROMOTED_SPAN: &[Promoted] = &[
     text("test.run.id", "test_run_id"),
 ];
 
+/// Columns of promoted attributes whose values people look for one by one, so that files have a bloom filter of them.
+pub const SOUGHT: &[&str] = &["user_id"];
+
 /// Resource attributes with a column of their own. A promoted value is *copied*: `resource_attributes` has all.
 /// `service.name`, `.namespace`, `.version` and the instance id have columns besides these.
 pub const PROMOTED_RESOURCE: &[Promoted] = &[

@@ -51,6 +51,7 @@ fn classify(error: &DataFusionError) -> Error {
                 Some(inner) => from_shared(inner),
                 None => Error::invalid(tidy(&inner.to_string())),
             },
+            ArrowError::IoError(_, inner) => spilling(inner),
             other => Error::invalid(tidy(&other.to_string())),
         },
         DataFusionError::ResourcesExhausted(message) => {
@@ -58,6 +59,7 @@ fn classify(error: &DataFusionError) -> Error {
             Error::new(Kind::Limit, "the query needs more memory than it may have (query.memory_bytes)")
                 .hint("narrow the time range, group by fewer values, or add a LIMIT")
         }
+        DataFusionError::IoError(inner) => spilling(inner),
         DataFusionError::ParquetError(inner) => parquet(inner),
         DataFusionError::ObjectStore(inner) => {
             tracing::error!(error = %inner, "a data file cannot be reached");
@@ -69,6 +71,17 @@ fn classify(error: &DataFusionError) -> Error {
         }
         other => unexpected(&other.to_string()),
     }
+}
+
+/// Files are read through the object store, so the only files that a query itself writes and reads are those for what
+/// does not fit into memory.
+fn spilling(error: &std::io::Error) -> Error {
+    if error.to_string().contains("exceeded the allowable limit") {
+        return Error::new(Kind::Limit, "the query needs more room on disk than it may have (query.spill_bytes)")
+            .hint("narrow the time range, group by fewer values, or add a LIMIT");
+    }
+    tracing::error!(%error, "a query cannot use its temporary files");
+    Error::unavailable("the query cannot use its temporary files; the server's log says why")
 }
 
 /// A condition that is evaluated within a scan fails as an error of the scan; only the rest is damage.

@@ -12,6 +12,7 @@ mod interrupt;
 mod lane;
 mod load;
 mod settings;
+mod slices;
 mod store;
 mod threads;
 mod watch;
@@ -42,6 +43,7 @@ use crate::functions::Functions;
 use crate::query::{Asker, Query};
 use crate::tables::join::IdJoins;
 use crate::tables::rewrite::{IdComparisons, PromotedAttributes};
+use crate::tables::text_conditions::TextConditions;
 use crate::tables::{self, Audience};
 use interrupt::Interruptible;
 use lane::Lanes;
@@ -173,6 +175,7 @@ impl Engine {
             tokio::select! {
                 outcome = Cancelling { task, interrupt }.finish() => outcome,
                 error = watch::exceeded(lane.ceiling) => Err(error),
+                error = lane.outstayed() => Err(error),
             }
         };
         let outcome = match tokio::time::timeout(limit, work).await {
@@ -253,12 +256,13 @@ impl Shared {
     }
 }
 
-/// DataFusion's rules and ours. Conditions on ids are rewritten where they have just reached the scan, before common
+/// DataFusion's rules and ours. Conditions on attributes are shortened before anything else. Conditions on ids are rewritten where they have just reached the scan, before common
 /// parts of them are taken out.
 fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = Optimizer::new().rules;
     let pushed = rules.iter().position(|rule| rule.name() == "push_down_filter");
     rules.insert(pushed.map_or(rules.len(), |at| at + 1), Arc::new(IdComparisons));
+    rules.insert(0, Arc::new(TextConditions));
     rules.push(Arc::new(IdJoins));
     rules
 }

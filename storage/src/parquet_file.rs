@@ -1,4 +1,4 @@
-//! Rows to a Parquet file: sorted for "one operation over time", with bloom filters for "one trace".
+//! Rows to a Parquet file: sorted for "one operation over time", with bloom filters for "one trace" and "one user".
 //!
 //! The order, the encodings and the sizes follow measurements (docs/adr/0007): sorted by service, name and start;
 //! zstd 1; delta encoding for times; a dictionary for trace ids, and for texts where a sample of the rows shows that
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
-use model::schema::{ASSEMBLED, column, sort_columns, time_column};
+use model::schema::{ASSEMBLED, SOUGHT, column, sort_columns, time_column};
 use model::{Error, Nanos, Result, Signal};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -247,7 +247,7 @@ fn properties(
             DataType::Utf8View => texts(builder, path, name, repeats(name)),
             _ => builder,
         };
-        if name == column::TRACE_ID {
+        if name == column::TRACE_ID || SOUGHT.contains(&name) {
             let path = ColumnPath::from(name);
             builder = builder
                 .set_column_bloom_filter_enabled(path.clone(), true)

@@ -72,7 +72,7 @@ impl Settings {
     /// its place in two orders (120), and its bytes in the old file, in the encoder and in the new file (150); and what
     /// the decoded windows and the allocator take besides, by resident memory while a backlog was merged.
     pub(crate) fn merge_rows(&self) -> u64 {
-        const BYTES_A_ROW: u64 = 640;
+        const BYTES_A_ROW: u64 = 768;
         (self.merge_bytes / BYTES_A_ROW).min(1 << 20)
     }
 

@@ -294,10 +294,13 @@ impl Ranker<'_> {
             // The rise is sure for the requests as a whole, though for no single operation.
             shown = order.iter().filter(rose).copied().collect();
         }
-        // What the metrics single out needs no other proof than that it rose.
-        let is_pressed =
-            |i: usize| pressed.iter().any(|pressed| pressed.service == self.calls.service(suspects[i].operation));
-        let leading: Vec<usize> = order.iter().filter(rose).copied().filter(|&i| is_pressed(i)).collect();
+        // What the metrics single out needs no other proof than that its calls take longer.
+        let leads = |&&i: &&usize| {
+            let operation = suspects[i].operation;
+            let of = pressed.iter().find(|pressed| pressed.service == self.calls.service(operation));
+            of.is_some_and(|pressed| pressed.operation == operation || shown.contains(&i))
+        };
+        let leading: Vec<usize> = order.iter().filter(leads).copied().collect();
         shown.retain(|i| !leading.contains(i));
         shown.splice(0..0, leading);
         let victims: Vec<usize> =

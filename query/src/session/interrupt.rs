@@ -3,8 +3,8 @@
 //! A task that is aborted ends when it next gives way. Scans give way, but a join of a few thousand rows with a few
 //! million can compute for minutes between two rows of its answer, and a join with many rows in memory never asks a scan
 //! again. Such a query would hold its thread, its memory and its place in the queue long after its time was over. So
-//! plans get two things: joins give way after some batches, and the condition of a join that compares every row with
-//! every row looks whether it is still wanted.
+//! plans get two things: scans and joins give way when their turn is over ([`Slices`]), and the condition of a join that
+//! compares every row with every row looks whether it is still wanted.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -20,9 +20,10 @@ use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{NestedLoopJoinExec, NestedLoopJoinExecBuilder};
+
+use super::slices::Slices;
 
 /// Whether a query is no longer wanted. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +39,7 @@ impl Interrupt {
     }
 }
 
-/// The rule that makes a plan's joins end, by [`Interrupt`].
+/// The rule that makes a plan take turns, and end by its [`Interrupt`].
 #[derive(Debug)]
 pub struct Interruptible(pub Interrupt);
 
@@ -49,12 +50,9 @@ impl PhysicalOptimizerRule for Interruptible {
                 Some(join) => self.watched(join)?.unwrap_or(plan),
                 None => plan,
             };
-            // What makes more rows than it reads.
-            let multiplies = plan.name().ends_with("JoinExec") || plan.name() == "UnnestExec";
-            Ok(match multiplies {
-                true => Transformed::yes(Arc::new(CooperativeExec::new(plan)) as Arc<dyn ExecutionPlan>),
-                false => Transformed::no(plan),
-            })
+            // What reads, and what makes more rows than it reads.
+            let many = plan.children().is_empty() || plan.name().ends_with("JoinExec") || plan.name() == "UnnestExec";
+            Ok(if many { Transformed::yes(Slices::of(plan)) } else { Transformed::no(plan) })
         })
         .map(|transformed| transformed.data)
     }

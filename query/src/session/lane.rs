@@ -8,11 +8,12 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use model::{Error, Result};
+use model::{Error, Kind, Result};
 use tokio::runtime::{Handle, Runtime};
 
 use super::admission::Admission;
@@ -24,6 +25,10 @@ use crate::error::from_datafusion;
 /// statements where both want all of it.
 const ANALYSES_NICE: i32 = 10;
 const STATEMENTS_NICE: i32 = 15;
+
+/// So long a statement may run though others wait for its place, and how often it is looked who waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +45,8 @@ pub struct Lane {
     pub env: RuntimeEnv,
     /// Resident bytes of the process above which this lane's queries are ended.
     pub ceiling: u64,
+    /// So long a query may run though others wait. `None`: as long as its time lasts.
+    patience: Option<Duration>,
     threads: Threads,
 }
 
@@ -60,6 +67,18 @@ impl Lane {
         let runtime = self.threads.0.as_ref().map(Runtime::handle);
         runtime.ok_or_else(|| Error::unavailable("the query engine has stopped"))
     }
+
+    /// Comes back only when a query that began now has had its part and others wait for its place.
+    pub async fn outstayed(&self) -> Error {
+        let Some(patience) = self.patience else { return std::future::pending().await };
+        tokio::time::sleep(patience).await;
+        while self.admission.now().1 == 0 {
+            tokio::time::sleep(LOOK).await;
+        }
+        let seconds = patience.as_secs();
+        Error::new(Kind::Limit, format!("the query was ended after {seconds} s, since others wait for their turn"))
+            .hint("narrow the time range, filter by service_name, or ask again when fewer people do")
+    }
 }
 
 /// Both lanes.
@@ -72,12 +91,13 @@ impl Lanes {
     /// Divides places and memory; each lane has all the threads. Where the process takes too much memory, statements
     /// are ended first.
     pub fn new(settings: &Settings, ceiling: u64) -> Result<Self> {
-        let lane = |name, nice, places: usize, memory: usize, ceiling| {
+        let lane = |name, nice, places: usize, memory: usize, ceiling, patience| {
             let env = environment(settings, memory);
             Ok::<_, Error>(Lane {
                 admission: Admission::new(places.max(1), settings.queue),
                 env: env.map_err(|e| from_datafusion(e).context("preparing the query memory"))?,
                 ceiling,
+                patience,
                 threads: Threads(Some(threads::start(name, settings.threads, nice)?)),
             })
         };
@@ -90,8 +110,9 @@ impl Lanes {
                 settings.concurrency - places,
                 memory - for_statements,
                 ceiling.saturating_add(ceiling / 8),
+                None,
             )?,
-            statements: lane("statement", STATEMENTS_NICE, places, for_statements, ceiling)?,
+            statements: lane("statement", STATEMENTS_NICE, places, for_statements, ceiling, Some(PATIENCE))?,
         })
     }
 

@@ -15,7 +15,8 @@ pub struct Settings {
     /// Memory of the whole process, in bytes, above which running statements are ended, and analyses an eighth later:
     /// the engine's own accounting misses some. 0: three quarters of the machine's (or container's) memory.
     pub process_bytes: u64,
-    /// Queries that run at once, half of them statements. More: shorter queue, smaller share of memory for each.
+    /// Queries that run at once, half of them statements. More: shorter queue, smaller share of memory for each. A
+    /// statement that has run for 5 s is ended when another waits for its place.
     pub concurrency: usize,
     /// Analyses, and statements, that may wait for their turn; further ones are told to come back.
     pub queue: usize,
@@ -39,7 +40,7 @@ impl Default for Settings {
             threads,
             memory_bytes: 512 << 20,
             process_bytes: 0,
-            concurrency: threads.max(4),
+            concurrency: (2 * threads).max(8),
             queue: 64,
             timeout_seconds: 30.0,
             max_rows: 100_000,

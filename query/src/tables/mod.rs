@@ -17,6 +17,7 @@ pub mod provider;
 pub mod prune;
 pub mod rewrite;
 pub mod runs;
+pub mod text_conditions;
 pub mod view;
 
 use std::sync::Arc;

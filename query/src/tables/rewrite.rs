@@ -210,8 +210,9 @@ fn first_of(stored: Expr, fallback: Expr) -> Expr {
     datafusion::functions::core::coalesce().call(vec![stored, fallback])
 }
 
-/// `coalesce(stored, fallback) = literal` as `stored = literal OR (stored IS NULL AND fallback = literal)`, so that
-/// statistics on the stored column prune and the JSON text is only read where needed.
+/// `coalesce(stored, fallback) = literal` as `(stored IS NOT NULL AND stored = literal) OR (stored IS NULL AND fallback =
+/// literal)`, so that statistics on the stored column prune and the JSON text is only read where needed. Without the first
+/// condition a value in the JSON text would be neither equal nor unequal, which shows below a NOT.
 fn split_equality(b: &BinaryExpr) -> Option<Expr> {
     if b.op != Operator::Eq {
         return None;
@@ -241,5 +242,6 @@ fn split_equality(b: &BinaryExpr) -> Option<Expr> {
             None => lit(false),
         },
     };
+    let direct = stored.clone().is_not_null().and(direct);
     Some(direct.or(stored.is_null().and(fallback.clone().eq(literal.clone()))))
 }

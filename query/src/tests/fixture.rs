@@ -84,6 +84,7 @@ async fn file(objects: &dyn ObjectStore, signal: Signal, name: &str, rows: &[Val
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(group_rows))
         .set_column_bloom_filter_enabled(ColumnPath::from("trace_id"), true)
+        .set_column_bloom_filter_enabled(ColumnPath::from("user_id"), true)
         .set_column_statistics_enabled(ColumnPath::from("trace_id"), EnabledStatistics::None)
         .build();
     let mut writer = ArrowWriter::try_new(Vec::new(), schema(signal), Some(properties)).expect("a writer");

@@ -143,3 +143,52 @@ fn the_full_pool_is_evidence(vitals: &Value) {
     // The second level begins 300 s before the time of the fixture.
     assert!(sentence.contains(": 64 of 64 from 22:08:") && sentence.ends_with("; 12 in the baseline."), "{sentence}");
 }
+
+/// A page that asks two services, one after the other; at the second level both take longer, the stock more so.
+fn two_slower_services() -> Vec<Value> {
+    let mut rows = Vec::new();
+    for (trace, start, later) in requests() {
+        let jitter = (trace as i64 * 7) % 5;
+        let (stock, price) = if later { (40 + jitter, 22 + jitter) } else { (10 + jitter, 10 + jitter) };
+        let whole = 5 + stock + price;
+        rows.push(span(trace, trace * 4 + 1, 0, ("web", "GET /page", "SERVER"), start, start + whole));
+        rows.push(span(
+            trace,
+            trace * 4 + 2,
+            trace * 4 + 1,
+            ("stock", "GET /stock", "SERVER"),
+            start + 2,
+            start + 2 + stock,
+        ));
+        let from = start + 3 + stock;
+        rows.push(span(trace, trace * 4 + 3, trace * 4 + 1, ("price", "GET /price", "SERVER"), from, from + price));
+    }
+    rows
+}
+
+/// The share of its CPU that the price service uses: all of it at the second level.
+fn cpu() -> Vec<Value> {
+    let point = |second: i64| {
+        json!({
+            "name": "process.cpu.utilization", "type": "GAUGE", "unit": "1",
+            "service_name": "price", "instance_id": "price-1",
+            "time_unix_nano": NOW - 60_000_000_000 + second * 1_000_000_000,
+            "value": if second < -240 { 0.3 } else { 0.97 },
+            "attributes": "{}", "resource_attributes": "{}",
+        })
+    };
+    (-540..0).step_by(10).map(point).collect()
+}
+
+#[tokio::test]
+async fn a_service_that_has_no_cpu_left_comes_first() {
+    let spans = two_slower_services();
+    let first = |found: &Value| found["hotspots"][0]["service"].clone();
+    let without = hotspots(Fixture::new().with(Signal::Traces, &spans, State::Mixed).await).await;
+    assert_eq!(first(&without), "stock", "{without:#}");
+    let fixture = Fixture::new().with(Signal::Traces, &spans, State::Mixed).await;
+    let with = hotspots(fixture.with(Signal::Metrics, &cpu(), State::Mixed).await).await;
+    assert_eq!(first(&with), "price", "{with:#}");
+    assert_eq!(with["hotspots"][0]["vitals"][0]["sign"], "high", "{with:#}");
+    assert_eq!(with["hotspots"][1]["service"], "stock", "{with:#}");
+}

@@ -71,3 +71,25 @@ async fn a_join_of_everything_with_everything_ends_with_its_time() {
         assert_eq!(lines(&after), ["6000"]);
     }
 }
+
+#[tokio::test]
+async fn who_asks_for_too_much_makes_room_when_others_wait() {
+    let fixture = Fixture::new().with(model::Signal::Traces, &shop(2_000), State::Mixed).await;
+    let engine = fixture.engine_with(Settings { threads: 1, concurrency: 2, ..Settings::default() });
+    let all = "SELECT count(*) FROM spans a, spans b, spans c WHERE a.duration_ns + b.duration_ns < c.duration_ns - 1000000000000";
+    let (long, short) = futures::future::join(sql(&engine, all), sql(&engine, "SELECT count(*) FROM spans")).await;
+    let error = long.expect_err("ended");
+    assert!(error.kind == model::Kind::Limit && error.message.contains("others wait"), "{error:?}");
+    assert_eq!(lines(&short.expect("answers")), ["6000"]);
+}
+
+#[tokio::test]
+async fn what_needs_more_room_on_disk_than_there_is_for_it_is_told_so() {
+    let fixture = Fixture::new().with(model::Signal::Traces, &shop(8_000), State::Files).await;
+    let settings = Settings { threads: 2, memory_bytes: 8 << 20, spill_bytes: 64 << 10, ..Settings::default() };
+    let engine = fixture.engine_with(settings);
+    let all = "SELECT count(*) FROM (SELECT DISTINCT trace_id || span_id || resource_attributes || repeat('x', 400) FROM spans)";
+    let error = sql(&engine, all).await.expect_err("does not fit");
+    assert_eq!(error.kind, model::Kind::Limit, "{error:?}");
+    assert!(error.message.contains("query.spill_bytes") || error.message.contains("query.memory_bytes"), "{error:?}");
+}

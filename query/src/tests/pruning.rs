@@ -128,6 +128,57 @@ async fn a_promoted_attribute_prunes_by_statistics() {
     }
 }
 
+/// Two files of 64 spans; each second span has a user, one of them a number, which stays in the JSON text.
+async fn users() -> Engine {
+    let rows = |first: u64| -> Vec<_> {
+        let row = |n: u64| {
+            let at = n as i64 * 100;
+            let row = span(first + n, first + n, 0, ("cart", &format!("op-{:02}", n / 8), "SERVER"), at, at + 10);
+            match n {
+                7 => and(row, json!({ "attributes": "{\"user.id\":42}" })),
+                n if n % 2 == 0 => and(row, json!({ "user_id": format!("u-{}", first + n) })),
+                _ => row,
+            }
+        };
+        (0..64).map(row).collect()
+    };
+    Fixture::new().with_files(Signal::Traces, &[rows(1_000), rows(2_000)], 8).await.engine()
+}
+
+#[tokio::test]
+async fn one_user_is_found_through_bloom_filters() {
+    let engine = users().await;
+    for query in [
+        "SELECT count(*) FROM spans WHERE attributes->>'user.id' = 'u-2010'",
+        "SELECT count(*) FROM spans s WHERE 'u-2010' = s.attributes->>'user.id' AND s.duration_ns > 0",
+        "SELECT count(*) FROM spans WHERE user_id = 'u-2010'",
+    ] {
+        assert_eq!(answer(&engine, query).await, ["1"], "{query}");
+        let (_, matched) = metric(&engine, query, "row_groups_pruned_bloom_filter").await;
+        let (_, by_statistics) = metric(&engine, query, "row_groups_pruned_statistics").await;
+        assert!(matched.min(by_statistics) <= 3, "{query}: {matched} and {by_statistics} of 16 row groups");
+    }
+}
+
+#[tokio::test]
+async fn a_user_that_is_a_number_and_users_that_are_not_wanted_are_found_as_before() {
+    let engine = users().await;
+    for (condition, found) in [
+        ("attributes->>'user.id' = '42'", "2"),
+        // All but this user's, and not those without a user: what is unknown is not unequal.
+        ("NOT (attributes->>'user.id' = 'u-2010')", "65"),
+        ("attributes->>'user.id' <> 'u-2010'", "65"),
+        ("attributes->>'user.id' = 'u-2010' OR attributes->>'user.id' = '42'", "3"),
+        ("(attributes->>'user.id' = 'u-2010') IS NULL", "62"),
+    ] {
+        assert_eq!(
+            answer(&engine, &format!("SELECT count(*) FROM spans WHERE {condition}")).await,
+            [found],
+            "{condition}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn the_newest_spans_are_found_without_reading_old_files() {
     let engine = store().await;

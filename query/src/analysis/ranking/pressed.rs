@@ -8,14 +8,15 @@
 use super::super::significance::Estimate;
 use super::Settings;
 use super::calls::Calls;
-use super::cube::Cube;
+use super::cube::{Cube, Side};
 use super::rates::Rates;
 
-/// A call is slower when it takes longer by this part, so surely over all operations of such services together.
+/// A call is slower when it takes longer by this part, and rather not by chance: that the service ran out of something is
+/// known already, so its calls need not prove it.
 const SLOWER: f64 = 0.2;
-const LEAST_CONFIDENCE: f64 = 0.99;
-/// Calls that are compared at least, on each side and per request.
-const LEAST_CALLS: f64 = 5.0;
+const LEAST_CONFIDENCE: f64 = 0.8;
+/// Calls that are compared at least, on each side.
+const LEAST_CALLS: f64 = 3.0;
 
 /// A service that ran out of something, with the operation that shows most of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,30 +39,27 @@ pub(super) fn pressed(
     settings: &Settings,
 ) -> Vec<Pressed> {
     let named = |operation: usize| names.contains(&cube.operations[operation].service);
-    let enough = |side: Option<&super::cube::Side>, rates: &Rates| {
-        side.is_some_and(|side| rates.calls.value * side.requests() >= LEAST_CALLS)
-    };
+    let enough =
+        |side: Option<&Side>, rates: &Rates| side.is_some_and(|s| rates.calls.value * s.requests() >= LEAST_CALLS);
     let mut candidates = Vec::new();
     for operation in 0..cube.operations.len() {
         let of = calls.callee(operation).filter(|callee| named(*callee)).unwrap_or(operation);
         let (now, then) = (&after[operation], &before[operation]);
         if named(of) && enough(Some(&cube.window), now) && enough(cube.baseline.as_ref(), then) {
-            let (now, then) = (per_call(now), per_call(then));
-            candidates.push((of, now, then, now.p_of_rise(&then, SLOWER * then.value)));
+            let (spans, now, then) = (now.calls.value, per_call(now), per_call(then));
+            candidates.push((of, spans, now, then));
         }
     }
-    let least = (1.0 - LEAST_CONFIDENCE) / candidates.len().max(1) as f64;
     let mut found: Vec<(f64, Pressed)> = Vec::new();
-    for (operation, now, then, p) in candidates.into_iter().filter(|candidate| candidate.3 <= least) {
+    for (operation, spans, now, then) in candidates {
+        let by_chance = now.p_of_rise(&then, 0.0);
+        if now.value < (1.0 + SLOWER) * then.value || by_chance > 1.0 - LEAST_CONFIDENCE {
+            continue;
+        }
         let service = calls.service(operation);
-        let rise = (now.value - then.value) * after[operation].calls.value;
-        let one = Pressed {
-            service,
-            operation,
-            before: then.value,
-            now: now.value,
-            confidence: (1.0 - p).min(settings.surest()),
-        };
+        let rise = (now.value - then.value) * spans;
+        let confidence = (1.0 - by_chance).min(settings.surest());
+        let one = Pressed { service, operation, before: then.value, now: now.value, confidence };
         match found.iter_mut().find(|(_, known)| known.service == service) {
             Some(known) if known.0 < rise => *known = (rise, one),
             Some(_) => {}

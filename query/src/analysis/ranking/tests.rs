@@ -210,6 +210,39 @@ fn a_queue_ranks_below_what_keeps_its_workers_busy() {
     assert_eq!(found(&window).hotspots[0].category, Category::Queue);
 }
 
+fn with_exhausted(window: &Shop, services: &[&str]) -> Ranking {
+    let mut window = window.observe(2);
+    window.exhausted = services.iter().map(|service| (*service).to_owned()).collect();
+    rank(&window, Some(&Shop::healthy().observe(1)), &FactBook::new(), &Settings::default())
+}
+
+#[test]
+fn a_service_without_cpu_comes_before_what_takes_longer() {
+    let window =
+        Shop::healthy().with("POST /charge", Client, |s| s.mean = 30.0 * MS).with("POST /stock", Server, |s| {
+            s.mean = 12.0 * MS;
+        });
+    assert_first(&found(&window), "gateway", "POST /charge", Category::External);
+    let ranking = with_exhausted(&window, &["inventory"]);
+    assert_first(&ranking, "inventory", "POST /stock", Category::Own);
+    assert_eq!(ranking.hotspots[1].operation, "POST /charge");
+}
+
+#[test]
+fn a_service_without_cpu_is_a_bottleneck_though_requests_are_hardly_slower() {
+    // 1.2 ms of 7 are below what counts as worse.
+    let window = Shop::healthy().with("GET /stock", Server, |s| s.mean = 3.2 * MS);
+    assert_eq!(found(&window).verdict, Verdict::NoSignificantChange);
+    let ranking = with_exhausted(&window, &["inventory"]);
+    assert_eq!(ranking.verdict, Verdict::Bottleneck);
+    assert_first(&ranking, "inventory", "GET /stock", Category::Own);
+    let worse = &ranking.worse[0];
+    assert_eq!((worse.entry.operation.as_str(), worse.measure), ("GET /stock", Measure::Mean));
+    assert!((worse.baseline / (2.0 * MS) - 1.0).abs() < 0.1 && (worse.window / (3.2 * MS) - 1.0).abs() < 0.1);
+    // Where nothing takes longer, full use of a CPU is no problem.
+    assert_eq!(with_exhausted(&Shop::healthy(), &["inventory"]).verdict, Verdict::NoSignificantChange);
+}
+
 fn bank() -> Operation {
     operation("gateway", "POST /charge", Client, Some(("bank", PeerKind::Remote)))
 }
