@@ -290,7 +290,7 @@ impl Ranker<'_> {
         let most = suspects.iter().filter_map(|s| s.change).fold(0.0, f64::max);
         let counts = |&&i: &&usize| suspects[i].change.is_some_and(|change| change >= LEAST_OF_MOST * most);
         let mut shown: Vec<usize> = order.iter().filter(rose).filter(sure).filter(counts).copied().collect();
-        if shown.is_empty() {
+        if shown.is_empty() && pressed.is_empty() {
             // The rise is sure for the requests as a whole, though for no single operation.
             shown = order.iter().filter(rose).copied().collect();
         }
