@@ -31,6 +31,9 @@ struct Link {
     is_sure: bool,
 }
 
+/// The calls of one operation: how many per request, and how long each takes now and took before, ns.
+type Part = (f64, Estimate, Estimate);
+
 /// By service: whether its calls wait on its own side.
 pub(super) fn slow_callers(cube: &Cube, calls: &Calls, after: &[Rates], before: &[Rates]) -> Vec<bool> {
     let links = links(cube, calls, after, before);
@@ -56,7 +59,7 @@ fn is_slow(service: usize, links: &BTreeMap<(usize, usize), Link>) -> bool {
 
 /// The links between services, by caller and callee, with the gaps of their calls.
 fn links(cube: &Cube, calls: &Calls, after: &[Rates], before: &[Rates]) -> BTreeMap<(usize, usize), Link> {
-    let mut sums: BTreeMap<(usize, usize), Vec<(f64, Estimate, Estimate)>> = BTreeMap::new();
+    let mut sums: BTreeMap<(usize, usize), Vec<Part>> = BTreeMap::new();
     for operation in 0..cube.operations.len() {
         let Some(callee) = calls.callee(operation) else { continue };
         let (now, then) = (&after[operation], &before[operation]);
@@ -70,9 +73,9 @@ fn links(cube: &Cube, calls: &Calls, after: &[Rates], before: &[Rates]) -> BTree
 }
 
 impl Link {
-    fn of(parts: &[(f64, Estimate, Estimate)]) -> Self {
+    fn of(parts: &[Part]) -> Self {
         let calls: f64 = parts.iter().map(|part| part.0).sum();
-        let mean = |of: fn(&(f64, Estimate, Estimate)) -> Estimate| {
+        let mean = |of: fn(&Part) -> Estimate| {
             let value = parts.iter().map(|part| part.0 * of(part).value).sum::<f64>() / calls;
             // Calls of one request are slow together, so their errors add up.
             let spread = parts.iter().map(|part| part.0 * of(part).variance.sqrt()).sum::<f64>() / calls;
