@@ -40,7 +40,7 @@ impl Default for Settings {
             threads,
             memory_bytes: 512 << 20,
             process_bytes: 0,
-            concurrency: (2 * threads).max(8),
+            concurrency: threads.max(4),
             queue: 64,
             timeout_seconds: 30.0,
             max_rows: 100_000,

@@ -7,6 +7,8 @@ use model::{Error, Kind};
 
 /// How often it is looked at.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// A query that is younger is not ended: most are done by then, and it is not what took the memory.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// The most the process may take: as set, else three quarters of what the container or the machine has.
 pub fn ceiling(set: u64) -> u64 {
@@ -36,6 +38,7 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
 
 /// Comes back only when the process is above its ceiling.
 pub async fn exceeded(ceiling: u64) -> Error {
+    tokio::time::sleep(GRACE).await;
     let mut tick = tokio::time::interval(INTERVAL);
     loop {
         tick.tick().await;
