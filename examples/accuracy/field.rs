@@ -11,7 +11,9 @@ use query::{Engine, analysis};
 use serde_json::Value;
 
 use crate::memory::{self, failed};
+use crate::plain;
 use crate::public::{self, Case, Spans};
+use crate::trial::is_alarm;
 
 /// How long before the spans metrics are read.
 const METRICS_BEFORE: Nanos = 600 * SECOND;
@@ -40,7 +42,7 @@ pub async fn run(folder: &Path, half: &str, only: Option<&str>, verbose: bool) -
             continue;
         }
         let said = judge(case, verbose).await.with_context(|| case.name())?;
-        let alarm = matches!(said.verdict.as_str(), "bottleneck" | "behaviour_changed");
+        let alarm = is_alarm(&said.verdict);
         let within = |place: Option<usize>, n: usize| usize::from(place.is_some_and(|place| place < n));
         let counts = [
             1,
@@ -105,8 +107,8 @@ async fn judge(case: &Case, verbose: bool) -> Result<Said> {
     Ok(Said {
         verdict,
         place,
-        by_p99: plain(&engine, "quantile(duration_ns, 0.99)", case.service(), [window, baseline]).await?,
-        by_self_time: plain(&engine, "avg(self_time_ns)", case.service(), [window, baseline]).await?,
+        by_p99: by_rise(&engine, plain::P99, case.service(), [window, baseline]).await?,
+        by_self_time: by_rise(&engine, plain::SELF_TIME, case.service(), [window, baseline]).await?,
         ranking,
     })
 }
@@ -116,27 +118,16 @@ fn names(spot: &Value, service: &str) -> bool {
     spot["service"] == service
 }
 
-/// The place of the true service when operations are ranked by the rise of one figure.
-async fn plain(engine: &Engine, figure: &str, service: &str, sides: [(Nanos, Nanos); 2]) -> Result<Option<usize>> {
-    let side = |(from, to): (Nanos, Nanos)| {
-        format!(
-            "SELECT service_name, name, {figure} AS f FROM spans WHERE start_time >= to_timestamp_nanos({from}) \
-             AND start_time <= to_timestamp_nanos({to}) GROUP BY 1, 2"
-        )
-    };
-    let [after, before] = sides.map(side);
-    let sql = format!(
-        "SELECT a.service_name FROM ({after}) a JOIN ({before}) b \
-         ON a.service_name = b.service_name AND a.name = b.name ORDER BY a.f - b.f DESC"
-    );
-    let found = engine.sql(&Tenant::default(), &sql, &[]).await.map_err(failed)?;
-    let written = query::output::write(&found, query::output::Format::Csv).map_err(failed)?;
-    let text = String::from_utf8(written)?;
-    let mut seen: Vec<&str> = Vec::new();
-    for line in text.lines().skip(1) {
-        if !seen.contains(&line) {
-            seen.push(line);
+/// The place of the true service among all, in a plain ranking of operations.
+async fn by_rise(engine: &Engine, figure: &str, service: &str, sides: [(Nanos, Nanos); 2]) -> Result<Option<usize>> {
+    let [after, before] = sides.map(|(from, to)| {
+        format!("start_time >= to_timestamp_nanos({from}) AND start_time <= to_timestamp_nanos({to})")
+    });
+    let mut services: Vec<String> = Vec::new();
+    for (named, _) in plain::ranking(engine, figure, &after, &before).await? {
+        if !services.contains(&named) {
+            services.push(named);
         }
     }
-    Ok(seen.iter().position(|found| *found == service))
+    Ok(services.iter().position(|named| named == service))
 }

@@ -8,6 +8,7 @@
 
 mod field;
 mod memory;
+mod plain;
 mod public;
 mod table;
 mod trial;

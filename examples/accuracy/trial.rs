@@ -12,6 +12,7 @@ use query::{Engine, analysis};
 use serde_json::Value;
 
 use crate::memory::{self, failed};
+use crate::plain;
 
 /// When the simulation begins, Unix seconds.
 const EPOCH: i64 = 1_700_000_000;
@@ -107,8 +108,8 @@ pub async fn run(setup: &Setup<'_>) -> anyhow::Result<Option<Trial>> {
     Ok(Some(Trial {
         verdict: answer["verdict"].as_str().unwrap_or_default().to_owned(),
         place: named,
-        by_p99: plain(&engine, "quantile(duration_ns, 0.99)", &truth).await?,
-        by_self_time: plain(&engine, "avg(self_time_ns)", &truth).await?,
+        by_p99: by_rise(&engine, plain::P99, &truth).await?,
+        by_self_time: by_rise(&engine, plain::SELF_TIME, &truth).await?,
         category: spot["category"].as_str().is_some_and(|category| truth.allows_category(category)),
         instance: confined(&spot["instance"], truth.instance.as_ref()),
         attribute: confined(&spot["attribute"]["value"], value),
@@ -117,27 +118,12 @@ pub async fn run(setup: &Setup<'_>) -> anyhow::Result<Option<Trial>> {
     }))
 }
 
-/// The place of the true operation when operations are ranked by the rise of one figure.
-async fn plain(engine: &Engine, figure: &str, truth: &Truth) -> anyhow::Result<Option<usize>> {
+/// The place of the true operation in a plain ranking.
+async fn by_rise(engine: &Engine, figure: &str, truth: &Truth) -> anyhow::Result<Option<usize>> {
     let step = EPOCH + STEP_AFTER.as_secs() as i64;
-    let side = |comparison: &str| {
-        format!(
-            "SELECT service_name, name, {figure} AS f FROM spans \
-             WHERE start_time {comparison} to_timestamp_seconds({step}) GROUP BY 1, 2"
-        )
-    };
-    let sql = format!(
-        "SELECT a.service_name, a.name FROM ({}) a JOIN ({}) b ON a.service_name = b.service_name AND a.name = b.name \
-         ORDER BY a.f - b.f DESC",
-        side(">="),
-        side("<"),
-    );
-    let found = engine.sql(&Tenant::default(), &sql, &[]).await.map_err(failed)?;
-    let written = query::output::write(&found, query::output::Format::Csv).map_err(failed)?;
-    let text = String::from_utf8(written)?;
-    let is_named =
-        |line: &str| line.split_once(',').is_some_and(|(service, name)| truth.names(service, name.trim_matches('"')));
-    Ok(text.lines().skip(1).position(is_named))
+    let side = |comparison: &str| format!("start_time {comparison} to_timestamp_seconds({step})");
+    let ranked = plain::ranking(engine, figure, &side(">="), &side("<")).await?;
+    Ok(ranked.iter().position(|(service, name)| truth.names(service, name)))
 }
 
 /// An engine over all spans of the run, in memory.
@@ -148,6 +134,11 @@ fn engine(spans: &[shop::SimSpan], end: Nanos) -> anyhow::Result<Engine> {
     memory::engine(&exports, end, end + 30 * SECOND)
 }
 
+/// Whether a verdict says that something changed.
+pub fn is_alarm(verdict: &str) -> bool {
+    matches!(verdict, "bottleneck" | "behaviour_changed")
+}
+
 impl Trial {
     pub fn is_healthy(&self) -> bool {
         self.truth.service.is_empty()
@@ -155,7 +146,7 @@ impl Trial {
 
     /// Something is said to have changed.
     pub fn alarms(&self) -> bool {
-        matches!(self.verdict.as_str(), "bottleneck" | "behaviour_changed")
+        is_alarm(&self.verdict)
     }
 
     /// What was said, in a line.

@@ -35,7 +35,7 @@ impl Memory {
         if used > self.limit / 2 {
             self.pressed.notify_one();
         }
-        used.saturating_sub(self.limit - self.chunk().min(self.limit / 4))
+        used.saturating_sub(self.limit.saturating_sub(self.chunk()))
     }
 
     pub fn give_back(&self, bytes: usize) {

@@ -19,7 +19,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
-use super::plan::{Call, ENTRANCE, Heap, Language, Operation, Plan, Service, Step};
+use super::plan::{Call, ENTRANCE, Language, Operation, Plan, Service, Step};
 use super::request::mix;
 use super::topology::Shape;
 use furnish::Trade;
@@ -146,25 +146,10 @@ fn service_name(number: usize, trades: &[Trade]) -> &'static str {
 fn service(number: usize, trades: &[Trade], chance: &mut StdRng) -> Service {
     let is_gateway = number == 0;
     let version = [chance.random_range(0..8), chance.random_range(0..30), chance.random_range(0..9)];
-    Service {
-        name: service_name(number, trades),
-        version: kept(format!("{}.{}.{}", version[0], version[1], version[2])),
-        language: if is_gateway { Language::Cpp } else { trades[number].language },
-        instances: chance.random_range(2..=3),
-        workers: if is_gateway { 1_000 } else { 200 },
-        backlog: 2_000,
-        cores: 4,
-        connections: 20,
-        heap: Heap {
-            size_mib: 2_048.0,
-            live_mib: 200.0,
-            live_per_customer_mib: 0.2,
-            per_request_mib: 6.0,
-            pause_per_live_mib: 0.02,
-        },
-        throttled: None,
-        operations: Vec::new(),
-    }
+    let version = kept(format!("{}.{}.{}", version[0], version[1], version[2]));
+    let language = if is_gateway { Language::Cpp } else { trades[number].language };
+    let usual = Service::usual(service_name(number, trades), version, language, chance.random_range(2..=3));
+    Service { workers: if is_gateway { 1_000 } else { usual.workers }, ..usual }
 }
 
 /// The entries with their shares, none of which is very small.

@@ -46,6 +46,31 @@ pub struct Service {
     pub operations: Vec<Operation>,
 }
 
+impl Service {
+    /// A service without operations and with room for all of its load.
+    pub fn usual(name: &'static str, version: &'static str, language: Language, instances: usize) -> Self {
+        Service {
+            name,
+            version,
+            language,
+            instances,
+            workers: 200,
+            backlog: 2_000,
+            cores: 4,
+            connections: 20,
+            heap: Heap {
+                size_mib: 2_048.0,
+                live_mib: 200.0,
+                live_per_customer_mib: 0.2,
+                per_request_mib: 6.0,
+                pause_per_live_mib: 0.02,
+            },
+            throttled: None,
+            operations: Vec::new(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     Java,

@@ -12,7 +12,7 @@
 //! ```
 //! At the default peak every station is well below half full, so that more load alone changes next to nothing.
 
-use super::plan::{Cache, Call, Heap, Key, Language, Millis, Operation, Plan, Query, Service, Step, Store, ThirdParty};
+use super::plan::{Cache, Call, Key, Language, Millis, Operation, Plan, Query, Service, Step, Store, ThirdParty};
 
 /// The shop without any fault.
 pub fn plan() -> Plan {
@@ -62,7 +62,7 @@ fn gateway() -> Service {
             operation("POST /order", forward("POST /bff/order")),
             operation("GET /account/orders", forward("GET /bff/account/orders")),
         ],
-        ..service("gateway", "2.11.0", Language::Cpp, 2)
+        ..Service::usual("gateway", "2.11.0", Language::Cpp, 2)
     }
 }
 
@@ -94,7 +94,7 @@ fn web_bff() -> Service {
             operation("POST /bff/order", page(vec![session(), call("order", "POST /orders")])),
             operation("GET /bff/account/orders", page(vec![session(), call("order", "GET /orders")])),
         ],
-        ..service("web-bff", "5.3.1", Language::Node, 3)
+        ..Service::usual("web-bff", "5.3.1", Language::Node, 3)
     }
 }
 
@@ -135,7 +135,7 @@ fn catalog() -> Service {
                 vec![compute(0.4), cache("catalog-cache", "MGET", Key::Product, vec![promotions]), compute(1.0)],
             ),
         ],
-        ..service("catalog", "3.8.2", Language::Java, 2)
+        ..Service::usual("catalog", "3.8.2", Language::Java, 2)
     }
 }
 
@@ -151,7 +151,7 @@ fn pricing() -> Service {
             "pricing.Pricing/Quote",
             vec![compute(0.3), cache("pricing-cache", "GET", Key::Product, vec![rules]), compute(2.2)],
         )],
-        ..service("pricing", "1.24.0", Language::Go, 3)
+        ..Service::usual("pricing", "1.24.0", Language::Go, 3)
     }
 }
 
@@ -182,7 +182,7 @@ fn inventory() -> Service {
                 vec![compute(0.5), Step::Transaction { store: "inventory-db", steps: vec![take, keep] }, compute(0.3)],
             ),
         ],
-        ..service("inventory", "2.2.7", Language::Java, 2)
+        ..Service::usual("inventory", "2.2.7", Language::Java, 2)
     }
 }
 
@@ -196,7 +196,7 @@ fn search() -> Service {
     let rank = Step::Span { name: "rank results", steps: vec![compute(3.0)] };
     Service {
         operations: vec![operation("GET /search/products", vec![compute(0.6), find, rank, compute(0.4)])],
-        ..service("search", "4.0.5", Language::Java, 2)
+        ..Service::usual("search", "4.0.5", Language::Java, 2)
     }
 }
 
@@ -210,7 +210,7 @@ fn recommendation() -> Service {
     let rank = Step::Span { name: "rank candidates", steps: vec![compute(5.0)] };
     Service {
         operations: vec![operation("GET /recommendations", vec![compute(0.5), bought, rank, compute(0.4)])],
-        ..service("recommendation", "0.19.3", Language::Python, 2)
+        ..Service::usual("recommendation", "0.19.3", Language::Python, 2)
     }
 }
 
@@ -226,7 +226,7 @@ fn user() -> Service {
             "GET /users/{id}/session",
             vec![compute(0.4), cache("session-cache", "GET", Key::User, vec![session]), compute(0.5)],
         )],
-        ..service("user", "6.1.0", Language::Java, 2)
+        ..Service::usual("user", "6.1.0", Language::Java, 2)
     }
 }
 
@@ -246,7 +246,7 @@ fn cart() -> Service {
             ),
             operation("GET /carts/{id}", vec![compute(0.4), lookup("cart-store", "HGETALL"), compute(0.4)]),
         ],
-        ..service("cart", "3.1.4", Language::Node, 2)
+        ..Service::usual("cart", "3.1.4", Language::Node, 2)
     }
 }
 
@@ -287,7 +287,7 @@ fn order() -> Service {
             ),
             operation("GET /orders", vec![compute(0.6), history, compute(1.0)]),
         ],
-        ..service("order", "7.5.0", Language::Java, 2)
+        ..Service::usual("order", "7.5.0", Language::Java, 2)
     }
 }
 
@@ -305,7 +305,7 @@ fn payment() -> Service {
             "payment.Payment/Charge",
             vec![compute(0.8), begin, third_party("api.paygate.example", "POST /v1/charges", 55.0), done, compute(0.4)],
         )],
-        ..service("payment", "2.9.1", Language::Java, 2)
+        ..Service::usual("payment", "2.9.1", Language::Java, 2)
     }
 }
 
@@ -321,7 +321,7 @@ fn shipping() -> Service {
             "POST /shipments",
             vec![compute(0.8), third_party("geo.maps.example", "GET /v1/geocode", 18.0), insert, compute(0.3)],
         )],
-        ..service("shipping", "1.6.2", Language::Python, 2)
+        ..Service::usual("shipping", "1.6.2", Language::Python, 2)
     }
 }
 
@@ -338,7 +338,7 @@ fn notification() -> Service {
             "process orders.placed",
             vec![compute(0.8), third_party("sms.example", "POST /messages", 60.0), insert],
         )],
-        ..service("notification", "1.2.0", Language::Java, 2)
+        ..Service::usual("notification", "1.2.0", Language::Java, 2)
     }
 }
 
@@ -368,28 +368,6 @@ fn stores() -> Vec<Store> {
         redis("session-cache"),
         redis("cart-store"),
     ]
-}
-
-fn service(name: &'static str, version: &'static str, language: Language, instances: usize) -> Service {
-    Service {
-        name,
-        version,
-        language,
-        instances,
-        workers: 200,
-        backlog: 2_000,
-        cores: 4,
-        connections: 20,
-        heap: Heap {
-            size_mib: 2_048.0,
-            live_mib: 200.0,
-            live_per_customer_mib: 0.2,
-            per_request_mib: 6.0,
-            pause_per_live_mib: 0.02,
-        },
-        throttled: None,
-        operations: Vec::new(),
-    }
 }
 
 fn operation(name: &'static str, steps: Vec<Step>) -> Operation {

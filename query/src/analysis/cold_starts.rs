@@ -192,7 +192,7 @@ struct Starts<'a> {
 impl<'a> Starts<'a> {
     /// `None` where none did.
     fn of(service: &'a str, instances: &'a [Instance], grid: &Grid) -> Option<Self> {
-        let bins: Vec<Vec<Bin>> = instances.iter().map(|instance| instance.bins.clone()).collect();
+        let bins: Vec<&[Bin]> = instances.iter().map(|instance| instance.bins.as_slice()).collect();
         let started = |(at, first): (usize, usize)| {
             let instance = &instances[at];
             let outcome = beginning(&bins[at][first..]);

@@ -161,7 +161,7 @@ impl Instances {
                 _ => {
                     let operation = self.operations.operation(operation);
                     let serves = row::serves(operation.kind);
-                    let cells: Vec<Vec<Cell>> = named.iter().map(|(_, tally)| tally.cells.clone()).collect();
+                    let cells: Vec<&[Cell]> = named.iter().map(|(_, tally)| tally.cells.as_slice()).collect();
                     let (found, unjudged) = compare(&cells, serves, limits);
                     left_out.too_few_calls += unjudged;
                     judged += named.len() - unjudged;

@@ -87,6 +87,13 @@ pub fn newcombe((hits_a, n_a): (u64, u64), (hits_b, n_b): (u64, u64), z: f64) ->
     (a - b - (a - low_a).hypot(high_b - b), a - b + (high_a - a).hypot(b - low_b))
 }
 
+/// The median, the mean of the two in the middle where their number is even; `None` of nothing. Sorts the values.
+pub fn median(values: &mut [f64]) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    (n > 0).then(|| (values[(n - 1) / 2] + values[n / 2]) / 2.0)
+}
+
 /// Turns p-values into q-values: reporting all with `q <= x` keeps the expected share of false ones at most `x`
 /// (Benjamini and Hochberg, Journal of the Royal Statistical Society B 57, 1995). NaN counts as 1.
 pub fn false_discovery_rates(p: &[f64]) -> Vec<f64> {

@@ -2,8 +2,8 @@
 //! or memory, so that whoever asks for too much takes nothing from the dashboards of the others.
 //!
 //! ```text
-//!   dashboards, traces, metrics ──▶ places ▸ threads (niceness 10) ▸ memory ┐
-//!   statements                  ──▶ places ▸ threads (niceness 15) ▸ memory ┴─▶ one snapshot each, one spill quota
+//!   dashboards, traces, metrics ──▶ places ▸ threads (niceness 10) ▸ memory ▸ spill quota ┐
+//!   statements                  ──▶ places ▸ threads (niceness 15) ▸ memory ▸ spill quota ┴─▶ one snapshot each
 //! ```
 
 use std::num::NonZeroUsize;

@@ -2,6 +2,7 @@
 
 import type { Server } from "node:http";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll } from "vitest";
 import { start } from "./mock.ts";
 
 export const real = process.env.HOTSPAN_URL || null;
@@ -66,4 +67,28 @@ export async function stage(): Promise<Stage> {
 export async function settled(page: Page) {
   await page.waitForLoadState("networkidle").catch(() => {});
   await page.waitForFunction(() => !document.querySelector(".skeleton, [aria-busy=true]"));
+}
+
+/** Opens pages on one stage for all tests of a file; each is left when its test is over. */
+export function pages() {
+  let on: Stage;
+  let leave: (() => Promise<void>)[] = [];
+  beforeAll(async () => {
+    on = await stage();
+  });
+  afterEach(async () => {
+    for (const close of leave) await close();
+    leave = [];
+  });
+  afterAll(() => on.close());
+
+  async function open(path: string, look?: Look, prepare?: (page: Page) => Promise<unknown>) {
+    const { page, context, problems } = await on.open(look);
+    leave.push(() => context.close());
+    await prepare?.(page);
+    await page.goto(on.url + path);
+    await settled(page);
+    return { page, problems };
+  }
+  return { open, url: () => on.url };
 }

@@ -1,29 +1,11 @@
 // Where latency hides, in a real browser: each kind of finding leads to the spans meant.
 
 import type { Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type Look, real, type Stage, settled, stage } from "./browser.ts";
+import { describe, expect, test } from "vitest";
+import { pages, real } from "./browser.ts";
 import { HIDDEN } from "./hidden.ts";
 
-let on: Stage;
-let leave: (() => Promise<void>)[] = [];
-beforeAll(async () => {
-  on = await stage();
-});
-afterEach(async () => {
-  for (const close of leave) await close();
-  leave = [];
-});
-afterAll(() => on.close());
-
-async function open(path: string, look?: Look, prepare?: (page: Page) => Promise<unknown>) {
-  const { page, context, problems } = await on.open(look);
-  leave.push(() => context.close());
-  await prepare?.(page);
-  await page.goto(on.url + path);
-  await settled(page);
-  return { page, problems };
-}
+const { open } = pages();
 
 const search = (page: Page) => new URL(page.url()).searchParams;
 const row = (page: Page, has: string) => page.locator(".grid tbody tr").filter({ hasText: has }).first();

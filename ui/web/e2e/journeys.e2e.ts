@@ -3,31 +3,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Page, Route } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type Look, real, type Stage, settled, stage } from "./browser.ts";
+import { describe, expect, test } from "vitest";
+import { pages, real, settled } from "./browser.ts";
 
 const fixture = (name: string) =>
   JSON.parse(readFileSync(join(import.meta.dirname ?? "e2e", "fixtures", `${name}.json`), "utf8"));
 
-let on: Stage;
-let leave: (() => Promise<void>)[] = [];
-beforeAll(async () => {
-  on = await stage();
-});
-afterEach(async () => {
-  for (const close of leave) await close();
-  leave = [];
-});
-afterAll(() => on.close());
-
-async function open(path: string, look?: Look, prepare?: (page: Page) => Promise<unknown>) {
-  const { page, context, problems } = await on.open(look);
-  leave.push(() => context.close());
-  await prepare?.(page);
-  await page.goto(on.url + path);
-  await settled(page);
-  return { page, problems };
-}
+const { open, url } = pages();
 
 const text = (page: Page, selector: string) => page.locator(selector).first().innerText();
 const search = (page: Page) => new URL(page.url()).searchParams;
@@ -191,7 +173,7 @@ describe.runIf(!real)("stress-test runs", () => {
     await page.getByText("No evidence", { exact: true }).first().click();
     await page.waitForURL(/tab=no_evidence/);
 
-    await page.goto(`${on.url}runs/r5`);
+    await page.goto(`${url()}runs/r5`);
     await settled(page);
     const saw = page.getByRole("region", { name: "What the load generator saw" }).locator("tbody tr");
     expect(await saw.first().innerText()).toContain("k6 saw");
@@ -318,7 +300,7 @@ describe.runIf(!real)("by keyboard alone", () => {
     expect(await page.getByRole("switch", { name: "Live" }).getAttribute("aria-checked")).toBe("true");
     await page.keyboard.press("Space");
     expect(await page.getByRole("switch", { name: "Live" }).getAttribute("aria-checked")).toBe("false");
-    await page.goto(`${on.url}metrics-explorer`);
+    await page.goto(`${url()}metrics-explorer`);
     await settled(page);
     await page.getByRole("searchbox").pressSequentially("db x");
     expect(await page.getByRole("searchbox").inputValue()).toBe("db x");
@@ -355,7 +337,7 @@ describe.runIf(!real)("settings and SQL", () => {
     const saved = page.waitForEvent("download");
     await page.getByRole("button", { name: "Download as CSV" }).click();
     expect((await saved).suggestedFilename()).toBe("hotspan.csv");
-    await page.goto(`${on.url}sql?q=DROP+TABLE+spans`);
+    await page.goto(`${url()}sql?q=DROP+TABLE+spans`);
     await page.getByRole("alert").waitFor();
     const said = await page.getByRole("alert").innerText();
     expect(said).toContain("Statements that write are refused");
@@ -404,7 +386,7 @@ describe.runIf(!real)("when things go wrong", () => {
   test("an unreachable server and an unknown trace are told apart", async () => {
     const { page } = await open("services", {}, (p) => p.route("**/api/v1/services?*", (r) => r.abort()));
     expect(await page.getByRole("alert").innerText()).toContain("The server does not answer");
-    await page.goto(`${on.url}trace/${"0".repeat(32)}`);
+    await page.goto(`${url()}trace/${"0".repeat(32)}`);
     await page.getByRole("alert").waitFor();
     expect(await page.getByRole("alert").innerText()).toContain("it may be older than the retention");
   });
@@ -464,7 +446,7 @@ describe.runIf(!real)("when things go wrong", () => {
     await page.reload();
     await settled(page);
     expect(await page.locator(".banner").count()).toBe(0);
-    await page.goto(`${on.url}services?start=now-1h`);
+    await page.goto(`${url()}services?start=now-1h`);
     expect(await text(page, ".banner.bad")).toContain("37 rows");
     now = failing(200, { ...status, refusing: "the disk has 12 MiB left" });
     await page.reload();
@@ -544,7 +526,7 @@ describe.runIf(real)("against a real server", () => {
       ["capacity", "capacity?target_qps=100"],
     ]) {
       // A server without it says so with 501 (404 for an analysis); then there is nothing to look at.
-      const { status } = await fetch(`${on.url}api/v1/${api}`);
+      const { status } = await fetch(`${url()}api/v1/${api}`);
       if (status !== 501 && status !== 404) pages.push(path);
     }
     for (const language of ["en", "zh"] as const) {

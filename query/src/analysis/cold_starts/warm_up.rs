@@ -11,6 +11,8 @@
 
 use std::ops::Range;
 
+use super::super::significance::median;
+
 /// Warm is what takes at most this many times as long as later.
 const WARM: f64 = 1.5;
 /// Calls that an instance would have had in the time before it appeared, had it been there.
@@ -64,7 +66,8 @@ pub struct Cold {
 
 /// The instances, by position, that appeared while the service was at work, with their first bin. `instances` are all
 /// of one service, each by bin; the first `margin` bins in which the service has calls are its own beginning.
-pub fn appeared(instances: &[Vec<Bin>], margin: usize) -> Vec<(usize, usize)> {
+pub fn appeared<B: AsRef<[Bin]>>(instances: &[B], margin: usize) -> Vec<(usize, usize)> {
+    let instances: Vec<&[Bin]> = instances.iter().map(AsRef::as_ref).collect();
     let life = |bins: &[Bin]| life(bins).unwrap_or(0..0);
     let Some(begins) =
         instances.iter().filter(|bins| calls(bins, 0..usize::MAX) > 0).map(|bins| life(bins).start).min()
@@ -101,8 +104,7 @@ pub fn beginning(bins: &[Bin]) -> Outcome {
     if later.len() < LEAST_LATER {
         return Outcome::TooFewCalls;
     }
-    later.sort_by(f64::total_cmp);
-    let usual = (later[(later.len() - 1) / 2] + later[later.len() / 2]) / 2.0;
+    let Some(usual) = median(&mut later) else { return Outcome::TooFewCalls };
     let is_warm = |mean: f64| mean <= WARM * usual;
     let not_warm = later.iter().filter(|mean| !is_warm(**mean)).count();
     if not_warm as f64 > UNSTEADY * later.len() as f64 {
@@ -169,7 +171,7 @@ mod tests {
         assert!(appeared(&[new.clone(), new.clone()], 2).is_empty());
         let next = [vec![Bin::default(); 7], bins(10, &[10; 5])].concat();
         assert!(appeared(&[new, next], 2).is_empty(), "within the margin");
-        assert!(appeared(&[], 2).is_empty());
+        assert!(appeared::<Vec<Bin>>(&[], 2).is_empty());
         assert!(appeared(&[none], 2).is_empty());
         // Another took over: the old one is gone when the new one comes.
         let gone = bins(10, &[10; 6]);

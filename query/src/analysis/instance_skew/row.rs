@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::histogram::Histogram;
 use super::super::ranking::Operation;
+use super::super::significance::median;
 use super::siblings::{Cell, Comparison, Kind};
 use super::{Tally, sentences};
 
@@ -48,9 +49,7 @@ impl Group {
     fn siblings(&self, but: usize, of: impl Fn(&Instance) -> Option<f64>) -> Option<f64> {
         let others = self.instances.iter().enumerate().filter(|(at, _)| *at != but);
         let mut values: Vec<f64> = others.filter_map(|(_, instance)| of(instance)).collect();
-        values.sort_by(f64::total_cmp);
-        let n = values.len();
-        (n > 0).then(|| (values[(n - 1) / 2] + values[n / 2]) / 2.0)
+        median(&mut values)
     }
 }
 

@@ -86,11 +86,11 @@ pub struct Comparison {
 
 /// Compares every instance that has calls enough; `serves` asks about the distribution of the load as well. Answers
 /// also how many instances had too few calls, or no sibling with enough at the same time.
-pub fn compare(instances: &[Vec<Cell>], serves: bool, limits: &Limits) -> (Vec<Comparison>, usize) {
+pub fn compare<C: AsRef<[Cell]>>(instances: &[C], serves: bool, limits: &Limits) -> (Vec<Comparison>, usize) {
     let all = Instances {
-        cells: instances,
-        sums: instances.iter().map(|cells| running_sums(cells)).collect(),
-        times: instances.iter().map(|cells| time_of(cells)).collect(),
+        cells: instances.iter().map(AsRef::as_ref).collect(),
+        sums: instances.iter().map(|cells| running_sums(cells.as_ref())).collect(),
+        times: instances.iter().map(|cells| time_of(cells.as_ref())).collect(),
     };
     let (mut found, mut unjudged) = (Vec::new(), 0);
     for (instance, time) in all.times.iter().enumerate().filter(|(_, time)| !time.is_empty()) {
@@ -158,7 +158,7 @@ impl Respect {
 
 /// The instances of one operation.
 struct Instances<'a> {
-    cells: &'a [Vec<Cell>],
+    cells: Vec<&'a [Cell]>,
     sums: Vec<Vec<Cell>>,
     times: Vec<Range<usize>>,
 }
@@ -237,7 +237,7 @@ impl Instances<'_> {
     /// What the bins say of the instance and of its middle siblings, over the time they share.
     fn estimates(&self, instance: usize, middle: &[&Sibling], respect: Respect) -> Option<(Estimate, Estimate)> {
         let of = |instance: usize, time: &Range<usize>| {
-            let cells = &self.cells[instance];
+            let cells = self.cells[instance];
             // Bins after an instance's last call are not in its list.
             let at = |bin: usize| respect.of(&cells.get(bin).copied().unwrap_or_default(), 1);
             mean_of_bins(&time.clone().map(at).collect::<Vec<_>>())

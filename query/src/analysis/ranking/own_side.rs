@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use super::super::significance::Estimate;
 use super::calls::Calls;
 use super::cube::Cube;
-use super::pressed::per_call;
 use super::rates::Rates;
 
 /// Calls to fewer services than this may all be slow by chance, or because they share something.
@@ -67,7 +66,7 @@ fn links(cube: &Cube, calls: &Calls, after: &[Rates], before: &[Rates]) -> BTree
             continue;
         }
         let link = (calls.service(operation), calls.service(callee));
-        sums.entry(link).or_default().push((now.calls.value, per_call(now), per_call(then)));
+        sums.entry(link).or_default().push((now.calls.value, now.per_call(), then.per_call()));
     }
     sums.into_iter().map(|(link, parts)| (link, Link::of(&parts))).collect()
 }

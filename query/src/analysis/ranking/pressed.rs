@@ -5,7 +5,6 @@
 //! slower. And since the metric singles the service out, its own calls are compared, call by call, though the requests
 //! as a whole need not be slower: it may serve few of them.
 
-use super::super::significance::Estimate;
 use super::Settings;
 use super::calls::Calls;
 use super::cube::{Cube, Side};
@@ -46,7 +45,7 @@ pub(super) fn pressed(
         let of = calls.callee(operation).filter(|callee| named(*callee)).unwrap_or(operation);
         let (now, then) = (&after[operation], &before[operation]);
         if named(of) && enough(Some(&cube.window), now) && enough(cube.baseline.as_ref(), then) {
-            let (spans, now, then) = (now.calls.value, per_call(now), per_call(then));
+            let (spans, now, then) = (now.calls.value, now.per_call(), then.per_call());
             candidates.push((of, spans, now, then));
         }
     }
@@ -68,14 +67,4 @@ pub(super) fn pressed(
     }
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
     found.into_iter().map(|(_, pressed)| pressed).collect()
-}
-
-/// Nanoseconds of critical path per span.
-pub(super) fn per_call(rates: &Rates) -> Estimate {
-    let calls = rates.calls.value;
-    Estimate {
-        value: rates.critical.value / calls,
-        variance: rates.critical.variance / calls / calls,
-        ..rates.critical
-    }
 }

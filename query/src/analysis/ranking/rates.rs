@@ -18,6 +18,15 @@ pub(super) struct Rates {
     pub errors: Estimate,
 }
 
+impl Rates {
+    /// Nanoseconds of critical path per span; there must be spans.
+    pub fn per_call(&self) -> Estimate {
+        let calls = self.calls.value;
+        let (value, variance) = (self.critical.value / calls, self.critical.variance / calls / calls);
+        Estimate { value, variance, ..self.critical }
+    }
+}
+
 /// Each entry's share of the window's requests. With a baseline, entries that are too rare on either side to be
 /// compared (`least` requests) have none; the others keep theirs, so that figures add up with those of the window.
 pub(super) fn mix(cube: &Cube, baseline: Option<&Side>, least: f64) -> Vec<f64> {

@@ -11,13 +11,14 @@ use crate::analysis::scope::quoted;
 use crate::query::Query;
 
 /// The services of which metrics say that they ran out of CPU, or that collectors pause them, in the first window and
-/// not in the second. Each reports few such series, so those of all services are looked at.
+/// not in the second; none where there is nothing to compare with. Each reports few such series, so those of all services
+/// are looked at.
 pub async fn exhausted(query: &Query, windows: &[Window]) -> Result<Vec<String>> {
-    let (Some(&window), baseline) = (windows.first(), windows.get(1).copied()) else { return Ok(Vec::new()) };
+    let &[window, baseline] = windows else { return Ok(Vec::new()) };
     let found = series_of(query, "(name ILIKE '%utili_ation%' OR name ILIKE '%gc%')", windows).await?;
     let mut by_service: BTreeMap<String, Vec<Series>> = BTreeMap::new();
     found.into_iter().for_each(|(service, series)| by_service.entry(service).or_default().push(series));
-    let signs = |series: &[Series]| judge(series, window, baseline).into_iter().map(|vital| vital.sign);
+    let signs = |series: &[Series]| judge(series, window, Some(baseline)).into_iter().map(|vital| vital.sign);
     let is_exhausted = |series: &[Series]| signs(series).any(|sign| matches!(sign, Sign::High | Sign::Paused));
     Ok(by_service.into_iter().filter(|(_, series)| is_exhausted(series)).map(|(service, _)| service).collect())
 }

@@ -5,7 +5,7 @@ export interface Order {
   descending: boolean;
 }
 
-export function parseOrder(text: string, fallback: Order): Order {
+export function parseOrder<Fallback>(text: string, fallback: Fallback): Order | Fallback {
   if (!text) return fallback;
   return text.startsWith("-") ? { column: text.slice(1), descending: true } : { column: text, descending: false };
 }

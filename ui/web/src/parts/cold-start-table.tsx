@@ -4,8 +4,7 @@
 import type { ColdStartRow, StartedInstance } from "../api/hidden";
 import { useText } from "../i18n";
 import { clockOrDate, count, duration, number } from "../lib/format";
-import { parseOrder, printOrder } from "../lib/sort";
-import { useScope } from "../state/use-scope";
+import { useOpenRow, useOrder } from "../state/use-table";
 import { OperationName } from "./operation-name";
 import { RowDetail } from "./row-detail";
 import { ServiceName } from "./service-name";
@@ -13,7 +12,8 @@ import { type Column, Table } from "./table";
 
 export function ColdStartTable({ rows }: { rows: readonly ColdStartRow[] }) {
   const { t, word } = useText();
-  const { scope, change } = useScope();
+  const order = useOrder({ column: "lost", descending: true });
+  const open = useOpenRow();
   const columns: Column<ColdStartRow>[] = [
     {
       id: "kind",
@@ -101,10 +101,8 @@ export function ColdStartTable({ rows }: { rows: readonly ColdStartRow[] }) {
       columns={columns}
       rows={rows}
       rowKey={keyOf}
-      order={parseOrder(scope.sort, { column: "lost", descending: true })}
-      setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
-      open={scope.focus || null}
-      setOpen={(key) => change({ focus: key ?? "" }, { replace: true })}
+      {...order}
+      {...open}
       detail={(r) => (
         <RowDetail
           explanation={r.explanation}

@@ -3,15 +3,14 @@
 import type { ExceptionRow } from "../api/hidden";
 import { useText } from "../i18n";
 import { clockOrDate, count, number } from "../lib/format";
-import { parseOrder, printOrder } from "../lib/sort";
-import { useScope } from "../state/use-scope";
+import { useOrder } from "../state/use-table";
 import { ExampleTrace } from "./example-trace";
 import { OperationName } from "./operation-name";
 import { type Column, Table } from "./table";
 
 export function ExceptionTable({ rows }: { rows: readonly ExceptionRow[] }) {
   const { t } = useText();
-  const { scope, change } = useScope();
+  const order = useOrder({ column: "rate", descending: true });
   const columns: Column<ExceptionRow>[] = [
     {
       id: "type",
@@ -73,8 +72,7 @@ export function ExceptionTable({ rows }: { rows: readonly ExceptionRow[] }) {
       columns={columns}
       rows={rows}
       rowKey={(r) => [r.service, r.operation, r.type, r.place].join("|")}
-      order={parseOrder(scope.sort, { column: "rate", descending: true })}
-      setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
+      {...order}
       empty={t("hidden.exceptions.none")}
     />
   );

@@ -6,8 +6,8 @@ import type { FlameAnswer } from "../api/types";
 import { useText } from "../i18n";
 import { byOperation, type OperationSum, type Weights } from "../lib/flame";
 import { change, count, duration, number, percent } from "../lib/format";
-import { parseOrder, printOrder } from "../lib/sort";
 import { useScope } from "../state/use-scope";
+import { useOrder } from "../state/use-table";
 import { ServiceName } from "./service-name";
 import { type Column, ShareBar, Table } from "./table";
 
@@ -100,7 +100,8 @@ export function TopDown({ answer, weights }: { answer: FlameAnswer; weights: Wei
 
 export function BottomUp({ answer }: { answer: FlameAnswer }) {
   const { t } = useText();
-  const { scope, change: changeScope, link } = useScope();
+  const { link } = useScope();
+  const order = useOrder({ column: "share", descending: true });
   const [open, setOpen] = useState<string | null>(null);
   const rows = byOperation(answer.nodes);
   const whole = Math.max(
@@ -156,8 +157,7 @@ export function BottomUp({ answer }: { answer: FlameAnswer }) {
       columns={columns}
       rows={rows}
       rowKey={(r) => r.key}
-      order={parseOrder(scope.sort, { column: "share", descending: true })}
-      setOrder={(o) => changeScope({ sort: printOrder(o) }, { replace: true })}
+      {...order}
       open={open}
       setOpen={setOpen}
       detail={(r) => (

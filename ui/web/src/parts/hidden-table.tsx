@@ -3,15 +3,14 @@
 import type { HiddenRow } from "../api/hidden";
 import { useText } from "../i18n";
 import { count, duration, number, percent } from "../lib/format";
-import { parseOrder, printOrder } from "../lib/sort";
-import { useScope } from "../state/use-scope";
+import { useOrder } from "../state/use-table";
 import { ExampleTrace } from "./example-trace";
 import { OperationName } from "./operation-name";
 import { type Column, ShareBar, Table } from "./table";
 
 export function HiddenTable({ rows }: { rows: readonly HiddenRow[] }) {
   const { t, word } = useText();
-  const { scope, change } = useScope();
+  const order = useOrder({ column: "time", descending: true });
   const columns: Column<HiddenRow>[] = [
     {
       id: "pattern",
@@ -82,8 +81,7 @@ export function HiddenTable({ rows }: { rows: readonly HiddenRow[] }) {
       rowKey={(r) =>
         [r.pattern, r.service, r.operation, r.span_kind, r.peer, r.caller_service, r.caller_operation].join("|")
       }
-      order={parseOrder(scope.sort, { column: "time", descending: true })}
-      setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
+      {...order}
       empty={t("hidden.none")}
     />
   );

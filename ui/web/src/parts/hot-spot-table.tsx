@@ -4,9 +4,9 @@ import { Link } from "wouter";
 import type { HotSpot, HotSpotsAnswer } from "../api/types";
 import { useText } from "../i18n";
 import { change, confidence, duration, number, percent, value } from "../lib/format";
-import { parseOrder, printOrder } from "../lib/sort";
 import { microsOf } from "../lib/time";
 import { type ScopeHandle, useScope } from "../state/use-scope";
+import { useOpenRow, useOrder } from "../state/use-table";
 import { OperationName, peerOf } from "./operation-name";
 import { ServiceName } from "./service-name";
 import { type Column, ShareBar, Table } from "./table";
@@ -43,7 +43,8 @@ const OPTIONAL = ["change", "p99", "calls", "confidence"];
 
 export function HotSpotTable({ answer, current }: { answer: HotSpotsAnswer; current: string | null }) {
   const { t, word } = useText();
-  const { scope, change: changeScope } = useScope();
+  const order = useOrder({ column: "rank", descending: false });
+  const open = useOpenRow();
   const columns: Column<HotSpot>[] = [
     { id: "rank", title: "#", numeric: true, value: (h) => h.rank, cell: (h) => h.rank },
     {
@@ -110,10 +111,8 @@ export function HotSpotTable({ answer, current }: { answer: HotSpotsAnswer; curr
       columns={columns.filter((c) => !OPTIONAL.includes(c.id) || answer.hotspots.some((h) => c.value?.(h) != null))}
       rows={answer.hotspots}
       rowKey={hotSpotKey}
-      order={parseOrder(scope.sort, { column: "rank", descending: false })}
-      setOrder={(o) => changeScope({ sort: printOrder(o) }, { replace: true })}
-      open={scope.focus || null}
-      setOpen={(key) => changeScope({ focus: key ?? "" }, { replace: true })}
+      {...order}
+      {...open}
       detail={(h) => <HotSpotDetail answer={answer} spot={h} />}
       rowClass={(h) => (hotSpotKey(h) === current ? "current" : undefined)}
     />

@@ -4,8 +4,7 @@
 import type { SkewRow } from "../api/hidden";
 import { useText } from "../i18n";
 import { count, duration, number, percent } from "../lib/format";
-import { parseOrder, printOrder } from "../lib/sort";
-import { useScope } from "../state/use-scope";
+import { useOpenRow, useOrder } from "../state/use-table";
 import { ExampleTrace } from "./example-trace";
 import { OperationName, peerOf } from "./operation-name";
 import { RowDetail } from "./row-detail";
@@ -13,7 +12,8 @@ import { type Column, Table } from "./table";
 
 export function InstanceSkewTable({ rows }: { rows: readonly SkewRow[] }) {
   const { t, word } = useText();
-  const { scope, change } = useScope();
+  const order = useOrder();
+  const open = useOpenRow();
   const columns: Column<SkewRow>[] = [
     {
       id: "kind",
@@ -124,10 +124,8 @@ export function InstanceSkewTable({ rows }: { rows: readonly SkewRow[] }) {
       columns={columns}
       rows={rows}
       rowKey={(r) => [r.kind, r.service, r.operation, r.span_kind, r.peer, r.instance].join("|")}
-      order={scope.sort ? parseOrder(scope.sort, { column: "lost", descending: true }) : undefined}
-      setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
-      open={scope.focus || null}
-      setOpen={(key) => change({ focus: key ?? "" }, { replace: true })}
+      {...order}
+      {...open}
       detail={(r) => (
         <RowDetail
           explanation={r.explanation}

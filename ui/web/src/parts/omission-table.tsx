@@ -3,8 +3,7 @@
 import type { OmissionEntry } from "../api/hidden";
 import { useText } from "../i18n";
 import { count, duration, percent } from "../lib/format";
-import { parseOrder, printOrder } from "../lib/sort";
-import { useScope } from "../state/use-scope";
+import { useOpenRow, useOrder } from "../state/use-table";
 import { ExampleTrace } from "./example-trace";
 import { OperationName } from "./operation-name";
 import { RowDetail } from "./row-detail";
@@ -12,7 +11,8 @@ import { type Column, Table } from "./table";
 
 export function OmissionTable({ rows }: { rows: readonly OmissionEntry[] }) {
   const { t, word } = useText();
-  const { scope, change } = useScope();
+  const order = useOrder();
+  const open = useOpenRow();
   const columns: Column<OmissionEntry>[] = [
     {
       id: "operation",
@@ -97,10 +97,8 @@ export function OmissionTable({ rows }: { rows: readonly OmissionEntry[] }) {
       columns={columns}
       rows={rows}
       rowKey={(r) => `${r.service}|${r.operation}`}
-      order={scope.sort ? parseOrder(scope.sort, { column: "hidden", descending: true }) : undefined}
-      setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
-      open={scope.focus || null}
-      setOpen={(key) => change({ focus: key ?? "" }, { replace: true })}
+      {...order}
+      {...open}
       detail={(r) => <RowDetail explanation={r.explanation} at={{ service: r.service, operation: r.operation }} />}
       empty={t("omission.none")}
     />

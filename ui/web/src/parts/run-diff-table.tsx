@@ -3,23 +3,21 @@
 import type { ComparedOperation, Measured } from "../api/runs";
 import { useText } from "../i18n";
 import { change as changeOf, count, duration, number, percent } from "../lib/format";
-import { parseOrder, printOrder } from "../lib/sort";
-import { useScope } from "../state/use-scope";
+import { useOpenRow, useOrder } from "../state/use-table";
 import { OperationName, peerOf } from "./operation-name";
 import { Table } from "./table";
 
 export function RunDiffTable({ operations }: { operations: readonly ComparedOperation[] }) {
   const { t, word } = useText();
-  const { scope, change } = useScope();
+  const order = useOrder();
+  const open = useOpenRow();
   return (
     <Table
       caption={t("compare.operations")}
       rows={operations}
       rowKey={keyOf}
-      order={scope.sort ? parseOrder(scope.sort, { column: "outcome", descending: false }) : undefined}
-      setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
-      open={scope.focus || null}
-      setOpen={(key) => change({ focus: key ?? "" }, { replace: true })}
+      {...order}
+      {...open}
       detail={(o) => <Measures operation={o} />}
       empty={t("compare.none")}
       columns={[

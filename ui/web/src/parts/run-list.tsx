@@ -6,8 +6,8 @@ import type { Run } from "../api/runs";
 import { useText } from "../i18n";
 import { dateTime, duration } from "../lib/format";
 import { printLabels } from "../lib/labels";
-import { parseOrder, printOrder } from "../lib/sort";
 import { useScope } from "../state/use-scope";
+import { useOrder } from "../state/use-table";
 import { Table } from "./table";
 
 /** A run as parameters of an analysis: its time, and its traces alone where they say that they are its. */
@@ -17,7 +17,8 @@ export function ofRun(run: Run): Params {
 
 export function RunList({ runs, picked, pick }: { runs: readonly Run[]; picked: string[]; pick(id: string): void }) {
   const { t } = useText();
-  const { scope, change, link } = useScope();
+  const { link } = useScope();
+  const order = useOrder({ column: "start", descending: true });
   const lasted = (r: Run) => ((r.end_time ? Date.parse(r.end_time) : Date.now()) - Date.parse(r.start_time)) * 1e6;
   return (
     <Table
@@ -25,8 +26,7 @@ export function RunList({ runs, picked, pick }: { runs: readonly Run[]; picked: 
       rows={runs}
       rowKey={(r) => r.id}
       empty={t("runs.none")}
-      order={parseOrder(scope.sort, { column: "start", descending: true })}
-      setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
+      {...order}
       columns={[
         {
           id: "pick",

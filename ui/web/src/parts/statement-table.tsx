@@ -3,15 +3,14 @@
 import type { StatementRow } from "../api/hidden";
 import { useText } from "../i18n";
 import { count, duration, number, percent } from "../lib/format";
-import { parseOrder, printOrder } from "../lib/sort";
-import { useScope } from "../state/use-scope";
+import { useOrder } from "../state/use-table";
 import { ExampleTrace } from "./example-trace";
 import { ServiceName } from "./service-name";
 import { type Column, ShareBar, Table } from "./table";
 
 export function StatementTable({ rows }: { rows: readonly StatementRow[] }) {
   const { t } = useText();
-  const { scope, change } = useScope();
+  const order = useOrder({ column: "share", descending: true });
   const columns: Column<StatementRow>[] = [
     {
       id: "statement",
@@ -57,8 +56,7 @@ export function StatementTable({ rows }: { rows: readonly StatementRow[] }) {
       columns={columns}
       rows={rows}
       rowKey={(r) => [r.service, r.operation, r.span_kind, r.peer, r.system, r.statement].join("|")}
-      order={parseOrder(scope.sort, { column: "share", descending: true })}
-      setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
+      {...order}
       empty={t("hidden.statements.none")}
     />
   );

@@ -6,7 +6,6 @@ import { apiUrl, type Params } from "../api/client";
 import { useText } from "../i18n";
 import { nodeKey, nodeName, positive, standing } from "../lib/capacity";
 import { duration, number, percent } from "../lib/format";
-import { parseOrder, printOrder } from "../lib/sort";
 import { CapacityDetail, limitInterval } from "../parts/capacity-node";
 import { OperationPicker } from "../parts/operation-picker";
 import { Panel } from "../parts/panel";
@@ -15,6 +14,7 @@ import { type Column, ShareBar, Table } from "../parts/table";
 import { useAnswer } from "../state/answers";
 import { windowParams } from "../state/params";
 import { useScope } from "../state/use-scope";
+import { useOrder } from "../state/use-table";
 
 const KINDS = ["entry", "service", "dependency", "operation", "instance"] as const satisfies NodeKind[];
 
@@ -167,6 +167,7 @@ function Verdict({ answer }: { answer: CapacityAnswer }) {
 function Nodes({ nodes, chosen }: { nodes: readonly CapacityNode[]; chosen: string }) {
   const { t } = useText();
   const { scope, change } = useScope();
+  const order = useOrder();
   const kinds = KINDS.filter((k) => nodes.some((n) => n.node === k));
   const only = kinds.find((k) => k === scope.tab) ?? "all";
   const shown = only === "all" ? nodes : nodes.filter((n) => n.node === only);
@@ -194,8 +195,7 @@ function Nodes({ nodes, chosen }: { nodes: readonly CapacityNode[]; chosen: stri
         rows={shown}
         rowKey={nodeKey}
         rowClass={(n) => (nodeKey(n) === chosen ? "current" : undefined)}
-        order={scope.sort ? parseOrder(scope.sort, { column: "load", descending: true }) : undefined}
-        setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
+        {...order}
         columns={useColumns(nodes.some((n) => n.needed_qps !== null))}
       />
     </Panel>

@@ -7,12 +7,12 @@ import type { MapEdge, MapNode, ServiceMapAnswer } from "../api/types";
 import { useText } from "../i18n";
 import { count, duration, number, percent } from "../lib/format";
 import { edgePath, edgeWidth, type Point, visibleNodes } from "../lib/graph";
-import { parseOrder, printOrder } from "../lib/sort";
 import { Panel } from "../parts/panel";
 import { ShareBar, Table } from "../parts/table";
 import { useAnswer } from "../state/answers";
 import { windowParams } from "../state/params";
 import { useScope } from "../state/use-scope";
+import { useOrder } from "../state/use-table";
 
 const WIDTH = 226;
 const HEIGHT = 54;
@@ -175,7 +175,8 @@ function clip(text: string, most: number): string {
 
 function Edges({ answer }: { answer: ServiceMapAnswer }) {
   const { t } = useText();
-  const { scope, change, link } = useScope();
+  const { scope, link } = useScope();
+  const order = useOrder({ column: "share", descending: true });
   const nameOf = new Map(answer.nodes.map((n) => [n.id, n]));
   const name = (id: string) => {
     const node = nameOf.get(id);
@@ -190,8 +191,7 @@ function Edges({ answer }: { answer: ServiceMapAnswer }) {
       caption={t("map.calls")}
       rows={answer.edges.filter((e) => !scope.focus || e.from === scope.focus || e.to === scope.focus)}
       rowKey={(e) => `${e.from}>${e.to}`}
-      order={parseOrder(scope.sort, { column: "share", descending: true })}
-      setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
+      {...order}
       columns={[
         { id: "from", title: t("map.from"), value: (e) => e.from, cell: (e) => name(e.from) },
         { id: "to", title: t("map.to"), value: (e) => e.to, cell: (e) => name(e.to) },

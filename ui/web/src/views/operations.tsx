@@ -4,7 +4,6 @@ import type { OperationRow, OperationsAnswer } from "../api/types";
 import { Sparkline } from "../charts/sparkline";
 import { useText } from "../i18n";
 import { count, duration, number, percent } from "../lib/format";
-import { parseOrder, printOrder } from "../lib/sort";
 import { OperationName, peerOf } from "../parts/operation-name";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
@@ -12,6 +11,7 @@ import { type Column, ShareBar, Table } from "../parts/table";
 import { useAnswer } from "../state/answers";
 import { windowParams } from "../state/params";
 import { useScope } from "../state/use-scope";
+import { useOrder } from "../state/use-table";
 
 const SIDES = ["all", "offered", "depended", "internal"] as const;
 type Side = (typeof SIDES)[number];
@@ -19,6 +19,7 @@ type Side = (typeof SIDES)[number];
 export default function Operations() {
   const { t } = useText();
   const { scope, change } = useScope();
+  const order = useOrder({ column: "share", descending: true });
   const answer = useAnswer<OperationsAnswer>("operations", windowParams(scope), { live: true });
   const side: Side = SIDES.find((s) => s === scope.tab) ?? "all";
   const rows = (answer.data?.operations ?? []).filter((o) => side === "all" || sideOf(o) === side);
@@ -45,8 +46,7 @@ export default function Operations() {
           columns={useColumns()}
           rows={rows}
           rowKey={(o) => [o.service, o.operation, o.kind, o.peer].join("|")}
-          order={parseOrder(scope.sort, { column: "share", descending: true })}
-          setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
+          {...order}
         />
       </Panel>
     </div>

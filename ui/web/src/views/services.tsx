@@ -5,17 +5,18 @@ import type { ServiceRow, ServicesAnswer } from "../api/types";
 import { Sparkline } from "../charts/sparkline";
 import { useText } from "../i18n";
 import { count, duration, number, percent } from "../lib/format";
-import { parseOrder, printOrder } from "../lib/sort";
 import { Panel } from "../parts/panel";
 import { ServiceName } from "../parts/service-name";
 import { type Column, ShareBar, Table } from "../parts/table";
 import { useAnswer } from "../state/answers";
 import { windowParams } from "../state/params";
 import { useScope } from "../state/use-scope";
+import { useOrder } from "../state/use-table";
 
 export default function Services() {
   const { t } = useText();
-  const { scope, change, link } = useScope();
+  const { scope, link } = useScope();
+  const order = useOrder({ column: "share", descending: true });
   const answer = useAnswer<ServicesAnswer>("services", windowParams(scope), { live: true });
   const columns: Column<ServiceRow>[] = [
     {
@@ -73,8 +74,7 @@ export default function Services() {
             columns={columns}
             rows={answer.data.services}
             rowKey={(s) => s.service}
-            order={parseOrder(scope.sort, { column: "share", descending: true })}
-            setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
+            {...order}
           />
         )}
       </Panel>

@@ -5,7 +5,6 @@ import { Link } from "wouter";
 import type { SearchAnswer, TraceHead } from "../api/types";
 import { useText } from "../i18n";
 import { count, duration, momentText, parseDuration } from "../lib/format";
-import { parseOrder, printOrder } from "../lib/sort";
 import { microsOfT0 } from "../lib/time";
 import { OperationPicker } from "../parts/operation-picker";
 import { Panel } from "../parts/panel";
@@ -15,6 +14,7 @@ import { type Column, ShareBar, Table } from "../parts/table";
 import { useAnswer } from "../state/answers";
 import { windowParams } from "../state/params";
 import { useScope } from "../state/use-scope";
+import { useOrder } from "../state/use-table";
 
 const ORDERS = ["newest", "slowest", "typical"] as const;
 type SearchOrder = (typeof ORDERS)[number];
@@ -109,7 +109,8 @@ function Bounds() {
 
 function Found({ answer }: { answer: SearchAnswer }) {
   const { t } = useText();
-  const { scope, change, link } = useScope();
+  const { link } = useScope();
+  const order = useOrder();
   const t0 = microsOfT0(answer.t0);
   const longest = Math.max(1, ...answer.traces.map((x) => x.duration_ns));
   const columns: Column<TraceHead>[] = [
@@ -159,8 +160,7 @@ function Found({ answer }: { answer: SearchAnswer }) {
       columns={columns}
       rows={answer.traces}
       rowKey={(x) => x.trace_id}
-      order={scope.sort ? parseOrder(scope.sort, { column: "start", descending: true }) : undefined}
-      setOrder={(o) => change({ sort: printOrder(o) }, { replace: true })}
+      {...order}
       empty={t("traces.empty")}
     />
   );
