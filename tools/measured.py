@@ -227,14 +227,15 @@ HOSTILE = {
 
 
 class Analysts:
-    """So many people who ask one question after the other: three from the dashboard, then a hostile one.
+    """So many people who ask one question after the other, with a pause in between if they are to be patient: three
+    from the dashboard, then a hostile one.
 
     rest() also takes back what they are waiting for, so that a phase without them is one: the server ends a query
     when its client goes away.
     """
 
-    def __init__(self, server, count, hostile=True):
-        self.server, self.hostile = server, hostile
+    def __init__(self, server, count, hostile=True, pause=0):
+        self.server, self.hostile, self.pause = server, hostile, pause
         self.asking, self.over = threading.Event(), threading.Event()
         self.answers, self.lock, self.connections = [], threading.Lock(), {}
         self.threads = [threading.Thread(target=self.ask, args=(n,), daemon=True) for n in range(count)]
@@ -253,6 +254,7 @@ class Analysts:
             if self.asking.is_set():
                 with self.lock:
                     self.answers.append((name, hostile, time.monotonic() - began, outcome))
+            self.over.wait(self.pause)
 
     def answer(self, number, question):
         connection = http.client.HTTPConnection(self.server.addresses["listen"], timeout=120)

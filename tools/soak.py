@@ -24,6 +24,7 @@ def parse():
     parser.add_argument("--spans", type=float, default=20_000, help="spans per second [default: %(default)s]")
     parser.add_argument("--retention", default="30m", help="of the server, so that rows leave [default: %(default)s]")
     parser.add_argument("--analysts", type=int, default=2)
+    parser.add_argument("--pause", type=float, default=10, help="seconds between questions [default: %(default)s]")
     parser.add_argument("--hostile", action="store_true", help="let analysts ask hostile questions too")
     parser.add_argument("--picture", help="draw into this PNG (needs matplotlib)")
     given = arguments(parser)
@@ -42,7 +43,7 @@ def slope(rows, name):
 def run(given, path):
     server, csv = Server(given, path), path / "seconds.csv"
     try:
-        analysts, samples, cpu = Analysts(server, given.analysts, given.hostile), Samples(server), server.cpu_seconds()
+        analysts, samples, cpu = Analysts(server, given.analysts, given.hostile, given.pause), Samples(server), server.cpu_seconds()
         analysts.asking.set()
         load = server.load("--rate", given.spans / 12, "--duration", f"{given.minutes * 60:g}s", "--retry", "--csv", csv)
         began = time.monotonic()

@@ -225,7 +225,8 @@ impl Assembly<'_> {
         source: impl Fn(&'b Columns<'_>) -> &'b StringViewArray,
     ) -> ArrayRef {
         let old = old.as_string_view_opt();
-        let mut out = StringViewBuilder::with_capacity(filled.len());
+        // Few texts, many rows.
+        let mut out = StringViewBuilder::with_capacity(filled.len()).with_deduplicate_strings();
         for (row, found) in filled.iter().enumerate() {
             match (found, old) {
                 (Some(found), _) => {

@@ -42,6 +42,11 @@ impl Held {
         }
     }
 
+    /// The first and the last record they came with: no other rows of the table have these.
+    pub fn records(&self) -> (u64, u64) {
+        (self.first, self.last)
+    }
+
     /// The same rows, in the log only.
     pub fn dropped(&self) -> Held {
         Held { batch: None, ..*self }

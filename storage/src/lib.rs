@@ -14,6 +14,7 @@
 //! - Queries read snapshots and never lock the write path.
 
 mod assemble;
+mod assembled;
 mod background;
 mod backlog;
 mod check;

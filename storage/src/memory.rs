@@ -1,7 +1,8 @@
 //! The budget of rows held in memory, over all tables.
 //!
-//! *Invariant:* `used` is the sum of the tables' bytes. What a flush reads from the log belongs to the budget too, so
-//! rows beyond `limit` less one such chunk are dropped from memory at once: the log has them.
+//! *Invariant:* `used` is the sum of the tables' bytes and of what was assembled for questions. What a flush reads from
+//! the log belongs to the budget too, so rows beyond `limit` less one such chunk are dropped from memory at once: the
+//! log has them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -12,10 +12,11 @@ use model::run::Run;
 use model::{Nanos, Signal, Tenant};
 use object_store::ObjectStore;
 
-use crate::assemble;
+use crate::assembled::{Assembled, Recent};
 use crate::backlog::Backlog;
 use crate::delta::DataFile;
 use crate::held::Held;
+use crate::memory::Memory;
 
 /// One table as of one moment.
 #[derive(Clone)]
@@ -31,23 +32,36 @@ pub struct TableSnapshot {
     held: Arc<[Arc<Held>]>,
     /// Rows that were written a moment ago, as far as assembling the traces of `memory` needs them.
     context: Arc<[RecordBatch]>,
-    assembled: Arc<OnceLock<Vec<RecordBatch>>>,
+    recent: Arc<Recent>,
+    assembled: Arc<OnceLock<Arc<Assembled>>>,
 }
 
 impl TableSnapshot {
     pub fn new(signal: Signal, memory: &[RecordBatch], files: Arc<[Arc<DataFile>]>, version: Option<u64>) -> Self {
         let held = (1..).zip(memory).map(|(seq, rows)| Arc::new(Held::new(signal, seq, 0, rows.clone())));
-        TableSnapshot::of(signal, held.collect(), files, version)
+        let recent = Arc::new(Recent::new(Arc::new(Memory::new(u64::MAX))));
+        TableSnapshot::of(signal, held.collect(), recent, files, version)
     }
 
-    pub(crate) fn of(signal: Signal, held: Vec<Arc<Held>>, files: Arc<[Arc<DataFile>]>, version: Option<u64>) -> Self {
-        let (context, assembled) = (Arc::new([]), Arc::new(OnceLock::new()));
-        TableSnapshot { signal, files, version, backlog: None, held: held.into(), context, assembled }
+    pub(crate) fn of(
+        signal: Signal,
+        held: Vec<Arc<Held>>,
+        recent: Arc<Recent>,
+        files: Arc<[Arc<DataFile>]>,
+        version: Option<u64>,
+    ) -> Self {
+        let (context, assembled) = (Arc::new([]), Arc::default());
+        TableSnapshot { signal, files, version, backlog: None, held: held.into(), context, recent, assembled }
     }
 
     /// The same rows in memory and in the log beside other files of the table.
     pub fn with_files(self, files: Arc<[Arc<DataFile>]>) -> Self {
         TableSnapshot { files, ..self }
+    }
+
+    /// The same rows for a question of a later moment: more traces may be quiet.
+    pub(crate) fn of_now(&self) -> Self {
+        TableSnapshot { assembled: Arc::default(), ..self.clone() }
     }
 
     pub(crate) fn with_context(self, context: Arc<[RecordBatch]>) -> Self {
@@ -71,15 +85,14 @@ impl TableSnapshot {
     }
 
     /// The rows in memory with the assembled columns filled for traces that have been quiet since `quiet_before`
-    /// (by receive time). Computed once for a snapshot and shared by its clones. Other signals: the rows as they are.
-    pub fn assembled_memory(&self, quiet_before: Nanos) -> &[RecordBatch] {
-        self.assembled.get_or_init(|| {
-            let memory = self.memory(Nanos::MIN, Nanos::MAX);
-            match self.signal {
-                Signal::Traces => assemble::fill(&self.context, &memory, quiet_before),
-                Signal::Metrics | Signal::Logs => memory,
-            }
-        })
+    /// (by receive time), or a second longer. Computed once for a snapshot, and little of it again for the next one.
+    /// Other signals: the rows as they are.
+    pub fn assembled_memory(&self, quiet_before: Nanos) -> Vec<RecordBatch> {
+        if self.signal != Signal::Traces {
+            return self.memory(Nanos::MIN, Nanos::MAX);
+        }
+        let assembled = self.assembled.get_or_init(|| self.recent.assembled(&self.held, &self.context, quiet_before));
+        assembled.rows().cloned().collect()
     }
 
     pub fn rows(&self) -> u64 {

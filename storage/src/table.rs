@@ -18,6 +18,7 @@ use model::time::SECOND;
 use model::{Nanos, Result, Signal, Tenant};
 
 use crate::assemble;
+use crate::assembled::Recent;
 use crate::backlog::{Backlog, Log};
 use crate::delta::{Commit, Committed, DataFile, DeltaLog, TableState};
 use crate::held::Held;
@@ -63,6 +64,7 @@ pub struct Table {
     pub signal: Signal,
     pub log: DeltaLog,
     memory: Arc<Memory>,
+    recent: Arc<Recent>,
     inner: Mutex<Inner>,
     /// Held while committing, never while encoding.
     logged: tokio::sync::Mutex<Logged>,
@@ -129,7 +131,8 @@ impl Written {
 impl Table {
     pub fn new(tenant: Tenant, signal: Signal, log: DeltaLog, state: TableState, memory: Arc<Memory>) -> Self {
         let (inner, empty) = (Mutex::default(), tokio::sync::Mutex::default());
-        let table = Table { tenant, signal, log, memory, inner, logged: empty };
+        let recent = Arc::new(Recent::new(memory.clone()));
+        let table = Table { tenant, signal, log, memory, recent, inner, logged: empty };
         let logged = Logged { state, ..Logged::default() };
         table.show(&logged, None);
         Table { logged: tokio::sync::Mutex::new(logged), ..table }
@@ -158,13 +161,13 @@ impl Table {
     pub fn snapshot(&self, log: &Arc<Log>) -> TableSnapshot {
         let mut inner = self.inner();
         if let Some(cached) = &inner.cached {
-            return cached.clone();
+            return cached.of_now();
         }
         let (memory, dropped): (Vec<_>, Vec<_>) = inner.held.iter().cloned().partition(|h| h.batch.is_some());
-        let snapshot = TableSnapshot::of(self.signal, memory, inner.files.clone(), inner.version)
+        let snapshot = TableSnapshot::of(self.signal, memory, self.recent.clone(), inner.files.clone(), inner.version)
             .with_context(inner.written.rows.iter().map(|(_, rows)| rows.clone()).collect())
             .with_backlog(Backlog::of(log, &self.tenant, self.signal, dropped));
-        inner.cached = Some(snapshot.clone());
+        inner.cached = Some(snapshot.of_now());
         snapshot
     }
 

@@ -19,6 +19,8 @@ use model::{
 
 use crate::{Settings, Source, Store, check, parquet_file};
 
+mod assembled;
+
 /// 2026-11-22 10:00 UTC.
 pub(crate) const NOON: Nanos = 1_795_341_600 * SECOND;
 

@@ -79,7 +79,7 @@ impl PhysicalTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let batches = if self.wants_assembled(projection) && self.table.batches() > 0 {
             let (table, quiet_before) = (self.table.clone(), self.taken.saturating_sub(QUIET));
-            tokio::task::spawn_blocking(move || table.assembled_memory(quiet_before).to_vec())
+            tokio::task::spawn_blocking(move || table.assembled_memory(quiet_before))
                 .await
                 .map_err(|e| DataFusionError::ExecutionJoin(Box::new(e)))?
         } else {

@@ -67,7 +67,7 @@ pub fn batch(signal: Signal, rows: &[Value]) -> RecordBatch {
 /// Assembled as the store would before it writes.
 fn settled(signal: Signal, rows: &[Value]) -> Vec<RecordBatch> {
     let table = TableSnapshot::new(signal, &[batch(signal, rows)], Arc::new([]), None);
-    table.assembled_memory(Nanos::MAX).to_vec()
+    table.assembled_memory(Nanos::MAX)
 }
 
 async fn file(objects: &dyn ObjectStore, signal: Signal, name: &str, rows: &[Value], group_rows: usize) -> DataFile {

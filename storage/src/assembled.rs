@@ -1,0 +1,131 @@
+//! The rows in memory with their traces assembled, shared by the questions of one moment.
+//!
+//! Sits behind snapshots. Under load each question sees a snapshot of its own, yet nearly all rows of it were in that of
+//! the question before: what was assembled for one is where the next one starts, and within [`FRESH`] nothing is
+//! assembled anew. *Invariant:* what is shared lives as long as a question that uses it, and its bytes are part of the
+//! budget of rows in memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use arrow::array::RecordBatch;
+use model::Nanos;
+use model::time::SECOND;
+
+use crate::assemble;
+use crate::held::Held;
+use crate::memory::Memory;
+
+/// So much later than elsewhere a trace may be assembled for a question, so that questions share the work.
+const FRESH: Nanos = SECOND;
+/// What the assembled columns take for a row: four numbers, two views of texts that occur many times, and whether there
+/// is a value.
+const BYTES_A_ROW: usize = 4 * 8 + 2 * 16 + 1;
+
+/// One export's rows, or those of several joined ones, as questions see them.
+#[derive(Debug)]
+pub struct Part {
+    records: (u64, u64),
+    pub rows: RecordBatch,
+    _counted: Option<Counted>,
+}
+
+/// Bytes of the budget, given back when nobody uses them any more.
+#[derive(Debug)]
+struct Counted {
+    memory: Arc<Memory>,
+    bytes: usize,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.memory.give_back(self.bytes);
+    }
+}
+
+/// All rows in memory of one snapshot, assembled as far as their traces had been quiet since `quiet_before`.
+#[derive(Debug)]
+pub struct Assembled {
+    quiet_before: Nanos,
+    parts: Vec<Arc<Part>>,
+}
+
+impl Assembled {
+    pub fn rows(&self) -> impl Iterator<Item = &RecordBatch> {
+        self.parts.iter().map(|part| &part.rows)
+    }
+}
+
+/// What was assembled last of one table.
+#[derive(Debug)]
+pub struct Recent {
+    memory: Arc<Memory>,
+    last: Mutex<Weak<Assembled>>,
+}
+
+impl Recent {
+    pub fn new(memory: Arc<Memory>) -> Self {
+        Recent { memory, last: Mutex::default() }
+    }
+
+    /// The rows of `held` with the assembled columns filled for traces that have been quiet since `quiet_before`, or
+    /// since a moment up to [`FRESH`] before. Who asks meanwhile waits, and then has most of the work done.
+    pub fn assembled(&self, held: &[Arc<Held>], context: &[RecordBatch], quiet_before: Nanos) -> Arc<Assembled> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last.upgrade();
+        let parts: HashMap<_, _> = known.iter().flat_map(|k| &k.parts).map(|part| (part.records, part)).collect();
+        let fresh = known.as_ref().filter(|k| quiet_before - k.quiet_before <= FRESH);
+        let assembled = match fresh.and_then(|known| extended(known.quiet_before, &parts, held)) {
+            Some(extended) => Arc::new(extended),
+            None => Arc::new(self.assemble(&parts, held, context, quiet_before)),
+        };
+        *last = Arc::downgrade(&assembled);
+        assembled
+    }
+
+    fn assemble(
+        &self,
+        known: &HashMap<(u64, u64), &Arc<Part>>,
+        held: &[Arc<Held>],
+        context: &[RecordBatch],
+        quiet_before: Nanos,
+    ) -> Assembled {
+        let held: Vec<(&Held, &RecordBatch)> = held.iter().filter_map(|h| Some((&**h, h.batch.as_ref()?))).collect();
+        let rows = held.iter().map(|(held, raw)| match known.get(&held.records()) {
+            Some(part) => part.rows.clone(),
+            None => (*raw).clone(),
+        });
+        let rows: Vec<RecordBatch> = rows.collect();
+        let filled = assemble::fill(context, &rows, quiet_before);
+        let parts = held.iter().zip(rows).zip(filled).map(|(((held, raw), before), rows)| {
+            let known = known.get(&held.records()).filter(|_| is_same(&before, &rows));
+            known.map_or_else(|| Arc::new(self.part(held, raw, rows)), |part| Arc::clone(part))
+        });
+        Assembled { quiet_before, parts: parts.collect() }
+    }
+
+    /// Rows beyond the budget are dropped when the next ones come.
+    fn part(&self, held: &Held, raw: &RecordBatch, rows: RecordBatch) -> Part {
+        let counted = (!is_same(raw, &rows)).then(|| {
+            let bytes = rows.num_rows() * BYTES_A_ROW;
+            self.memory.take(bytes);
+            Counted { memory: self.memory.clone(), bytes }
+        });
+        Part { records: held.records(), rows, _counted: counted }
+    }
+}
+
+/// Whether both are the same columns in memory.
+fn is_same(a: &RecordBatch, b: &RecordBatch) -> bool {
+    a.columns().iter().zip(b.columns()).all(|(a, b)| Arc::ptr_eq(a, b))
+}
+
+/// What is known, with rows received since as they are; `None` when rows are unknown that may have been quiet then.
+fn extended(quiet_before: Nanos, known: &HashMap<(u64, u64), &Arc<Part>>, held: &[Arc<Held>]) -> Option<Assembled> {
+    let part = |held: &Arc<Held>| match known.get(&held.records()) {
+        Some(part) => Some(Arc::clone(part)),
+        None if held.oldest < quiet_before => None,
+        None => Some(Arc::new(Part { records: held.records(), rows: held.batch.clone()?, _counted: None })),
+    };
+    Some(Assembled { quiet_before, parts: held.iter().map(part).collect::<Option<_>>()? })
+}

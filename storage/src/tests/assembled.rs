@@ -1,0 +1,109 @@
+//! What questions of about the same moment share of the rows in memory.
+
+use super::*;
+use crate::Snapshot;
+
+const QUIET: Nanos = 10 * SECOND;
+
+/// The rows in memory as a question of now sees them, while it is being answered.
+struct Asked {
+    rows: Vec<RecordBatch>,
+    _snapshot: Snapshot,
+}
+
+fn asked(bench: &Bench) -> Asked {
+    let snapshot = bench.store.snapshot(&Tenant::default()).expect("a snapshot");
+    let rows = snapshot.table(Signal::Traces).assembled_memory(snapshot.taken - QUIET);
+    Asked { rows, _snapshot: snapshot }
+}
+
+/// The self time of each row; nothing before its trace is assembled.
+fn self_times(asked: &Asked) -> Vec<Option<i64>> {
+    let of =
+        |rows: &RecordBatch| rows.column_by_name(column::SELF_TIME).expect("there").as_primitive::<Int64Type>().clone();
+    asked.rows.iter().flat_map(|rows| of(rows).iter().collect::<Vec<_>>()).collect()
+}
+
+fn is_shared(a: &RecordBatch, b: &RecordBatch) -> bool {
+    a.columns().iter().zip(b.columns()).all(|(a, b)| Arc::ptr_eq(a, b))
+}
+
+#[tokio::test]
+async fn questions_of_the_same_second_share_what_was_assembled() {
+    let bench = Bench::new().await;
+    bench.send("1 10 0 shop buy 100 400").await.expect("stored");
+    bench.clock.advance(QUIET + SECOND);
+    let first = asked(&bench);
+    assert_eq!(self_times(&first), [Some(300)]);
+
+    // Half a second later another trace is there: not assembled, and the first one is the one of before.
+    bench.clock.advance(SECOND / 2);
+    bench.send("2 20 0 shop buy 500 700").await.expect("stored");
+    let second = asked(&bench);
+    assert_eq!(self_times(&second), [Some(300), None]);
+    assert!(is_shared(&first.rows[0], &second.rows[0]));
+
+    // Its trace is quiet: assembled, and the first one is still shared.
+    bench.clock.advance(QUIET + SECOND);
+    let third = asked(&bench);
+    assert_eq!(self_times(&third), [Some(300), Some(200)]);
+    assert!(is_shared(&first.rows[0], &third.rows[0]));
+}
+
+#[tokio::test]
+async fn a_span_that_comes_later_changes_what_was_shared() {
+    let bench = Bench::new().await;
+    bench.send("1 10 0 shop buy 100 400").await.expect("stored");
+    bench.clock.advance(QUIET + SECOND);
+    let before = asked(&bench);
+    bench.send("1 11 10 stock take 150 250").await.expect("stored");
+    bench.clock.advance(QUIET + SECOND);
+    let after = asked(&bench);
+    // The parent waited 100 for the child; who asked before keeps what they saw.
+    assert_eq!(self_times(&after), [Some(200), Some(100)]);
+    assert_eq!(self_times(&before), [Some(300)]);
+}
+
+#[tokio::test]
+async fn rows_that_were_joined_meanwhile_are_assembled_again_at_once() {
+    let bench = Bench::new().await;
+    for trace in 0..1_100 {
+        bench.send(&format!("{0} {0} 0 shop buy 100 400", trace + 1)).await.expect("stored");
+    }
+    bench.clock.advance(QUIET + SECOND);
+    let before = asked(&bench);
+    for (_, table) in bench.store.shared.all_tables() {
+        table.join_small().expect("joins");
+    }
+    let after = asked(&bench);
+    let batches = (before.rows.len(), after.rows.len());
+    assert!(batches.1 < batches.0, "{} batches are still {}", batches.0, batches.1);
+    assert_eq!(self_times(&after), self_times(&before));
+    assert_eq!(self_times(&after), vec![Some(300); 1_100]);
+}
+
+#[tokio::test]
+async fn what_is_shared_counts_as_memory_while_it_is_used() {
+    let bench = Bench::new().await;
+    bench.send("1 10 0 shop buy 100 400\n1 11 10 stock take 150 250").await.expect("stored");
+    let used = || bench.store.shared.memory.used();
+    let alone = used();
+    bench.clock.advance(QUIET + SECOND);
+    let one = asked(&bench);
+    // Two rows, each with four numbers of 8 bytes and two texts of 16 at least.
+    let with_one = used();
+    assert!(with_one >= alone + 2 * (4 * 8 + 2 * 16), "{with_one} after {alone}");
+    let another = asked(&bench);
+    assert_eq!(used(), with_one, "a second question takes no more");
+    drop((one, another));
+    assert_eq!(used(), alone);
+}
+
+#[tokio::test]
+async fn a_trace_that_became_quiet_is_assembled_although_nothing_else_happened() {
+    let bench = Bench::new().await;
+    bench.send("1 10 0 shop buy 100 400").await.expect("stored");
+    assert_eq!(self_times(&asked(&bench)), [None]);
+    bench.clock.advance(QUIET + SECOND);
+    assert_eq!(self_times(&asked(&bench)), [Some(300)]);
+}
