@@ -11,6 +11,7 @@
 //! `critical_path` over a tree sums to the root's duration to the nanosecond, and neither the order of the input
 //! nor repeated copies of a span change any other result. The cost is O(n log n).
 
+mod adopt;
 mod critical_path;
 mod self_time;
 mod skew;
@@ -73,7 +74,8 @@ impl SpanKind {
 
 /// Bits of `tree_flags`. What is said of a tree or a trace stands on its root.
 pub mod flag {
-    /// The parent named by the span is not in the trace; the span is treated as a root of its own tree.
+    /// The parent named by the span is not in the trace. The span is taken for a child of the call without a child in
+    /// whose time it ran, if there is one, else for a root of its own tree.
     pub const ORPHAN: i64 = 1;
     /// The span was part of a cycle of parents (or its own parent), which was cut here.
     pub const CYCLE: i64 = 2;
@@ -95,8 +97,8 @@ pub mod flag {
 /// What assembly found for one span.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Assembled {
-    /// Index of the parent within the input, after cutting cycles; `None` for roots of trees. A duplicate has the
-    /// parent of the span it repeats.
+    /// Index of the parent within the input, after cutting cycles and placing orphans; `None` for roots of trees. A
+    /// duplicate has the parent of the span it repeats.
     pub parent: Option<usize>,
     /// Index of the entry span of the tree this span is in.
     pub entry: usize,
@@ -135,6 +137,14 @@ pub fn assemble(nodes: &[Node]) -> Vec<Assembled> {
     tree::mark_entries(nodes, &forest, &placed, &mut out);
     tree::finish_duplicates(nodes, &mut out);
     out
+}
+
+/// The call without a child in whose time each orphan ran, where there is one: pairs of orphan and call, by index.
+/// [`assemble`] takes them for child and parent.
+pub fn adopted(nodes: &[Node]) -> Vec<(usize, usize)> {
+    let is_orphan = |found: &Assembled| found.flags & flag::ORPHAN != 0;
+    let linked = tree::link(nodes).into_iter().enumerate();
+    linked.filter(|(_, found)| is_orphan(found)).filter_map(|(orphan, found)| Some((orphan, found.parent?))).collect()
 }
 
 /// The critical path of every tree of an assembled trace, tree after tree, each in the order of time: within a tree

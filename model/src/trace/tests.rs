@@ -235,6 +235,75 @@ fn an_orphan_is_the_root_of_its_own_tree() {
     assert_eq!(out[2].entry, 1);
 }
 
+/// The service behind the call sends nothing; what it called in turn names spans that are not there.
+///
+/// ```text
+/// 0 |0##------------------------##100|
+/// 1    |10##--------------###90|            CLIENT
+/// 2          |20###--###60|                 SERVER, its parent is missing
+/// 3              |30##40|
+/// 4                         |65###80|       SERVER, another parent is missing
+/// ```
+#[test]
+fn orphans_belong_to_the_call_in_whose_time_they_ran() {
+    let nodes = [
+        span(1, 0, Server, 0, 100),
+        span(2, 1, Client, 10, 90),
+        span(3, 98, Server, 20, 60),
+        span(4, 3, Internal, 30, 40),
+        span(5, 99, Server, 65, 80),
+    ];
+    let out = assemble(&nodes);
+    assert_eq!(parents(&out), [None, Some(0), Some(1), Some(2), Some(1)]);
+    assert_eq!(flags(&out), [ROOT_AND_ENTRY, 0, flag::ORPHAN, 0, flag::ORPHAN]);
+    assert_eq!(critical(&out), [20, 25, 30, 10, 15]);
+    assert_eq!(out[3].entry, 0);
+    assert_eq!(adopted(&nodes), [(2, 1), (4, 1)]);
+}
+
+#[test]
+fn an_orphan_goes_to_the_shortest_call_that_holds_it() {
+    let nodes = [
+        span(1, 0, Server, 0, 100),
+        span(2, 1, Client, 5, 95),
+        span(3, 1, Client, 20, 60),
+        span(4, 1, Client, 30, 45),
+        span(5, 99, Server, 25, 50),
+    ];
+    assert_eq!(parents(&assemble(&nodes))[4], Some(2));
+}
+
+#[test]
+fn an_orphan_is_not_adopted_where_it_does_not_fit() {
+    // Longer than the call; a call that has its child; a database's span that began before; a message.
+    let longer = [span(1, 0, Client, 0, 50), span(2, 99, Server, 0, 60)];
+    let answered = [span(1, 0, Client, 0, 100), span(2, 1, Server, 10, 90), span(3, 99, Server, 20, 30)];
+    let outside = [span(1, 0, Client, 10, 100), span(2, 99, Internal, 5, 30)];
+    let message = [span(1, 0, Client, 0, 100), span(2, 99, Consumer, 20, 30)];
+    for nodes in [&longer[..], &answered, &outside, &message] {
+        let out = assemble(nodes);
+        assert_eq!(parents(&out).last(), Some(&None));
+        assert_eq!(out.last().map(|a| a.flags), Some(ROOT_AND_ENTRY | flag::ORPHAN));
+    }
+}
+
+#[test]
+fn an_orphan_on_another_clock_is_moved_into_the_call() {
+    let nodes = [span(1, 0, Server, 0, 100), span(2, 1, Client, 10, 90), span(3, 99, Server, 200, 240)];
+    let out = assemble(&nodes);
+    assert_eq!((parents(&out)[2], out[2].flags), (Some(1), flag::ORPHAN | flag::CLOCK_SKEW));
+    assert_eq!(critical(&out), [20, 40, 40]);
+}
+
+#[test]
+fn orphans_that_hold_each_others_calls_form_no_cycle() {
+    let nodes =
+        [span(1, 98, Server, 0, 50), span(2, 1, Client, 0, 50), span(3, 99, Server, 0, 50), span(4, 3, Client, 0, 50)];
+    let out = assemble(&nodes);
+    let roots = out.iter().filter(|a| a.flags & flag::ROOT != 0).count();
+    assert_eq!(roots, 1, "{out:?}");
+}
+
 #[test]
 fn a_consumer_whose_producer_is_missing_is_an_orphan() {
     let nodes = [span(1, 99, Consumer, 0, 10)];

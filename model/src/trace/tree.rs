@@ -4,9 +4,9 @@
 //! Afterwards every span but the duplicates is in exactly one tree, and following parents ends at its root.
 
 use super::skew::Interval;
-use super::{Assembled, Node, SpanKind, flag};
+use super::{Assembled, Node, SpanKind, adopt, flag};
 
-/// Finds the parent of every span, cuts cycles, and flags roots and oddities.
+/// Finds the parent of every span, cuts cycles, finds a place for orphans, and flags roots and oddities.
 ///
 /// A span's identity is its id and kind, since the two sides of a call may share one id (Zipkin's B3 propagation
 /// does): then the SERVER span is the CLIENT span's child, and whoever names the id means the receiving side.
@@ -24,6 +24,7 @@ pub(super) fn link(nodes: &[Node]) -> Vec<Assembled> {
         }
     }
     cut_cycles(nodes, &mut out);
+    adopt::adopt_orphans(nodes, &mut out);
     flag_roots(nodes, &mut out);
     out
 }

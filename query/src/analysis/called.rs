@@ -12,14 +12,17 @@ use model::trace::SpanKind;
 use super::names::{NONE, Names, TextColumn};
 use super::ranking::{Operation, Peer, PeerKind};
 
-/// Columns that name a peer, the best first.
-pub const PEERS: [&str; 6] = [
+/// Columns that name a peer, the best first: where nothing says which one it is, at least what kind of system.
+pub const PEERS: [&str; 9] = [
     "peer_service",
     "server_address",
     "messaging_destination_name",
     "db_namespace",
     "rpc_service",
     "network_peer_address",
+    "db_system_name",
+    "db_system",
+    "messaging_system",
 ];
 
 /// The kind of database that a client span talks to, as SQL.
@@ -32,7 +35,7 @@ pub fn peer() -> String {
 
 /// The columns that [`Called`] reads, as SQL.
 pub fn columns() -> String {
-    format!("service_name, name, kind, db_system_name, db_system, messaging_system, {}", PEERS.join(", "))
+    format!("service_name, name, kind, {}", PEERS.join(", "))
 }
 
 /// An operation by the numbers of its texts.

@@ -1,12 +1,12 @@
 //! Facts about operations, from traces that were kept whole: means over spans, so an even part of the traces will do.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use model::trace::SpanKind;
+use model::trace::{Node, SpanKind, adopted};
 
 use super::called::Operations;
 use super::observe::Kept;
-use super::ranking::{Details, FactBook};
+use super::ranking::{Details, FactBook, Operation};
 
 /// Sums of what [`Details`] are the means of.
 #[derive(Default)]
@@ -24,6 +24,8 @@ struct Lesson {
     sums: HashMap<u32, Sums>,
     /// How often one operation is the parent of another.
     relations: HashMap<(u32, u32), u64>,
+    /// How often a span of the second operation, whose parent is not there, ran within a call of the first.
+    beyond: HashMap<(u32, u32), u64>,
 }
 
 /// Adds the facts of one side to the book; `spans` are sorted by trace. The window, which is learnt first, says which
@@ -32,21 +34,31 @@ pub fn learn(spans: &[Kept], operations: &Operations, is_baseline: bool, book: &
     let mut lesson = Lesson::default();
     for trace in spans.chunk_by(|a, b| a.trace == b.trace) {
         lesson.look_at(trace);
+        lesson.look_beyond_holes(trace, operations);
     }
     for (number, sums) in lesson.sums {
         let facts = book.entry(operations.operation(number)).or_default();
         let details = if is_baseline { &mut facts.baseline } else { &mut facts.window };
         *details = sums.details();
     }
-    let named = |((parent, child), times)| (operations.operation(parent), operations.operation(child), times);
-    let mut relations: Vec<_> = lesson.relations.into_iter().map(named).collect();
-    relations.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| (&a.0, &a.1).cmp(&(&b.0, &b.1))));
-    for (parent, child, _) in relations {
+    for (parent, child) in by_frequency(lesson.relations, operations) {
         if parent.kind == SpanKind::Client && child.kind == SpanKind::Server {
             book.entry(parent.clone()).or_default().callee.get_or_insert(child.place());
         }
         book.entry(child).or_default().parent.get_or_insert(parent);
     }
+    // Who answers such a call is not known: its time is also that of a service that sends no spans.
+    for (call, child) in by_frequency(lesson.beyond, operations) {
+        book.entry(child).or_default().parent.get_or_insert(call);
+    }
+}
+
+/// Parents and children, the most frequent pair first.
+fn by_frequency(pairs: HashMap<(u32, u32), u64>, operations: &Operations) -> Vec<(Operation, Operation)> {
+    let named = |((parent, child), times)| (times, operations.operation(parent), operations.operation(child));
+    let mut pairs: Vec<_> = pairs.into_iter().map(named).collect();
+    pairs.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| (&a.1, &a.2).cmp(&(&b.1, &b.2))));
+    pairs.into_iter().map(|(_, parent, child)| (parent, child)).collect()
 }
 
 impl Sums {
@@ -84,6 +96,24 @@ impl Lesson {
             let wait = (children[0].start - parent.start).max(0);
             self.sums.entry(parent.operation).or_default().waits.push(wait);
             self.look_at_siblings(&children);
+        }
+    }
+
+    /// Services that send no spans leave holes between those that do.
+    fn look_beyond_holes(&mut self, trace: &[Kept], operations: &Operations) {
+        let known: HashSet<u64> = trace.iter().map(|span| span.span).collect();
+        if trace.iter().all(|span| span.parent == 0 || known.contains(&span.parent)) {
+            return;
+        }
+        let node = |span: &Kept| Node {
+            span_id: span.span.to_be_bytes(),
+            parent_span_id: (span.parent != 0).then(|| span.parent.to_be_bytes()),
+            start: span.start,
+            end: span.end,
+            kind: operations.kind(span.operation),
+        };
+        for (orphan, call) in adopted(&trace.iter().map(node).collect::<Vec<_>>()) {
+            *self.beyond.entry((trace[call].operation, trace[orphan].operation)).or_default() += 1;
         }
     }
 

@@ -192,3 +192,35 @@ async fn a_service_that_has_no_cpu_left_comes_first() {
     assert_eq!(with["hotspots"][0]["vitals"][0]["sign"], "high", "{with:#}");
     assert_eq!(with["hotspots"][1]["service"], "stock", "{with:#}");
 }
+
+/// A shop that asks its stock through a gateway which sends no spans: what the stock does names parents that are not
+/// there. At the second level its statement is slow, or a third of its answers are errors.
+fn behind_a_hole(slow: bool) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for (trace, start, later) in requests() {
+        let [server, call, unknown, stock, statement] = [1, 2, 3, 4, 5].map(|n| trace * 8 + n);
+        let more = if slow && later { 100 } else { 0 };
+        let failed = !slow && later && trace % 3 == 0;
+        let mut put = |id, parent, what, from: i64, to: i64, members: Value| {
+            let status = json!({ "status_code": if failed { "ERROR" } else { "UNSET" } });
+            rows.push(and(and(span(trace, id, parent, what, start + from, start + to), status), members));
+        };
+        put(server, 0, ("shop", "GET /", "SERVER"), 0, 60 + more, json!({}));
+        put(call, server, ("shop", "GET", "CLIENT"), 5, 55 + more, json!({}));
+        put(stock, unknown, ("stock", "GET /stock", "SERVER"), 15, 45 + more, json!({}));
+        let of_database = json!({ "db_system_name": "postgresql", "status_code": "UNSET" });
+        put(statement, stock, ("stock", "SELECT stock", "CLIENT"), 20, 40 + more, of_database);
+    }
+    rows
+}
+
+#[tokio::test]
+async fn what_is_behind_a_service_without_spans_is_told_from_the_call_to_it() {
+    for (slow, named) in [(true, ["stock", "SELECT stock", "database"]), (false, ["stock", "GET /stock", "error"])] {
+        for state in [State::Memory, State::Files] {
+            let found = hotspots(Fixture::new().with(Signal::Traces, &behind_a_hole(slow), state).await).await;
+            let first = &found["hotspots"][0];
+            assert_eq!([&first["service"], &first["operation"], &first["category"]], named, "{state:?} {found:#}");
+        }
+    }
+}

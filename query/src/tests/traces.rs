@@ -55,6 +55,22 @@ async fn events_links_and_flags_are_told() {
 }
 
 #[tokio::test]
+async fn a_span_without_its_parent_stands_below_the_call_in_whose_time_it_ran() {
+    // The proxy between them sends no spans.
+    let spans = [
+        span(9, 1, 0, ("shop", "GET /", "SERVER"), 0, 100),
+        span(9, 2, 1, ("shop", "GET", "CLIENT"), 10, 90),
+        span(9, 3, 77, ("stock", "GET /stock", "SERVER"), 20, 60),
+    ];
+    let engine = Fixture::new().with(Signal::Traces, &spans, STATES[0]).await.engine();
+    let trace = engine.trace(&Tenant::default(), id(9), 100).await.expect("a trace");
+    let of = |at: usize, member: &str| trace["spans"][at][member].clone();
+    assert_eq!(["", "", "0000000000000002"].map(|id| json!(id)), [0, 1, 2].map(|at| of(at, "ran_within")));
+    assert_eq!((of(2, "flags"), trace["depth"].clone()), (json!(["orphan"]), json!(3)));
+    assert_eq!([0, 1, 2].map(|at| of(at, "critical_path_ns")), [20, 40, 40].map(|ms| json!(ms * 1_000_000)));
+}
+
+#[tokio::test]
 async fn a_large_trace_is_cut_and_an_unknown_one_not_found() {
     let engine = Fixture::new().with(Signal::Traces, &shop(4), STATES[4]).await.engine();
     let trace = engine.trace(&Tenant::default(), id(2), 2).await.expect("a trace");

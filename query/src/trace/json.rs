@@ -70,7 +70,7 @@ fn depth(trace: &Trace) -> usize {
 
 fn span(trace: &Trace, columns: &Columns, row: usize, t0: i64, critical: Vec<Value>) -> Value {
     let text = |name| columns.text(name, row);
-    let id = |name| {
+    let id = |name, row| {
         columns
             .ids(name)
             .ok()
@@ -79,9 +79,11 @@ fn span(trace: &Trace, columns: &Columns, row: usize, t0: i64, critical: Vec<Val
     };
     let assembled = &trace.assembled[row];
     let start = columns.int(column::START, row).saturating_sub(t0);
+    let call = assembled.parent.filter(|_| assembled.flags & flag::ORPHAN != 0);
     json!({
-        "span_id": id(column::SPAN_ID),
-        "parent_span_id": id(column::PARENT_SPAN_ID),
+        "span_id": id(column::SPAN_ID, row),
+        "parent_span_id": id(column::PARENT_SPAN_ID, row),
+        "ran_within": call.map_or(String::new(), |call| id(column::SPAN_ID, call)),
         "name": text(column::NAME),
         "kind": text(column::KIND),
         "service": text(column::SERVICE_NAME),

@@ -75,6 +75,7 @@ function deepTrace(id: string, n: number) {
     ...model,
     span_id: hex(i),
     parent_span_id: i === 0 ? "" : i < 1000 ? hex(i - 1) : hex(i % 997),
+    ran_within: "",
     name: `step ${i % 50_00}`,
     start_ns: i * 1000,
     duration_ns: (n - i) * 1000,

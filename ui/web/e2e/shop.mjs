@@ -163,6 +163,7 @@ function run(request, t0us) {
     const out = {
       span_id: hex(16),
       parent_span_id: parent ? parent.span_id : "",
+      ran_within: "",
       name: s.name,
       kind: s.kind,
       service: s.service,
@@ -717,6 +718,7 @@ function traceAnswer(t) {
   const spans = t.spans.map((s) => ({
     span_id: s.span_id,
     parent_span_id: s.parent_span_id,
+    ran_within: "",
     name: s.name,
     kind: s.kind,
     service: s.service,

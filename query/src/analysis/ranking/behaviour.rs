@@ -7,7 +7,7 @@ use super::category::Category;
 use super::rates::Rates;
 
 /// Calls per request changed when they did so by this part of what they were, and this much in all.
-const CALLS: (f64, f64) = (0.3, 0.05);
+const CALLS: (f64, f64) = (0.3, 0.015);
 /// An operation is where errors began when at least this part of its rise is not that of operations below it.
 const BEGAN: f64 = 0.5;
 

@@ -252,6 +252,8 @@ export interface AttributesAnswer {
 export interface TraceSpan {
   span_id: string;
   parent_span_id: string;
+  /** The call in whose time a span without its parent ran, or "". */
+  ran_within: string;
   name: string;
   kind: string;
   service: string;

@@ -252,7 +252,8 @@ export const en = {
   "trace.count.errors": "Errors {n}",
   "trace.truncated": "This trace is larger than the limit: the first {n} spans are shown.",
   "trace.skewed": "{n} spans seem to come from clocks that differ; times between services may be off.",
-  "trace.orphans": "{n} spans name a parent that has not arrived; they are shown as roots.",
+  "trace.orphans":
+    "{n} spans name a parent that has not arrived; each is shown below the call in whose time it ran, or as a root.",
   "flag.orphan": "Its parent has not arrived.",
   "flag.clock_skew": "It lies outside its parent's time: the clocks of the two hosts differ.",
   "flag.cycle": "Its ancestors form a circle; the circle was cut here.",

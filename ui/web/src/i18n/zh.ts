@@ -252,7 +252,7 @@ export const zh = {
   "trace.count.errors": "{n} 个错误",
   "trace.truncated": "该调用链超过上限，仅显示前 {n} 个 Span。",
   "trace.skewed": "{n} 个 Span 的时钟可能不一致，跨应用的时间可能有偏差。",
-  "trace.orphans": "{n} 个 Span 的父 Span 未到达，按根显示。",
+  "trace.orphans": "{n} 个 Span 的父 Span 未到达，显示在其运行期间的调用之下，否则按根显示。",
   "flag.orphan": "其父 Span 未到达。",
   "flag.clock_skew": "它超出父 Span 的时间范围：两台主机的时钟不一致。",
   "flag.cycle": "其祖先构成环，已在此处断开。",

@@ -7,6 +7,7 @@ function span(id: string, parent: string, start: number, duration: number, name 
   return {
     span_id: id,
     parent_span_id: parent,
+    ran_within: "",
     name,
     kind: "INTERNAL",
     service: "shop",
@@ -30,6 +31,11 @@ describe("rows of a trace", () => {
 
   test("a span whose parent never came is a root", () => {
     expect(names([span("a", "", 0, 10), span("b", "gone", 3, 1)])).toEqual(["a", "b"]);
+  });
+
+  test("a span whose parent never came stands below the call in whose time it ran", () => {
+    const spans = [span("a", "", 0, 10), span("b", "a", 1, 8), { ...span("c", "gone", 3, 1), ran_within: "b" }];
+    expect(names(spans)).toEqual(["a", " b", "  c"]);
   });
 
   test("every span of a cycle has exactly one row, also one that is its own parent", () => {

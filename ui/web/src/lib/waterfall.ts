@@ -4,6 +4,8 @@
 export interface WaterfallSpan {
   span_id: string;
   parent_span_id: string;
+  /** The call in whose time a span without its parent ran, or "". */
+  ran_within: string;
   name: string;
   kind: string;
   service: string;
@@ -50,7 +52,7 @@ export function buildTree(spans: readonly WaterfallSpan[]): Tree {
   const children: number[][] = spans.map(() => []);
   const roots: number[] = [];
   spans.forEach((s, i) => {
-    const p = s.parent_span_id ? (indexOf.get(s.parent_span_id) ?? -1) : -1;
+    const p = indexOf.get(s.parent_span_id) ?? indexOf.get(s.ran_within) ?? -1;
     parent[i] = p === i ? -1 : p;
     if (parent[i] === -1) roots.push(i);
     else children[p].push(i);
