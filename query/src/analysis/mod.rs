@@ -29,6 +29,7 @@ mod names;
 mod observe;
 pub mod operations;
 pub(crate) mod partial;
+mod per_file;
 pub mod ranking;
 mod replay;
 pub mod report;

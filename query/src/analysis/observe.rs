@@ -85,8 +85,6 @@ struct Side {
     columns: HashMap<CellKey, usize>,
     cells: Vec<(CellKey, Vec<Cell>)>,
     requests: HashMap<(u32, u32), Vec<Requests>>,
-    /// The load by bin; only what becomes a piece counts it.
-    load: Option<Vec<Requests>>,
     part: Part,
     kept: Vec<Kept>,
     most_kept: usize,
@@ -173,14 +171,12 @@ struct Span {
     critical: i64,
     failed: bool,
     is_entry: bool,
-    /// An entry that is neither an orphan's nor a consumer's.
-    is_request: bool,
 }
 
 impl Seen {
     /// For a [`Piece`]: one window in bins of a second.
     pub fn by_the_second(window: Window) -> Self {
-        let side = Side { bin: SECOND, load: Some(Vec::new()), most_kept: KEPT_OF_PIECE, ..Side::new(window) };
+        let side = Side { bin: SECOND, most_kept: KEPT_OF_PIECE, ..Side::new(window) };
         Seen { operations: Operations::default(), sides: vec![side], outside: 0 }
     }
 
@@ -199,14 +195,11 @@ impl Seen {
             let seen = bins.into_iter().enumerate().filter(|(_, requests)| requests.latency.count() > 0);
             seen.map(move |(at, requests)| (entry, second(at), requests))
         });
-        let load = side.load.unwrap_or_default().into_iter().enumerate();
-        let load = load.filter(|(_, load)| load.latency.count() > 0).map(|(at, load)| (second(at), load));
         let seconds = || cells.iter().map(|(_, at, _)| *at);
         Some(Piece {
             span: (seconds().min().unwrap_or(start), seconds().max().map_or(start, |last| last + SECOND)),
             operations,
             requests: requests.collect(),
-            load: load.collect(),
             part: side.part,
             kept: side.kept,
             cells,
@@ -315,7 +308,6 @@ impl Side {
             columns: HashMap::new(),
             cells: Vec::new(),
             requests: HashMap::new(),
-            load: None,
             part: Part::ALL,
             kept: Vec::new(),
             most_kept: KEPT_SPANS,
@@ -369,12 +361,6 @@ impl Side {
         if span.is_entry {
             self.requests(span.key.entry, bin).count(span);
         }
-        if let Some(load) = self.load.as_mut().filter(|_| span.is_request) {
-            if load.len() <= bin {
-                load.resize(bin + 1, Requests::default());
-            }
-            load[bin].count(span);
-        }
     }
 
     /// Takes a smaller part of the traces until few enough spans are kept.
@@ -409,10 +395,6 @@ impl Side {
             for (bin, more) in bins.into_iter().enumerate() {
                 self.requests(entry(key), bin).add(&more);
             }
-        }
-        if let (Some(load), Some(others)) = (&mut self.load, other.load) {
-            load.resize(load.len().max(others.len()), Requests::default());
-            load.iter_mut().zip(&others).for_each(|(load, more)| load.add(more));
         }
         self.part = self.part.and(other.part);
         self.kept.extend(other.kept.into_iter().map(|span| Kept {
@@ -523,7 +505,6 @@ impl<'a> Columns<'a> {
             critical: int(self.critical, row),
             failed: self.status.text(row) == Some("ERROR"),
             is_entry: flags & flag::ENTRY != 0,
-            is_request: flags & (flag::ENTRY | flag::ORPHAN | flag::ASYNC_ROOT) == flag::ENTRY,
         }
     }
 

@@ -5,12 +5,14 @@
 //! files ─┬─ short in time ─▶ Piece, from the cache or folded now ─┐
 //!        └─ the others, memory and log ─▶ folded as asked ────────┴─ add up ─▶ Seen
 //! ```
-//! *Invariants:* a piece is taken only where no second of it lies on both sides of a window's edge, so answers are the
-//! same to the span as those of a whole scan. Pieces take at most the bytes that the cache was made for.
+//! The load alone is looked at further back in time than anything else, to find the level before; it is little, so it is
+//! kept apart ([`Load`]). *Invariants:* what is kept is taken only where no second of it lies on both sides of a window's
+//! edge, so answers are the same to the span as those of a whole scan. All of it takes at most the bytes that
+//! [`Pieces`] was made for.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use futures::StreamExt;
 use model::time::{MINUTE, SECOND};
 use model::{Nanos, Result, Signal};
 use storage::delta::DataFile;
@@ -18,14 +20,23 @@ use storage::{Snapshot, TableSnapshot};
 
 use super::called::Operations;
 use super::observe::{Cell, CellKey, Kept, Requests, Seen, piece_sql};
+use super::per_file::{PerFile, Size};
+use super::rows::{Row, read};
 use super::sample::Part;
 use super::scope::Window;
+use super::timeline::IS_REQUEST;
 use crate::query::Query;
 
 /// A file that covers more time than this is not cut into seconds.
 const LONGEST: Nanos = 3 * MINUTE;
 /// A file with fewer rows is read again as fast as a piece of it is found; and it is merged with others soon.
 const LEAST_ROWS: u64 = 20_000;
+/// Files of which one question finds out the load, file by file; what is beyond is read in one scan.
+const MOST_LOADS: usize = 512;
+/// As many of them at a time.
+const AT_ONCE: usize = 2;
+/// What the requests of one second take: a sparse histogram.
+const REQUESTS_BYTES: usize = 1_024;
 /// Requests may begin this long before the first span of a file.
 const EARLIER: Nanos = MINUTE;
 
@@ -35,8 +46,6 @@ pub struct Piece {
     /// Beginnings of seconds, Unix ns.
     pub(super) cells: Vec<(CellKey, Nanos, Cell)>,
     pub(super) requests: Vec<((u32, u32), Nanos, Requests)>,
-    /// All of the load: requests that are neither orphans nor consumers.
-    pub(super) load: Vec<(Nanos, Requests)>,
     pub(super) part: Part,
     pub(super) kept: Vec<Kept>,
     /// The first second, and the end of the last.
@@ -49,73 +58,58 @@ impl Piece {
         let cuts = |at: Nanos| self.span.0 < at && at < self.span.1 && at % SECOND != 0;
         !cuts(window.start) && !cuts(window.end)
     }
+}
 
+impl Size for Piece {
     fn size(&self) -> usize {
-        let requests = self.requests.len() + self.load.len();
         self.operations.size()
             + self.cells.len() * size_of::<(CellKey, Nanos, Cell)>()
-            + requests * 1_024
+            + self.requests.len() * REQUESTS_BYTES
             + self.kept.len() * size_of::<Kept>()
     }
 }
 
-/// Pieces by the path of their file. `None` stands for a file that cannot be cut into seconds.
+/// The requests of one file by the second: those that are neither orphans nor consumers.
+pub struct Load {
+    /// Beginnings of seconds, Unix ns.
+    pub seconds: Vec<(Nanos, Requests)>,
+}
+
+impl Size for Load {
+    fn size(&self) -> usize {
+        self.seconds.len() * REQUESTS_BYTES
+    }
+}
+
+impl Load {
+    /// Whether each of its seconds is wholly inside of the window or outside.
+    fn fits(&self, window: Window) -> bool {
+        let cut = |edge: Nanos| edge % SECOND != 0 && self.seconds.iter().any(|(at, _)| *at == whole_second(edge));
+        !cut(window.start) && !cut(window.end)
+    }
+}
+
+fn whole_second(at: Nanos) -> Nanos {
+    at - at.rem_euclid(SECOND)
+}
+
+/// What is kept of files.
 pub struct Pieces {
-    most: usize,
-    held: Mutex<Held>,
+    pieces: PerFile<Piece>,
+    loads: PerFile<Load>,
 }
-
-#[derive(Default)]
-struct Held {
-    by_path: HashMap<String, (Option<Arc<Piece>>, u64)>,
-    bytes: usize,
-    /// Counts uses, so that the longest unused goes first.
-    uses: u64,
-}
-
-/// What a known path costs besides its piece.
-const PATH: usize = 256;
 
 impl Pieces {
-    /// A cache of at most so many bytes.
+    /// At most so many bytes. Loads are small and are asked for further back in time, so they have a part of their own.
     pub fn new(most: usize) -> Self {
-        Pieces { most, held: Mutex::default() }
+        let loads = most / 4;
+        Pieces { pieces: PerFile::new(most - loads), loads: PerFile::new(loads) }
     }
 
-    /// Pieces that are kept.
+    /// Files of which the piece is kept, and of which the load is.
     #[cfg(test)]
-    pub fn known(&self) -> usize {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.by_path.values().filter(|(piece, _)| piece.is_some()).count()
-    }
-
-    fn get(&self, path: &str) -> Option<Option<Arc<Piece>>> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.uses += 1;
-        let now = held.uses;
-        let (piece, used) = held.by_path.get_mut(path)?;
-        *used = now;
-        Some(piece.clone())
-    }
-
-    fn keep(&self, path: &str, piece: Option<Arc<Piece>>) {
-        let size = |piece: &Option<Arc<Piece>>| PATH + piece.as_ref().map_or(0, |piece| piece.size());
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.uses += 1;
-        let now = held.uses;
-        held.bytes += size(&piece);
-        if let Some((replaced, _)) = held.by_path.insert(path.to_owned(), (piece, now)) {
-            held.bytes -= size(&replaced);
-        }
-        while held.bytes > self.most {
-            let Some(oldest) = held.by_path.iter().min_by_key(|(_, (_, used))| *used).map(|(path, _)| path.clone())
-            else {
-                break;
-            };
-            if let Some((dropped, _)) = held.by_path.remove(&oldest) {
-                held.bytes -= size(&dropped);
-            }
-        }
+    pub fn known(&self) -> (usize, usize) {
+        (self.pieces.known(), self.loads.known())
     }
 }
 
@@ -129,8 +123,7 @@ pub async fn split(query: &Query, near: Window, fits: impl Fn(&Piece) -> bool) -
         if beside {
             continue;
         }
-        let short = file.rows >= LEAST_ROWS && file.max_time.saturating_sub(file.min_time) <= LONGEST;
-        let piece = if short { piece(query, file).await? } else { None };
+        let piece = if is_cut_by_second(file) { piece(query, file).await? } else { None };
         match piece.filter(|piece| fits(piece)) {
             Some(piece) => pieces.push(piece),
             None => rest.push(file.clone()),
@@ -142,17 +135,70 @@ pub async fn split(query: &Query, near: Window, fits: impl Fn(&Piece) -> bool) -
 
 /// The piece of one file, from the cache or made now. `None` when it cannot be cut into seconds.
 async fn piece(query: &Query, file: &Arc<DataFile>) -> Result<Option<Arc<Piece>>> {
-    let cache = query.pieces();
+    let cache = &query.pieces().pieces;
     if let Some(known) = cache.get(&file.path) {
         return Ok(known);
     }
-    let alone = TableSnapshot::new(Signal::Traces, &[], Arc::new([file.clone()]), None);
-    let floor = |at: Nanos| at - at.rem_euclid(SECOND);
-    let window = Window { start: floor(file.min_time - EARLIER), end: floor(file.max_time + MINUTE) + SECOND };
-    let folded = query.of_spans(alone).fold(&piece_sql(), || Seen::by_the_second(window)).await?;
+    let (start, end) = (whole_second(file.min_time - EARLIER), whole_second(file.max_time + MINUTE) + SECOND);
+    let window = Window { start, end };
+    let folded = alone(query, file).fold(&piece_sql(), || Seen::by_the_second(window)).await?;
     let piece = folded.fold.into_piece().map(Arc::new);
     cache.keep(&file.path, piece.clone());
     Ok(piece)
+}
+
+/// Splits the spans of a query into the load of files, by the second, and the query over all the rest.
+pub async fn split_load(query: &Query, window: Window) -> Result<(Vec<Arc<Load>>, Query)> {
+    let table = query.snapshot().table(Signal::Traces);
+    let (mut known, mut missing, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+    for file in table.files.iter().filter(|f| f.max_time >= window.start && f.min_time < window.end) {
+        match query.pieces().loads.get(&file.path) {
+            Some(Some(load)) if load.fits(window) => known.push(load),
+            None if is_cut_by_second(file) && missing.len() < MOST_LOADS => missing.push(file.clone()),
+            _ => rest.push(file.clone()),
+        }
+    }
+    let found = futures::stream::iter(missing).map(|file| async move { (load(query, &file).await, file) });
+    let mut found = std::pin::pin!(found.buffered(AT_ONCE));
+    while let Some((load, file)) = found.next().await {
+        match Some(load?).filter(|load| load.fits(window)) {
+            Some(load) => known.push(load),
+            None => rest.push(file),
+        }
+    }
+    let rest = table.clone().with_files(rest.into());
+    Ok((known, query.of_spans(rest)))
+}
+
+fn is_cut_by_second(file: &DataFile) -> bool {
+    file.rows >= LEAST_ROWS && file.max_time.saturating_sub(file.min_time) <= LONGEST
+}
+
+/// The load of one file, made now and kept: a few of its columns are read.
+async fn load(query: &Query, file: &Arc<DataFile>) -> Result<Arc<Load>> {
+    let sql = load_sql(&format!("start_time_unix_nano / {SECOND} * {SECOND}"), IS_REQUEST);
+    let found = read(&alone(query, file), &sql).await?;
+    let load = Arc::new(Load { seconds: found.iter().map(|row| (row.int("b"), requests_of(&row))).collect() });
+    query.pieces().loads.keep(&file.path, Some(load.clone()));
+    Ok(load)
+}
+
+/// Requests by `bin`: what [`requests_of`] reads.
+pub fn load_sql(bin: &str, conditions: &str) -> String {
+    format!(
+        "SELECT {bin} AS b, sum(CASE WHEN status_code = 'ERROR' THEN 1 ELSE 0 END) AS e, \
+                CAST(sum(duration_ns) AS DOUBLE) AS d, sketch(duration_ns) AS s \
+         FROM spans WHERE {conditions} GROUP BY 1"
+    )
+}
+
+pub fn requests_of(row: &Row<'_>) -> Requests {
+    Requests { latency: row.histogram("s"), duration: row.float("d") as i64, errors: row.int("e") as u64 }
+}
+
+/// A query of one file's spans.
+fn alone(query: &Query, file: &Arc<DataFile>) -> Query {
+    query.of_spans(TableSnapshot::new(Signal::Traces, &[], Arc::new([file.clone()]), None))
 }
 
 /// The same tables with other spans.
@@ -167,42 +213,24 @@ pub(crate) fn with_spans(snapshot: &Snapshot, spans: TableSnapshot) -> Snapshot 
 mod tests {
     use super::*;
 
-    fn piece(cells: usize) -> Option<Arc<Piece>> {
-        let key = CellKey { entry: (0, 0), operation: 0, instance: 0 };
-        Some(Arc::new(Piece {
+    #[test]
+    fn a_second_that_a_window_cuts_in_two_does_not_fit() {
+        let piece = Piece {
             operations: Operations::default(),
-            cells: vec![(key, 0, Cell::default()); cells],
+            cells: Vec::new(),
             requests: Vec::new(),
-            load: Vec::new(),
             part: Part::ALL,
             kept: Vec::new(),
             span: (10 * SECOND, 20 * SECOND),
-        }))
-    }
-
-    #[test]
-    fn the_longest_unused_goes_first_and_bytes_stay_within_the_limit() {
-        let one = PATH + piece(100).expect("a piece").size();
-        let cache = Pieces::new(2 * one);
-        cache.keep("a", piece(100));
-        cache.keep("b", piece(100));
-        assert!(cache.get("a").is_some());
-        cache.keep("c", piece(100));
-        assert!(cache.get("b").is_none() && cache.get("a").is_some() && cache.get("c").is_some());
-        cache.keep("a", piece(100));
-        assert!(cache.get("c").is_some(), "a piece that takes its own place takes no other's");
-        cache.keep("huge", piece(10_000));
-        assert!(cache.get("huge").is_none() && cache.get("a").is_none());
-        cache.keep("none", None);
-        assert!(matches!(cache.get("none"), Some(None)));
-    }
-
-    #[test]
-    fn a_second_that_a_window_cuts_in_two_does_not_fit() {
-        let piece = piece(0).expect("a piece");
+        };
         let fits = |start: i64, end: i64| piece.fits(Window { start, end });
         assert!(fits(12 * SECOND, 15 * SECOND));
         assert!(!fits(12 * SECOND + 1, 15 * SECOND) && !fits(12 * SECOND, 15 * SECOND - 1));
         assert!(fits(9 * SECOND + 1, 20 * SECOND + 1), "beside it");
+
+        let load = Load { seconds: vec![(10 * SECOND, Requests::default()), (12 * SECOND, Requests::default())] };
+        let fits = |start: i64, end: i64| load.fits(Window { start, end });
+        assert!(fits(10 * SECOND, 13 * SECOND) && fits(11 * SECOND + 1, 14 * SECOND + 1), "nothing is there");
+        assert!(!fits(10 * SECOND + 1, 13 * SECOND) && !fits(10 * SECOND, 12 * SECOND + 1));
     }
 }

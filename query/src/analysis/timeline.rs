@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::columns::{self, flag, float, int, text};
 use super::histogram::Histogram;
 use super::observe::Requests;
-use super::partial::split;
+use super::partial::{load_sql, requests_of, split_load};
 use super::report::{Report, rfc3339};
 use super::rows::read;
 use super::scope::{Scope, Window, started_in};
@@ -80,21 +80,10 @@ impl Timeline {
         let window = Window { start: window.start - window.start.rem_euclid(SECOND), end: window.end };
         let bins = ((window.end - window.start + bin - 1) / bin).max(1) as usize;
         let requests = if scope.service.is_none() { IS_REQUEST } else { "kind IN ('SERVER', 'CONSUMER')" };
-        let sql = format!(
-            "SELECT (start_time_unix_nano - {}) / {bin} AS b, count(*) AS n, \
-                    sum(CASE WHEN status_code = 'ERROR' THEN 1 ELSE 0 END) AS e, \
-                    CAST(sum(duration_ns) AS DOUBLE) AS d, sketch(duration_ns) AS s \
-             FROM spans WHERE {} AND {} AND {requests} GROUP BY 1",
-            window.start,
-            started_in(asked),
-            scope.conditions(),
-        );
-        let known = if scope.conditions() == "TRUE" {
-            Some(split(query, asked, |piece| piece.fits(asked)).await?)
-        } else {
-            None
-        };
-        let (pieces, rest) = known.unwrap_or_else(|| (Vec::new(), query.clone()));
+        let conditions = format!("{} AND {} AND {requests}", started_in(asked), scope.conditions());
+        let sql = load_sql(&format!("(start_time_unix_nano - {}) / {bin}", window.start), &conditions);
+        let (loads, rest) =
+            if scope.conditions() == "TRUE" { split_load(query, asked).await? } else { (Vec::new(), query.clone()) };
         let mut timeline = Timeline {
             window,
             bin,
@@ -104,24 +93,19 @@ impl Timeline {
             duration: vec![0.0; bins],
             levels: Vec::new(),
         };
-        for (second, load) in pieces.iter().flat_map(|piece| &piece.load) {
+        for (second, load) in loads.iter().flat_map(|load| &load.seconds) {
             if asked.holds(*second) {
-                timeline.add_load(*second, load);
+                timeline.add(((second - window.start) / bin) as usize, load);
             }
         }
         for row in read(&rest, &sql).await?.iter() {
-            let at = row.int("b").clamp(0, bins as i64 - 1) as usize;
-            timeline.requests[at] += row.int("n") as u64;
-            timeline.errors[at] += row.int("e") as u64;
-            timeline.duration[at] += row.float("d");
-            timeline.latency[at].merge(&row.histogram("s"));
+            timeline.add(row.int("b").clamp(0, bins as i64 - 1) as usize, &requests_of(&row));
         }
         timeline.levels = load_levels(&timeline.requests, bin as f64 / SECOND as f64);
         Ok(timeline)
     }
 
-    fn add_load(&mut self, second: Nanos, load: &Requests) {
-        let at = ((second - self.window.start) / self.bin) as usize;
+    fn add(&mut self, at: usize, load: &Requests) {
         self.requests[at] += load.latency.count();
         self.errors[at] += load.errors;
         self.duration[at] += load.duration as f64;
