@@ -146,11 +146,14 @@ class Server:
             return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
 
     def load(self, *options, protocol="grpc"):
-        """A started `hotspan load`; result() waits for its report."""
+        """A started `hotspan load`; result() waits for its report, which has a line a second: more than a pipe holds."""
         endpoint = f"http://{self.addresses['otlp_http' if protocol == 'http' else 'otlp_grpc']}"
         command = [self.given.hotspan, "load", "--endpoint", endpoint, "--protocol", protocol, "--json"]
         command += [str(option) for option in options]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        out, errors = tempfile.TemporaryFile("w+", dir=self.path), tempfile.TemporaryFile("w+", dir=self.path)
+        load = subprocess.Popen(command, stdout=out, stderr=errors)
+        load.out, load.errors = out, errors
+        return load
 
     def wait_until_stored(self, seconds=600):
         """Waits until every row is in a file; the seconds that took, or None when it was not done in time."""
@@ -164,7 +167,8 @@ class Server:
 
 def result(load):
     """The report of a finished load; exit code 1 only says that not everything was taken."""
-    out, errors = load.communicate()
+    load.wait()
+    out, errors = (file.seek(0) or file.read() for file in (load.out, load.errors))
     if load.returncode not in (0, 1) or not out:
         sys.exit(f"hotspan load failed:\n{errors}")
     return json.loads(out)

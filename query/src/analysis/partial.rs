@@ -102,7 +102,7 @@ pub struct Pieces {
 impl Pieces {
     /// At most so many bytes. Loads are small and are asked for further back in time, so they have a part of their own.
     pub fn new(most: usize) -> Self {
-        let loads = most / 4;
+        let loads = most / 8;
         Pieces { pieces: PerFile::new(most - loads), loads: PerFile::new(loads) }
     }
 
@@ -118,6 +118,7 @@ impl Pieces {
 pub async fn split(query: &Query, near: Window, fits: impl Fn(&Piece) -> bool) -> Result<(Vec<Arc<Piece>>, Query)> {
     let table = query.snapshot().table(Signal::Traces);
     let (mut pieces, mut rest) = (Vec::new(), Vec::new());
+    query.pieces().pieces.begin();
     for file in table.files.iter() {
         let beside = file.max_time < near.start || file.min_time >= near.end;
         if beside {
@@ -151,6 +152,7 @@ async fn piece(query: &Query, file: &Arc<DataFile>) -> Result<Option<Arc<Piece>>
 pub async fn split_load(query: &Query, window: Window) -> Result<(Vec<Arc<Load>>, Query)> {
     let table = query.snapshot().table(Signal::Traces);
     let (mut known, mut missing, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+    query.pieces().loads.begin();
     for file in table.files.iter().filter(|f| f.max_time >= window.start && f.min_time < window.end) {
         match query.pieces().loads.get(&file.path) {
             Some(Some(load)) if load.fits(window) => known.push(load),

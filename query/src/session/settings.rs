@@ -54,7 +54,7 @@ impl Default for Settings {
 impl Settings {
     /// The part of the queries' memory that keeps what is known of files.
     pub(crate) fn pieces_bytes(&self) -> usize {
-        usize::try_from(self.memory_bytes / 8).unwrap_or(0)
+        usize::try_from(self.memory_bytes / 4).unwrap_or(0)
     }
 
     /// Says which value is out of range and what it may be.
