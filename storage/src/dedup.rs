@@ -71,10 +71,28 @@ impl Window {
     }
 
     pub fn stored(&mut self, seen: Seen) {
+        self.recall(seen);
+        self.forget_beyond(seen.received - WINDOW);
+    }
+
+    /// As [`Window::stored`], in any order of age: what the log holds is followed by what was remembered when it was
+    /// trimmed, most of which is older. To be followed by [`Window::recalled`].
+    pub fn recall(&mut self, seen: Seen) {
         if !matches!(self.entries.insert(seen.key, Entry::Stored), Some(Entry::Stored)) {
             self.order.push_back(seen);
         }
-        while self.order.len() > MOST || self.order.front().is_some_and(|o| o.received < seen.received - WINDOW) {
+    }
+
+    /// Orders by age what was recalled, and forgets what is beyond the window.
+    pub fn recalled(&mut self) {
+        self.order.make_contiguous().sort_by_key(|seen| seen.received);
+        if let Some(newest) = self.order.back().map(|seen| seen.received) {
+            self.forget_beyond(newest - WINDOW);
+        }
+    }
+
+    fn forget_beyond(&mut self, oldest: Nanos) {
+        while self.order.len() > MOST || self.order.front().is_some_and(|o| o.received < oldest) {
             if let Some(old) = self.order.pop_front() {
                 self.entries.remove(&old.key);
             }
@@ -104,6 +122,18 @@ mod tests {
         fate.send(Fate::Stored).expect("somebody waits");
         assert_eq!(*waiting.borrow(), Fate::Stored);
         assert!(matches!(window.admit(1), Verdict::Duplicate));
+    }
+
+    #[test]
+    fn of_what_is_recalled_after_a_crash_the_newest_stays() {
+        // The log begins with an export that is newer than what was remembered when it was trimmed.
+        let mut window = Window::default();
+        window.recall(Seen { received: MINUTE, key: 0 });
+        (1..=MOST as u128).for_each(|key| window.recall(Seen { received: key as Nanos, key }));
+        window.recalled();
+        assert!(matches!(window.admit(0), Verdict::Duplicate), "the newest");
+        assert!(matches!(window.admit(1), Verdict::First(_)), "the oldest, of one more than are remembered");
+        assert!(matches!(window.admit(2), Verdict::Duplicate));
     }
 
     #[test]

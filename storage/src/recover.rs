@@ -115,6 +115,7 @@ pub(crate) async fn open_on(
         wal::OpenError::Wal(error) => wal_error(&error).context("opening the write-ahead log"),
     })?;
     crash_point!("start.log_open");
+    window.recalled();
     ledger.begin();
     recovered.damage = found.damage.iter().map(|d| format!("write-ahead log: {d}")).collect();
     recovered.damage.extend(trouble.into_iter().chain(unreadable));
@@ -206,12 +207,12 @@ fn replay_one(
 ) -> Result<()> {
     let (payload, hash) = match record::decode(bytes)? {
         Record::Seen(entries) => {
-            entries.into_iter().for_each(|seen| window.stored(seen));
+            entries.into_iter().for_each(|seen| window.recall(seen));
             return Ok(());
         }
         Record::Export { payload, hash } => (payload, hash),
     };
-    window.stored(Seen { received: payload.received, key: dedup::key(&payload, hash) });
+    window.recall(Seen { received: payload.received, key: dedup::key(&payload, hash) });
     let through = loaded.through.get(&(payload.tenant.clone(), payload.signal));
     if through.is_some_and(|through| *through >= seq) {
         recovered.skipped += 1;
