@@ -43,7 +43,8 @@ def slope(rows, name):
 def run(given, path):
     server, csv = Server(given, path), path / "seconds.csv"
     try:
-        analysts, samples, cpu = Analysts(server, given.analysts, given.hostile, given.pause), Samples(server), server.cpu_seconds()
+        analysts = Analysts(server, given.analysts, given.hostile, given.pause)
+        samples, cpu = Samples(server), server.cpu_seconds()
         analysts.asking.set()
         load = server.load("--rate", given.spans / 12, "--duration", f"{given.minutes * 60:g}s", "--retry", "--csv", csv)
         began = time.monotonic()

@@ -6,6 +6,7 @@
 //! a tree of its own. *Invariant:* an adopted span keeps [`flag::ORPHAN`], and no cycle comes about.
 
 use super::skew::Interval;
+use super::tree::identity;
 use super::{Assembled, Node, SpanKind, flag};
 
 /// Calls looked at for an orphan: those that began last before it, and as many that began after.
@@ -24,7 +25,7 @@ pub(super) fn adopt_orphans(nodes: &[Node], out: &mut [Assembled]) {
         return;
     }
     // The same answer for any order of the input.
-    orphans.sort_unstable_by_key(|&span| (nodes[span].start, nodes[span].end, nodes[span].span_id, nodes[span].kind));
+    orphans.sort_unstable_by_key(|&span| (nodes[span].start, nodes[span].end, identity(&nodes[span])));
     let mut roots = Roots::of(out);
     for orphan in orphans {
         let from = calls.partition_point(|&call| nodes[call].start <= nodes[orphan].start);
@@ -43,10 +44,6 @@ pub(super) fn adopt_orphans(nodes: &[Node], out: &mut [Assembled]) {
 /// A message is taken up at any later time: that says nothing of who sent it.
 fn is_adoptable(node: &Node, found: &Assembled) -> bool {
     found.flags & flag::ORPHAN != 0 && node.kind != SpanKind::Consumer
-}
-
-fn identity(node: &Node) -> ([u8; 8], SpanKind) {
-    (node.span_id, node.kind)
 }
 
 /// CLIENT spans of which nobody is a child, in order of start.

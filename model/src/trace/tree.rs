@@ -30,7 +30,7 @@ pub(super) fn link(nodes: &[Node]) -> Vec<Assembled> {
 }
 
 /// What makes two spans the same span.
-fn identity(node: &Node) -> ([u8; 8], SpanKind) {
+pub(super) fn identity(node: &Node) -> ([u8; 8], SpanKind) {
     (node.span_id, node.kind)
 }
 

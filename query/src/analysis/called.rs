@@ -1,7 +1,7 @@
 //! Which operation a span is: its service, name, kind and peer, read from text columns as one small number.
 //!
-//! The peer is what a CLIENT or PRODUCER span talks to: the first of [`PEERS`] that it names. SQL and our own reading
-//! of batches share that list.
+//! The peer is what a CLIENT or PRODUCER span talks to: the first of [`PEERS`] that it names, else the first of
+//! [`SYSTEMS`]. SQL and our own reading of batches share those lists.
 
 use std::collections::HashMap;
 
@@ -12,30 +12,30 @@ use model::trace::SpanKind;
 use super::names::{NONE, Names, TextColumn};
 use super::ranking::{Operation, Peer, PeerKind};
 
-/// Columns that name a peer, the best first: where nothing says which one it is, at least what kind of system.
-pub const PEERS: [&str; 9] = [
+/// Columns that name a peer, the best first.
+const PEERS: [&str; 6] = [
     "peer_service",
     "server_address",
     "messaging_destination_name",
     "db_namespace",
     "rpc_service",
     "network_peer_address",
-    "db_system_name",
-    "db_system",
-    "messaging_system",
 ];
+
+/// Columns that name the kind of system: the two names of a database's, then that of messages.
+const SYSTEMS: [&str; 3] = ["db_system_name", "db_system", "messaging_system"];
 
 /// The kind of database that a client span talks to, as SQL.
 pub const DB_SYSTEM: &str = "coalesce(db_system_name, db_system)";
 
 /// The peer as SQL.
 pub fn peer() -> String {
-    format!("CASE WHEN kind IN ('CLIENT', 'PRODUCER') THEN coalesce({}) END", PEERS.join(", "))
+    format!("CASE WHEN kind IN ('CLIENT', 'PRODUCER') THEN coalesce({}, {}) END", PEERS.join(", "), SYSTEMS.join(", "))
 }
 
 /// The columns that [`Called`] reads, as SQL.
 pub fn columns() -> String {
-    format!("service_name, name, kind, {}", PEERS.join(", "))
+    format!("service_name, name, kind, {}, {}", SYSTEMS.join(", "), PEERS.join(", "))
 }
 
 /// An operation by the numbers of its texts.
@@ -134,7 +134,7 @@ pub struct Called<'a> {
     service: TextColumn<'a>,
     name: TextColumn<'a>,
     kind: TextColumn<'a>,
-    /// The two names of the database's kind, then the messaging system.
+    /// Those of [`SYSTEMS`].
     systems: [TextColumn<'a>; 3],
     peers: Vec<TextColumn<'a>>,
     /// What the last row's columns held, and its number: within a file an operation's rows stand together.
@@ -146,11 +146,12 @@ impl<'a> Called<'a> {
     pub fn of(batch: &'a RecordBatch) -> Result<Self> {
         let column = |name| TextColumn::of(batch, name);
         let peers = PEERS.into_iter().map(column).collect::<Result<Vec<_>>>()?;
+        let [database, older_name, messages] = SYSTEMS;
         Ok(Called {
             service: column("service_name")?,
             name: column("name")?,
             kind: column("kind")?,
-            systems: [column("db_system_name")?, column("db_system")?, column("messaging_system")?],
+            systems: [column(database)?, column(older_name)?, column(messages)?],
             peers: peers.into_iter().filter(|column| !column.is_all_null()).collect(),
             last: Vec::new(),
             number: None,
@@ -186,14 +187,15 @@ impl<'a> Called<'a> {
         let first = |columns: &mut [TextColumn<'a>], names: &mut Names| {
             columns.iter_mut().map(|column| column.number(row, names)).find(|number| *number != NONE).unwrap_or(NONE)
         };
+        let [service, name, kind] = [&mut self.service, &mut self.name, &mut self.kind].map(|c| c.number(row, names));
         let (databases, messaging) = self.systems.split_at_mut(2);
-        Key {
-            service: self.service.number(row, names),
-            name: self.name.number(row, names),
-            kind: self.kind.number(row, names),
-            db: first(databases, names),
-            messaging: first(messaging, names),
-            peer: if calls { first(&mut self.peers, names) } else { NONE },
-        }
+        let (db, messaging) = (first(databases, names), first(messaging, names));
+        let peer = if calls {
+            let peers = [first(&mut self.peers, names), db, messaging];
+            peers.into_iter().find(|number| *number != NONE).unwrap_or(NONE)
+        } else {
+            NONE
+        };
+        Key { service, name, kind, db, messaging, peer }
     }
 }

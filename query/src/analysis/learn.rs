@@ -1,6 +1,6 @@
 //! Facts about operations, from traces that were kept whole: means over spans, so an even part of the traces will do.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use model::trace::{Node, SpanKind, adopted};
 
@@ -33,8 +33,7 @@ struct Lesson {
 pub fn learn(spans: &[Kept], operations: &Operations, is_baseline: bool, book: &mut FactBook) {
     let mut lesson = Lesson::default();
     for trace in spans.chunk_by(|a, b| a.trace == b.trace) {
-        lesson.look_at(trace);
-        lesson.look_beyond_holes(trace, operations);
+        lesson.look_at(trace, operations);
     }
     for (number, sums) in lesson.sums {
         let facts = book.entry(operations.operation(number)).or_default();
@@ -78,16 +77,24 @@ impl Sums {
 }
 
 impl Lesson {
-    fn look_at(&mut self, trace: &[Kept]) {
+    fn look_at(&mut self, trace: &[Kept], operations: &Operations) {
         // The two sides of a call may share an id; the one that starts later is the receiving one.
         let by_id: HashMap<u64, usize> = trace.iter().enumerate().map(|(at, span)| (span.span, at)).collect();
         let mut families: Vec<(usize, usize)> = Vec::new();
+        let mut has_holes = false;
         for (at, span) in trace.iter().enumerate() {
             self.sums.entry(span.operation).or_default().own.push(span.own);
-            if let Some(&parent) = by_id.get(&span.parent).filter(|&&parent| parent != at) {
-                families.push((parent, at));
-                *self.relations.entry((trace[parent].operation, span.operation)).or_default() += 1;
+            match by_id.get(&span.parent) {
+                Some(&parent) if parent != at => {
+                    families.push((parent, at));
+                    *self.relations.entry((trace[parent].operation, span.operation)).or_default() += 1;
+                }
+                Some(_) => {}
+                None => has_holes |= span.parent != 0,
             }
+        }
+        if has_holes {
+            self.look_beyond_holes(trace, operations);
         }
         families.sort_unstable_by_key(|&(parent, child)| (parent, trace[child].start, trace[child].end));
         for family in families.chunk_by(|a, b| a.0 == b.0) {
@@ -101,10 +108,6 @@ impl Lesson {
 
     /// Services that send no spans leave holes between those that do.
     fn look_beyond_holes(&mut self, trace: &[Kept], operations: &Operations) {
-        let known: HashSet<u64> = trace.iter().map(|span| span.span).collect();
-        if trace.iter().all(|span| span.parent == 0 || known.contains(&span.parent)) {
-            return;
-        }
         let node = |span: &Kept| Node {
             span_id: span.span.to_be_bytes(),
             parent_span_id: (span.parent != 0).then(|| span.parent.to_be_bytes()),

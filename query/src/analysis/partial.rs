@@ -89,7 +89,7 @@ impl Load {
     }
 }
 
-fn whole_second(at: Nanos) -> Nanos {
+pub fn whole_second(at: Nanos) -> Nanos {
     at - at.rem_euclid(SECOND)
 }
 
@@ -119,11 +119,7 @@ pub async fn split(query: &Query, near: Window, fits: impl Fn(&Piece) -> bool) -
     let table = query.snapshot().table(Signal::Traces);
     let (mut pieces, mut rest) = (Vec::new(), Vec::new());
     query.pieces().pieces.begin();
-    for file in table.files.iter() {
-        let beside = file.max_time < near.start || file.min_time >= near.end;
-        if beside {
-            continue;
-        }
+    for file in files_near(table, near) {
         let piece = if is_cut_by_second(file) { piece(query, file).await? } else { None };
         match piece.filter(|piece| fits(piece)) {
             Some(piece) => pieces.push(piece),
@@ -153,7 +149,7 @@ pub async fn split_load(query: &Query, window: Window) -> Result<(Vec<Arc<Load>>
     let table = query.snapshot().table(Signal::Traces);
     let (mut known, mut missing, mut rest) = (Vec::new(), Vec::new(), Vec::new());
     query.pieces().loads.begin();
-    for file in table.files.iter().filter(|f| f.max_time >= window.start && f.min_time < window.end) {
+    for file in files_near(table, window) {
         match query.pieces().loads.get(&file.path) {
             Some(Some(load)) if load.fits(window) => known.push(load),
             None if is_cut_by_second(file) && missing.len() < MOST_LOADS => missing.push(file.clone()),
@@ -170,6 +166,10 @@ pub async fn split_load(query: &Query, window: Window) -> Result<(Vec<Arc<Load>>
     }
     let rest = table.clone().with_files(rest.into());
     Ok((known, query.of_spans(rest)))
+}
+
+fn files_near(table: &TableSnapshot, window: Window) -> impl Iterator<Item = &Arc<DataFile>> {
+    table.files.iter().filter(move |file| file.max_time >= window.start && file.min_time < window.end)
 }
 
 fn is_cut_by_second(file: &DataFile) -> bool {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::columns::{self, flag, float, int, text};
 use super::histogram::Histogram;
 use super::observe::Requests;
-use super::partial::{load_sql, requests_of, split_load};
+use super::partial::{load_sql, requests_of, split_load, whole_second};
 use super::report::{Report, rfc3339};
 use super::rows::read;
 use super::scope::{Scope, Window, started_in};
@@ -77,7 +77,7 @@ impl Timeline {
         let bin = bin_of(window);
         // Bins begin with whole seconds, as the pieces of files do; what lies before the window is left out all the same.
         let asked = window;
-        let window = Window { start: window.start - window.start.rem_euclid(SECOND), end: window.end };
+        let window = Window { start: whole_second(window.start), end: window.end };
         let bins = ((window.end - window.start + bin - 1) / bin).max(1) as usize;
         let requests = if scope.service.is_none() { IS_REQUEST } else { "kind IN ('SERVER', 'CONSUMER')" };
         let conditions = format!("{} AND {} AND {requests}", started_in(asked), scope.conditions());
