@@ -1,5 +1,5 @@
 //! A public data set with labelled faults: Nezha (FSE 2023), two real shops on Kubernetes, OnlineBoutique and
-//! TrainTicket, with spans of each minute, metrics of each pod, and the pod into which a fault was injected.
+//! TrainTicket, with spans and logs of each minute, metrics of each pod, and the pod into which a fault was injected.
 //!
 //! The spans have no kind, no status and no attributes; [`kind`] reads the kind from who calls whom, and a call gets the
 //! `server.address` that instrumentation gives it, the name of the service that it reaches. A case is a fault
@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use chrono::{DateTime, Duration, NaiveDateTime, Utc};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::{
     Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric::Data, number_data_point,
 };
@@ -34,6 +36,9 @@ pub struct Case {
     pub fault: String,
     spans: Vec<PathBuf>,
     healthy: PathBuf,
+    /// Of the minutes of the spans; for one day all of them are there, for another one or none.
+    logs: Vec<PathBuf>,
+    healthy_logs: Option<PathBuf>,
     metrics: PathBuf,
 }
 
@@ -71,12 +76,14 @@ fn case(folder: &Path, day: &Path, name: &str, fault: &Json) -> Result<Option<Ca
     let text = |key: &str| fault[key].as_str().map(str::to_owned).with_context(|| format!("{key} of {fault}"));
     let injected = NaiveDateTime::parse_from_str(&text("inject_time")?, "%Y-%m-%d %H:%M:%S")?.and_utc();
     // A file holds the spans that started in the minute before its name.
-    let file = |minutes: i64| {
-        let at = injected + Duration::minutes(minutes);
-        Some(day.join("trace").join(format!("{}_trace.csv", at.format("%H_%M")))).filter(|path| path.exists())
+    let files = |what: &str| -> Vec<PathBuf> {
+        let at = (1..=MINUTES_AFTER).map(|minutes| (injected + Duration::minutes(minutes)).format("%H_%M").to_string());
+        at.map(|at| day.join(what).join(format!("{at}_{what}.csv"))).filter(|path| path.exists()).collect()
     };
-    let spans: Vec<PathBuf> = (1..=MINUTES_AFTER).filter_map(file).collect();
-    let healthy = [name, "2022-08-23"].iter().find_map(|day| healthy(&folder.join("construct_data").join(day)));
+    let spans = files("trace");
+    let healthy_of =
+        |what| [name, "2022-08-23"].iter().find_map(|day| healthy(&folder.join("construct_data").join(day).join(what)));
+    let healthy = healthy_of("trace");
     let Some(healthy) = healthy.filter(|_| !spans.is_empty()) else { return Ok(None) };
     Ok(Some(Case {
         day: name.to_owned(),
@@ -85,13 +92,15 @@ fn case(folder: &Path, day: &Path, name: &str, fault: &Json) -> Result<Option<Ca
         fault: text("inject_type")?,
         spans,
         healthy,
+        logs: files("log"),
+        healthy_logs: healthy_of("log"),
         metrics: day.join("metric"),
     }))
 }
 
-/// The spans of the day without a fault.
-fn healthy(day: &Path) -> Option<PathBuf> {
-    fs::read_dir(day.join("trace")).ok()?.flatten().map(|entry| entry.path()).next()
+/// The file of the day without a fault.
+fn healthy(folder: &Path) -> Option<PathBuf> {
+    fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).next()
 }
 
 /// The service of a pod: its name without the ids of replica set and pod.
@@ -254,6 +263,45 @@ pub fn metrics(case: &Case, from: i64, to: i64) -> Result<Vec<ExportMetricsServi
         });
     }
     Ok(exports)
+}
+
+/// The log lines of a case, as the Collector's receiver of container logs gives them, with the ids that stand beside them.
+/// None where the mirror lacks those of either side.
+pub fn logs(case: &Case) -> Result<Vec<ExportLogsServiceRequest>> {
+    let Some(healthy) = case.healthy_logs.as_ref().filter(|_| !case.logs.is_empty()) else { return Ok(Vec::new()) };
+    let injected = case.injected.timestamp_nanos_opt().context("a time")? as u64;
+    let mut by_pod: HashMap<String, Vec<LogRecord>> = HashMap::new();
+    for (path, from) in case.logs.iter().map(|path| (path, injected)).chain([(healthy, 0)]) {
+        let text = fs::read_to_string(path)?;
+        for (pod, record) in text.lines().skip(1).filter_map(line).filter(|(_, line)| line.time_unix_nano >= from) {
+            by_pod.entry(pod).or_default().push(record);
+        }
+    }
+    let export = |(pod, log_records): (String, Vec<LogRecord>)| ExportLogsServiceRequest {
+        resource_logs: vec![ResourceLogs {
+            resource: Some(resource(&pod)),
+            scope_logs: vec![ScopeLogs { log_records, ..ScopeLogs::default() }],
+            ..ResourceLogs::default()
+        }],
+    };
+    Ok(by_pod.into_iter().map(export).collect())
+}
+
+/// Time, time in ns, node, pod, container, trace, span, and JSON in quotes.
+fn line(line: &str) -> Option<(String, LogRecord)> {
+    let fields: Vec<&str> = line.splitn(8, ',').collect();
+    let &[_, time, _, pod, _, trace, span, written] = fields.as_slice() else { return None };
+    let written = written.strip_prefix('"')?.strip_suffix('"')?.replace("\"\"", "\"");
+    let written: Json = serde_json::from_str(&written).ok()?;
+    let body = AnyValue { value: Some(Value::StringValue(written["log"].as_str()?.trim_end().to_owned())) };
+    let record = LogRecord {
+        time_unix_nano: time.parse().ok()?,
+        trace_id: bytes(trace).unwrap_or_default(),
+        span_id: bytes(span).unwrap_or_default(),
+        body: Some(body),
+        ..LogRecord::default()
+    };
+    Some((pod.to_owned(), record))
 }
 
 fn resource(pod: &str) -> Resource {

@@ -64,10 +64,10 @@ impl Query {
         Ok(Query { inner: Arc::new(Inner { engine, snapshot, now, asked, interrupt, user, internal }) })
     }
 
-    /// The same question about other spans, asked at the same moment.
-    pub(crate) fn of_spans(&self, spans: TableSnapshot) -> Query {
+    /// The same question with another table in the place of its own, asked at the same moment.
+    pub(crate) fn of_table(&self, table: TableSnapshot) -> Query {
         let Inner { engine, snapshot, now, asked, interrupt, .. } = self.inner.as_ref();
-        let snapshot = crate::analysis::partial::with_spans(snapshot, spans);
+        let snapshot = crate::analysis::partial::with_table(snapshot, table);
         let (engine, now, asked, interrupt) = (engine.clone(), *now, *asked, interrupt.clone());
         let (user, internal) = (OnceLock::new(), OnceLock::new());
         Query { inner: Arc::new(Inner { engine, snapshot, now, asked, interrupt, user, internal }) }

@@ -20,7 +20,7 @@ use super::sample::typical_of;
 use super::scope::{Scope, Window, quoted, started_in};
 use super::timeline::{Timeline, settled};
 use super::vitals::{self, Vital};
-use super::{Analysis, Parameter, Running, compare};
+use super::{Analysis, Parameter, Running, compare, log_patterns};
 use crate::query::Query;
 
 pub const ANALYSIS: Analysis = Analysis {
@@ -93,6 +93,10 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     if let Some(messages) = &messages {
         messages.fold.add_to(&mut now, sides.window);
         then.iter_mut().zip(sides.baseline).for_each(|(then, window)| messages.fold.add_to(then, window));
+    }
+    if let (Some(then), false) = (&mut then, scope.has_filters()) {
+        let said = log_patterns::lines(&query, &windows).await?;
+        log_patterns::place(&said.fold, &seen, &windows, &mut now, then);
     }
     let mut ranking = ranking::rank(&now, then.as_ref(), &facts, &settings);
     let spots = ranking.hotspots.iter().take(NARROWED);

@@ -23,6 +23,7 @@ pub mod histogram;
 pub mod hotspots;
 pub mod instance_skew;
 mod learn;
+pub mod log_patterns;
 mod members;
 mod messages;
 mod names;
@@ -97,6 +98,7 @@ pub fn all() -> &'static [Analysis] {
         hidden::ANALYSIS,
         statements::ANALYSIS,
         exceptions::ANALYSIS,
+        log_patterns::ANALYSIS,
         instance_skew::ANALYSIS,
         cold_starts::ANALYSIS,
         coordinated_omission::ANALYSIS,

@@ -42,8 +42,7 @@ pub async fn observe(query: &Query, scope: &Scope, windows: &[Window]) -> Result
     if !scope.entries().is_empty() {
         return query.fold(&sql, empty).await;
     }
-    let fits = |piece: &Piece| windows.iter().all(|window| piece.fits(*window));
-    let (pieces, rest) = split(query, near(whole), fits).await?;
+    let (pieces, rest) = split::<Piece>(query, near(whole), windows).await?;
     let mut folded = rest.fold(&sql, empty).await?;
     for piece in pieces {
         folded.fold.take(&piece);

@@ -1,4 +1,4 @@
-//! What one file says of hot spots and of the load, by the second. A file never changes, so this is worked out once and
+//! What one file says of hot spots, of the load and of log lines, by the second. A file never changes, so this is worked out once and
 //! kept: while a test runs, a question reads what is new and adds up the rest.
 //!
 //! ```text
@@ -19,12 +19,14 @@ use storage::delta::DataFile;
 use storage::{Snapshot, TableSnapshot};
 
 use super::called::Operations;
+use super::log_patterns::Lines;
 use super::observe::{Cell, CellKey, Kept, Requests, Seen, piece_sql};
 use super::per_file::{PerFile, Size};
 use super::rows::{Row, read};
 use super::sample::Part;
 use super::scope::Window;
 use super::timeline::IS_REQUEST;
+use crate::fold::Fold;
 use crate::query::Query;
 
 /// A file that covers more time than this is not cut into seconds.
@@ -50,14 +52,6 @@ pub struct Piece {
     pub(super) kept: Vec<Kept>,
     /// The first second, and the end of the last.
     pub(super) span: (Nanos, Nanos),
-}
-
-impl Piece {
-    /// Whether each of its seconds is wholly inside of the window or outside.
-    pub fn fits(&self, window: Window) -> bool {
-        let cuts = |at: Nanos| self.span.0 < at && at < self.span.1 && at % SECOND != 0;
-        !cuts(window.start) && !cuts(window.end)
-    }
 }
 
 impl Size for Piece {
@@ -97,13 +91,15 @@ pub fn whole_second(at: Nanos) -> Nanos {
 pub struct Pieces {
     pieces: PerFile<Piece>,
     loads: PerFile<Load>,
+    pub(super) lines: PerFile<Lines>,
 }
 
 impl Pieces {
-    /// At most so many bytes. Loads are small and are asked for further back in time, so they have a part of their own.
+    /// At most so many bytes. Loads are small and are asked for further back in time, so they have a part of their own;
+    /// so have log lines, of which there may be none.
     pub fn new(most: usize) -> Self {
-        let loads = most / 8;
-        Pieces { pieces: PerFile::new(most - loads), loads: PerFile::new(loads) }
+        let part = most / 8;
+        Pieces { pieces: PerFile::new(most - 2 * part), loads: PerFile::new(part), lines: PerFile::new(part) }
     }
 
     /// Files of which the piece is kept, and of which the load is.
@@ -113,35 +109,81 @@ impl Pieces {
     }
 }
 
-/// Splits the spans of a query into pieces of files that can say something of `near`, and the query over all the rest.
-/// `fits` says whether a piece may be used.
-pub async fn split(query: &Query, near: Window, fits: impl Fn(&Piece) -> bool) -> Result<(Vec<Arc<Piece>>, Query)> {
-    let table = query.snapshot().table(Signal::Traces);
-    let (mut pieces, mut rest) = (Vec::new(), Vec::new());
-    query.pieces().pieces.begin();
+/// What is worked out of one file at a time, by the second, and kept.
+pub trait FromFile: Size + Sized + Send + Sync + 'static {
+    const SIGNAL: Signal;
+    type Folded: Fold;
+
+    /// Where it is kept.
+    fn kept(pieces: &Pieces) -> &PerFile<Self>;
+
+    /// The statement over the file that is folded.
+    fn sql() -> String;
+
+    /// Begins with the rows of a file, all within `around`, whose edges are whole seconds.
+    fn empty(around: Window) -> Self::Folded;
+
+    /// `None` when the file cannot be cut into seconds.
+    fn made_of(folded: Self::Folded) -> Option<Self>;
+
+    /// Whether each of its seconds is wholly inside of the window or outside.
+    fn fits(&self, window: Window) -> bool;
+}
+
+impl FromFile for Piece {
+    const SIGNAL: Signal = Signal::Traces;
+    type Folded = Seen;
+
+    fn kept(pieces: &Pieces) -> &PerFile<Self> {
+        &pieces.pieces
+    }
+
+    fn sql() -> String {
+        piece_sql()
+    }
+
+    fn empty(around: Window) -> Seen {
+        Seen::by_the_second(around)
+    }
+
+    fn made_of(folded: Seen) -> Option<Self> {
+        folded.into_piece()
+    }
+
+    fn fits(&self, window: Window) -> bool {
+        let cuts = |at: Nanos| self.span.0 < at && at < self.span.1 && at % SECOND != 0;
+        !cuts(window.start) && !cuts(window.end)
+    }
+}
+
+/// Splits a table into what is kept of files that can say something of `near`, and the query over all the rest.
+pub async fn split<T: FromFile>(query: &Query, near: Window, windows: &[Window]) -> Result<(Vec<Arc<T>>, Query)> {
+    let table = query.snapshot().table(T::SIGNAL);
+    let (mut known, mut rest) = (Vec::new(), Vec::new());
+    T::kept(query.pieces()).begin();
     for file in files_near(table, near) {
-        let piece = if is_cut_by_second(file) { piece(query, file).await? } else { None };
-        match piece.filter(|piece| fits(piece)) {
-            Some(piece) => pieces.push(piece),
+        let found = if is_cut_by_second(file) { of_file::<T>(query, file).await? } else { None };
+        match found.filter(|found| windows.iter().all(|window| found.fits(*window))) {
+            Some(found) => known.push(found),
             None => rest.push(file.clone()),
         }
     }
     let rest = table.clone().with_files(rest.into());
-    Ok((pieces, query.of_spans(rest)))
+    Ok((known, query.of_table(rest)))
 }
 
-/// The piece of one file, from the cache or made now. `None` when it cannot be cut into seconds.
-async fn piece(query: &Query, file: &Arc<DataFile>) -> Result<Option<Arc<Piece>>> {
-    let cache = &query.pieces().pieces;
+/// What is kept of one file, or found now.
+async fn of_file<T: FromFile>(query: &Query, file: &Arc<DataFile>) -> Result<Option<Arc<T>>> {
+    let cache = T::kept(query.pieces());
     if let Some(known) = cache.get(&file.path) {
         return Ok(known);
     }
     let (start, end) = (whole_second(file.min_time - EARLIER), whole_second(file.max_time + MINUTE) + SECOND);
-    let window = Window { start, end };
-    let folded = alone(query, file).fold(&piece_sql(), || Seen::by_the_second(window)).await?;
-    let piece = folded.fold.into_piece().map(Arc::new);
-    cache.keep(&file.path, piece.clone());
-    Ok(piece)
+    let around = Window { start, end };
+    let folded = alone(query, T::SIGNAL, file).fold(&T::sql(), || T::empty(around)).await?;
+    let found = T::made_of(folded.fold).map(Arc::new);
+    cache.keep(&file.path, found.clone());
+    Ok(found)
 }
 
 /// Splits the spans of a query into the load of files, by the second, and the query over all the rest.
@@ -165,7 +207,7 @@ pub async fn split_load(query: &Query, window: Window) -> Result<(Vec<Arc<Load>>
         }
     }
     let rest = table.clone().with_files(rest.into());
-    Ok((known, query.of_spans(rest)))
+    Ok((known, query.of_table(rest)))
 }
 
 fn files_near(table: &TableSnapshot, window: Window) -> impl Iterator<Item = &Arc<DataFile>> {
@@ -179,7 +221,7 @@ fn is_cut_by_second(file: &DataFile) -> bool {
 /// The load of one file, made now and kept: a few of its columns are read.
 async fn load(query: &Query, file: &Arc<DataFile>) -> Result<Arc<Load>> {
     let sql = load_sql(&format!("start_time_unix_nano / {SECOND} * {SECOND}"), IS_REQUEST);
-    let found = read(&alone(query, file), &sql).await?;
+    let found = read(&alone(query, Signal::Traces, file), &sql).await?;
     let load = Arc::new(Load { seconds: found.iter().map(|row| (row.int("b"), requests_of(&row))).collect() });
     query.pieces().loads.keep(&file.path, Some(load.clone()));
     Ok(load)
@@ -198,16 +240,16 @@ pub fn requests_of(row: &Row<'_>) -> Requests {
     Requests { latency: row.histogram("s"), duration: row.float("d") as i64, errors: row.int("e") as u64 }
 }
 
-/// A query of one file's spans.
-fn alone(query: &Query, file: &Arc<DataFile>) -> Query {
-    query.of_spans(TableSnapshot::new(Signal::Traces, &[], Arc::new([file.clone()]), None))
+/// A query of one file, beside which its table has nothing.
+fn alone(query: &Query, signal: Signal, file: &Arc<DataFile>) -> Query {
+    query.of_table(TableSnapshot::new(signal, &[], Arc::new([file.clone()]), None))
 }
 
-/// The same tables with other spans.
-pub(crate) fn with_spans(snapshot: &Snapshot, spans: TableSnapshot) -> Snapshot {
+/// The same tables but for one.
+pub(crate) fn with_table(snapshot: &Snapshot, table: TableSnapshot) -> Snapshot {
     let mut snapshot = snapshot.clone();
-    let traces = Signal::ALL.iter().position(|signal| *signal == Signal::Traces).unwrap_or(0);
-    snapshot.tables[traces] = spans;
+    let place = Signal::ALL.iter().position(|signal| *signal == table.signal).unwrap_or(0);
+    snapshot.tables[place] = table;
     snapshot
 }
 

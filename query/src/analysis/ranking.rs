@@ -20,6 +20,7 @@ mod cube;
 mod explain;
 mod facts;
 mod instance;
+mod logged;
 mod own_side;
 mod pressed;
 mod rates;
@@ -33,10 +34,13 @@ use serde::Serialize;
 use super::vitals::Vital;
 
 pub use category::Category;
-pub use cube::{CellStat, Observed, Operation, OperationKey, Peer, PeerKind, Place, RequestStat, WaitStat};
+pub use cube::{
+    CellStat, LineStat, Observed, Operation, OperationKey, Peer, PeerKind, Place, RequestStat, Statement, WaitStat,
+};
 pub use explain::Explanation;
 pub(crate) use explain::duration;
 pub use facts::{Details, FactBook, Facts};
+pub use logged::LogSign;
 pub use verdict::{EntryChange, Measure, Verdict};
 
 use behaviour::Change;
@@ -45,6 +49,7 @@ use calls::Calls;
 use category::Judge;
 use cube::Cube;
 use explain::{Story, Waiting, explain, explain_waiting};
+use logged::{LineChange, line_changes, signs};
 use pressed::{Pressed, pressed};
 use rates::{Rates, mix, rates};
 use waits::Lagging;
@@ -140,6 +145,8 @@ pub struct Hotspot {
     pub explanation: Explanation,
     /// What metrics say, filled by whoever can look them up.
     pub vitals: Vec<Vital>,
+    /// What the service's log says differently than in the baseline, the surest first.
+    pub logs: Vec<LogSign>,
     /// Filled by whoever can look up traces.
     pub exemplars: Vec<String>,
     /// The operation whose spans hold the time: itself, or the caller's CLIENT operation where the time is a gap
@@ -159,7 +166,8 @@ pub fn rank(window: &Observed, baseline: Option<&Observed>, facts: &FactBook, se
     let cube = Cube::new(window, baseline);
     let calls = Calls::new(&cube, facts);
     let lagging = baseline.map_or_else(Vec::new, |baseline| waits::lagging(window, baseline, settings));
-    Ranker { cube: &cube, calls: &calls, facts, lagging, exhausted: &window.exhausted, settings }.rank()
+    let lines = baseline.map_or_else(Vec::new, |baseline| line_changes(&cube, window, baseline, settings));
+    Ranker { cube: &cube, calls: &calls, facts, lagging, lines, exhausted: &window.exhausted, settings }.rank()
 }
 
 struct Ranker<'a> {
@@ -167,6 +175,7 @@ struct Ranker<'a> {
     calls: &'a Calls,
     facts: &'a FactBook,
     lagging: Vec<Lagging>,
+    lines: Vec<LineChange>,
     exhausted: &'a [String],
     settings: &'a Settings,
 }
@@ -200,7 +209,7 @@ impl Ranker<'_> {
         };
         let after = rates(cube, &cube.window, &common, settings.resamples, settings.seed);
         let before = rates(cube, baseline, &common, settings.resamples, settings.seed ^ 1);
-        let changes = behaviour::changes(self.calls, &after, &before, settings);
+        let changes = behaviour::changes(self.calls, &self.lines, (&after, &before), settings);
         ranking.worse = verdict::worse_entries(cube, baseline, &common, settings);
         let slower = ranking.worse.iter().any(|change| change.measure != Measure::ErrorRate);
         let pressed = pressed(cube, self.calls, (&after, &before), self.exhausted, settings);
@@ -352,6 +361,7 @@ impl Ranker<'_> {
                 left: lag.left,
             }),
             vitals: Vec::new(),
+            logs: signs(self.cube, &self.lines, &lag.consumer.service),
             exemplars: Vec::new(),
             evidence: lag.consumer.clone(),
         }
@@ -408,6 +418,7 @@ impl Ranker<'_> {
             share,
             counts: change.map(|c| (c.before, c.after)),
             call: change.and_then(|c| c.call).map(|call| self.cube.operations[call].operation.as_str()),
+            line: change.and_then(|c| c.line.as_deref()),
         });
         Hotspot {
             rank: 0,
@@ -428,6 +439,7 @@ impl Ranker<'_> {
             victims: Vec::new(),
             explanation,
             vitals: Vec::new(),
+            logs: signs(self.cube, &self.lines, &operation.service),
             exemplars: Vec::new(),
             evidence: holder.clone(),
         }

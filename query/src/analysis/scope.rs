@@ -175,7 +175,8 @@ pub fn near(window: Window) -> Window {
     Window { start: window.start.saturating_sub(MINUTE), end: window.end.saturating_add(10 * MINUTE) }
 }
 
-fn time_range(column: &str, Window { start, end }: Window) -> String {
+/// What has a time in a window, as SQL of our own queries.
+pub fn time_range(column: &str, Window { start, end }: Window) -> String {
     format!("{column} >= {start} AND {column} < {end}")
 }
 

@@ -115,7 +115,7 @@ pub fn shown_name(physical: &str) -> &str {
     physical.strip_suffix(NANOS).unwrap_or(physical)
 }
 
-/// Stored ids of spans under names of their own, and stored times: what our own queries see besides.
+/// Stored ids of spans and log records under names of their own, and stored times: what our own queries see besides.
 pub const ID_BYTES: [(&str, &str); 3] = [
     (column::TRACE_ID, "trace_id_bytes"),
     (column::SPAN_ID, "span_id_bytes"),
@@ -138,9 +138,10 @@ pub fn view(signal: Signal, physical: Arc<dyn TableProvider>, audience: Audience
             expressions.push(named(signal, field));
         }
     }
-    if signal == Signal::Traces && audience == Audience::Internal {
+    if matches!(signal, Signal::Traces | Signal::Logs) && audience == Audience::Internal {
         let stored = |name: &str, shown: &str| ident(name).alias_qualified(Some(signal.table()), shown);
-        expressions.extend(ID_BYTES.iter().map(|(name, bytes)| stored(name, bytes)));
+        let ids = ID_BYTES.iter().filter(|(name, _)| fields.index_of(name).is_ok());
+        expressions.extend(ids.map(|(name, bytes)| stored(name, bytes)));
         let times = fields.fields().iter().filter(|f| f.name().ends_with(NANOS));
         expressions.extend(times.map(|f| stored(f.name(), f.name())));
     }

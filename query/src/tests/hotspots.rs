@@ -224,3 +224,80 @@ async fn what_is_behind_a_service_without_spans_is_told_from_the_call_to_it() {
         }
     }
 }
+
+/// Orders whose stock is reserved by another service, spans alike at both levels. At the second level a
+/// part of the reservations ends early, which only the log shows: a line is missing, and the caller says that it got
+/// nothing. `one_in`: how many of them; 0 for none.
+fn reserved(one_in: u64) -> (Vec<Value>, Vec<Value>) {
+    let (mut spans, mut lines) = (Vec::new(), Vec::new());
+    for (trace, start, later) in requests() {
+        let (server, call, reserve) = (trace * 4 + 1, trace * 4 + 2, trace * 4 + 3);
+        spans.push(span(trace, server, 0, ("shop", "POST /order", "SERVER"), start, start + 30));
+        let peer = json!({ "peer_service": "stock" });
+        spans.push(and(span(trace, call, server, ("shop", "POST /reserve", "CLIENT"), start + 5, start + 25), peer));
+        spans.push(span(trace, reserve, call, ("stock", "POST /reserve", "SERVER"), start + 6, start + 24));
+        let mut say = |service: &str, span: u64, ms: i64, severity: i64, body: String| {
+            lines.push(json!({
+                "time_unix_nano": NOW - 60_000_000_000 + (start + ms) * 1_000_000, "severity_number": severity,
+                "body": body, "service_name": service, "attributes": "{}", "resource_attributes": "{}",
+                "trace_id": format!("{trace:032x}"), "span_id": format!("{span:016x}"),
+            }));
+        };
+        let ends_early = later && one_in > 0 && trace % one_in == 0;
+        say("stock", reserve, 7, 9, format!("reserving order {trace}"));
+        if ends_early {
+            say("shop", server, 26, 17, format!("order {trace} has no reservation"));
+        } else {
+            say("stock", reserve, 20, 9, format!("reserved order {trace} in {} ms", trace % 9));
+        }
+        // What is only said at times, and to which no span belongs.
+        if trace % 400 == 0 {
+            say("stock", 0, 21, 9, format!("cache refreshed, {trace} entries"));
+        }
+    }
+    (spans, lines)
+}
+
+#[tokio::test]
+async fn a_line_that_is_missing_names_the_operation_that_ends_early() {
+    for (one_in, state) in [(1, State::Memory), (1, State::Files), (10, State::Mixed)] {
+        let (spans, lines) = reserved(one_in);
+        let fixture = Fixture::new().with(Signal::Traces, &spans, state).await.with(Signal::Logs, &lines, state).await;
+        let found = hotspots(fixture).await;
+        assert_eq!(found["verdict"], "behaviour_changed", "{state:?} {found:#}");
+        let said: Vec<[&Value; 4]> = found["hotspots"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|spot| [&spot["service"], &spot["operation"], &spot["category"], &spot["logs"][0]["pattern"]])
+            .collect();
+        let caller = ["shop", "POST /order", "error", "order * has no reservation"];
+        if one_in > 1 {
+            // The line is still written, less often: how often it is may depend on the orders. The error is new.
+            assert_eq!(said, [caller], "{found:#}");
+        } else {
+            assert_eq!(
+                said,
+                [["stock", "POST /reserve", "structure", "reserved order * in * ms"], caller],
+                "{found:#}"
+            );
+            let sentence = found["hotspots"][0]["explanation"]["en"].as_str().unwrap_or_default();
+            let expected =
+                "no longer says \"reserved order * in * ms\" in its log: 0.00 lines per call, 1.00 in the baseline";
+            assert!(sentence.contains(expected), "{sentence}");
+        }
+        let error = found["hotspots"].as_array().and_then(|spots| spots.last()).map(|spot| &spot["logs"][0]);
+        let (error, share) = (error.expect("named"), 1.0 / one_in as f64);
+        assert_eq!((&error["severity"], &error["baseline_per_call"]), (&json!("error"), &json!(0.0)), "{error}");
+        assert!(error["per_call"].as_f64().is_some_and(|lines| (lines / share - 1.0).abs() < 0.1), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_lines_at_another_load_are_no_change() {
+    let (spans, lines) = reserved(0);
+    let fixture = Fixture::new().with(Signal::Traces, &spans, State::Memory).await;
+    let found = hotspots(fixture.with(Signal::Logs, &lines, State::Mixed).await).await;
+    assert_eq!(found["verdict"], "no_significant_change", "{found:#}");
+    assert!(found["hotspots"].as_array().into_iter().flatten().all(|spot| spot["logs"] == json!([])), "{found:#}");
+}

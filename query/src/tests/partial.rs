@@ -1,5 +1,6 @@
 //! Answers that are added up from pieces of files are those of a whole scan.
 
+use model::time::SECOND;
 use model::{Signal, Tenant};
 use serde_json::Value;
 
@@ -39,6 +40,11 @@ async fn asked(engine: &Engine, name: &str, window: &[(&str, String)]) -> Value 
             spot[sampled] = Value::Null;
         }
     }
+    for row in found["patterns"].as_array_mut().into_iter().flatten() {
+        for sampled in ["example", "exemplar"] {
+            row[sampled] = Value::Null;
+        }
+    }
     found
 }
 
@@ -70,4 +76,63 @@ async fn pieces_add_up_to_what_a_scan_finds() {
     let hot = asked(&keeping, "hotspots", &windows[0]).await;
     assert_eq!(hot["hotspots"][0]["operation"], "SELECT stock", "{hot:#}");
     assert_eq!((keeping.shared.pieces.known(), reading.shared.pieces.known()), ((4, 4), (0, 0)));
+}
+
+/// Lines of two services, a thousand a second, in files of 30 s; one pattern in the second minute only.
+fn lines() -> Vec<Vec<Value>> {
+    let file = |number: i64| {
+        let line = |n: i64| {
+            let at = NOW + (number * 30 - 60) * SECOND + n * SECOND / 1_000;
+            let body = match n % 3 {
+                0 => format!("order {n} placed in {} ms", n % 40),
+                1 => format!("cache hit for sku-{n}"),
+                _ if number < 2 => format!("paid {n} by card"),
+                _ => format!("payment {n} refused: code {}", n % 7),
+            };
+            let severity = if body.contains("refused") { 17 } else { 9 };
+            serde_json::json!({
+                "time_unix_nano": at, "severity_number": severity, "body": body, "attributes": "{}",
+                "service_name": if n % 2 == 0 { "shop" } else { "pay" },
+                "trace_id": format!("{:032x}", number * 100_000 + n + 1), "span_id": format!("{:016x}", n + 1),
+            })
+        };
+        (0..30_000).map(line).collect()
+    };
+    (0..4).map(file).collect()
+}
+
+#[tokio::test]
+async fn lines_of_files_add_up_to_those_of_a_scan() {
+    let stored = lines();
+    let keeping = Fixture::new().with_files(Signal::Logs, &stored, 10_000).await.engine();
+    let reading = Fixture::new().with(Signal::Logs, &stored.concat(), State::Memory).await.engine();
+    let at = |ms: i64| {
+        let at = NOW / 1_000_000 + ms;
+        format!("{}.{:03}", at / 1_000, at % 1_000)
+    };
+    for (start, end, before) in [(0, 60_000, -60_000), (1_000, 41_000, -50_000), (1_137, 40_991, -50_501)] {
+        let window = [("start", at(start)), ("end", at(end)), ("baseline_start", at(before)), ("baseline_end", at(-5))];
+        let expected = asked(&reading, "log-patterns", &window).await;
+        for _ in 0..2 {
+            assert_eq!(asked(&keeping, "log-patterns", &window).await, expected);
+        }
+        let patterns = expected["patterns"].as_array().expect("a list");
+        let of = |service: &str, pattern: &str| {
+            let found = patterns.iter().find(|row| row["service"] == service && row["pattern"] == pattern);
+            found.unwrap_or_else(|| panic!("no {pattern} of {service} in {expected:#}"))
+        };
+        // Each third line, of which each second is the shop's.
+        let (now, then) = ((end - start) / 6, (-5 - before) / 6);
+        let near = |count: &Value, expected: i64| count.as_i64().is_some_and(|count| (count - expected).abs() <= 1);
+        for (pattern, change, counts) in [
+            ("order * placed in * ms", Value::Null, (now, then)),
+            ("payment * refused: code *", "new".into(), (now, 0)),
+            ("paid * by card", "gone".into(), (0, then)),
+        ] {
+            let row = of("shop", pattern);
+            assert_eq!(row["change"], change, "{row}");
+            assert!(near(&row["count"], counts.0) && near(&row["baseline_count"], counts.1), "{row} {counts:?}");
+        }
+        assert_eq!(expected["patterns"][0]["severity"], "error", "new errors come first");
+    }
 }

@@ -71,6 +71,35 @@ const EXCEPTIONS = [
   },
 ];
 
+const LOG_PATTERNS = [
+  {
+    service: "inventory",
+    severity: "error",
+    pattern: "order * has no reservation",
+    change: "new",
+    count: 310,
+    rate: 0.34,
+    baseline_count: 0,
+    baseline_rate: 0,
+    last_seen: "2026-11-22T06:14:50Z",
+    example: "order 8812 has no reservation",
+    exemplar: TRACE,
+  },
+  {
+    service: "inventory",
+    severity: "info",
+    pattern: "reserved order * in * ms",
+    change: "gone",
+    count: 0,
+    rate: 0,
+    baseline_count: 5_210,
+    baseline_rate: 5.79,
+    last_seen: "2026-11-22T05:59:59Z",
+    example: "reserved order 8811 in 4 ms",
+    exemplar: null,
+  },
+];
+
 const SKEW = {
   service: "inventory",
   span_kind: "SERVER",
@@ -248,6 +277,7 @@ export const HIDDEN: Record<string, unknown> = {
   hidden: { meta: meta(PATTERNS), requests: 12_000, rows: PATTERNS },
   statements: { meta: meta(STATEMENTS), statements: STATEMENTS },
   exceptions: { meta: meta(EXCEPTIONS), exceptions: EXCEPTIONS },
+  "log-patterns": { meta: meta(LOG_PATTERNS), patterns: LOG_PATTERNS },
   "instance-skew": {
     meta: meta(SKEWED),
     verdict: "skewed",

@@ -35,6 +35,7 @@ const PAGES: Record<string, string> = {
   hidden: "hidden",
   statements: "hidden?tab=statements",
   exceptions: "hidden?tab=exceptions",
+  logs: "hidden?tab=logs",
   instances: "hidden?tab=instances&focus=slow|inventory|POST+/reserve|SERVER||inventory-7c9f-3",
   "cold-starts": "hidden?tab=starts&focus=instance|payment|",
   "sent-late": "hidden?tab=omission&focus=gateway|POST+/orders",

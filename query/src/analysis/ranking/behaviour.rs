@@ -1,9 +1,12 @@
-//! What changed other than time: errors that rose, calls that vanished or appeared, and where each began.
+//! What changed other than time: errors that rose, calls that vanished or appeared, lines that programs write or no
+//! longer write, and where each began.
 
+use super::super::log_patterns::Severity;
 use super::super::significance::{Estimate, false_discovery_rates};
 use super::Settings;
 use super::calls::Calls;
 use super::category::Category;
+use super::logged::{LineChange, by_operation};
 use super::rates::Rates;
 
 /// Calls per request changed when they did so by this part of what they were, and this much in all.
@@ -19,17 +22,57 @@ pub(super) struct Change {
     pub category: Category,
     /// The call that vanished or appeared, which `operation` makes or made.
     pub call: Option<usize>,
-    /// Errors or calls per request.
+    /// The pattern of the log line that did.
+    pub line: Option<String>,
+    /// Errors or calls per request; lines per call.
     pub before: f64,
     pub after: f64,
     pub confidence: f64,
 }
 
-/// Errors first, then calls; within each the largest change first.
-pub(super) fn changes(calls: &Calls, after: &[Rates], before: &[Rates], settings: &Settings) -> Vec<Change> {
-    let mut found = errors(calls, after, before, settings);
-    found.extend(structure(calls, after, before, settings));
+/// What programs say of themselves below where spans show a change, then errors, what else programs say, and calls; last,
+/// what callers say. Within each the largest change first, and of an operation only its first.
+pub(super) fn changes(
+    calls: &Calls,
+    lines: &[LineChange],
+    (after, before): (&[Rates], &[Rates]),
+    settings: &Settings,
+) -> Vec<Change> {
+    let (errors, structure) = (errors(calls, after, before, settings), structure(calls, after, before, settings));
+    let shown: Vec<usize> = errors.iter().chain(&structure).map(|change| change.operation).collect();
+    let (mut behind, mut told, mut last) = (Vec::new(), Vec::new(), Vec::new());
+    for (is_origin, line) in by_operation(calls, lines) {
+        let explains = shown.iter().any(|&above| calls.reaches(above, line.operation));
+        let is_explained = shown.iter().any(|&below| calls.reaches(line.operation, below));
+        let place = if !is_origin || is_explained {
+            &mut last
+        } else if explains {
+            &mut behind
+        } else {
+            &mut told
+        };
+        place.push(said(line));
+    }
+    let mut found: Vec<Change> = Vec::new();
+    for change in [behind, errors, told, structure, last].into_iter().flatten() {
+        if change.line.is_none() || !found.iter().any(|known| known.operation == change.operation) {
+            found.push(change);
+        }
+    }
     found
+}
+
+fn said(line: &LineChange) -> Change {
+    let error = line.statement.severity == Severity::Error;
+    Change {
+        operation: line.operation,
+        category: if error { Category::Error } else { Category::Structure },
+        call: None,
+        line: Some(line.statement.pattern.clone()),
+        before: line.before,
+        after: line.after,
+        confidence: line.confidence,
+    }
 }
 
 fn errors(calls: &Calls, after: &[Rates], before: &[Rates], settings: &Settings) -> Vec<Change> {
@@ -49,6 +92,7 @@ fn errors(calls: &Calls, after: &[Rates], before: &[Rates], settings: &Settings)
         operation: i,
         category: Category::Error,
         call: None,
+        line: None,
         before: before[i].errors.value,
         after: after[i].errors.value,
         confidence: confidence[i],
@@ -74,6 +118,7 @@ fn structure(calls: &Calls, after: &[Rates], before: &[Rates], settings: &Settin
                 operation: parent.unwrap_or(call),
                 category: Category::Structure,
                 call: Some(call),
+                line: None,
                 before: before[call].calls.value,
                 after: after[call].calls.value,
                 confidence: confidence[call],

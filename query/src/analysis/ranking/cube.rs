@@ -4,13 +4,15 @@
 //! SQL fills [`Observed`], once for the window and once for the baseline. [`Cube`] numbers entries and operations
 //! the same on both sides and lays the figures out as dense rows per bin, which is what the bootstrap reads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
+use std::sync::Arc;
 
 use model::trace::SpanKind;
 use serde::Serialize;
 
 use super::super::histogram::Histogram;
+use super::super::log_patterns::Severity;
 
 /// An operation of a service; as JSON the pair `["gateway","POST /order"]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -144,6 +146,28 @@ pub struct Observed {
     pub waits: Vec<WaitStat>,
     /// Services that, by their metrics, have no CPU left or are paused by their collector, and were not before.
     pub exhausted: Vec<String>,
+    /// Log lines that may have changed: the same ones on both sides, in the same order.
+    pub logged: Vec<LineStat>,
+    /// All patterns of lines by service.
+    pub patterns: HashMap<String, HashSet<String>>,
+}
+
+/// A place in a program that writes log lines, as far as they show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    pub service: String,
+    pub severity: Severity,
+    pub pattern: String,
+    /// In whose spans lines were found, the most frequent first; empty where none says in which.
+    pub operations: Arc<[Operation]>,
+}
+
+/// The lines of one statement.
+#[derive(Debug, Clone)]
+pub struct LineStat {
+    pub statement: Statement,
+    /// Lines of each bin.
+    pub bins: Vec<f64>,
 }
 
 /// Entries, operations and instances by number, and both sides' figures.

@@ -23,13 +23,15 @@ pub(super) struct Story<'a> {
     pub critical: f64,
     pub change: Option<f64>,
     pub share: f64,
-    /// Errors or calls per request, before and after, and the call meant.
+    /// Errors or calls per request, or lines per call, before and after, and the call or line meant.
     pub counts: Option<(f64, f64)>,
     pub call: Option<&'a str>,
+    pub line: Option<&'a str>,
 }
 
 pub(super) fn explain(story: &Story) -> Explanation {
     match (story.category, story.counts) {
+        (_, Some(counts)) if story.line.is_some() => said(story, counts),
         (Category::Error, Some(counts)) => error(story, counts),
         (Category::Structure, Some(counts)) => structure(story, counts),
         _ => time(story),
@@ -135,6 +137,26 @@ fn structure(story: &Story, (before, after): (f64, f64)) -> Explanation {
     }
 }
 
+fn said(story: &Story, (before, after): (f64, f64)) -> Explanation {
+    let (service, operation, line) = (story.service, story.operation, story.line.unwrap_or_default());
+    if after < before {
+        return Explanation {
+            en: format!(
+                "{service} in \"{operation}\" no longer says \"{line}\" in its log: {after:.2} lines per call, \
+                 {before:.2} in the baseline."
+            ),
+            zh: format!("{service} 的“{operation}”不再写出日志“{line}”:每次调用 {after:.2} 行,基线为 {before:.2} 行。"),
+        };
+    }
+    Explanation {
+        en: format!(
+            "{service} in \"{operation}\" says \"{line}\" in its log: {after:.2} lines per call, {before:.2} in the \
+             baseline."
+        ),
+        zh: format!("{service} 的“{operation}”写出日志“{line}”:每次调用 {after:.2} 行,基线为 {before:.2} 行。"),
+    }
+}
+
 /// The figures of a sentence about messages that wait.
 pub(super) struct Waiting<'a> {
     pub service: &'a str,
@@ -215,6 +237,7 @@ mod tests {
             share: 0.61,
             counts: None,
             call: None,
+            line: None,
         };
         let said = explain(&story);
         assert_eq!(

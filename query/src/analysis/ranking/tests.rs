@@ -338,7 +338,7 @@ fn the_json_is_that_of_the_interface() {
     assert_eq!((&first["span_kind"], &first["category"]), (&"CLIENT".into(), &"database".into()));
     assert!(first["critical_path_ns_per_request"].is_i64() && first["instance"].is_null());
     let keys: Vec<&String> = first.as_object().expect("object").keys().collect();
-    assert_eq!(keys.len(), 19, "{keys:?}");
+    assert_eq!(keys.len(), 20, "{keys:?}");
 }
 
 #[test]

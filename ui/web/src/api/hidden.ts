@@ -73,6 +73,26 @@ export interface ExceptionsAnswer {
   exceptions: ExceptionRow[];
 }
 
+export interface LogPatternRow {
+  service: string;
+  severity: "info" | "warn" | "error";
+  /** The words of the lines without their values. */
+  pattern: string;
+  change: "new" | "gone" | null;
+  count: number;
+  rate: number;
+  baseline_count: number | null;
+  baseline_rate: number | null;
+  last_seen: string;
+  example: string | null;
+  exemplar: string | null;
+}
+
+export interface LogPatternsAnswer {
+  meta: Meta;
+  patterns: LogPatternRow[];
+}
+
 /** The same in both languages. */
 export interface Sentence {
   en: string;

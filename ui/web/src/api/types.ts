@@ -77,6 +77,17 @@ export interface HotSpot {
   /** Slower only because of this one; they have no rank of their own. */
   victims?: [string, string][];
   vitals?: Vital[];
+  logs?: LogSign[];
+}
+
+/** A log line of the hot spot's service that is new, gone, or more frequent. */
+export interface LogSign {
+  severity: "info" | "warn" | "error";
+  pattern: string;
+  operation: string;
+  per_call: number;
+  baseline_per_call: number;
+  explanation: { en: string; zh: string };
 }
 
 /** What a metric of the hot spot's service says. */

@@ -182,6 +182,18 @@ function HotSpotDetail({ answer, spot }: { answer: HotSpotsAnswer; spot: HotSpot
             </ul>
           </div>
         )}
+        {spot.logs && spot.logs.length > 0 && (
+          <div>
+            <h3>{t("hotspot.logs")}</h3>
+            <ul>
+              {spot.logs.map((line) => (
+                <li key={line.severity + line.pattern + line.operation}>
+                  <Link href={link("/hidden", { tab: "logs", service: spot.service })}>{line.explanation[lang]}</Link>
+                </li>
+              ))}
+            </ul>
+          </div>
+        )}
         <div>
           <h3>{t("hotspot.exemplars")}</h3>
           <ul>

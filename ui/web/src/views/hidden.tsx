@@ -1,5 +1,5 @@
 // Where latency hides: calls one by one, retries and waits that no operation owns up to, slow statements, exceptions,
-// instances that differ from their siblings or start cold, and requests that were sent late.
+// what logs say differently, instances that differ from their siblings or start cold, and requests that were sent late.
 
 import type { Params } from "../api/client";
 import type {
@@ -7,6 +7,7 @@ import type {
   ExceptionsAnswer,
   HiddenAnswer,
   InstanceSkewAnswer,
+  LogPatternsAnswer,
   OmissionAnswer,
   StatementsAnswer,
 } from "../api/hidden";
@@ -15,6 +16,7 @@ import { ColdStartTable } from "../parts/cold-start-table";
 import { ExceptionTable } from "../parts/exception-table";
 import { HiddenTable } from "../parts/hidden-table";
 import { InstanceSkewTable } from "../parts/instance-skew-table";
+import { LogPatternTable } from "../parts/log-pattern-table";
 import { OmissionTable } from "../parts/omission-table";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
@@ -23,13 +25,14 @@ import { useAnswer } from "../state/answers";
 import { windowParams } from "../state/params";
 import { useScope } from "../state/use-scope";
 
-const TABS = ["patterns", "statements", "exceptions", "instances", "starts", "omission"] as const;
+const TABS = ["patterns", "statements", "exceptions", "logs", "instances", "starts", "omission"] as const;
 type Tab = (typeof TABS)[number];
 
 const SHOWN: Record<Tab, (props: { params: Params }) => React.JSX.Element> = {
   patterns: Patterns,
   statements: Statements,
   exceptions: Exceptions,
+  logs: Logs,
   instances: Instances,
   starts: Starts,
   omission: Omission,
@@ -82,6 +85,16 @@ function Exceptions({ params }: { params: Params }) {
   return (
     <Panel title={t("hidden.exceptions")} note={t("hidden.exceptions.note")} answer={answer} minHeight={240} flush>
       {answer.data && <ExceptionTable rows={answer.data.exceptions} />}
+    </Panel>
+  );
+}
+
+function Logs({ params }: { params: Params }) {
+  const { t } = useText();
+  const answer = useAnswer<LogPatternsAnswer>("log-patterns", params);
+  return (
+    <Panel title={t("hidden.logs")} note={t("hidden.logs.note")} answer={answer} minHeight={240} flush>
+      {answer.data && <LogPatternTable rows={answer.data.patterns} />}
     </Panel>
   );
 }
