@@ -11,7 +11,10 @@ mod admission;
 mod interrupt;
 mod lane;
 mod load;
+mod once;
+mod running;
 mod settings;
+mod share;
 mod slices;
 mod store;
 mod threads;
@@ -48,6 +51,7 @@ use crate::tables::{self, Audience};
 use interrupt::Interruptible;
 use lane::Lanes;
 use load::Outcomes;
+use share::Share;
 
 /// The answer to a statement.
 #[derive(Debug, Clone)]
@@ -165,16 +169,17 @@ impl Engine {
         let (engine, tenant, lane) = (self.clone(), tenant.clone(), self.lanes.of(asked));
         let work = async {
             let permit = lane.admission.enter().await?;
-            let interrupt = Interrupt::default();
+            let interrupt = Interrupt::of(lane.running.enter());
             let stop = interrupt.clone();
             let task = lane.handle()?.spawn(async move {
                 let _permit = permit;
                 let query = Query::open(&engine, &tenant, asked, stop)?;
                 job(query).await
             });
+            let seat = interrupt.clone();
             tokio::select! {
                 outcome = Cancelling { task, interrupt }.finish() => outcome,
-                error = watch::exceeded(lane.ceiling) => Err(error),
+                error = watch::exceeded(lane.ceiling, seat.seat()) => Err(error),
                 error = lane.outstayed() => Err(error),
             }
         };
@@ -203,7 +208,9 @@ impl Engine {
         (asked, interrupt): (Asked, &Interrupt),
     ) -> Result<SessionState> {
         let Shared { settings, functions, .. } = self.shared.as_ref();
-        let mut env = self.lanes.of(asked).env.clone();
+        let lane = self.lanes.of(asked);
+        let mut env = lane.env.clone();
+        env.memory_pool = Arc::new(Share::of(env.memory_pool, lane.most_of_one));
         env.object_store_registry = Arc::new(store::SnapshotStore(snapshot.objects.clone()));
         let started = chrono::DateTime::from_timestamp_nanos(now);
         let mut state = SessionStateBuilder::new()

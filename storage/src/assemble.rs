@@ -13,10 +13,11 @@ use arrow::array::{
 };
 use arrow::datatypes::Int64Type;
 use model::Nanos;
-use model::schema::column;
+use model::schema::{ASSEMBLED, column};
 use model::trace::{Assembled, Node, SpanKind, assemble, flag};
 
 use crate::order::Place;
+use crate::packed::Packed;
 
 /// The columns of one batch that assembly reads.
 struct Columns<'a> {
@@ -139,6 +140,43 @@ pub fn fill(context: &[RecordBatch], batches: &[RecordBatch], quiet_before: Nano
     batches.iter().enumerate().map(fill).collect()
 }
 
+/// As [`fill`], for rows in memory. `later` are rows that came after them and may belong to the same traces.
+pub fn fill_packed(context: &[RecordBatch], later: &[Packed], rows: Vec<Packed>, quiet_before: Nanos) -> Vec<Packed> {
+    if rows.is_empty() {
+        return rows;
+    }
+    let wanted: Vec<&str> = NEEDED.iter().chain(ASSEMBLED).copied().collect();
+    let narrowed: model::Result<Vec<RecordBatch>> = rows.iter().map(|rows| rows.select(&wanted)).collect();
+    // Nothing but a fault of ours can hinder it, and a trace that is not assembled is so later.
+    let Ok(narrowed) = narrowed else { return rows };
+    let traces = traces(&narrowed);
+    let mut known = context.to_vec();
+    known.extend(later.iter().filter_map(|rows| of_traces(rows, &traces)));
+    let filled = fill(&known, &narrowed, quiet_before);
+    let with = |((rows, before), filled): ((Packed, &RecordBatch), RecordBatch)| {
+        let is_same = before.columns().iter().zip(filled.columns()).all(|(a, b)| Arc::ptr_eq(a, b));
+        if is_same { rows } else { rows.with(&assembled_of(&filled)) }
+    };
+    rows.into_iter().zip(&narrowed).zip(filled).map(with).collect()
+}
+
+/// Only the columns that assembly fills.
+fn assembled_of(rows: &RecordBatch) -> RecordBatch {
+    let schema = rows.schema();
+    let at: Vec<usize> = ASSEMBLED.iter().filter_map(|name| schema.index_of(name).ok()).collect();
+    rows.project(&at).unwrap_or_else(|_| rows.clone())
+}
+
+/// What assembly needs of the rows that belong to some traces; `None` when there are none.
+pub fn of_traces(rows: &Packed, traces: &HashSet<u128>) -> Option<RecordBatch> {
+    let ids = rows.select(&[column::TRACE_ID]).ok()?;
+    let mask = is_among(trace_ids(&ids)?, traces);
+    if mask.true_count() == 0 {
+        return None;
+    }
+    arrow::compute::filter_record_batch(&rows.select(&NEEDED).ok()?, &mask).ok()
+}
+
 /// The columns that assembly reads.
 pub const NEEDED: [&str; 10] = [
     column::TRACE_ID,
@@ -152,13 +190,6 @@ pub const NEEDED: [&str; 10] = [
     column::RECEIVED,
     column::TREE_FLAGS,
 ];
-
-/// The columns that later assembly needs of rows that have been written.
-pub fn context_of(batch: &RecordBatch) -> Option<RecordBatch> {
-    let schema = batch.schema();
-    let at: Vec<usize> = NEEDED.iter().filter_map(|name| schema.index_of(name).ok()).collect();
-    batch.project(&at).ok().filter(|b| b.num_columns() == NEEDED.len())
-}
 
 /// Every row with its trace's id, the rows of a trace side by side in the order of the batches.
 fn by_trace(columns: &[Columns<'_>]) -> Vec<(u128, Place)> {
@@ -275,13 +306,15 @@ pub fn unsettled_traces(batch: &RecordBatch) -> HashSet<u128> {
 
 /// The rows whose trace is among `traces`; `None` when there are none.
 pub fn only(batch: &RecordBatch, traces: &HashSet<u128>) -> Option<RecordBatch> {
-    let ids = trace_ids(batch)?;
-    let wanted = |id: Option<&[u8]>| Some(id.is_some_and(|id| traces.contains(&number(id))));
-    let mask: BooleanArray = ids.iter().map(wanted).collect();
+    let mask = is_among(trace_ids(batch)?, traces);
     if mask.true_count() == 0 {
         return None;
     }
     arrow::compute::filter_record_batch(batch, &mask).ok()
+}
+
+fn is_among(ids: &FixedSizeBinaryArray, traces: &HashSet<u128>) -> BooleanArray {
+    ids.iter().map(|id| Some(id.is_some_and(|id| traces.contains(&number(id))))).collect()
 }
 
 fn trace_ids(batch: &RecordBatch) -> Option<&FixedSizeBinaryArray> {

@@ -15,18 +15,18 @@ use model::time::SECOND;
 use crate::assemble;
 use crate::held::Held;
 use crate::memory::Memory;
+use crate::packed::Packed;
 
 /// So much later than elsewhere a trace may be assembled for a question, so that questions share the work.
 const FRESH: Nanos = SECOND;
-/// What the assembled columns take for a row: four numbers, two views of texts that occur many times, and whether there
-/// is a value.
-const BYTES_A_ROW: usize = 4 * 8 + 2 * 16 + 1;
+/// What the assembled columns take for a row: four numbers, and the places of two texts that occur many times.
+const BYTES_A_ROW: usize = 4 * 8 + 2;
 
 /// One export's rows, or those of several joined ones, as questions see them.
 #[derive(Debug)]
 pub struct Part {
     records: (u64, u64),
-    pub rows: RecordBatch,
+    pub rows: Packed,
     _counted: Option<Counted>,
 }
 
@@ -51,7 +51,7 @@ pub struct Assembled {
 }
 
 impl Assembled {
-    pub fn rows(&self) -> impl Iterator<Item = &RecordBatch> {
+    pub fn rows(&self) -> impl Iterator<Item = &Packed> {
         self.parts.iter().map(|part| &part.rows)
     }
 }
@@ -90,34 +90,37 @@ impl Recent {
         context: &[RecordBatch],
         quiet_before: Nanos,
     ) -> Assembled {
-        let held: Vec<(&Held, &RecordBatch)> = held.iter().filter_map(|h| Some((&**h, h.batch.as_ref()?))).collect();
+        let held: Vec<(&Held, &Packed)> = held.iter().filter_map(|h| Some((&**h, h.batch.as_ref()?))).collect();
         let rows = held.iter().map(|(held, raw)| match known.get(&held.records()) {
             Some(part) => part.rows.clone(),
             None => (*raw).clone(),
         });
-        let rows: Vec<RecordBatch> = rows.collect();
-        let filled = assemble::fill(context, &rows, quiet_before);
-        let parts = held.iter().zip(rows).zip(filled).map(|(((held, raw), before), rows)| {
-            let known = known.get(&held.records()).filter(|_| is_same(&before, &rows));
+        let mut rows: Vec<Packed> = rows.collect();
+        // A trace with a row that came later is not quiet, so only those with a row from before can be.
+        let (mut old, mut young) = (Vec::new(), Vec::new());
+        for (at, (held, _)) in held.iter().enumerate() {
+            if held.oldest < quiet_before { old.push(at) } else { young.push(rows[at].clone()) }
+        }
+        let of_old: Vec<Packed> = old.iter().map(|at| rows[*at].clone()).collect();
+        for (at, filled) in old.iter().zip(assemble::fill_packed(context, &young, of_old, quiet_before)) {
+            rows[*at] = filled;
+        }
+        let parts = held.iter().zip(rows).map(|((held, raw), rows)| {
+            let known = known.get(&held.records()).filter(|part| part.rows.is_same(&rows));
             known.map_or_else(|| Arc::new(self.part(held, raw, rows)), |part| Arc::clone(part))
         });
         Assembled { quiet_before, parts: parts.collect() }
     }
 
     /// Rows beyond the budget are dropped when the next ones come.
-    fn part(&self, held: &Held, raw: &RecordBatch, rows: RecordBatch) -> Part {
-        let counted = (!is_same(raw, &rows)).then(|| {
+    fn part(&self, held: &Held, raw: &Packed, rows: Packed) -> Part {
+        let counted = (!raw.is_same(&rows)).then(|| {
             let bytes = rows.num_rows() * BYTES_A_ROW;
             self.memory.take(bytes);
             Counted { memory: self.memory.clone(), bytes }
         });
         Part { records: held.records(), rows, _counted: counted }
     }
-}
-
-/// Whether both are the same columns in memory.
-fn is_same(a: &RecordBatch, b: &RecordBatch) -> bool {
-    a.columns().iter().zip(b.columns()).all(|(a, b)| Arc::ptr_eq(a, b))
 }
 
 /// What is known, with rows received since as they are; `None` when rows are unknown that may have been quiet then.

@@ -160,7 +160,7 @@ async fn merge_traces(
     inputs: Vec<bytes::Bytes>,
 ) -> Result<Merged> {
     let last = job.inputs.iter().map(|f| f.max_received).max().unwrap_or_else(|| shared.clock.now());
-    let context = table.context(last);
+    let (context, waiting) = table.context(last);
     let work = move || {
         let keys = merge::keys(Signal::Traces, &inputs)?;
         let traces = Arc::new(assemble::traces(keys.rows()));
@@ -175,8 +175,8 @@ async fn merge_traces(
     }
     let work = move || {
         let later = assemble::traces(&known);
-        let narrowed = context.iter().filter_map(assemble::context_of);
-        known.extend(narrowed.filter_map(|rows| assemble::only(&rows, &traces)));
+        known.extend(context.iter().filter_map(|rows| assemble::only(rows, &traces)));
+        known.extend(waiting.iter().filter_map(|rows| assemble::of_traces(rows, &traces)));
         let assembly = assemble::assembly(&known, keys.rows(), Nanos::MAX, &HashSet::new());
         let file = merge::merge(Signal::Traces, &inputs, &keys, assembly.as_ref())?;
         let straddling = keys.rows().iter().filter_map(|rows| assemble::only(rows, &later)).collect();

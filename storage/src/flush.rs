@@ -7,8 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::array::RecordBatch;
 use model::schema::{column, time_column};
 use model::time::SECOND;
 use model::{Error, Nanos, Result, Signal};
@@ -19,6 +18,7 @@ use crate::background::{self, Priority};
 use crate::backlog::Backlog;
 use crate::crash::crash_point;
 use crate::delta::{Add, Commit, FileFacts, Progress, day};
+use crate::packed::Packed;
 use crate::parquet_file::{self, Encoded};
 use crate::record;
 use crate::store::Shared;
@@ -32,7 +32,8 @@ const QUIET: Nanos = 5 * SECOND;
 pub enum Reason {
     /// They were held as long as their traces need.
     Age,
-    /// Memory is short: a file's worth of rows goes, whatever its age, and is assembled when files are merged.
+    /// Memory is short: a file's worth of the oldest rows goes. If their traces cannot be quiet yet, they are assembled when
+    /// files are merged.
     Pressure,
     /// All that there is, a file's worth at a time.
     Everything,
@@ -69,8 +70,9 @@ pub struct Flushed {
 pub(crate) async fn flush(shared: &Arc<Shared>, through: u64, reason: Reason) -> Result<Flushed> {
     for (_, table) in shared.all_tables() {
         table.settle().await?;
-        if let Some(part) = table.part(through, reason != Reason::Pressure) {
-            let written = flush_table(shared, &table, part, through, reason).await;
+        let now = shared.clock.now();
+        if let Some(part) = table.part(through, reason, now - QUIET) {
+            let written = flush_table(shared, &table, part, (through, now)).await;
             if written.is_err() {
                 table.give_up();
             }
@@ -101,15 +103,15 @@ pub(crate) async fn trim(shared: &Arc<Shared>, flushed: Flushed) -> Result<()> {
     done.map_err(|e| crate::store::wal_error(&e))
 }
 
-async fn flush_table(shared: &Arc<Shared>, table: &Arc<Table>, part: Part, through: u64, reason: Reason) -> Result<()> {
+async fn flush_table(shared: &Arc<Shared>, table: &Arc<Table>, part: Part, (through, now): (u64, Nanos)) -> Result<()> {
     crash_point!("flush.begun");
     let (signal, first_seq) = (table.signal, part.first_seq);
-    let assembled = (reason != Reason::Pressure).then(|| shared.clock.now());
+    let assembled = part.is_assembled.then_some(now);
     let quiet_before = assembled.map(|at| at - QUIET);
     let (reader, place) = (shared.clone(), table.clone());
     let work = move || {
         let rows = rows(&reader, &place, &part.held)?;
-        encode(signal, &part.context, rows, quiet_before)
+        encode(signal, (&part.context, &part.later), rows, quiet_before)
     };
     let encoded = background::run("hotspan-flush", Priority::Flush, work).await?;
     crash_point!("flush.encoded");
@@ -128,7 +130,7 @@ async fn flush_table(shared: &Arc<Shared>, table: &Arc<Table>, part: Part, throu
 
 /// The rows to write, those that are only in the log read from there. What the disk has lost is told, loudly, and the
 /// rest is written: nothing else could be done with it.
-fn rows(shared: &Arc<Shared>, table: &Table, held: &[Arc<crate::held::Held>]) -> Result<Vec<RecordBatch>> {
+fn rows(shared: &Arc<Shared>, table: &Table, held: &[Arc<crate::held::Held>]) -> Result<Vec<Packed>> {
     let mut rows = Vec::new();
     for run in held.chunk_by(|a, b| a.batch.is_some() == b.batch.is_some()) {
         if run[0].batch.is_some() {
@@ -137,7 +139,7 @@ fn rows(shared: &Arc<Shared>, table: &Table, held: &[Arc<crate::held::Held>]) ->
         }
         let Some(backlog) = Backlog::of(&shared.log, &table.tenant, table.signal, run.to_vec()) else { continue };
         let mut keep = |batch| {
-            rows.push(batch);
+            rows.push(Packed::of(batch));
             Ok(())
         };
         let lost = backlog.salvage(&mut keep)?;
@@ -182,25 +184,21 @@ pub(crate) async fn put(
 /// `quiet_before`.
 fn encode(
     signal: Signal,
-    context: &[RecordBatch],
-    rows: Vec<RecordBatch>,
+    (context, later): (&[RecordBatch], &[Packed]),
+    rows: Vec<Packed>,
     quiet_before: Option<Nanos>,
 ) -> Result<Vec<(String, Encoded)>> {
     let rows = match (signal, quiet_before) {
-        (Signal::Traces, Some(quiet_before)) => assemble::fill(context, &rows, quiet_before),
+        (Signal::Traces, Some(quiet_before)) => assemble::fill_packed(context, later, rows, quiet_before),
         _ => rows,
     };
-    let mut days: BTreeMap<String, Vec<RecordBatch>> = BTreeMap::new();
+    let mut days: BTreeMap<String, Vec<Packed>> = BTreeMap::new();
     for batch in rows.into_iter().filter(|b| b.num_rows() > 0) {
-        days.entry(day(received(&batch))).or_default().push(batch);
+        // It was received at one moment.
+        let received = batch.first_number(column::RECEIVED).unwrap_or(0);
+        days.entry(day(received)).or_default().push(batch);
     }
     days.into_iter().map(|(day, batches)| Ok((day, parquet_file::encode(signal, &batches)?))).collect()
-}
-
-/// When a batch was received: the same for all of its rows.
-fn received(batch: &RecordBatch) -> Nanos {
-    let column = batch.column_by_name(column::RECEIVED).and_then(|c| c.as_primitive_opt::<Int64Type>());
-    column.filter(|c| !c.is_empty()).map_or(0, |c| c.value(0))
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayData, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use model::schema::time_column;
 use model::{Nanos, Signal};
+
+use crate::packed::Packed;
 
 /// Rows of one export, or of several that follow one another in a table.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ pub struct Held {
     /// Least and greatest of the table's time column.
     pub times: (Nanos, Nanos),
     /// `None`: dropped from memory, to be read from the log again.
-    pub batch: Option<RecordBatch>,
+    pub batch: Option<Packed>,
 }
 
 impl Held {
@@ -30,15 +32,16 @@ impl Held {
         let times = batch.column_by_name(time_column(signal)).and_then(|c| c.as_primitive_opt::<Int64Type>());
         let least = times.and_then(arrow::compute::min).unwrap_or(Nanos::MIN);
         let greatest = times.and_then(arrow::compute::max).unwrap_or(Nanos::MAX);
+        let (rows, packed) = (batch.num_rows(), Packed::of(batch));
         Held {
             first: seq,
             last: seq,
             oldest: received,
             newest: received,
-            rows: batch.num_rows(),
-            bytes: bytes_of(&batch),
+            rows,
+            bytes: packed.bytes(),
             times: (least, greatest),
-            batch: Some(batch),
+            batch: Some(packed),
         }
     }
 
@@ -58,10 +61,10 @@ impl Held {
     }
 
     /// Neighbours as one. All of them have `batch`, joined by the caller, or none has.
-    pub fn joined(parts: &[Arc<Held>], batch: Option<RecordBatch>) -> Option<Held> {
+    pub fn joined(parts: &[Arc<Held>], batch: Option<Packed>) -> Option<Held> {
         let (first, last) = (parts.first()?, parts.last()?);
         let bytes = match &batch {
-            Some(batch) => bytes_of(batch),
+            Some(batch) => batch.bytes(),
             None => parts.iter().map(|p| p.bytes).sum(),
         };
         let least = parts.iter().map(|p| p.times.0).min()?;
@@ -77,32 +80,4 @@ impl Held {
             batch,
         })
     }
-}
-
-/// What a batch costs besides its buffers: an array's own structures, for each column.
-const OVERHEAD_A_COLUMN: usize = 160;
-
-/// Bytes of the buffers behind a batch, shared ones counted once (columns without a value share theirs).
-fn bytes_of(rows: &RecordBatch) -> usize {
-    let mut seen: Vec<usize> = Vec::with_capacity(64);
-    let mut bytes = rows.num_columns() * OVERHEAD_A_COLUMN;
-    let mut waiting: Vec<ArrayData> = Vec::new();
-    for column in rows.columns() {
-        // Columns without a value are views of one array of nulls.
-        if column.null_count() < column.len() {
-            waiting.push(column.to_data());
-        }
-    }
-    while let Some(data) = waiting.pop() {
-        let nulls = data.nulls().map(|n| n.buffer());
-        for buffer in data.buffers().iter().chain(nulls) {
-            let at = buffer.as_ptr() as usize;
-            if !seen.contains(&at) {
-                seen.push(at);
-                bytes += buffer.capacity();
-            }
-        }
-        waiting.extend(data.child_data().iter().cloned());
-    }
-    bytes
 }

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 pub struct Memory {
     limit: usize,
     used: AtomicUsize,
-    /// Told when half of the budget is used: then rows are written early.
+    /// Told when three quarters of the budget are used: then rows are written early.
     pub pressed: Notify,
 }
 
@@ -33,7 +33,7 @@ impl Memory {
     /// Adds bytes; returns how many of them have to be dropped.
     pub fn take(&self, bytes: usize) -> usize {
         let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if used > self.limit / 2 {
+        if used > self.enough() {
             self.pressed.notify_one();
         }
         used.saturating_sub(self.limit.saturating_sub(self.chunk()))
@@ -45,11 +45,16 @@ impl Memory {
 
     /// Whether rows should be written whatever their age.
     pub fn is_pressed(&self) -> bool {
-        self.used() > self.limit / 2
+        self.used() > self.enough()
+    }
+
+    /// Beyond it rows are written early.
+    fn enough(&self) -> usize {
+        self.limit / 4 * 3
     }
 
     /// Bytes of rows that one file is made of under pressure.
     pub fn chunk(&self) -> usize {
-        (self.limit / 4).max(1 << 20)
+        (self.limit / 8).max(1 << 20)
     }
 }

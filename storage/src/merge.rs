@@ -15,6 +15,7 @@ use model::{Error, Result, Signal};
 
 use crate::assemble::{self, Assembly};
 use crate::order::{self, Place};
+use crate::packed::{self, Packed};
 use crate::parquet_file::{self, Encoded, FileReader, FileWriter, SLICE_ROWS};
 
 /// Rows of one batch of keys.
@@ -97,6 +98,7 @@ fn unsorted(signal: Signal, inputs: &[bytes::Bytes], keys: &Keys, assembly: Opti
             *batch = assembly.apply(batch, places);
         }
     }
+    let batches: Vec<Packed> = batches.into_iter().map(Packed::plain).collect();
     parquet_file::encode(signal, &batches)
 }
 
@@ -148,11 +150,11 @@ fn next_rows(windows: &mut [Window], keys: &Keys, places: &[Place]) -> Result<Re
         window.ensure(*rows)?;
     }
     // Where each file's next row is: its window's batches stand one after the other in `batches`.
-    let mut batches: Vec<&RecordBatch> = Vec::new();
+    let mut batches: Vec<Packed> = Vec::new();
     let mut next: Vec<(usize, usize)> = Vec::with_capacity(windows.len());
     for window in windows.iter() {
         next.push((batches.len(), window.taken));
-        batches.extend(&window.batches);
+        batches.extend(window.batches.iter().cloned().map(Packed::plain));
     }
     let mut found = Vec::with_capacity(places.len());
     for place in places {
@@ -163,7 +165,7 @@ fn next_rows(windows: &mut [Window], keys: &Keys, places: &[Place]) -> Result<Re
         found.push(Place { batch: *batch as u32, row: *row as u32 });
         *row += 1;
     }
-    let rows = order::gather(&batches, &found)?;
+    let rows = packed::gather(&batches, &found)?;
     for (window, rows) in windows.iter_mut().zip(wanted) {
         window.advance(rows);
     }

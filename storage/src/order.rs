@@ -1,15 +1,13 @@
 //! The order of rows within a file, over the rows of many batches, without copying them.
 //!
 //! Sits before encoding. Text is compared once for each distinct value: values get ranks, and rows are sorted by
-//! small integers. [`gather`] then makes batches of any stretch of that order, so that a file is written slice by
-//! slice and its rows are never in memory twice.
+//! small integers. [`crate::packed::gather`] then makes batches of any stretch of that order, so that a file is written
+//! slice by slice and its rows are never in memory twice.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
-use arrow::compute::interleave;
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
 use model::schema::sort_columns;
 use model::{Error, Result, Signal};
 
@@ -83,35 +81,13 @@ fn ranks(batches: &[RecordBatch], name: &str) -> Result<Vec<Vec<u32>>> {
     Ok(coded)
 }
 
-/// The rows at `places` as one batch. All batches have the same schema.
-pub fn gather(batches: &[&RecordBatch], places: &[Place]) -> Result<RecordBatch> {
-    let trouble = |e: arrow::error::ArrowError| Error::internal(format!("gathering rows: {e}"));
-    let Some(first) = batches.first() else { return Err(Error::internal("rows come from somewhere")) };
-    let indices: Vec<(usize, usize)> = places.iter().map(|p| (p.batch as usize, p.row as usize)).collect();
-    let used: HashSet<u32> = places.iter().map(|p| p.batch).collect();
-    let mut nulls: HashMap<DataType, ArrayRef> = HashMap::new();
-    let mut columns = Vec::with_capacity(first.num_columns());
-    for (at, field) in first.schema().fields().iter().enumerate() {
-        // Most columns have no value in any row.
-        let empty = used.iter().all(|&batch| {
-            let column = batches[batch as usize].column(at);
-            column.null_count() == column.len()
-        });
-        columns.push(if empty {
-            let made = || new_null_array(field.data_type(), places.len());
-            nulls.entry(field.data_type().clone()).or_insert_with(made).clone()
-        } else {
-            let values: Vec<&dyn Array> = batches.iter().map(|b| b.column(at).as_ref()).collect();
-            interleave(&values, &indices).map_err(trouble)?
-        });
-    }
-    RecordBatch::try_new(Arc::clone(first.schema_ref()), columns).map_err(trouble)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Int64Array, StringViewArray};
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringViewArray, new_null_array};
+    use arrow::datatypes::DataType;
     use model::schema::{column, schema};
 
     fn batch(rows: &[(Option<&str>, &str, i64)]) -> RecordBatch {
@@ -144,10 +120,5 @@ mod tests {
         let by_hand = [(0, 2), (1, 4 - 3), (0, 1), (1, 0), (0, 0), (1, 2)];
         let found: Vec<(u32, u32)> = order.iter().map(|p| (p.batch, p.row)).collect();
         assert_eq!(found, by_hand);
-        let all = gather(&batches.iter().collect::<Vec<_>>(), &order).expect("gathers");
-        let services = all.column_by_name(column::SERVICE_NAME).expect("there").as_string_view();
-        let services: Vec<Option<&str>> = services.iter().collect();
-        assert_eq!(services, [None, Some("a"), Some("a"), Some(long), Some("b"), Some("b")]);
-        assert_eq!(all.column_by_name("http_route").expect("there").null_count(), 6);
     }
 }

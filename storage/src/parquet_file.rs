@@ -19,6 +19,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 
 use crate::order::{self, Place};
+use crate::packed::{self, Packed};
 
 const PAGE_ROWS: usize = 20_000;
 const ROW_GROUP_ROWS: usize = 1_048_576;
@@ -45,19 +46,20 @@ fn trouble(error: impl std::fmt::Display) -> Error {
 }
 
 /// Sorts and encodes the batches, which must be in the signal's physical schema and hold a row.
-pub fn encode(signal: Signal, batches: &[RecordBatch]) -> Result<Encoded> {
-    let order = order::sorted(signal, batches)?;
-    let refs: Vec<&RecordBatch> = batches.iter().collect();
+pub fn encode(signal: Signal, batches: &[Packed]) -> Result<Encoded> {
+    let keys = batches.iter().map(|rows| rows.select(sort_columns(signal))).collect::<Result<Vec<_>>>()?;
+    let order = order::sorted(signal, &keys)?;
+    drop(keys);
     let step = (order.len() / SAMPLE_ROWS).max(1);
     let sample: Vec<Place> = order.iter().step_by(step).copied().collect();
-    let sample = order::gather(&refs, &sample)?;
+    let sample = packed::gather(batches, &sample)?;
     let looks = Looks {
-        present: &|name| batches.iter().filter_map(|b| b.column_by_name(name)).any(|c| c.null_count() < c.len()),
+        present: &|name| batches.iter().any(|rows| rows.has_values(name)),
         repeats: &|name| repeats(&sample, name),
     };
     let mut writer = FileWriter::new(signal, order.len(), &looks)?;
     for slice in order.chunks(SLICE_ROWS) {
-        writer.write(&order::gather(&refs, slice)?)?;
+        writer.write(&packed::gather(batches, slice)?)?;
     }
     writer.finish()
 }

@@ -12,8 +12,9 @@ pub struct Settings {
     pub hold_seconds: f64,
     /// How often rows that were held long enough are written. Longer: fewer and larger files.
     pub flush_seconds: f64,
-    /// Memory for rows not yet in a file, in bytes. From half of it on rows are written early, before their traces are
-    /// whole, and assembled when files are merged; beyond all of it rows wait in the log only and are read from there.
+    /// Memory for rows not yet in a file, in bytes. From three quarters of it on the oldest rows are written early; those
+    /// whose traces cannot be whole yet are assembled when files are merged. Beyond all of it rows wait in the log only and
+    /// are read from there.
     pub memory_bytes: u64,
     /// Memory for a merge of files, in bytes. Larger: files of more rows, which are smaller and faster to scan.
     pub merge_bytes: u64,

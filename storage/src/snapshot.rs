@@ -17,6 +17,7 @@ use crate::backlog::Backlog;
 use crate::delta::DataFile;
 use crate::held::Held;
 use crate::memory::Memory;
+use crate::packed::Packed;
 
 /// One table as of one moment.
 #[derive(Clone)]
@@ -74,7 +75,7 @@ impl TableSnapshot {
 
     /// Rows in memory that can have a time within `least..=greatest` of the table's time column, in the order they were
     /// acknowledged; physical schema.
-    pub fn memory(&self, least: Nanos, greatest: Nanos) -> Vec<RecordBatch> {
+    pub fn memory(&self, least: Nanos, greatest: Nanos) -> Vec<Packed> {
         let wanted = |h: &&Arc<Held>| h.times.0 <= greatest && h.times.1 >= least;
         self.held.iter().filter(wanted).filter_map(|h| h.batch.clone()).collect()
     }
@@ -87,7 +88,7 @@ impl TableSnapshot {
     /// The rows in memory with the assembled columns filled for traces that have been quiet since `quiet_before`
     /// (by receive time), or a second longer. Computed once for a snapshot, and little of it again for the next one.
     /// Other signals: the rows as they are.
-    pub fn assembled_memory(&self, quiet_before: Nanos) -> Vec<RecordBatch> {
+    pub fn assembled_memory(&self, quiet_before: Nanos) -> Vec<Packed> {
         if self.signal != Signal::Traces {
             return self.memory(Nanos::MIN, Nanos::MAX);
         }

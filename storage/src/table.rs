@@ -11,8 +11,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::concat_batches;
+use arrow::array::RecordBatch;
 use model::schema::time_column;
 use model::time::SECOND;
 use model::{Nanos, Result, Signal, Tenant};
@@ -21,16 +20,19 @@ use crate::assemble;
 use crate::assembled::Recent;
 use crate::backlog::{Backlog, Log};
 use crate::delta::{Commit, Committed, DataFile, DeltaLog, TableState};
+use crate::flush::Reason;
 use crate::held::Held;
 use crate::memory::Memory;
+use crate::order::Place;
+use crate::packed::{self, Packed};
 use crate::snapshot::TableSnapshot;
 
 /// How long written rows take part in assembling the traces they belong to: twice as long as exports of one trace
 /// are usually apart.
 const REMEMBER: Nanos = 30 * SECOND;
 /// Batches of fewer rows are joined with their neighbours, up to this many rows: a scan pays for each batch.
-const JOINED_ROWS: usize = 8_192;
-const SMALL_ROWS: usize = 1_024;
+const JOINED_ROWS: usize = 2_048;
+const SMALL_ROWS: usize = 256;
 
 #[derive(Default)]
 struct Inner {
@@ -92,8 +94,11 @@ impl Logged {
 pub struct Part {
     /// In the order of the log.
     pub held: Vec<Arc<Held>>,
-    /// Rows written a moment ago, and rows that stay in memory.
+    /// What is known of rows written a moment ago, and rows that stay in memory.
     pub context: Vec<RecordBatch>,
+    pub later: Vec<Packed>,
+    /// Whether its traces are to be assembled.
+    pub is_assembled: bool,
     pub first_seq: u64,
 }
 
@@ -219,8 +224,9 @@ impl Table {
         }
     }
 
-    /// What there is to write up to `through`. `with_context`: to assemble traces by.
-    pub fn part(&self, through: u64, with_context: bool) -> Option<Part> {
+    /// What there is to write up to `through`. Under pressure traces are assembled when all rows came before
+    /// `quiet_before`.
+    pub fn part(&self, through: u64, reason: Reason, quiet_before: Nanos) -> Option<Part> {
         let mut inner = self.inner();
         let count = inner.held.iter().take_while(|h| h.last <= through).count();
         let first_seq = inner.held.front()?.first;
@@ -228,19 +234,22 @@ impl Table {
             return None;
         }
         inner.busy = count;
-        let mut context = Vec::new();
-        if with_context && self.signal == Signal::Traces {
-            let newest = inner.held.iter().take(count).map(|h| h.newest).max().unwrap_or(Nanos::MAX);
+        let (mut context, mut later) = (Vec::new(), Vec::new());
+        let newest = inner.held.iter().take(count).map(|h| h.newest).max().unwrap_or(Nanos::MAX);
+        let is_assembled = reason != Reason::Pressure || newest < quiet_before;
+        if is_assembled && self.signal == Signal::Traces {
             context.extend(inner.written.aware_of(newest));
-            context.extend(inner.held.iter().skip(count).filter_map(|h| h.batch.clone()));
+            later.extend(inner.held.iter().skip(count).filter_map(|h| h.batch.clone()));
         }
-        Some(Part { held: inner.held.iter().take(count).cloned().collect(), context, first_seq })
+        Some(Part { held: inner.held.iter().take(count).cloned().collect(), context, later, is_assembled, first_seq })
     }
 
-    /// Rows known in memory that may belong to the traces of files that are being merged, received up to `received`.
-    pub fn context(&self, received: Nanos) -> Vec<RecordBatch> {
+    /// What is known in memory that may belong to the traces of files that are being merged, received up to `received`:
+    /// of rows that were written, and the rows that wait.
+    pub fn context(&self, received: Nanos) -> (Vec<RecordBatch>, Vec<Packed>) {
         let inner = self.inner();
-        inner.written.aware_of(received).chain(inner.held.iter().filter_map(|h| h.batch.clone())).collect()
+        let waiting = inner.held.iter().filter_map(|h| h.batch.clone());
+        (inner.written.aware_of(received).collect(), waiting.collect())
     }
 
     /// Keeps narrowed rows that were written, for the traces whose rest is still to come.
@@ -293,7 +302,7 @@ impl Table {
             let written = inner.take_through(through, &self.memory);
             for held in written {
                 let narrowed = held.batch.as_ref().filter(|_| self.signal == Signal::Traces);
-                if let Some((at, rows)) = assembled.zip(narrowed.and_then(assemble::context_of)) {
+                if let Some((at, rows)) = assembled.zip(narrowed.and_then(|rows| rows.select(&assemble::NEEDED).ok())) {
                     inner.written.add(at, rows, self.memory.limit() / 8);
                 }
             }
@@ -318,7 +327,7 @@ impl Table {
     pub fn join_small(&self) -> Result<()> {
         let runs = self.inner().small_runs();
         for run in runs {
-            let batches: Option<Vec<&RecordBatch>> = run.iter().map(|h| h.batch.as_ref()).collect();
+            let batches: Option<Vec<&Packed>> = run.iter().map(|h| h.batch.as_ref()).collect();
             let joined = match batches {
                 Some(batches) if !batches.is_empty() => Some(join(&batches)?),
                 _ => None,
@@ -353,15 +362,14 @@ impl Table {
     }
 }
 
-/// The rows of small batches as one batch, the texts of each column in one block.
-fn join(batches: &[&RecordBatch]) -> Result<RecordBatch> {
-    let trouble = |e: arrow::error::ArrowError| model::Error::internal(format!("joining batches: {e}"));
-    let joined = concat_batches(batches[0].schema_ref(), batches.iter().copied()).map_err(trouble)?;
-    let compact = |column: &ArrayRef| match column.as_string_view_opt() {
-        Some(texts) if texts.null_count() < texts.len() => Arc::new(texts.gc()),
-        _ => column.clone(),
+/// The rows of small batches as one.
+fn join(batches: &[&Packed]) -> Result<Packed> {
+    let batches: Vec<Packed> = batches.iter().copied().cloned().collect();
+    let places = |(batch, rows): (usize, &Packed)| {
+        (0..rows.num_rows() as u32).map(move |row| Place { batch: batch as u32, row })
     };
-    RecordBatch::try_new(joined.schema(), joined.columns().iter().map(compact).collect()).map_err(trouble)
+    let places: Vec<Place> = batches.iter().enumerate().flat_map(places).collect();
+    packed::gather(&batches, &places).map(Packed::of)
 }
 
 impl Inner {

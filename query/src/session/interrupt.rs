@@ -19,23 +19,39 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{NestedLoopJoinExec, NestedLoopJoinExecBuilder};
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
+use super::once::Once;
+use super::running::Seat;
 use super::slices::Slices;
 
-/// Whether a query is no longer wanted. Clones are the same.
-#[derive(Debug, Clone, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+/// Whether a query is no longer wanted, and whether it is another's turn. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Interrupt(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    unwanted: AtomicBool,
+    seat: Seat,
+}
 
 impl Interrupt {
+    pub fn of(seat: Seat) -> Self {
+        Interrupt(Arc::new(Inner { unwanted: AtomicBool::new(false), seat }))
+    }
+
     pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.unwanted.store(true, Ordering::Relaxed);
     }
 
     fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.unwanted.load(Ordering::Relaxed)
+    }
+
+    pub fn seat(&self) -> &Seat {
+        &self.0.seat
     }
 }
 
@@ -47,12 +63,12 @@ impl PhysicalOptimizerRule for Interruptible {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|plan| {
             let plan = match plan.downcast_ref::<NestedLoopJoinExec>() {
-                Some(join) => self.watched(join)?.unwrap_or(plan),
+                Some(join) => self.watched(join)?,
                 None => plan,
             };
             // What reads, and what makes more rows than it reads.
             let many = plan.children().is_empty() || plan.name().ends_with("JoinExec") || plan.name() == "UnnestExec";
-            Ok(if many { Transformed::yes(Slices::of(plan)) } else { Transformed::no(plan) })
+            Ok(if many { Transformed::yes(Slices::of(plan, self.0.clone())) } else { Transformed::no(plan) })
         })
         .map(|transformed| transformed.data)
     }
@@ -67,14 +83,18 @@ impl PhysicalOptimizerRule for Interruptible {
 }
 
 impl Interruptible {
-    /// The same join with a condition that looks whether the query is still wanted.
-    fn watched(&self, join: &NestedLoopJoinExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let Some(filter) = join.filter() else { return Ok(None) };
-        let condition = Watched { condition: Arc::clone(filter.expression()), interrupt: self.0.clone() };
-        let columns = filter.column_indices().to_vec();
-        let filter = JoinFilter::new(Arc::new(condition), columns, Arc::clone(filter.schema()));
-        let join = NestedLoopJoinExecBuilder::from(join).with_filter(Some(filter)).build()?;
-        Ok(Some(Arc::new(join)))
+    /// The same join over a side that is read once, with a condition that looks whether the query is still wanted.
+    fn watched(&self, join: &NestedLoopJoinExec) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut builder = NestedLoopJoinExecBuilder::from(join);
+        if let Some(filter) = join.filter() {
+            let condition = Watched { condition: Arc::clone(filter.expression()), interrupt: self.0.clone() };
+            let columns = filter.column_indices().to_vec();
+            let filter = JoinFilter::new(Arc::new(condition), columns, Arc::clone(filter.schema()));
+            builder = builder.with_filter(Some(filter));
+        }
+        let sides = vec![Once::of(Arc::clone(join.left())), Arc::clone(join.right())];
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        Arc::new(builder.build()?).replace_children(sides, options)
     }
 }
 

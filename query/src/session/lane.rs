@@ -17,6 +17,7 @@ use model::{Error, Kind, Result};
 use tokio::runtime::{Handle, Runtime};
 
 use super::admission::Admission;
+use super::running::Running;
 use super::settings::Settings;
 use super::threads;
 use crate::error::from_datafusion;
@@ -42,7 +43,10 @@ pub enum Asked {
 /// What one kind of queries has for itself.
 pub struct Lane {
     pub admission: Admission,
+    pub running: Arc<Running>,
     pub env: RuntimeEnv,
+    /// Bytes of its memory that one query may take.
+    pub most_of_one: usize,
     /// Resident bytes of the process above which this lane's queries are ended.
     pub ceiling: u64,
     /// So long a query may run though others wait. `None`: as long as its time lasts.
@@ -95,6 +99,8 @@ impl Lanes {
             let env = environment(settings, memory);
             Ok::<_, Error>(Lane {
                 admission: Admission::new(places.max(1), settings.queue),
+                running: Arc::default(),
+                most_of_one: memory - memory / 4,
                 env: env.map_err(|e| from_datafusion(e).context("preparing the query memory"))?,
                 ceiling,
                 patience,
@@ -102,17 +108,24 @@ impl Lanes {
             })
         };
         let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX) - settings.pieces_bytes();
-        let (for_statements, places) = (memory / 2, settings.concurrency / 2);
+        let for_statements = memory / 2;
         Ok(Lanes {
             analyses: lane(
                 "query",
                 ANALYSES_NICE,
-                settings.concurrency - places,
+                settings.concurrency.div_ceil(2),
                 memory - for_statements,
                 ceiling.saturating_add(ceiling / 8),
                 None,
             )?,
-            statements: lane("statement", STATEMENTS_NICE, places, for_statements, ceiling, Some(PATIENCE))?,
+            statements: lane(
+                "statement",
+                STATEMENTS_NICE,
+                settings.concurrency,
+                for_statements,
+                ceiling,
+                Some(PATIENCE),
+            )?,
         })
     }
 

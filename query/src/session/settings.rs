@@ -15,8 +15,9 @@ pub struct Settings {
     /// Memory of the whole process, in bytes, above which running statements are ended, and analyses an eighth later:
     /// the engine's own accounting misses some. 0: three quarters of the machine's (or container's) memory.
     pub process_bytes: u64,
-    /// Queries that run at once, half of them statements. More: shorter queue, smaller share of memory for each. A
-    /// statement that has run for 5 s is ended when another waits for its place.
+    /// Statements that run at once, and half as many analyses. More: shorter queue, less memory for each. What has run for
+    /// half a second lets what just began go first; a statement that has run for 5 s is ended when another waits for its
+    /// place.
     pub concurrency: usize,
     /// Analyses, and statements, that may wait for their turn; further ones are told to come back.
     pub queue: usize,

@@ -3,7 +3,7 @@
 //! A thread goes on with a query until that gives way. DataFusion's own operators do so after 128 batches, which are
 //! seconds where each batch costs a regular expression over a few megabytes of text; somebody's quick question would wait
 //! for them. [`Slices`] stands above what a plan reads and above what makes more rows than it reads, and gives way when its
-//! turn is over.
+//! turn is over; where somebody just began to ask, it also waits a little.
 
 use std::fmt;
 use std::pin::Pin;
@@ -18,20 +18,26 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, ready};
+use tokio::time::Sleep;
+
+use super::interrupt::Interrupt;
 
 /// A turn. Shorter: others wait less; each end of a turn costs some microseconds.
 const TURN: Duration = Duration::from_millis(10);
+/// So long a query that has had a while waits after each turn while there is one that just began.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The same rows in the same order, in turns.
 #[derive(Debug)]
 pub struct Slices {
     input: Arc<dyn ExecutionPlan>,
+    interrupt: Interrupt,
 }
 
 impl Slices {
-    pub fn of(input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Slices { input })
+    pub fn of(input: Arc<dyn ExecutionPlan>, interrupt: Interrupt) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Slices { input, interrupt })
     }
 }
 
@@ -67,30 +73,40 @@ impl ExecutionPlan for Slices {
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match children.into_iter().next() {
-            Some(input) => Ok(Slices::of(input)),
+            Some(input) => Ok(Slices::of(input, self.interrupt.clone())),
             None => Err(DataFusionError::Internal("turns of nothing".to_owned())),
         }
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let inner = self.input.execute(partition, context)?;
-        Ok(Box::pin(Turns { inner, since: None }))
+        Ok(Box::pin(Turns { inner, interrupt: self.interrupt.clone(), since: None, pause: None }))
     }
 }
 
 struct Turns {
     inner: SendableRecordBatchStream,
+    interrupt: Interrupt,
     /// When the turn began.
     since: Option<Instant>,
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stream for Turns {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= TURN {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(context));
+            self.pause = None;
+        }
+        let (now, since) = (Instant::now(), self.since);
+        let since = *self.since.insert(since.unwrap_or(now));
+        if now.saturating_duration_since(since) >= TURN {
             self.since = None;
+            if self.interrupt.seat().gives_way(now) {
+                self.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
+            }
             context.waker().wake_by_ref();
             return Poll::Pending;
         }

@@ -1,9 +1,11 @@
 //! The last resort against a query that takes more memory than the engine's accounting knows of: the process itself
 //! is watched while queries run, and they end before the machine does.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::{Error, Kind};
+
+use super::running::Seat;
 
 /// How often it is looked at.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -36,14 +38,14 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// Comes back only when the process is above its ceiling.
-pub async fn exceeded(ceiling: u64) -> Error {
+/// Comes back only when the process is above its ceiling, and the query is the one that has to end for it.
+pub async fn exceeded(ceiling: u64, seat: &Seat) -> Error {
     tokio::time::sleep(GRACE).await;
     let mut tick = tokio::time::interval(INTERVAL);
     loop {
         tick.tick().await;
-        if let Some(resident) = resident().filter(|r| *r > ceiling) {
-            tracing::warn!(resident, ceiling, "queries are ended: the process takes too much memory");
+        if let Some(resident) = resident().filter(|r| *r > ceiling && seat.has_to_end(Instant::now())) {
+            tracing::warn!(resident, ceiling, "a query is ended: the process takes too much memory");
             return Error::new(
                 Kind::Limit,
                 "the query was ended because the process came near its memory limit (query.process_bytes)",
@@ -55,6 +57,7 @@ pub async fn exceeded(ceiling: u64) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::running::Running;
     use super::*;
 
     #[test]
@@ -66,6 +69,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_process_above_its_ceiling_is_noticed() {
-        assert_eq!(exceeded(1).await.kind, Kind::Limit);
+        let running = std::sync::Arc::new(Running::default());
+        assert_eq!(exceeded(1, &running.enter()).await.kind, Kind::Limit);
     }
 }

@@ -19,6 +19,7 @@ pub mod rewrite;
 pub mod runs;
 pub mod text_conditions;
 pub mod view;
+mod waiting;
 
 use std::sync::Arc;
 

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use datafusion::catalog::memory::MemorySourceConfig;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue, Statistics};
@@ -33,6 +32,7 @@ use storage::{Snapshot, TableSnapshot};
 use super::backlog;
 use super::bloom;
 use super::prune::Bounds;
+use super::waiting;
 
 /// Where scans find the snapshot's object store (`session::store` answers only to this).
 pub const STORE_URL: &str = "hotspan://snapshot";
@@ -76,6 +76,7 @@ impl PhysicalTable {
         projection: Option<&Vec<usize>>,
         bounds: &Bounds,
         parts: usize,
+        limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let batches = if self.wants_assembled(projection) && self.table.batches() > 0 {
             let (table, quiet_before) = (self.table.clone(), self.taken.saturating_sub(QUIET));
@@ -89,7 +90,7 @@ impl PhysicalTable {
         for (at, batch) in batches.into_iter().enumerate() {
             partitions[at % parts.max(1)].push(batch);
         }
-        Ok(MemorySourceConfig::try_new_exec(&partitions, self.schema.clone(), projection.cloned())?)
+        waiting::scan(&self.schema, partitions, projection, limit)
     }
 
     fn readers(&self, state: &dyn Session) -> CachedParquetFileReaderFactory {
@@ -203,7 +204,10 @@ impl TableProvider for PhysicalTable {
         let backlog = self.table.backlog.iter().flat_map(|b| b.within(least, greatest, threads)).collect();
         parts.extend(backlog::scan(self.schema.clone(), backlog, projection, limit)?);
         if parts.is_empty() || self.table.batches() > 0 {
-            parts.insert(0, self.memory(projection, &bounds, threads.clamp(1, self.table.batches().max(1))).await?);
+            parts.insert(
+                0,
+                self.memory(projection, &bounds, threads.clamp(1, self.table.batches().max(1)), limit).await?,
+            );
         }
         match parts.len() {
             1 => Ok(parts.remove(0)),

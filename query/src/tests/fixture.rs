@@ -67,7 +67,11 @@ pub fn batch(signal: Signal, rows: &[Value]) -> RecordBatch {
 /// Assembled as the store would before it writes.
 fn settled(signal: Signal, rows: &[Value]) -> Vec<RecordBatch> {
     let table = TableSnapshot::new(signal, &[batch(signal, rows)], Arc::new([]), None);
-    table.assembled_memory(Nanos::MAX)
+    unpacked(table.assembled_memory(Nanos::MAX))
+}
+
+fn unpacked(rows: Vec<storage::Packed>) -> Vec<RecordBatch> {
+    rows.iter().map(|rows| rows.unpacked().expect("unpacks")).collect()
 }
 
 async fn file(objects: &dyn ObjectStore, signal: Signal, name: &str, rows: &[Value], group_rows: usize) -> DataFile {
@@ -164,7 +168,7 @@ impl Fixture {
             let name = format!("{}.parquet", files.len());
             files.push(Arc::new(file(self.objects.as_ref(), signal, &name, rows, group_rows).await));
         }
-        let memory = self.tables[at].memory(i64::MIN, i64::MAX);
+        let memory = unpacked(self.tables[at].memory(i64::MIN, i64::MAX));
         self.tables[at] = TableSnapshot::new(signal, &memory, files.into(), Some(1));
         self
     }

@@ -74,13 +74,25 @@ async fn a_join_of_everything_with_everything_ends_with_its_time() {
 
 #[tokio::test]
 async fn who_asks_for_too_much_makes_room_when_others_wait() {
-    let fixture = Fixture::new().with(model::Signal::Traces, &shop(2_000), State::Mixed).await;
-    let engine = fixture.engine_with(Settings { threads: 1, concurrency: 2, ..Settings::default() });
-    let all = "SELECT count(*) FROM spans a, spans b, spans c WHERE a.duration_ns + b.duration_ns < c.duration_ns - 1000000000000";
+    let fixture = Fixture::new().with(model::Signal::Traces, &shop(4_000), State::Mixed).await;
+    let engine = fixture.engine_with(Settings { threads: 1, concurrency: 1, ..Settings::default() });
+    // 144 million pairs, each a search through two texts; one side fits into memory.
+    let all = "SELECT count(*) FROM spans a, spans b \
+               WHERE (a.resource_attributes || b.resource_attributes) ~ '(a|b|c)*d.*(e|f)+[0-9]{9,}x'";
     let (long, short) = futures::future::join(sql(&engine, all), sql(&engine, "SELECT count(*) FROM spans")).await;
     let error = long.expect_err("ended");
     assert!(error.kind == model::Kind::Limit && error.message.contains("others wait"), "{error:?}");
-    assert_eq!(lines(&short.expect("answers")), ["6000"]);
+    assert_eq!(lines(&short.expect("answers")), ["12000"]);
+}
+
+#[tokio::test]
+async fn a_join_whose_side_does_not_fit_into_memory_says_so_at_once() {
+    let fixture = Fixture::new().with(model::Signal::Traces, &shop(2_000), State::Mixed).await;
+    let engine = fixture.engine_with(Settings { threads: 2, ..Settings::default() });
+    // 36 million pairs on one side. DataFusion's own way out reads the side again, which panics or gives rows twice.
+    let all = "SELECT count(*) FROM spans a, spans b, spans c WHERE a.duration_ns + b.duration_ns < c.duration_ns - 7";
+    let error = sql(&engine, all).await.expect_err("too much");
+    assert!(error.kind == model::Kind::Limit && error.message.contains("query.memory_bytes"), "{error:?}");
 }
 
 #[tokio::test]
