@@ -103,7 +103,7 @@ pub struct Part {
 }
 
 /// What a table holds, as far as planning needs it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Holding {
     pub first: Option<u64>,
     /// The first record received after the cut, if any.
@@ -112,6 +112,8 @@ pub struct Holding {
     /// The record at which a file's worth of rows is reached, and the bytes of all rows.
     pub chunk: Option<u64>,
     pub bytes: usize,
+    /// First and last records of what was joined, which leaves as a whole.
+    pub joined: Vec<(u64, u64)>,
 }
 
 impl Written {
@@ -221,18 +223,20 @@ impl Table {
             last: inner.held.back().map(|h| h.last),
             chunk: chunk.or(inner.held.back().map(|h| h.last)),
             bytes,
+            joined: inner.held.iter().map(|h| h.records()).filter(|(first, last)| first < last).collect(),
         }
     }
 
     /// What there is to write up to `through`. Under pressure traces are assembled when all rows came before
-    /// `quiet_before`.
-    pub fn part(&self, through: u64, reason: Reason, quiet_before: Nanos) -> Option<Part> {
+    /// `quiet_before`. Errors: `Internal` when `through` lies within what was joined; writing a part of it would say that
+    /// all of it is written.
+    pub fn part(&self, through: u64, reason: Reason, quiet_before: Nanos) -> Result<Option<Part>> {
         let mut inner = self.inner();
         let count = inner.held.iter().take_while(|h| h.last <= through).count();
-        let first_seq = inner.held.front()?.first;
-        if count == 0 {
-            return None;
+        if inner.held.get(count).is_some_and(|next| next.first <= through) {
+            return Err(model::Error::internal(format!("record {through} lies within rows that were joined")));
         }
+        let Some(first_seq) = inner.held.front().map(|held| held.first).filter(|_| count > 0) else { return Ok(None) };
         inner.busy = count;
         let (mut context, mut later) = (Vec::new(), Vec::new());
         let newest = inner.held.iter().take(count).map(|h| h.newest).max().unwrap_or(Nanos::MAX);
@@ -241,7 +245,13 @@ impl Table {
             context.extend(inner.written.aware_of(newest));
             later.extend(inner.held.iter().skip(count).filter_map(|h| h.batch.clone()));
         }
-        Some(Part { held: inner.held.iter().take(count).cloned().collect(), context, later, is_assembled, first_seq })
+        Ok(Some(Part {
+            held: inner.held.iter().take(count).cloned().collect(),
+            context,
+            later,
+            is_assembled,
+            first_seq,
+        }))
     }
 
     /// What is known in memory that may belong to the traces of files that are being merged, received up to `received`:
