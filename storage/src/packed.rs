@@ -237,8 +237,14 @@ struct Distinct<K> {
 type Slots = [u8; 512];
 
 impl<K: Copy + PartialEq> Distinct<K> {
-    /// `None` when there are too many.
-    fn of(rows: usize, key: impl Fn(usize) -> K, mixed: impl Fn(K) -> u64) -> Option<Self> {
+    /// `None` when there are too many. `same` says whether the values of two rows with the same key are the same; where
+    /// they are not, the column stays as it is.
+    fn of(
+        rows: usize,
+        key: impl Fn(usize) -> K,
+        mixed: impl Fn(K) -> u64,
+        same: impl Fn(usize, usize) -> bool,
+    ) -> Option<Self> {
         let mut found = Distinct { keys: Vec::new(), first: Vec::new(), places: Vec::with_capacity(rows) };
         let mut slots: Slots = [0; 512];
         let mut last: Option<(K, u8)> = None;
@@ -248,6 +254,10 @@ impl<K: Copy + PartialEq> Distinct<K> {
                 Some((known, place)) if known == key => place,
                 _ => found.place(&mut slots, key, row, mixed(key))?,
             };
+            let first = found.first[usize::from(place)];
+            if first != row && !same(first, row) {
+                return None;
+            }
             last = Some((key, place));
             found.places.push(place);
         }
@@ -289,7 +299,7 @@ const NULL_VIEW: u128 = u128::MAX;
 /// Texts that a view holds itself.
 const INLINE: u32 = 12;
 
-/// A short text is its view. A longer one is where it lies, which may be different for equal texts, so it is told by 128
+/// A short text is its view. A longer one is where it lies, which may be different for equal texts, so it is looked up by 128
 /// bits of its hash (XXH3), and its length.
 fn few_texts(texts: &StringViewArray) -> Option<Column> {
     let views = texts.views();
@@ -308,7 +318,11 @@ fn few_texts(texts: &StringViewArray) -> Option<Column> {
         }
         last.get().1
     };
-    let few = Distinct::of(texts.len(), key, |(_, key)| key as u64 ^ (key >> 64) as u64)?;
+    // Who sends the texts may have made two with one hash.
+    let same = |a: usize, b: usize| {
+        views[a] == views[b] || texts.is_null(a) || views[a] as u32 <= INLINE || texts.value(a) == texts.value(b)
+    };
+    let few = Distinct::of(texts.len(), key, |(_, key)| key as u64 ^ (key >> 64) as u64, same)?;
     let values = few.first.iter().map(|row| texts.is_valid(*row).then(|| texts.value(*row)));
     let values: Vec<Option<&str>> = values.collect();
     few.column(texts.len(), Arc::new(in_one_block(&values)))
@@ -326,7 +340,7 @@ fn in_one_block(texts: &[Option<&str>]) -> StringViewArray {
 fn few_numbers(numbers: &Int64Array) -> Option<Column> {
     // Null is told from the number that stands in its place.
     let key = |row: usize| (numbers.is_valid(row), if numbers.is_valid(row) { numbers.value(row) } else { 0 });
-    let few = Distinct::of(numbers.len(), key, |(valid, number)| number as u64 ^ u64::from(valid))?;
+    let few = Distinct::of(numbers.len(), key, |(valid, number)| number as u64 ^ u64::from(valid), |_, _| true)?;
     let value = |row: &usize| numbers.is_valid(*row).then(|| numbers.value(*row));
     let values: Int64Array = few.first.iter().map(value).collect();
     few.column(numbers.len(), Arc::new(values))
@@ -450,6 +464,14 @@ mod tests {
         let expected: UInt8Array = places.iter().map(|p| (begins[p.batch as usize] + p.row as usize) as u8).collect();
         let expected = arrow::compute::take_record_batch(&all, &expected).expect("by number");
         assert_eq!(gather(&packed, &places).expect("gathers"), expected);
+    }
+
+    #[test]
+    fn values_with_the_same_key_are_compared() {
+        let texts = ["a", "a", "b", "a"];
+        let same = |a: usize, b: usize| texts[a] == texts[b];
+        assert!(Distinct::of(2, |_| 7_u64, |key| key, same).is_some_and(|found| found.places == [0, 0]));
+        assert!(Distinct::of(4, |_| 7_u64, |key| key, same).is_none(), "two values, one key");
     }
 
     #[test]
