@@ -444,18 +444,21 @@ async fn many_small_exports_become_few_batches() {
     let clock = Arc::new(ManualClock::at(NOON));
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(folder.path(), &clock).await.expect("opens");
-    // A few more than make a run worth joining: also when the store's own task joins them meanwhile, few are left over.
+    // The store's own task may join some of them meanwhile.
     for id in 1..=1_030 {
         send(&store, &format!("{id} {id} 0 a b 0 7"), clock.now()).await.expect("acknowledged");
     }
+    // One that stands alone ends the run, so that the rest is joined too.
+    let large: Vec<String> = (1_031..=1_330).map(|id| format!("{id} {id} 0 a b 0 7")).collect();
+    send(&store, &large.join("\n"), clock.now()).await.expect("acknowledged");
     for (_, table) in store.shared.all_tables() {
         table.join_small().expect("joined");
     }
     let snapshot = store.snapshot(&Tenant::default()).expect("a snapshot");
     assert!(snapshot.table(Signal::Traces).batches() < 20, "{}", snapshot.table(Signal::Traces).batches());
-    assert_eq!(ids(&store), (1..=1_030).collect::<Vec<_>>());
+    assert_eq!(ids(&store), (1..=1_330).collect::<Vec<_>>());
     store.flush().await.expect("flushed");
-    assert_eq!(ids(&store), (1..=1_030).collect::<Vec<_>>());
+    assert_eq!(ids(&store), (1..=1_330).collect::<Vec<_>>());
     assert_eq!(store.stats().memory_bytes, 0);
 }
 
