@@ -18,6 +18,7 @@ mod share;
 mod slices;
 mod store;
 mod threads;
+mod through;
 mod watch;
 
 pub(crate) use interrupt::Interrupt;

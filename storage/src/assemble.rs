@@ -169,11 +169,7 @@ fn assembled_of(rows: &RecordBatch) -> RecordBatch {
 
 /// What assembly needs of the rows that belong to some traces; `None` when there are none.
 pub fn of_traces(rows: &Packed, traces: &HashSet<u128>) -> Option<RecordBatch> {
-    let ids = rows.select(&[column::TRACE_ID]).ok()?;
-    let mask = is_among(trace_ids(&ids)?, traces);
-    if mask.true_count() == 0 {
-        return None;
-    }
+    let mask = among(&rows.select(&[column::TRACE_ID]).ok()?, traces)?;
     arrow::compute::filter_record_batch(&rows.select(&NEEDED).ok()?, &mask).ok()
 }
 
@@ -306,15 +302,14 @@ pub fn unsettled_traces(batch: &RecordBatch) -> HashSet<u128> {
 
 /// The rows whose trace is among `traces`; `None` when there are none.
 pub fn only(batch: &RecordBatch, traces: &HashSet<u128>) -> Option<RecordBatch> {
-    let mask = is_among(trace_ids(batch)?, traces);
-    if mask.true_count() == 0 {
-        return None;
-    }
-    arrow::compute::filter_record_batch(batch, &mask).ok()
+    arrow::compute::filter_record_batch(batch, &among(batch, traces)?).ok()
 }
 
-fn is_among(ids: &FixedSizeBinaryArray, traces: &HashSet<u128>) -> BooleanArray {
-    ids.iter().map(|id| Some(id.is_some_and(|id| traces.contains(&number(id))))).collect()
+/// Which rows those are; `None` when there are none.
+fn among(batch: &RecordBatch, traces: &HashSet<u128>) -> Option<BooleanArray> {
+    let is_among = |id: Option<&[u8]>| Some(id.is_some_and(|id| traces.contains(&number(id))));
+    let mask: BooleanArray = trace_ids(batch)?.iter().map(is_among).collect();
+    (mask.true_count() > 0).then_some(mask)
 }
 
 fn trace_ids(batch: &RecordBatch) -> Option<&FixedSizeBinaryArray> {

@@ -84,6 +84,7 @@ fn ranks(batches: &[RecordBatch], name: &str) -> Result<Vec<Vec<u32>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packed::{Packed, gather};
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, Int64Array, StringViewArray, new_null_array};
@@ -120,5 +121,10 @@ mod tests {
         let by_hand = [(0, 2), (1, 4 - 3), (0, 1), (1, 0), (0, 0), (1, 2)];
         let found: Vec<(u32, u32)> = order.iter().map(|p| (p.batch, p.row)).collect();
         assert_eq!(found, by_hand);
+        let all = gather(&batches.map(Packed::plain), &order).expect("gathers");
+        let services = all.column_by_name(column::SERVICE_NAME).expect("there").as_string_view();
+        let services: Vec<Option<&str>> = services.iter().collect();
+        assert_eq!(services, [None, Some("a"), Some("a"), Some(long), Some("b"), Some("b")]);
+        assert_eq!(all.column_by_name("http_route").expect("there").null_count(), 6);
     }
 }

@@ -337,7 +337,7 @@ impl Table {
     pub fn join_small(&self) -> Result<()> {
         let runs = self.inner().small_runs();
         for run in runs {
-            let batches: Option<Vec<&Packed>> = run.iter().map(|h| h.batch.as_ref()).collect();
+            let batches: Option<Vec<Packed>> = run.iter().map(|h| h.batch.clone()).collect();
             let joined = match batches {
                 Some(batches) if !batches.is_empty() => Some(join(&batches)?),
                 _ => None,
@@ -373,13 +373,12 @@ impl Table {
 }
 
 /// The rows of small batches as one.
-fn join(batches: &[&Packed]) -> Result<Packed> {
-    let batches: Vec<Packed> = batches.iter().copied().cloned().collect();
+fn join(batches: &[Packed]) -> Result<Packed> {
     let places = |(batch, rows): (usize, &Packed)| {
         (0..rows.num_rows() as u32).map(move |row| Place { batch: batch as u32, row })
     };
     let places: Vec<Place> = batches.iter().enumerate().flat_map(places).collect();
-    packed::gather(&batches, &places).map(Packed::of)
+    packed::gather(batches, &places).map(Packed::of)
 }
 
 impl Inner {

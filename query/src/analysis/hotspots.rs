@@ -21,6 +21,7 @@ use super::scope::{Scope, Window, quoted, started_in};
 use super::timeline::{Timeline, settled};
 use super::vitals::{self, Vital};
 use super::{Analysis, Parameter, Running, compare, log_patterns};
+use crate::fold::Folded;
 use crate::query::Query;
 
 pub const ANALYSIS: Analysis = Analysis {
@@ -74,10 +75,11 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let settings = Settings { limit: scope.number("limit", 10, 1, 100)? as usize, ..Settings::default() };
     let sides = sides(&query, &scope).await?;
     let windows: Vec<Window> = std::iter::once(sides.window).chain(sides.baseline).collect();
-    let (seen, unsettled, exhausted) = tokio::try_join!(
+    let (seen, unsettled, exhausted, said) = tokio::try_join!(
         observe(&query, &scope, &windows),
         unsettled(&query, &scope),
-        vitals::exhausted(&query, &windows)
+        vitals::exhausted(&query, &windows),
+        said(&query, &scope, &windows)
     )?;
     let mut seen = seen.fold;
     let mut facts = FactBook::new();
@@ -94,8 +96,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         messages.fold.add_to(&mut now, sides.window);
         then.iter_mut().zip(sides.baseline).for_each(|(then, window)| messages.fold.add_to(then, window));
     }
-    if let (Some(then), false) = (&mut then, scope.has_filters()) {
-        let said = log_patterns::lines(&query, &windows).await?;
+    if let (Some(said), Some(then)) = (said, &mut then) {
         log_patterns::place(&said.fold, &seen, &windows, &mut now, then);
     }
     let mut ranking = ranking::rank(&now, then.as_ref(), &facts, &settings);
@@ -126,6 +127,15 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let mut report = Report::new("hotspots", answer(&sides, &ranking, &seen)?);
     report.unsettled = unsettled;
     Ok(report)
+}
+
+/// The log lines of both sides; `None` without a baseline, and where some requests are asked about, to which lines belong
+/// only by their spans.
+async fn said(query: &Query, scope: &Scope, windows: &[Window]) -> Result<Option<Folded<log_patterns::Lines>>> {
+    if windows.len() < 2 || scope.has_filters() {
+        return Ok(None);
+    }
+    log_patterns::lines(query, windows).await.map(Some)
 }
 
 fn answer(sides: &Sides, ranking: &Ranking, seen: &Seen) -> Result<Value> {

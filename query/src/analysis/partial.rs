@@ -1,5 +1,5 @@
-//! What one file says of hot spots, of the load and of log lines, by the second. A file never changes, so this is worked out once and
-//! kept: while a test runs, a question reads what is new and adds up the rest.
+//! What one file says of hot spots, of the load and of log lines, by the second. A file never changes, so this is worked
+//! out once and kept: while a test runs, a question reads what is new and adds up the rest.
 //!
 //! ```text
 //! files ─┬─ short in time ─▶ Piece, from the cache or folded now ─┐

@@ -5,7 +5,6 @@
 //! for them. [`Slices`] stands above what a plan reads and above what makes more rows than it reads, and gives way when its
 //! turn is over; where somebody just began to ask, it also waits a little.
 
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,15 +12,14 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::ExecutionPlan;
 use futures::{Stream, StreamExt, ready};
 use tokio::time::Sleep;
 
 use super::interrupt::Interrupt;
+use super::through::{Pass, Through};
 
 /// A turn. Shorter: others wait less; each end of a turn costs some microseconds.
 const TURN: Duration = Duration::from_millis(10);
@@ -30,57 +28,29 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// The same rows in the same order, in turns.
 #[derive(Debug)]
-pub struct Slices {
-    input: Arc<dyn ExecutionPlan>,
-    interrupt: Interrupt,
-}
+pub struct Slices(Interrupt);
 
 impl Slices {
     pub fn of(input: Arc<dyn ExecutionPlan>, interrupt: Interrupt) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Slices { input, interrupt })
+        Through::over(input, Slices(interrupt))
     }
 }
 
-impl DisplayAs for Slices {
-    fn fmt_as(&self, _form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Slices")
-    }
-}
+impl Pass for Slices {
+    const NAME: &'static str = "Slices";
 
-impl ExecutionPlan for Slices {
-    fn name(&self) -> &'static str {
-        "Slices"
+    fn anew(&self) -> Self {
+        Slices(self.0.clone())
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
+    fn execute(
         &self,
-        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.into_iter().next() {
-            Some(input) => Ok(Slices::of(input, self.interrupt.clone())),
-            None => Err(DataFusionError::Internal("turns of nothing".to_owned())),
-        }
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let inner = self.input.execute(partition, context)?;
-        Ok(Box::pin(Turns { inner, interrupt: self.interrupt.clone(), since: None, pause: None }))
+        input: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let inner = input.execute(partition, context)?;
+        Ok(Box::pin(Turns { inner, interrupt: self.0.clone(), since: None, pause: None }))
     }
 }
 

@@ -29,6 +29,12 @@ fn files() -> Vec<Vec<Value>> {
     (0..4).map(file).collect()
 }
 
+/// So many milliseconds after [`NOW`], as Unix seconds.
+fn seconds(ms: i64) -> String {
+    let at = NOW / 1_000_000 + ms;
+    format!("{}.{:03}", at / 1_000, at % 1_000)
+}
+
 async fn asked(engine: &Engine, name: &str, window: &[(&str, String)]) -> Value {
     let parameters: Vec<_> = window.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
     let found = analysis::run(engine, &Tenant::default(), name, &parameters).await;
@@ -54,10 +60,7 @@ async fn pieces_add_up_to_what_a_scan_finds() {
     let keeping = Fixture::new().with_files(Signal::Traces, &stored, 10_000).await.engine();
     // Rows in memory are always read.
     let reading = Fixture::new().with(Signal::Traces, &stored.concat(), State::Memory).await.engine();
-    let at = |ms: i64| {
-        let at = NOW / 1_000_000 - 60_000 + ms;
-        format!("{}.{:03}", at / 1_000, at % 1_000)
-    };
+    let at = |ms: i64| seconds(ms - 60_000);
     let windows = [
         vec![("start", at(0)), ("end", at(48_000)), ("baseline_start", at(-60_000)), ("baseline_end", at(0))],
         // Edges within files, on seconds and off them.
@@ -106,12 +109,9 @@ async fn lines_of_files_add_up_to_those_of_a_scan() {
     let stored = lines();
     let keeping = Fixture::new().with_files(Signal::Logs, &stored, 10_000).await.engine();
     let reading = Fixture::new().with(Signal::Logs, &stored.concat(), State::Memory).await.engine();
-    let at = |ms: i64| {
-        let at = NOW / 1_000_000 + ms;
-        format!("{}.{:03}", at / 1_000, at % 1_000)
-    };
     for (start, end, before) in [(0, 60_000, -60_000), (1_000, 41_000, -50_000), (1_137, 40_991, -50_501)] {
-        let window = [("start", at(start)), ("end", at(end)), ("baseline_start", at(before)), ("baseline_end", at(-5))];
+        let [from, to, before_from, before_to] = [start, end, before, -5].map(seconds);
+        let window = [("start", from), ("end", to), ("baseline_start", before_from), ("baseline_end", before_to)];
         let expected = asked(&reading, "log-patterns", &window).await;
         for _ in 0..2 {
             assert_eq!(asked(&keeping, "log-patterns", &window).await, expected);

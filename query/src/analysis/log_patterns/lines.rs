@@ -13,7 +13,7 @@ use model::{Error, Nanos, Result, Signal};
 use serde::Serialize;
 
 use super::super::batch::{id, ids, int, ints, trace_id};
-use super::super::names::{NONE, Names, TextColumn};
+use super::super::names::{Names, TextColumn};
 use super::super::partial::{FromFile, Pieces, split, whole_second};
 use super::super::per_file::{PerFile, Size};
 use super::super::sample::hash;
@@ -276,11 +276,6 @@ pub async fn lines(query: &Query, windows: &[Window]) -> Result<Folded<Lines>> {
         folded.fold.take(&piece, |windows, _, at| windows.iter().position(|window| window.holds(at)));
     }
     Ok(folded)
-}
-
-/// Whether a key has a service: what nobody says who wrote is nobody's.
-pub fn has_service(key: &Key) -> bool {
-    key.service != NONE
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::super::names::NONE;
 use super::super::observe::Seen;
 use super::super::ranking::{LineStat, Observed, Operation, Statement};
 use super::super::scope::Window;
-use super::lines::{Key, Lines, Severity, Told, has_service};
+use super::lines::{Key, Lines, Severity, Told};
 
 /// Patterns that are looked at closely, those that changed most.
 const MOST: usize = 200;
@@ -25,7 +26,7 @@ pub fn place(lines: &Lines, seen: &Seen, windows: &[Window], now: &mut Observed,
     let mut changed: Vec<(f64, &Key, &Told)> = lines
         .told
         .iter()
-        .filter(|(key, told)| has_service(key) && told.count(0).max(told.count(1)) >= LEAST_LINES)
+        .filter(|(key, told)| key.service != NONE && told.count(0).max(told.count(1)) >= LEAST_LINES)
         .filter_map(|(key, told)| {
             let service = lines.names.text(key.service);
             let rate = |side: usize| {

@@ -4,6 +4,7 @@ import type { ExceptionRow } from "../api/hidden";
 import { useText } from "../i18n";
 import { clockOrDate, count, number } from "../lib/format";
 import { useOrder } from "../state/use-table";
+import { Before } from "./before";
 import { ExampleTrace } from "./example-trace";
 import { OperationName } from "./operation-name";
 import { type Column, Table } from "./table";
@@ -38,14 +39,11 @@ export function ExceptionTable({ rows }: { rows: readonly ExceptionRow[] }) {
       numeric: true,
       value: (r) => r.rate - (r.baseline_rate ?? 0),
       cell: (r) => (
-        <span className="two-lines">
-          <span className={r.baseline_rate !== null && r.rate > 2 * r.baseline_rate ? "rose" : undefined}>
-            {number(r.rate)}/s
-          </span>
-          {r.baseline_rate !== null && (
-            <span className="dim">{t("hotspot.was", { value: `${number(r.baseline_rate)}/s` })}</span>
-          )}
-        </span>
+        <Before
+          now={`${number(r.rate)}/s`}
+          before={r.baseline_rate === null ? null : `${number(r.baseline_rate)}/s`}
+          tone={r.baseline_rate !== null && r.rate > 2 * r.baseline_rate ? "rose" : undefined}
+        />
       ),
     },
     {

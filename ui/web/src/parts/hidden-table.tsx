@@ -4,6 +4,7 @@ import type { HiddenRow } from "../api/hidden";
 import { useText } from "../i18n";
 import { count, duration, number, percent } from "../lib/format";
 import { useOrder } from "../state/use-table";
+import { Before } from "./before";
 import { ExampleTrace } from "./example-trace";
 import { OperationName } from "./operation-name";
 import { type Column, ShareBar, Table } from "./table";
@@ -42,12 +43,10 @@ export function HiddenTable({ rows }: { rows: readonly HiddenRow[] }) {
       numeric: true,
       value: (r) => r.time_ns_per_request,
       cell: (r) => (
-        <span className="two-lines">
-          <span>{duration(r.time_ns_per_request)}</span>
-          {r.baseline_time_ns_per_request !== null && (
-            <span className="dim">{t("hotspot.was", { value: duration(r.baseline_time_ns_per_request) })}</span>
-          )}
-        </span>
+        <Before
+          now={duration(r.time_ns_per_request)}
+          before={r.baseline_time_ns_per_request === null ? null : duration(r.baseline_time_ns_per_request)}
+        />
       ),
     },
     {

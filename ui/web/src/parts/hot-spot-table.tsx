@@ -7,6 +7,7 @@ import { change, confidence, duration, number, percent, value } from "../lib/for
 import { microsOf } from "../lib/time";
 import { type ScopeHandle, useScope } from "../state/use-scope";
 import { useOpenRow, useOrder } from "../state/use-table";
+import { Before } from "./before";
 import { OperationName, peerOf } from "./operation-name";
 import { ServiceName } from "./service-name";
 import { type Column, ShareBar, Table } from "./table";
@@ -145,13 +146,25 @@ function Change({ spot }: { spot: HotSpot }) {
   );
 }
 
-function Before({ now, before }: { now: string; before: string | null }) {
-  const { t } = useText();
+/** What something else than spans says, one sentence each, with the way to where it says so. */
+function Evidence<S extends { explanation: { en: string; zh: string } }>(props: {
+  title: string;
+  signs: readonly S[] | undefined;
+  to: (sign: S) => string;
+}) {
+  const { lang } = useText();
+  if (!props.signs?.length) return null;
   return (
-    <span className="two-lines">
-      <span>{now}</span>
-      {before && <span className="dim">{t("hotspot.was", { value: before })}</span>}
-    </span>
+    <div>
+      <h3>{props.title}</h3>
+      <ul>
+        {props.signs.map((sign) => (
+          <li key={sign.explanation.en}>
+            <Link href={props.to(sign)}>{sign.explanation[lang]}</Link>
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 
@@ -168,32 +181,16 @@ function HotSpotDetail({ answer, spot }: { answer: HotSpotsAnswer; spot: HotSpot
           empty={t("hotspot.callers.none")}
         />
         {spot.victims && spot.victims.length > 0 && <Names title={t("hotspot.victims")} names={spot.victims} />}
-        {spot.vitals && spot.vitals.length > 0 && (
-          <div>
-            <h3>{t("hotspot.vitals")}</h3>
-            <ul>
-              {spot.vitals.map((vital) => (
-                <li key={vital.metric + vital.explanation.en}>
-                  <Link href={link("/metrics-explorer", { focus: vital.metric, service: spot.service })}>
-                    {vital.explanation[lang]}
-                  </Link>
-                </li>
-              ))}
-            </ul>
-          </div>
-        )}
-        {spot.logs && spot.logs.length > 0 && (
-          <div>
-            <h3>{t("hotspot.logs")}</h3>
-            <ul>
-              {spot.logs.map((line) => (
-                <li key={line.severity + line.pattern + line.operation}>
-                  <Link href={link("/hidden", { tab: "logs", service: spot.service })}>{line.explanation[lang]}</Link>
-                </li>
-              ))}
-            </ul>
-          </div>
-        )}
+        <Evidence
+          title={t("hotspot.vitals")}
+          signs={spot.vitals}
+          to={(vital) => link("/metrics-explorer", { focus: vital.metric, service: spot.service })}
+        />
+        <Evidence
+          title={t("hotspot.logs")}
+          signs={spot.logs}
+          to={() => link("/hidden", { tab: "logs", service: spot.service })}
+        />
         <div>
           <h3>{t("hotspot.exemplars")}</h3>
           <ul>

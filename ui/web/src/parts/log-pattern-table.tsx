@@ -4,6 +4,7 @@ import type { LogPatternRow } from "../api/hidden";
 import { useText } from "../i18n";
 import { clockOrDate, count, number } from "../lib/format";
 import { useOrder } from "../state/use-table";
+import { Before } from "./before";
 import { ExampleTrace } from "./example-trace";
 import { ServiceName } from "./service-name";
 import { type Column, Table } from "./table";
@@ -51,12 +52,7 @@ export function LogPatternTable({ rows }: { rows: readonly LogPatternRow[] }) {
       numeric: true,
       value: (r) => r.rate - (r.baseline_rate ?? 0),
       cell: (r) => (
-        <span className="two-lines">
-          <span>{number(r.rate)}/s</span>
-          {r.baseline_rate !== null && (
-            <span className="dim">{t("hotspot.was", { value: `${number(r.baseline_rate)}/s` })}</span>
-          )}
-        </span>
+        <Before now={`${number(r.rate)}/s`} before={r.baseline_rate === null ? null : `${number(r.baseline_rate)}/s`} />
       ),
     },
     {

@@ -4,6 +4,7 @@ import type { ComparedOperation, Measured } from "../api/runs";
 import { useText } from "../i18n";
 import { change as changeOf, count, duration, number, percent } from "../lib/format";
 import { useOpenRow, useOrder } from "../state/use-table";
+import { Before } from "./before";
 import { OperationName, peerOf } from "./operation-name";
 import { Table } from "./table";
 
@@ -66,12 +67,7 @@ export function RunDiffTable({ operations }: { operations: readonly ComparedOper
           title: t("map.count"),
           numeric: true,
           value: (o) => o.calls_b,
-          cell: (o) => (
-            <span className="two-lines">
-              <span>{count(o.calls_b)}</span>
-              <span className="dim">{t("hotspot.was", { value: count(o.calls_a) })}</span>
-            </span>
-          ),
+          cell: (o) => <Before now={count(o.calls_b)} before={count(o.calls_a)} />,
         },
       ]}
     />
