@@ -13,7 +13,7 @@ use model::access::Access;
 use model::ingest::Pending;
 use model::ledger::Totals;
 use model::{
-    Ack, Batch, Decoded, Decoder, Encoding, Error, Format, Ingest, Kind, Ledger, ManualClock, Payload, Signal,
+    Ack, Batch, Decoded, Decoder, Encoding, Error, Format, Ingest, Kind, Ledger, ManualClock, Payload, Signal, Tenant,
 };
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -107,6 +107,8 @@ pub enum Mode {
     Panic,
     /// Waits until the mode is another one.
     Stall,
+    /// One append is stored; then the mode is `Stall`.
+    Once,
 }
 
 /// A store that keeps payloads, and knows a repeated one by its hash.
@@ -114,13 +116,13 @@ pub struct FakeStore {
     mode: watch::Sender<Mode>,
     pub kept: Mutex<Vec<(Payload, u64)>>,
     hashes: Mutex<HashSet<u128>>,
-    /// Appends that were begun.
-    pub begun: watch::Sender<u64>,
+    /// The tenants of the appends that were begun, in their order.
+    begun: watch::Sender<Vec<Tenant>>,
 }
 
 impl FakeStore {
     pub fn new() -> Arc<Self> {
-        let (mode, begun) = (watch::Sender::new(Mode::Store), watch::Sender::new(0));
+        let (mode, begun) = (watch::Sender::new(Mode::Store), watch::Sender::default());
         Arc::new(FakeStore { mode, kept: Mutex::default(), hashes: Mutex::default(), begun })
     }
 
@@ -128,9 +130,28 @@ impl FakeStore {
         self.mode.send_replace(mode);
     }
 
-    /// Returns once `count` appends have begun.
-    pub async fn has_begun(&self, count: u64) {
-        self.begun.subscribe().wait_for(|begun| *begun >= count).await.expect("the store is there");
+    /// Returns once `count` appends have begun, with their tenants in that order.
+    pub async fn has_begun(&self, count: usize) -> Vec<Tenant> {
+        self.begun.subscribe().wait_for(|begun| begun.len() >= count).await.expect("the store is there").clone()
+    }
+
+    /// What is done with an append, once it may go on.
+    async fn turn(&self) -> Mode {
+        let mut modes = self.mode.subscribe();
+        loop {
+            let mode = modes.wait_for(|mode| !matches!(mode, Mode::Stall)).await.expect("the store is there").clone();
+            let is_first = || {
+                self.mode.send_if_modified(|mode| {
+                    matches!(mode, Mode::Once) && {
+                        *mode = Mode::Stall;
+                        true
+                    }
+                })
+            };
+            if !matches!(mode, Mode::Once) || is_first() {
+                return mode;
+            }
+        }
     }
 
     pub fn rows(&self) -> u64 {
@@ -145,11 +166,9 @@ impl FakeStore {
 impl Ingest for FakeStore {
     fn append(&self, batch: Batch) -> Pending<'_, Ack> {
         Box::pin(async move {
-            self.begun.send_modify(|begun| *begun += 1);
-            let mut modes = self.mode.subscribe();
-            let mode = modes.wait_for(|mode| !matches!(mode, Mode::Stall)).await.expect("the store is there").clone();
-            match mode {
-                Mode::Store | Mode::Stall => {}
+            self.begun.send_modify(|begun| begun.push(batch.payload.tenant.clone()));
+            match self.turn().await {
+                Mode::Store | Mode::Stall | Mode::Once => {}
                 Mode::Fail(error) => return Err(error),
                 Mode::Panic => panic!("the store was told to panic"),
             }
