@@ -153,7 +153,7 @@ impl Server {
 
 /// Opens the store and tells what that took.
 async fn open(config: &Config, clock: Arc<dyn Clock>, decoder: Arc<dyn Decoder>) -> Result<storage::Store> {
-    let opening = storage::Store::open(&config.data, config.storage.clone(), clock, decoder);
+    let opening = storage::Store::open(&config.data, config.storage.clone(), clock, decoder, query::summaries());
     let replayed = |(_, recovered): &(storage::Store, storage::Recovered)| {
         let counts = [("exports", recovered.exports), ("rows", recovered.rows), ("skipped_exports", recovered.skipped)];
         counts.map(|(name, count)| KeyValue::new(name, count as i64)).to_vec()

@@ -133,7 +133,8 @@ pub(crate) async fn run(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job) -> 
     let merged = match signal {
         Signal::Traces => merge_traces(shared, table, job, inputs).await?,
         Signal::Metrics | Signal::Logs => {
-            let work = move || merge::merge(signal, &inputs, &merge::keys(signal, &inputs)?, None);
+            let summarize = shared.summarize.clone();
+            let work = move || merge::merge(signal, &inputs, &merge::keys(signal, &inputs)?, None, summarize.as_ref());
             Merged { file: background::run("hotspan-merge", Priority::Merge, work).await?, straddling: Vec::new() }
         }
     };
@@ -173,12 +174,13 @@ async fn merge_traces(
         let work = move || rows_of(file, &traces);
         known.extend(background::run("hotspan-merge", Priority::Merge, work).await?);
     }
+    let summarize = shared.summarize.clone();
     let work = move || {
         let later = assemble::traces(&known);
         known.extend(context.iter().filter_map(|rows| assemble::only(rows, &traces)));
         known.extend(waiting.iter().filter_map(|rows| assemble::of_traces(rows, &traces)));
         let assembly = assemble::assembly(&known, keys.rows(), Nanos::MAX, &HashSet::new());
-        let file = merge::merge(Signal::Traces, &inputs, &keys, assembly.as_ref())?;
+        let file = merge::merge(Signal::Traces, &inputs, &keys, assembly.as_ref(), summarize.as_ref())?;
         let straddling = keys.rows().iter().filter_map(|rows| assemble::only(rows, &later)).collect();
         Ok(Merged { file, straddling })
     };

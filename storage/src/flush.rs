@@ -22,6 +22,7 @@ use crate::packed::Packed;
 use crate::parquet_file::{self, Encoded};
 use crate::record;
 use crate::store::Shared;
+use crate::summary::Summarize;
 use crate::table::{Holding, Part, Table};
 
 /// A trace is taken to be complete when none of its spans arrived within this time before a flush.
@@ -122,7 +123,7 @@ async fn flush_table(shared: &Arc<Shared>, table: &Arc<Table>, part: Part, (thro
     let (reader, place) = (shared.clone(), table.clone());
     let work = move || {
         let rows = rows(&reader, &place, &part.held)?;
-        encode(signal, (&part.context, &part.later), rows, quiet_before)
+        encode((signal, reader.summarize.as_ref()), (&part.context, &part.later), rows, quiet_before)
     };
     let encoded = background::run("hotspan-flush", Priority::Flush, work).await?;
     crash_point!("flush.encoded");
@@ -184,6 +185,7 @@ pub(crate) async fn put(
         unassembled: file.unsettled,
         level,
         checksum: file.checksum,
+        summary: file.summary,
     };
     let path = table.log.path_of(&facts.name);
     let stored = shared.objects.put(&path, PutPayload::from(file.bytes)).await;
@@ -194,7 +196,7 @@ pub(crate) async fn put(
 /// One file for each day of receipt (nearly always one). Traces are assembled that have been quiet since
 /// `quiet_before`.
 fn encode(
-    signal: Signal,
+    (signal, summarize): (Signal, &dyn Summarize),
     (context, later): (&[RecordBatch], &[Packed]),
     rows: Vec<Packed>,
     quiet_before: Option<Nanos>,
@@ -209,7 +211,7 @@ fn encode(
         let received = batch.first_number(column::RECEIVED).unwrap_or(0);
         days.entry(day(received)).or_default().push(batch);
     }
-    days.into_iter().map(|(day, batches)| Ok((day, parquet_file::encode(signal, &batches)?))).collect()
+    days.into_iter().map(|(day, batches)| Ok((day, parquet_file::encode(signal, &batches, summarize)?))).collect()
 }
 
 #[cfg(test)]

@@ -105,11 +105,11 @@ impl Late {
             let inputs = [compact::read(shared, part).await?];
             let others = known.iter().enumerate().filter(|(other, _)| *other != at);
             let context: Vec<RecordBatch> = others.flat_map(|(_, rows)| rows.iter().cloned()).collect();
-            let wanted = traces.clone();
+            let (wanted, summarize) = (traces.clone(), shared.summarize.clone());
             let work = move || {
                 let keys = merge::keys(Signal::Traces, &inputs)?;
                 let assembly = assemble::assembly(&context, keys.rows(), Nanos::MAX, &wanted);
-                merge::merge(Signal::Traces, &inputs, &keys, assembly.as_ref())
+                merge::merge(Signal::Traces, &inputs, &keys, assembly.as_ref(), summarize.as_ref())
             };
             let written = background::run("hotspan-late", Priority::Merge, work).await?;
             let path = compact::replace(shared, table, &job, written).await?;

@@ -43,6 +43,7 @@ mod runs;
 mod settings;
 mod snapshot;
 mod store;
+pub mod summary;
 mod table;
 mod traced;
 
@@ -61,3 +62,4 @@ pub use recover::Recovered;
 pub use settings::Settings;
 pub use snapshot::{Snapshot, Source, TableSnapshot};
 pub use store::{Stats, Store, TableStats};
+pub use summary::{NoSummaries, Summarize, Summary};

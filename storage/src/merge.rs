@@ -17,6 +17,7 @@ use crate::assemble::{self, Assembly};
 use crate::order::{self, Place};
 use crate::packed::{self, Packed};
 use crate::parquet_file::{self, Encoded, FileReader, FileWriter, SLICE_ROWS};
+use crate::summary::Summarize;
 
 /// Rows of one batch of keys.
 pub const KEY_ROWS: usize = 64 * 1024;
@@ -50,15 +51,21 @@ pub fn keys(signal: Signal, inputs: &[bytes::Bytes]) -> Result<Keys> {
 }
 
 /// Writes all rows of the files as one, with what `assembly` found for them.
-pub fn merge(signal: Signal, inputs: &[bytes::Bytes], keys: &Keys, assembly: Option<&Assembly<'_>>) -> Result<Encoded> {
+pub fn merge(
+    signal: Signal,
+    inputs: &[bytes::Bytes],
+    keys: &Keys,
+    assembly: Option<&Assembly<'_>>,
+    summarize: &dyn Summarize,
+) -> Result<Encoded> {
     let order = order::sorted(signal, &keys.rows)?;
     if !files_are_sorted(&order, keys) {
-        return unsorted(signal, inputs, keys, assembly);
+        return unsorted(signal, inputs, keys, assembly, summarize);
     }
     let slice = (WINDOW_ROWS / inputs.len().max(1)).clamp(512, SLICE_ROWS);
     let open = |bytes: &bytes::Bytes| Window::open(signal, bytes.clone(), slice);
     let mut windows = inputs.iter().map(open).collect::<Result<Vec<_>>>()?;
-    let mut writer = FileWriter::like(signal, order.len(), inputs)?;
+    let mut writer = FileWriter::like(signal, order.len(), inputs, summarize)?;
     for places in order.chunks(SLICE_ROWS) {
         let rows = next_rows(&mut windows, keys, places)?;
         writer.write(&match assembly {
@@ -82,7 +89,13 @@ fn files_are_sorted(order: &[Place], keys: &Keys) -> bool {
 }
 
 /// As [`merge`], for files whose rows are in any order: all rows are in memory at once.
-fn unsorted(signal: Signal, inputs: &[bytes::Bytes], keys: &Keys, assembly: Option<&Assembly<'_>>) -> Result<Encoded> {
+fn unsorted(
+    signal: Signal,
+    inputs: &[bytes::Bytes],
+    keys: &Keys,
+    assembly: Option<&Assembly<'_>>,
+    summarize: &dyn Summarize,
+) -> Result<Encoded> {
     let mut batches = Vec::new();
     for bytes in inputs {
         batches.extend(FileReader::open(signal, bytes.clone(), None, KEY_ROWS)?.collect::<Result<Vec<_>>>()?);
@@ -99,7 +112,7 @@ fn unsorted(signal: Signal, inputs: &[bytes::Bytes], keys: &Keys, assembly: Opti
         }
     }
     let batches: Vec<Packed> = batches.into_iter().map(Packed::plain).collect();
-    parquet_file::encode(signal, &batches)
+    parquet_file::encode(signal, &batches, summarize)
 }
 
 /// The rows of one file that were read and not yet taken.

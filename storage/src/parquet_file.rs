@@ -20,6 +20,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::order::{self, Place};
 use crate::packed::{self, Packed};
+use crate::summary::{self, Summarize, Summary};
 
 const PAGE_ROWS: usize = 20_000;
 const ROW_GROUP_ROWS: usize = 1_048_576;
@@ -39,6 +40,7 @@ pub struct Encoded {
     pub services: Option<(String, String)>,
     pub unsettled: u64,
     pub checksum: u64,
+    pub summary: Option<summary::Place>,
 }
 
 fn trouble(error: impl std::fmt::Display) -> Error {
@@ -46,7 +48,7 @@ fn trouble(error: impl std::fmt::Display) -> Error {
 }
 
 /// Sorts and encodes the batches, which must be in the signal's physical schema and hold a row.
-pub fn encode(signal: Signal, batches: &[Packed]) -> Result<Encoded> {
+pub fn encode(signal: Signal, batches: &[Packed], summarize: &dyn Summarize) -> Result<Encoded> {
     let keys = batches.iter().map(|rows| rows.select(sort_columns(signal))).collect::<Result<Vec<_>>>()?;
     let order = order::sorted(signal, &keys)?;
     drop(keys);
@@ -57,7 +59,7 @@ pub fn encode(signal: Signal, batches: &[Packed]) -> Result<Encoded> {
         present: &|name| batches.iter().any(|rows| rows.has_values(name)),
         repeats: &|name| repeats(&sample, name),
     };
-    let mut writer = FileWriter::new(signal, order.len(), &looks)?;
+    let mut writer = FileWriter::new(signal, order.len(), &looks, summarize)?;
     for slice in order.chunks(SLICE_ROWS) {
         writer.write(&packed::gather(batches, slice)?)?;
     }
@@ -75,6 +77,7 @@ pub struct FileWriter {
     received: Option<(Nanos, Nanos)>,
     services: Services,
     unsettled: u64,
+    summary: Option<Box<dyn Summary>>,
 }
 
 /// What the rows of a file look like, by the names of their columns.
@@ -94,7 +97,7 @@ enum Services {
 
 impl FileWriter {
     /// For `rows` rows that look like those of the files.
-    pub fn like(signal: Signal, rows: usize, files: &[bytes::Bytes]) -> Result<Self> {
+    pub fn like(signal: Signal, rows: usize, files: &[bytes::Bytes], summarize: &dyn Summarize) -> Result<Self> {
         let files = files.iter().map(Columns::of).collect::<Result<Vec<_>>>()?;
         let looks = Looks {
             present: &|name| ASSEMBLED.contains(&name) || files.iter().any(|known| known.all.contains(name)),
@@ -103,10 +106,10 @@ impl FileWriter {
                 ASSEMBLED.contains(&name) || files.iter().any(|known| known.with_dictionary.contains(name))
             },
         };
-        FileWriter::new(signal, rows, &looks)
+        FileWriter::new(signal, rows, &looks, summarize)
     }
 
-    fn new(signal: Signal, rows: usize, looks: &Looks<'_>) -> Result<Self> {
+    fn new(signal: Signal, rows: usize, looks: &Looks<'_>, summarize: &dyn Summarize) -> Result<Self> {
         let all = model::schema::schema(signal);
         let needed = |field: &arrow::datatypes::Field| {
             let name = field.name().as_str();
@@ -117,7 +120,8 @@ impl FileWriter {
         let properties = properties(signal, &schema, rows, looks.repeats)?;
         let writer = ArrowWriter::try_new(Vec::with_capacity(rows * 40), schema, Some(properties)).map_err(trouble)?;
         let (times, received, services) = (None, None, Services::None);
-        Ok(FileWriter { signal, writer, columns, rows: 0, times, received, services, unsettled: 0 })
+        let summary = summarize.begin(signal);
+        Ok(FileWriter { signal, writer, columns, rows: 0, times, received, services, unsettled: 0, summary })
     }
 
     pub fn write(&mut self, slice: &RecordBatch) -> Result<()> {
@@ -129,10 +133,12 @@ impl FileWriter {
         if self.signal == Signal::Traces {
             self.unsettled += crate::assemble::unsettled(slice);
         }
-        Ok(())
+        self.summary.as_mut().map_or(Ok(()), |summary| summary.add(slice))
     }
 
-    pub fn finish(self) -> Result<Encoded> {
+    pub fn finish(mut self) -> Result<Encoded> {
+        let summary = self.summary.take().and_then(|summary| summary.finish());
+        let summary = summary.map(|summary| self.append(&summary)).transpose()?;
         let bytes = self.writer.into_inner().map_err(trouble)?;
         Ok(Encoded {
             rows: self.rows,
@@ -145,7 +151,16 @@ impl FileWriter {
             unsettled: self.unsettled,
             checksum: xxhash_rust::xxh3::xxh3_64(&bytes),
             bytes,
+            summary,
         })
+    }
+
+    /// Puts bytes behind the last row group.
+    fn append(&mut self, summary: &[u8]) -> Result<summary::Place> {
+        self.writer.flush().map_err(trouble)?;
+        let start = self.writer.bytes_written() as u64;
+        self.writer.write_all(summary).map_err(trouble)?;
+        Ok(summary::Place::of(summary, start))
     }
 }
 

@@ -20,6 +20,7 @@ use crate::record::{self, Record, Seen};
 use crate::runs::RunBook;
 use crate::settings::Settings;
 use crate::store::{Shared, Tables, wal_error};
+use crate::summary::Summarize;
 use crate::table::Table;
 
 /// What opening found.
@@ -66,10 +67,11 @@ pub(crate) async fn open(
     settings: Settings,
     clock: Arc<dyn Clock>,
     decoder: Arc<dyn Decoder>,
+    summarize: Arc<dyn Summarize>,
 ) -> Result<(Shared, Recovered)> {
     let folder = Folder::open(root)?;
     let media = Media::of(&folder)?;
-    open_on(folder, media, settings, clock, decoder).await
+    open_on(folder, media, settings, clock, decoder, summarize).await
 }
 
 /// Opens the store whose marker and ledger are in `folder` and everything else on `media`.
@@ -79,6 +81,7 @@ pub(crate) async fn open_on(
     settings: Settings,
     clock: Arc<dyn Clock>,
     decoder: Arc<dyn Decoder>,
+    summarize: Arc<dyn Summarize>,
 ) -> Result<(Shared, Recovered)> {
     let Media { objects, log, segment_bytes } = media;
     let tenants = folder::tenants(objects.as_ref()).await?;
@@ -124,6 +127,7 @@ pub(crate) async fn open_on(
         clock,
         objects,
         log: Arc::new(Log::new(log, decoder)),
+        summarize,
         memory,
         folder,
         tenants: RwLock::new(loaded.tables),

@@ -24,6 +24,7 @@ use crate::recover::Recovered;
 use crate::runs::RunBook;
 use crate::settings::Settings;
 use crate::snapshot::{Snapshot, Source};
+use crate::summary::Summarize;
 use crate::table::Table;
 
 /// The three tables of a tenant.
@@ -66,6 +67,7 @@ pub(crate) struct Shared {
     pub clock: Arc<dyn Clock>,
     pub objects: Arc<dyn ObjectStore>,
     pub log: Arc<Log>,
+    pub summarize: Arc<dyn Summarize>,
     pub memory: Arc<Memory>,
     pub folder: Folder,
     pub tenants: RwLock<BTreeMap<Tenant, Arc<Tables>>>,
@@ -164,9 +166,10 @@ impl Store {
         settings: Settings,
         clock: Arc<dyn Clock>,
         decoder: Arc<dyn Decoder>,
+        summarize: Arc<dyn Summarize>,
     ) -> Result<(Store, Recovered)> {
         settings.validate()?;
-        let (shared, recovered) = crate::recover::open(root, settings, clock, decoder).await?;
+        let (shared, recovered) = crate::recover::open(root, settings, clock, decoder, summarize).await?;
         let shared = Arc::new(shared);
         let maintenance = Arc::new(Maintenance::start(shared.clone()));
         Ok((Store { shared, maintenance }, recovered))

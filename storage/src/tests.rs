@@ -17,7 +17,7 @@ use model::{
     Tenant,
 };
 
-use crate::{Settings, Source, Store, check, parquet_file};
+use crate::{Settings, Source, Store, Summarize, Summary, check, parquet_file, summary};
 
 mod assembled;
 
@@ -111,7 +111,7 @@ async fn open(root: &Path, clock: &Arc<ManualClock>) -> Result<Store> {
 }
 
 async fn open_with(root: &Path, clock: &Arc<ManualClock>, settings: Settings) -> Result<Store> {
-    let (store, _) = Store::open(root, settings, clock.clone(), Arc::new(LineDecoder)).await?;
+    let (store, _) = Store::open(root, settings, clock.clone(), Arc::new(LineDecoder), Arc::new(SpanIds)).await?;
     Ok(store)
 }
 
@@ -162,7 +162,36 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-/// Every span the store shows: its id, with its self and critical time when assembled.
+/// Sums a file up by the ids of its spans, in their order.
+#[derive(Debug)]
+pub(crate) struct SpanIds;
+
+impl Summarize for SpanIds {
+    fn begin(&self, signal: Signal) -> Option<Box<dyn Summary>> {
+        (signal == Signal::Traces).then(|| Box::new(IdsOf(Vec::new())) as _)
+    }
+}
+
+struct IdsOf(Vec<u8>);
+
+impl Summary for IdsOf {
+    fn add(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.0.extend(span_ids(rows).flat_map(i64::to_be_bytes));
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Option<Vec<u8>> {
+        Some(self.0)
+    }
+}
+
+fn span_ids(rows: &RecordBatch) -> impl Iterator<Item = i64> {
+    let ids = rows.column_by_name(column::SPAN_ID).expect("there").as_fixed_size_binary();
+    ids.iter().map(|id| i64::from_be_bytes(id.expect("never null").try_into().expect("8 bytes")))
+}
+
+/// Every span the store shows: its id, with its self and critical time when assembled. The summary of each file is that
+/// of its rows.
 fn found(store: &Store) -> BTreeMap<i64, Vec<Option<(i64, i64)>>> {
     let snapshot = store.snapshot(&Tenant::default()).expect("a snapshot");
     let table = snapshot.table(Signal::Traces);
@@ -176,19 +205,22 @@ fn found(store: &Store) -> BTreeMap<i64, Vec<Option<(i64, i64)>>> {
         part.read(&mut keep).expect("the log has them");
     }
     for file in table.files.iter() {
-        let bytes = futures::executor::block_on(async {
+        // This thread gives nothing back to the runtime between the files, which must not count against it.
+        let (bytes, summary) = futures::executor::block_on(tokio::task::unconstrained(async {
             use object_store::ObjectStoreExt;
-            snapshot.objects.get(&file.path.as_str().into()).await.expect("there").bytes().await.expect("bytes")
-        });
-        batches.extend(parquet_file::decode(Signal::Traces, bytes).expect("readable"));
+            let whole = snapshot.objects.get(&file.path.as_str().into()).await.expect("there").bytes().await;
+            (whole.expect("bytes"), summary::read(snapshot.objects.as_ref(), file).await)
+        }));
+        let rows = parquet_file::decode(Signal::Traces, bytes).expect("readable");
+        let ids: Vec<u8> = rows.iter().flat_map(span_ids).flat_map(i64::to_be_bytes).collect();
+        assert_eq!(summary.expect("readable").expect("every file has one"), ids, "{}", file.path);
+        batches.extend(rows);
     }
     let mut out: BTreeMap<i64, Vec<_>> = BTreeMap::new();
     for batch in &batches {
-        let ids = batch.column_by_name(column::SPAN_ID).expect("there").as_fixed_size_binary();
         let ints = |name: &str| batch.column_by_name(name).expect("there").as_primitive::<Int64Type>().clone();
         let (own, critical) = (ints(column::SELF_TIME), ints(column::CRITICAL_PATH));
-        for row in 0..batch.num_rows() {
-            let id = i64::from_be_bytes(ids.value(row).try_into().expect("8 bytes"));
+        for (row, id) in span_ids(batch).enumerate() {
             let assembled = (!own.is_null(row)).then(|| (own.value(row), critical.value(row)));
             out.entry(id).or_default().push(assembled);
         }

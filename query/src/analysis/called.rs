@@ -98,6 +98,33 @@ impl Operations {
         (key.service, key.name, Some(key.peer).filter(|peer| self.names.some_text(*peer).is_some()))
     }
 
+    /// Service, name, kind and peer; empty for none.
+    pub fn texts(&self, number: u32) -> [&str; 4] {
+        let Key { service, name, kind, peer, .. } = self.keys[number as usize];
+        [service, name, kind, peer].map(|number| self.names.text(number))
+    }
+
+    /// Names from 1 on, and for each operation the numbers of its service, name, kind, database system, messaging system
+    /// and peer.
+    pub fn parts(&self) -> (impl Iterator<Item = &str>, impl Iterator<Item = [u32; 6]>) {
+        let keys = self.keys.iter().map(|k| [k.service, k.name, k.kind, k.db, k.messaging, k.peer]);
+        (self.names.iter(), keys)
+    }
+
+    /// Of [`Operations::parts`]; `None` when a number points nowhere, or one of either is there twice.
+    pub fn of_parts(names: &[String], keys: &[[u32; 6]]) -> Option<Self> {
+        let mut operations = Operations::default();
+        let fresh = (1..).zip(names).all(|(number, text)| operations.names.number(text) == number);
+        let known = |number: &u32| *number as usize <= names.len();
+        let fresh = fresh
+            && keys.iter().flatten().all(known)
+            && (0..).zip(keys).all(|(number, key)| {
+                let [service, name, kind, db, messaging, peer] = *key;
+                operations.of_key(Key { service, name, kind, db, messaging, peer }) == number
+            });
+        fresh.then_some(operations)
+    }
+
     /// Services that answer calls.
     pub fn serving(&self) -> impl Iterator<Item = &str> {
         let serving =

@@ -3,13 +3,17 @@
 
 use arrow::datatypes::SchemaRef;
 use model::Result;
+use model::schema::column;
 use serde_json::json;
 
 use super::columns::{self, int};
+use super::histogram;
+use super::rates::Bins;
+use super::rates::entries::{self, Entries};
 use super::report::Report;
-use super::rows::read;
-use super::scope::{Scope, Window, started_in};
+use super::scope::{Scope, started_in};
 use super::{Analysis, Parameter, Running};
+use crate::fold::Folded;
 use crate::query::Query;
 
 pub const ANALYSIS: Analysis = Analysis {
@@ -49,46 +53,44 @@ pub fn row_of(edges: &[i64], duration: i64) -> usize {
     edges.partition_point(|e| *e <= duration).clamp(1, edges.len() - 1) - 1
 }
 
-/// The spans that a heat map without a service is about: requests.
-fn condition(scope: &Scope) -> String {
+/// The spans that a heat map is about, by columns: without a service requests, that is entry spans.
+async fn read(query: &Query, scope: &Scope, bins: Bins) -> Result<Folded<Entries>> {
     let requests = if scope.service.is_none() { " AND (tree_flags & 128) <> 0" } else { "" };
-    format!("{} AND {}{requests}", started_in(scope.window), scope.conditions())
+    let is_plain = scope.conditions() == "TRUE" && bins.are_seconds();
+    let (known, rest) = if is_plain { entries::split(query, scope.window).await? } else { (Vec::new(), query.clone()) };
+    let sql = format!(
+        "SELECT {}, duration_ns, status_code, tree_flags FROM spans WHERE {} AND {}{requests}",
+        column::START,
+        started_in(scope.window),
+        scope.conditions(),
+    );
+    let mut folded = rest.fold(&sql, || Entries::new(bins)).await?;
+    known.iter().for_each(|entries| folded.fold.take(entries, scope.window));
+    Ok(folded)
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
-    let columns = scope.number("columns", 120, 10, 500)? as usize;
+    let columns = scope.number("columns", 120, 10, 500)?;
     let rows = scope.number("rows", 40, 10, 120)? as usize;
-    let Window { start, end } = scope.window;
-    let bin = ((end - start) / columns as i64).max(1);
-    // Buckets of a twentieth of an octave are finer than any row; the edges are chosen over them afterwards.
-    let sql = format!(
-        "SELECT (start_time_unix_nano - {start}) / {bin} AS c, \
-                CAST(floor(log2(greatest(duration_ns, 1)) * 20) AS BIGINT) AS b, \
-                count(*) AS n, sum(CASE WHEN status_code = 'ERROR' THEN 1 ELSE 0 END) AS e, \
-                min(duration_ns) AS least, max(duration_ns) AS most \
-         FROM spans WHERE {} GROUP BY 1, 2",
-        condition(&scope)
-    );
-    let cells = read(&query, &sql).await?;
-    let (mut least, mut most) = (i64::MAX, 0);
-    for cell in cells.iter() {
-        least = least.min(cell.int("least"));
-        most = most.max(cell.int("most"));
-    }
+    let bins = Bins::of(scope.window, columns);
+    let columns = bins.before(scope.window.end);
+    let entries = read(&query, &scope, bins).await?.fold;
+    let bounds = entries.parts.values().filter_map(|part| part.bounds);
+    let (least, most) = bounds.fold((i64::MAX, 0), |all, part| (all.0.min(part.0), all.1.max(part.1)));
     let edges = edges(least.min(most), most, rows);
     let rows = edges.len() - 1;
-    let (mut counts, mut errors) = (vec![0i64; columns * rows], vec![0i64; columns * rows]);
-    for bucket in cells.iter() {
-        let column = bucket.int("c").clamp(0, columns as i64 - 1) as usize;
+    let (mut counts, mut errors) = (vec![0; columns * rows], vec![0; columns * rows]);
+    for (number, part) in &entries.parts {
+        let column = (*number).clamp(0, columns as i64 - 1) as usize * rows;
         // A bucket lies within one row but at an edge; its middle decides.
-        let middle = i64::midpoint(bucket.int("least"), bucket.int("most"));
-        let cell = column * rows + row_of(&edges, middle);
-        counts[cell] += bucket.int("n");
-        errors[cell] += bucket.int("e");
+        let row = |bucket: u16| column + row_of(&edges, (histogram::middle(bucket) as i64).clamp(least, most));
+        let all = part.requests.latency.iter().chain(part.others.iter());
+        all.for_each(|(bucket, count)| counts[row(bucket)] += count);
+        part.failed.iter().for_each(|(bucket, count)| errors[row(bucket)] += count);
     }
-    let cell = |(at, n): (usize, &i64)| {
+    let cell = |(at, n): (usize, &u64)| {
         let (column, row) = (at / rows, at % rows);
-        let t_us = column as i64 * bin / 1_000;
+        let t_us = column as i64 * bins.width / 1_000;
         (*n > 0).then(
             || json!({"t_us": t_us, "from_ns": edges[row], "to_ns": edges[row + 1], "count": n, "errors": errors[at]}),
         )
@@ -97,12 +99,12 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     Ok(Report::new(
         "cells",
         json!({
-            "t0": start.to_string(),
-            "bin_us": bin as f64 / 1e3,
+            "t0": bins.start.to_string(),
+            "bin_us": bins.width as f64 / 1e3,
             "columns": columns,
             "edges_ns": edges,
             "max": counts.iter().max(),
-            "total": counts.iter().sum::<i64>(),
+            "total": counts.iter().sum::<u64>(),
             "counts": counts,
             "errors": errors,
             "cells": cells,

@@ -50,6 +50,9 @@ pub struct Histogram {
 }
 
 impl Histogram {
+    /// Buckets that there are: of all durations up to the longest.
+    pub const BUCKETS: u16 = 59 * PER_OCTAVE as u16;
+
     pub fn record(&mut self, ns: i64) {
         self.add(bucket_of(ns), 1);
     }

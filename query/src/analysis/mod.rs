@@ -32,6 +32,7 @@ pub mod operations;
 pub(crate) mod partial;
 mod per_file;
 pub mod ranking;
+pub mod rates;
 mod replay;
 pub mod report;
 pub mod rows;

@@ -55,6 +55,11 @@ impl Names {
         Some(self.text(number)).filter(|text| !text.is_empty())
     }
 
+    /// From 1 on.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().skip(1).map(AsRef::as_ref)
+    }
+
     /// For each number of `other` the number of its text here.
     pub fn take_in(&mut self, other: &Names) -> Vec<u32> {
         let others = other.texts.iter().skip(1);

@@ -115,7 +115,7 @@ impl Cell {
     }
 }
 
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Requests {
     pub latency: Histogram,
     pub duration: i64,
@@ -123,13 +123,13 @@ pub struct Requests {
 }
 
 impl Requests {
-    fn count(&mut self, span: &Span) {
-        self.latency.record(span.duration);
-        self.duration += span.duration;
-        self.errors += u64::from(span.failed);
+    pub fn count(&mut self, duration: i64, failed: bool) {
+        self.latency.record(duration);
+        self.duration += duration;
+        self.errors += u64::from(failed);
     }
 
-    fn add(&mut self, more: &Requests) {
+    pub fn add(&mut self, more: &Requests) {
         self.latency.merge(&more.latency);
         self.duration += more.duration;
         self.errors += more.errors;
@@ -358,7 +358,7 @@ impl Side {
         cell.critical += span.critical;
         cell.duration += span.duration;
         if span.is_entry {
-            self.requests(span.key.entry, bin).count(span);
+            self.requests(span.key.entry, bin).count(span.duration, span.failed);
         }
     }
 

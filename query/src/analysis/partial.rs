@@ -1,17 +1,18 @@
-//! What one file says of hot spots, of the load and of log lines, by the second. A file never changes, so this is worked
-//! out once and kept: while a test runs, a question reads what is new and adds up the rest.
+//! What one file says of hot spots, of rates and of log lines, by the second. A file never changes, so this is worked out
+//! once and kept: while a test runs, a question reads what is new and adds up the rest.
 //!
 //! ```text
-//! files ─┬─ short in time ─▶ Piece, from the cache or folded now ─┐
-//!        └─ the others, memory and log ─▶ folded as asked ────────┴─ add up ─▶ Seen
+//! files ─┬─ short in time ─▶ Piece, from the cache, the file's end, or folded now ─┐
+//!        └─ the others, memory and log ─▶ folded as asked ─────────────────────────┴─ add up ─▶ Seen
 //! ```
-//! The load alone is looked at further back in time than anything else, to find the level before; it is little, so it is
-//! kept apart ([`Load`]). *Invariants:* what is kept is taken only where no second of it lies on both sides of a window's
-//! edge, so answers are the same to the span as those of a whole scan. All of it takes at most the bytes that
-//! [`Pieces`] was made for.
+//! Rates are looked at further back in time than anything else (to find the level of load before, and by dashboards); they
+//! are little, so they are kept apart ([`FileRates`]), and written at the end of each file. *Invariants:* what is kept is
+//! taken only where no second of it lies on both sides of a window's edge, so answers are the same to the span as those of
+//! a whole scan. All of it takes at most the bytes that [`Pieces`] was made for.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::StreamExt;
 use model::time::{MINUTE, SECOND};
 use model::{Nanos, Result, Signal};
@@ -22,19 +23,19 @@ use super::called::Operations;
 use super::log_patterns::Lines;
 use super::observe::{Cell, CellKey, Kept, Requests, Seen, piece_sql};
 use super::per_file::{PerFile, Size};
-use super::rows::{Row, read};
+use super::rates::summary::FileRates;
+use super::rows::Row;
 use super::sample::Part;
 use super::scope::Window;
-use super::timeline::IS_REQUEST;
 use crate::fold::Fold;
 use crate::query::Query;
 
 /// A file that covers more time than this is not cut into seconds.
 const LONGEST: Nanos = 3 * MINUTE;
 /// A file with fewer rows is read again as fast as a piece of it is found; and it is merged with others soon.
-const LEAST_ROWS: u64 = 20_000;
-/// Files of which one question finds out the load, file by file; what is beyond is read in one scan.
-const MOST_LOADS: usize = 512;
+pub const LEAST_ROWS: u64 = 20_000;
+/// Files of which one question finds out something; what is beyond is read in one scan.
+const MOST_FILES: usize = 1_024;
 /// As many of them at a time.
 const AT_ONCE: usize = 2;
 /// What the requests of one second take: a sparse histogram.
@@ -63,26 +64,6 @@ impl Size for Piece {
     }
 }
 
-/// The requests of one file by the second: those that are neither orphans nor consumers.
-pub struct Load {
-    /// Beginnings of seconds, Unix ns.
-    pub seconds: Vec<(Nanos, Requests)>,
-}
-
-impl Size for Load {
-    fn size(&self) -> usize {
-        self.seconds.len() * REQUESTS_BYTES
-    }
-}
-
-impl Load {
-    /// Whether each of its seconds is wholly inside of the window or outside.
-    fn fits(&self, window: Window) -> bool {
-        let cut = |edge: Nanos| edge % SECOND != 0 && self.seconds.iter().any(|(at, _)| *at == whole_second(edge));
-        !cut(window.start) && !cut(window.end)
-    }
-}
-
 pub fn whole_second(at: Nanos) -> Nanos {
     at - at.rem_euclid(SECOND)
 }
@@ -90,22 +71,22 @@ pub fn whole_second(at: Nanos) -> Nanos {
 /// What is kept of files.
 pub struct Pieces {
     pieces: PerFile<Piece>,
-    loads: PerFile<Load>,
+    pub(super) rates: PerFile<FileRates>,
     pub(super) lines: PerFile<Lines>,
 }
 
 impl Pieces {
-    /// At most so many bytes. Loads are small and are asked for further back in time, so they have a part of their own;
-    /// so have log lines, of which there may be none.
+    /// At most so many bytes. Rates are small and are asked for further back in time, so they have a part of their own; so
+    /// have log lines, of which there may be none.
     pub fn new(most: usize) -> Self {
         let part = most / 8;
-        Pieces { pieces: PerFile::new(most - 2 * part), loads: PerFile::new(part), lines: PerFile::new(part) }
+        Pieces { pieces: PerFile::new(most - 2 * part), rates: PerFile::new(part), lines: PerFile::new(part) }
     }
 
-    /// Files of which the piece is kept, and of which the load is.
+    /// Files of which the piece is kept, and of which the rates are.
     #[cfg(test)]
     pub fn known(&self) -> (usize, usize) {
-        (self.pieces.known(), self.loads.known())
+        (self.pieces.known(), self.rates.known())
     }
 }
 
@@ -128,6 +109,11 @@ pub trait FromFile: Size + Sized + Send + Sync + 'static {
 
     /// Whether each of its seconds is wholly inside of the window or outside.
     fn fits(&self, window: Window) -> bool;
+
+    /// What the file says at its end, if that is it.
+    fn of_summary(_: Bytes) -> Option<Self> {
+        None
+    }
 }
 
 impl FromFile for Piece {
@@ -158,14 +144,28 @@ impl FromFile for Piece {
 
 /// Splits a table into what is kept of files that can say something of `near`, and the query over all the rest.
 pub async fn split<T: FromFile>(query: &Query, near: Window, windows: &[Window]) -> Result<(Vec<Arc<T>>, Query)> {
+    split_by::<T>(query, near, |found| windows.iter().all(|window| found.fits(*window))).await
+}
+
+/// The same for what `fits`.
+pub async fn split_by<T: FromFile>(
+    query: &Query,
+    near: Window,
+    fits: impl Fn(&T) -> bool,
+) -> Result<(Vec<Arc<T>>, Query)> {
     let table = query.snapshot().table(T::SIGNAL);
     let (mut known, mut rest) = (Vec::new(), Vec::new());
     T::kept(query.pieces()).begin();
-    for file in files_near(table, near) {
-        let found = if is_cut_by_second(file) { of_file::<T>(query, file).await? } else { None };
-        match found.filter(|found| windows.iter().all(|window| found.fits(*window))) {
+    let ask = |(number, file): (usize, Arc<DataFile>)| async move {
+        let found = if number < MOST_FILES { of_file::<T>(query, &file).await } else { Ok(None) };
+        (found, file)
+    };
+    let files: Vec<_> = files_near(table, near).cloned().enumerate().collect();
+    let mut asked = std::pin::pin!(futures::stream::iter(files).map(ask).buffered(AT_ONCE));
+    while let Some((found, file)) = asked.next().await {
+        match found?.filter(|found| fits(found)) {
             Some(found) => known.push(found),
-            None => rest.push(file.clone()),
+            None => rest.push(file),
         }
     }
     let rest = table.clone().with_files(rest.into());
@@ -174,40 +174,31 @@ pub async fn split<T: FromFile>(query: &Query, near: Window, windows: &[Window])
 
 /// What is kept of one file, or found now.
 async fn of_file<T: FromFile>(query: &Query, file: &Arc<DataFile>) -> Result<Option<Arc<T>>> {
+    if !is_cut_by_second(file) {
+        return Ok(None);
+    }
     let cache = T::kept(query.pieces());
     if let Some(known) = cache.get(&file.path) {
         return Ok(known);
     }
-    let (start, end) = (whole_second(file.min_time - EARLIER), whole_second(file.max_time + MINUTE) + SECOND);
-    let around = Window { start, end };
-    let folded = alone(query, T::SIGNAL, file).fold(&T::sql(), || T::empty(around)).await?;
-    let found = T::made_of(folded.fold).map(Arc::new);
+    let found = match summed_up::<T>(query, file).await {
+        Some(found) => Some(found),
+        None => {
+            let (start, end) = (whole_second(file.min_time - EARLIER), whole_second(file.max_time + MINUTE) + SECOND);
+            let around = Window { start, end };
+            T::made_of(alone(query, T::SIGNAL, file).fold(&T::sql(), || T::empty(around)).await?.fold)
+        }
+    };
+    let found = found.map(Arc::new);
     cache.keep(&file.path, found.clone());
     Ok(found)
 }
 
-/// Splits the spans of a query into the load of files, by the second, and the query over all the rest.
-pub async fn split_load(query: &Query, window: Window) -> Result<(Vec<Arc<Load>>, Query)> {
-    let table = query.snapshot().table(Signal::Traces);
-    let (mut known, mut missing, mut rest) = (Vec::new(), Vec::new(), Vec::new());
-    query.pieces().loads.begin();
-    for file in files_near(table, window) {
-        match query.pieces().loads.get(&file.path) {
-            Some(Some(load)) if load.fits(window) => known.push(load),
-            None if is_cut_by_second(file) && missing.len() < MOST_LOADS => missing.push(file.clone()),
-            _ => rest.push(file.clone()),
-        }
-    }
-    let found = futures::stream::iter(missing).map(|file| async move { (load(query, &file).await, file) });
-    let mut found = std::pin::pin!(found.buffered(AT_ONCE));
-    while let Some((load, file)) = found.next().await {
-        match Some(load?).filter(|load| load.fits(window)) {
-            Some(load) => known.push(load),
-            None => rest.push(file),
-        }
-    }
-    let rest = table.clone().with_files(rest.into());
-    Ok((known, query.of_table(rest)))
+/// What the file says at its end. One that cannot be read, or is not understood, is one that has to be found.
+async fn summed_up<T: FromFile>(query: &Query, file: &DataFile) -> Option<T> {
+    let read = storage::summary::read(query.snapshot().objects.as_ref(), file).await;
+    let bytes = read.inspect_err(|error| tracing::warn!("{}; its rows are read instead", error.message));
+    T::of_summary(bytes.ok().flatten()?)
 }
 
 fn files_near(table: &TableSnapshot, window: Window) -> impl Iterator<Item = &Arc<DataFile>> {
@@ -216,15 +207,6 @@ fn files_near(table: &TableSnapshot, window: Window) -> impl Iterator<Item = &Ar
 
 fn is_cut_by_second(file: &DataFile) -> bool {
     file.rows >= LEAST_ROWS && file.max_time.saturating_sub(file.min_time) <= LONGEST
-}
-
-/// The load of one file, made now and kept: a few of its columns are read.
-async fn load(query: &Query, file: &Arc<DataFile>) -> Result<Arc<Load>> {
-    let sql = load_sql(&format!("start_time_unix_nano / {SECOND} * {SECOND}"), IS_REQUEST);
-    let found = read(&alone(query, Signal::Traces, file), &sql).await?;
-    let load = Arc::new(Load { seconds: found.iter().map(|row| (row.int("b"), requests_of(&row))).collect() });
-    query.pieces().loads.keep(&file.path, Some(load.clone()));
-    Ok(load)
 }
 
 /// Requests by `bin`: what [`requests_of`] reads.
@@ -271,10 +253,5 @@ mod tests {
         assert!(fits(12 * SECOND, 15 * SECOND));
         assert!(!fits(12 * SECOND + 1, 15 * SECOND) && !fits(12 * SECOND, 15 * SECOND - 1));
         assert!(fits(9 * SECOND + 1, 20 * SECOND + 1), "beside it");
-
-        let load = Load { seconds: vec![(10 * SECOND, Requests::default()), (12 * SECOND, Requests::default())] };
-        let fits = |start: i64, end: i64| load.fits(Window { start, end });
-        assert!(fits(10 * SECOND, 13 * SECOND) && fits(11 * SECOND + 1, 14 * SECOND + 1), "nothing is there");
-        assert!(!fits(10 * SECOND + 1, 13 * SECOND) && !fits(10 * SECOND, 12 * SECOND + 1));
     }
 }

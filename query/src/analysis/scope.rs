@@ -128,6 +128,11 @@ impl Scope {
             || !self.attributes.is_empty()
     }
 
+    /// Whether its conditions are about operations alone: their service, name and kind.
+    pub fn is_of_operations(&self) -> bool {
+        self.instance.is_none() && self.attributes.is_empty() && super::runs::membership(self).is_none()
+    }
+
     /// The conditions on the entry of a span's trace as SQL, each with `AND` before it: `service` and `operation` then
     /// choose requests.
     pub fn entries(&self) -> String {

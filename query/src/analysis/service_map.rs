@@ -100,7 +100,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         json!({
             "id": name, "name": name, "type": n.kind,
             "requests": n.calls, "rate": n.calls as f64 / seconds,
-            "errors": n.errors, "error_rate": error_rate(n.errors, n.calls),
+            "errors": n.errors, "error_rate": error_rate(n.errors.unsigned_abs(), n.calls.unsigned_abs()),
             "p50_ns": n.p50, "p99_ns": n.p99,
             "critical_share": share(n.critical), "instances": n.instances,
         })

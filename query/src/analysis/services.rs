@@ -1,16 +1,17 @@
 //! Services: rate, errors and latency of what each of them serves, and its share of the critical path.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use arrow::datatypes::SchemaRef;
 use model::Result;
+use model::trace::SpanKind;
 use serde_json::{Value, json};
 
 use super::columns::{self, float, int, text};
-use super::operations::{error_rate, trend, trend_bin};
+use super::operations::{TREND, error_rate};
+use super::rates::{self, Figures, Rated, Rates};
 use super::report::Report;
-use super::rows::{Found, Row, read};
-use super::scope::{Scope, started_in};
+use super::scope::Scope;
 use super::{Analysis, Running};
 use crate::query::Query;
 
@@ -39,67 +40,80 @@ fn schema() -> SchemaRef {
     ])
 }
 
-const SERVES: &str = "kind IN ('SERVER', 'CONSUMER')";
+/// What is listed of one service.
+#[derive(Default)]
+struct Service<'a> {
+    instances: BTreeSet<&'a str>,
+    spans: u64,
+    critical_ns: i64,
+    /// Of what it serves.
+    serving: Served<'a>,
+    /// Of all its spans: a service that serves nothing (a job) is judged by them.
+    whole: Served<'a>,
+}
 
-/// Columns over a group of spans; a service that serves nothing (a job) is judged by all of its spans.
-fn figures(condition: &str) -> String {
-    format!(
-        "SELECT service_name, count(*) AS n, count(DISTINCT name) AS operations, \
-                sum(CASE WHEN status_code = 'ERROR' THEN 1 ELSE 0 END) AS errors, \
-                quantile(duration_ns, 0.5) AS p50, quantile(duration_ns, 0.9) AS p90, quantile(duration_ns, 0.99) AS p99 \
-         FROM spans WHERE {condition} GROUP BY 1"
-    )
+#[derive(Default)]
+struct Served<'a> {
+    names: BTreeSet<&'a str>,
+    figures: Figures,
+}
+
+impl<'a> Served<'a> {
+    fn add(&mut self, rated: &Rated<'a>) {
+        self.names.insert(rated.operation);
+        self.figures.merge(rated.figures);
+    }
+}
+
+fn services(rates: &Rates) -> BTreeMap<&str, Service<'_>> {
+    let mut services: BTreeMap<&str, Service> = BTreeMap::new();
+    let mut names = HashMap::new();
+    for rated in rates.iter() {
+        names.insert(rated.number, rated.service);
+        let service = services.entry(rated.service).or_default();
+        service.spans += rated.figures.count();
+        service.critical_ns += rated.figures.critical_ns;
+        service.whole.add(&rated);
+        if matches!(SpanKind::parse(rated.kind), SpanKind::Server | SpanKind::Consumer) {
+            service.serving.add(&rated);
+        }
+    }
+    for (operation, instance) in rates.instances() {
+        if let Some(service) = names.get(&operation).and_then(|name| services.get_mut(name)) {
+            service.instances.insert(instance);
+        }
+    }
+    services
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
-    let all = format!("{} AND {}", started_in(scope.window), scope.conditions());
-    let sql = format!(
-        "SELECT service_name, count(*) AS spans, count(DISTINCT instance_id) AS instances, \
-                sum(critical_path_ns) AS critical FROM spans WHERE {all} GROUP BY 1"
-    );
-    let totals = read(&query, &sql).await?;
-    let serving = read(&query, &figures(&format!("{all} AND {SERVES}"))).await?;
-    let whole = read(&query, &figures(&all)).await?;
-    let sql = format!(
-        "SELECT service_name, (start_time_unix_nano - {}) / {} AS t, count(*) AS n \
-         FROM spans WHERE {all} AND {SERVES} GROUP BY 1, 2",
-        scope.window.start,
-        trend_bin(scope.window)
-    );
-    let points = read(&query, &sql).await?;
-    let mut trends: HashMap<&str, Vec<i64>> = HashMap::new();
-    for row in points.iter() {
-        trend(trends.entry(row.text("service_name")).or_default(), row.int("t"), row.int("n"));
-    }
-    let (serving, whole) = (by_service(&serving), by_service(&whole));
-    let critical: i64 = totals.iter().map(|row| row.int("critical")).sum();
+    let rates = rates::read(&query, &scope, TREND).await?;
+    let bins = rates.fold.bins.before(scope.window.end);
+    let services = services(&rates.fold);
+    let critical: i64 = services.values().map(|service| service.critical_ns).sum();
     let seconds = scope.window.seconds();
-    let service = |row: Row| {
-        let name = row.text("service_name");
-        let of = serving.get(name).or_else(|| whole.get(name)).copied()?;
-        let (count, errors) = (of.int("n"), of.int("errors"));
-        Some(json!({
+    let mut services: Vec<_> = services.into_iter().collect();
+    services.sort_by_key(|(_, service)| std::cmp::Reverse(service.critical_ns));
+    let row = |(name, service): &(&str, Service)| {
+        let serves = service.serving.figures.count() > 0;
+        let Served { names, figures } = if serves { &service.serving } else { &service.whole };
+        let count = figures.count();
+        let quantile = |q: f64| figures.latency.quantile(q);
+        json!({
             "service": name,
-            "instances": row.int("instances"),
-            "operations": of.int("operations"),
-            "spans": row.int("spans"),
+            "instances": service.instances.len(),
+            "operations": names.len(),
+            "spans": service.spans,
             "rate": count as f64 / seconds,
-            "errors": errors,
-            "error_rate": error_rate(errors, count),
-            "p50_ns": of.int("p50"),
-            "p90_ns": of.int("p90"),
-            "p99_ns": of.int("p99"),
-            "critical_share": if critical == 0 { 0.0 } else { row.int("critical") as f64 / critical as f64 },
-            "trend": trends.get(name),
-        }))
+            "errors": figures.errors,
+            "error_rate": error_rate(figures.errors, count),
+            "p50_ns": quantile(0.5),
+            "p90_ns": quantile(0.9),
+            "p99_ns": quantile(0.99),
+            "critical_share": if critical == 0 { 0.0 } else { service.critical_ns as f64 / critical as f64 },
+            "trend": serves.then(|| figures.trend(bins)),
+        })
     };
-    let mut services: Vec<Value> = totals.iter().filter_map(service).collect();
-    services.sort_by(|a, b| {
-        b["critical_share"].as_f64().unwrap_or(0.0).total_cmp(&a["critical_share"].as_f64().unwrap_or(0.0))
-    });
+    let services: Vec<Value> = services.iter().map(row).collect();
     Ok(Report::new("services", json!({"services": services})))
-}
-
-fn by_service(found: &Found) -> HashMap<&str, Row<'_>> {
-    found.iter().map(|row| (row.text("service_name"), row)).collect()
 }

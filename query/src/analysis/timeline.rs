@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::columns::{self, flag, float, int, text};
 use super::histogram::Histogram;
 use super::observe::Requests;
-use super::partial::{load_sql, requests_of, split_load, whole_second};
+use super::partial::{load_sql, requests_of, whole_second};
+use super::rates::entries::{self, Entries};
 use super::report::{Report, rfc3339};
 use super::rows::read;
 use super::scope::{Scope, Window, started_in};
@@ -82,8 +83,11 @@ impl Timeline {
         let requests = if scope.service.is_none() { IS_REQUEST } else { "kind IN ('SERVER', 'CONSUMER')" };
         let conditions = format!("{} AND {} AND {requests}", started_in(asked), scope.conditions());
         let sql = load_sql(&format!("(start_time_unix_nano - {}) / {bin}", window.start), &conditions);
-        let (loads, rest) =
-            if scope.conditions() == "TRUE" { split_load(query, asked).await? } else { (Vec::new(), query.clone()) };
+        let (known, rest) = if scope.conditions() == "TRUE" {
+            entries::split(query, asked).await?
+        } else {
+            (Vec::new(), query.clone())
+        };
         let mut timeline = Timeline {
             window,
             bin,
@@ -93,9 +97,11 @@ impl Timeline {
             duration: vec![0.0; bins],
             levels: Vec::new(),
         };
-        for (second, load) in loads.iter().flat_map(|load| &load.seconds) {
-            if asked.holds(*second) {
-                timeline.add(((second - window.start) / bin) as usize, load);
+        for Entries { bins, parts } in &known {
+            for (second, part) in parts.iter().map(|(number, part)| (bins.begin(*number), part)) {
+                if asked.holds(second) {
+                    timeline.add(((second - window.start) / bin) as usize, &part.requests);
+                }
             }
         }
         for row in read(&rest, &sql).await?.iter() {

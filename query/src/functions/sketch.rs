@@ -36,6 +36,16 @@ impl Sketch {
         }
     }
 
+    /// Of a histogram whose values lie between the bounds.
+    pub fn of(histogram: Histogram, (least, greatest): (i64, i64)) -> Sketch {
+        Sketch { total: histogram.count(), histogram, least, greatest }
+    }
+
+    /// Least and greatest.
+    pub fn bounds(&self) -> Option<(i64, i64)> {
+        (self.total > 0).then_some((self.least, self.greatest))
+    }
+
     pub fn total(&self) -> u64 {
         self.total
     }

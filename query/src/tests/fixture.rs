@@ -16,7 +16,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde_json::{Value, json};
 use storage::delta::{Add, DataFile};
-use storage::{Snapshot, Source, TableSnapshot};
+use storage::{NoSummaries, Snapshot, Source, Summarize, TableSnapshot};
 
 use crate::{Engine, QueryResult, Settings};
 
@@ -74,7 +74,13 @@ fn unpacked(rows: Vec<storage::Packed>) -> Vec<RecordBatch> {
     rows.iter().map(|rows| rows.unpacked().expect("unpacks")).collect()
 }
 
-async fn file(objects: &dyn ObjectStore, signal: Signal, name: &str, rows: &[Value], group_rows: usize) -> DataFile {
+async fn file(
+    (objects, summarize): (&dyn ObjectStore, &dyn Summarize),
+    signal: Signal,
+    name: &str,
+    rows: &[Value],
+    group_rows: usize,
+) -> DataFile {
     let mut rows = rows.to_vec();
     let keys = model::schema::sort_columns(signal);
     rows.sort_by_key(|row| {
@@ -92,9 +98,17 @@ async fn file(objects: &dyn ObjectStore, signal: Signal, name: &str, rows: &[Val
         .set_column_statistics_enabled(ColumnPath::from("trace_id"), EnabledStatistics::None)
         .build();
     let mut writer = ArrowWriter::try_new(Vec::new(), schema(signal), Some(properties)).expect("a writer");
+    let mut summary = summarize.begin(signal);
     for batch in settled(signal, &rows) {
         writer.write(&batch).expect("rows are written");
+        summary.iter_mut().for_each(|summary| summary.add(&batch).expect("is counted"));
     }
+    let summary = summary.and_then(|summary| summary.finish()).map(|summary| {
+        writer.flush().expect("ends a row group");
+        let start = writer.bytes_written();
+        writer.write_all(&summary).expect("is written");
+        format!("{start}-{}-{:x}", start + summary.len(), xxhash_rust::xxh3::xxh3_64(&summary))
+    });
     let bytes = writer.into_inner().expect("a file");
     let (table, size) = (Path::from(format!("tables/{}", signal.table())), bytes.len());
     objects.put(&table.clone().join(name), bytes.into()).await.expect("the store takes it");
@@ -113,7 +127,7 @@ async fn file(objects: &dyn ObjectStore, signal: Signal, name: &str, rows: &[Val
         modification_time: 0,
         data_change: true,
         stats: Some(stats.to_string()),
-        tags: None,
+        tags: summary.map(|place| BTreeMap::from([("hotspan.summary".to_owned(), Some(place))])),
     };
     DataFile::of(&add, &table, time_column(signal))
 }
@@ -121,6 +135,7 @@ async fn file(objects: &dyn ObjectStore, signal: Signal, name: &str, rows: &[Val
 /// A store under construction.
 pub struct Fixture {
     objects: Arc<InMemory>,
+    summarize: Arc<dyn Summarize>,
     tables: Vec<TableSnapshot>,
     runs: Vec<Run>,
 }
@@ -128,7 +143,13 @@ pub struct Fixture {
 impl Fixture {
     pub fn new() -> Self {
         let empty = |signal| TableSnapshot::new(signal, &[], Arc::new([]), None);
-        Fixture { objects: Arc::new(InMemory::new()), tables: Signal::ALL.map(empty).to_vec(), runs: Vec::new() }
+        let tables = Signal::ALL.map(empty).to_vec();
+        Fixture { objects: Arc::new(InMemory::new()), summarize: Arc::new(NoSummaries), tables, runs: Vec::new() }
+    }
+
+    /// Files from now on have summaries.
+    pub fn summarized(self, summarize: Arc<dyn Summarize>) -> Self {
+        Fixture { summarize, ..self }
     }
 
     /// Puts the rows of one signal where the state wants them.
@@ -166,7 +187,9 @@ impl Fixture {
         let mut files: Vec<Arc<DataFile>> = self.tables[at].files.to_vec();
         for rows in stored.iter().filter(|rows| !rows.is_empty()) {
             let name = format!("{}.parquet", files.len());
-            files.push(Arc::new(file(self.objects.as_ref(), signal, &name, rows, group_rows).await));
+            files.push(Arc::new(
+                file((self.objects.as_ref(), self.summarize.as_ref()), signal, &name, rows, group_rows).await,
+            ));
         }
         let memory = unpacked(self.tables[at].memory(i64::MIN, i64::MAX));
         self.tables[at] = TableSnapshot::new(signal, &memory, files.into(), Some(1));

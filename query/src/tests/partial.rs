@@ -1,8 +1,12 @@
 //! Answers that are added up from pieces of files are those of a whole scan.
 
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
 use model::time::SECOND;
-use model::{Signal, Tenant};
+use model::{Result, Signal, Tenant};
 use serde_json::Value;
+use storage::{Summarize, Summary};
 
 use super::fixture::{Fixture, NOW, State, and, span};
 use crate::{Engine, analysis};
@@ -58,6 +62,8 @@ async fn asked(engine: &Engine, name: &str, window: &[(&str, String)]) -> Value 
 async fn pieces_add_up_to_what_a_scan_finds() {
     let stored = files();
     let keeping = Fixture::new().with_files(Signal::Traces, &stored, 10_000).await.engine();
+    let summarized =
+        Fixture::new().summarized(crate::summaries()).with_files(Signal::Traces, &stored, 10_000).await.engine();
     // Rows in memory are always read.
     let reading = Fixture::new().with(Signal::Traces, &stored.concat(), State::Memory).await.engine();
     let at = |ms: i64| seconds(ms - 60_000);
@@ -69,16 +75,78 @@ async fn pieces_add_up_to_what_a_scan_finds() {
         vec![("start", at(-60_000)), ("end", at(60_000))],
     ];
     for window in &windows {
-        for name in ["hotspots", "steps"] {
-            let (first, again) = (asked(&keeping, name, window).await, asked(&keeping, name, window).await);
+        for name in ["hotspots", "steps", "services", "operations", "heatmap"] {
             let scanned = asked(&reading, name, window).await;
-            assert_eq!(first, again, "{name} {window:?}");
-            assert_eq!(first, scanned, "{name} {window:?}");
+            for kept in [&keeping, &keeping, &summarized] {
+                assert_eq!(asked(kept, name, window).await, scanned, "{name} {window:?}");
+            }
+        }
+        for asked_of in [("service", "gateway"), ("operation", "render"), ("kind", "CLIENT"), ("instance", "i-1")] {
+            let window = [&window[..2], &[(asked_of.0, asked_of.1.to_owned())]].concat();
+            for name in ["services", "operations"] {
+                let scanned = asked(&reading, name, &window).await;
+                assert_eq!(asked(&summarized, name, &window).await, scanned, "{name} {window:?}");
+            }
         }
     }
     let hot = asked(&keeping, "hotspots", &windows[0]).await;
     assert_eq!(hot["hotspots"][0]["operation"], "SELECT stock", "{hot:#}");
     assert_eq!((keeping.shared.pieces.known(), reading.shared.pieces.known()), ((4, 4), (0, 0)));
+}
+
+/// Adds everything to summaries a second time.
+#[derive(Debug)]
+struct Twice;
+
+impl Summarize for Twice {
+    fn begin(&self, signal: Signal) -> Option<Box<dyn Summary>> {
+        Some(Box::new(OfTwice(crate::summaries().begin(signal)?)))
+    }
+}
+
+struct OfTwice(Box<dyn Summary>);
+
+impl Summary for OfTwice {
+    fn add(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.0.add(rows).and_then(|()| self.0.add(rows))
+    }
+
+    fn finish(self: Box<Self>) -> Option<Vec<u8>> {
+        self.0.finish()
+    }
+}
+
+/// Says something else than it should.
+#[derive(Debug)]
+struct Nonsense;
+
+impl Summarize for Nonsense {
+    fn begin(&self, _: Signal) -> Option<Box<dyn Summary>> {
+        struct Word;
+        impl Summary for Word {
+            fn add(&mut self, _: &RecordBatch) -> Result<()> {
+                Ok(())
+            }
+
+            fn finish(self: Box<Self>) -> Option<Vec<u8>> {
+                Some(b"nonsense".to_vec())
+            }
+        }
+        Some(Box::new(Word))
+    }
+}
+
+#[tokio::test]
+async fn what_a_file_says_at_its_end_is_believed_unless_it_cannot_be_read() {
+    let stored = files();
+    let spans: i64 = stored.iter().map(|rows| rows.len() as i64).sum();
+    let whole = [("start", seconds(-120_000)), ("end", seconds(60_000))];
+    for (summarize, expected) in [(Arc::new(Twice) as Arc<dyn Summarize>, 2 * spans), (Arc::new(Nonsense), spans)] {
+        let fixture = Fixture::new().summarized(summarize.clone());
+        let engine = fixture.with_files(Signal::Traces, &stored, 10_000).await.engine();
+        let found = asked(&engine, "services", &whole).await;
+        assert_eq!(found["services"][0]["spans"], expected, "{summarize:?}");
+    }
 }
 
 /// Lines of two services, a thousand a second, in files of 30 s; one pattern in the second minute only.

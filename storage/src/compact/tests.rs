@@ -21,6 +21,7 @@ fn file(name: &str, level: u32, rows: u64, unassembled: u64, (from, to): (i64, i
         unassembled,
         level,
         checksum: 0,
+        summary: None,
     };
     let clock = model::ManualClock::at(NOW);
     let mut add = Add::of(&facts, true, &clock);

@@ -20,6 +20,8 @@ use model::{Clock, Nanos};
 use object_store::path::Path;
 use serde_json::{Value, json};
 
+use crate::summary::Place;
+
 /// A file that is part of a table version.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataFile {
@@ -41,6 +43,8 @@ pub struct DataFile {
     pub level: u32,
     /// xxh3-64 of the file's bytes, when known.
     pub checksum: Option<u64>,
+    /// Where in the file its summary is, if it has one.
+    pub summary: Option<Place>,
     /// The action as it stands in the log, for the Remove that will follow.
     pub add: Add,
 }
@@ -59,6 +63,7 @@ pub struct FileFacts {
     pub unassembled: u64,
     pub level: u32,
     pub checksum: u64,
+    pub summary: Option<Place>,
 }
 
 /// The day of a receive time as Delta writes dates.
@@ -71,6 +76,7 @@ pub fn day(received: Nanos) -> String {
 const LEVEL: &str = "hotspan.level";
 const CHECKSUM: &str = "hotspan.xxh3";
 const UNASSEMBLED: &str = "hotspan.unassembled";
+const SUMMARY: &str = "hotspan.summary";
 
 /// Longest text kept in statistics; a longer one is left out, since a cut maximum would be wrong.
 const STATS_TEXT: usize = 96;
@@ -92,11 +98,12 @@ impl Add {
             both(model::schema::column::SERVICE_NAME, json!(min), json!(max));
         }
         let stats = json!({"numRecords": facts.rows, "minValues": least, "maxValues": greatest, "nullCount": {}});
-        let tags = BTreeMap::from([
+        let mut tags = BTreeMap::from([
             (LEVEL.to_owned(), Some(facts.level.to_string())),
             (CHECKSUM.to_owned(), Some(format!("{:016x}", facts.checksum))),
             (UNASSEMBLED.to_owned(), Some(facts.unassembled.to_string())),
         ]);
+        tags.extend(facts.summary.as_ref().map(|place| (SUMMARY.to_owned(), Some(place.to_string()))));
         Add {
             path: facts.name.clone(),
             partition_values: BTreeMap::from([(PARTITION.to_owned(), Some(day(facts.received.0)))]),
@@ -143,6 +150,7 @@ impl DataFile {
             unassembled: tag(UNASSEMBLED).and_then(|v| v.parse().ok()).unwrap_or(0),
             level: tag(LEVEL).and_then(|v| v.parse().ok()).unwrap_or(0),
             checksum: tag(CHECKSUM).and_then(|v| u64::from_str_radix(v, 16).ok()),
+            summary: tag(SUMMARY).and_then(Place::parse),
             add: add.clone(),
         }
     }

@@ -19,7 +19,7 @@ use crate::flush::Reason;
 use crate::folder::{Folder, table_path};
 use crate::maintain::Maintenance;
 use crate::recover::{self, Media};
-use crate::tests::{LineDecoder, NOON};
+use crate::tests::{LineDecoder, NOON, SpanIds};
 use crate::{Settings, Snapshot, Source, Store};
 
 /// A client sends again for so long. The store recognises it for a minute longer.
@@ -97,7 +97,8 @@ impl World {
         let media = Media { objects, log, segment_bytes: 1_200 };
         let decoder: Arc<dyn Decoder> = Arc::new(LineDecoder);
         let (shared, recovered) =
-            recover::open_on(folder, media, self.settings.clone(), self.clock.clone(), decoder).await?;
+            recover::open_on(folder, media, self.settings.clone(), self.clock.clone(), decoder, Arc::new(SpanIds))
+                .await?;
         if let Some(damage) = recovered.damage.first() {
             return Err(model::Error::corrupt(format!("a crash was taken for damage: {damage}")));
         }

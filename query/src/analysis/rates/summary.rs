@@ -1,0 +1,156 @@
+//! What a file says of rates, as bytes: written at its end when it is made, or worked out when it is first asked.
+//!
+//! A file that covers a long time at a low rate has none: its seconds would be almost as many as its spans, and it is read
+//! as fast. Nor has one of few rows, which will be merged soon.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use model::time::{MINUTE, SECOND};
+use model::{Nanos, Result, Signal};
+use storage::{Summarize, Summary};
+
+use super::super::partial::{FromFile, LEAST_ROWS, Pieces};
+use super::super::per_file::{PerFile, Size};
+use super::super::scope::Window;
+use super::entries::{Entries, is_entry};
+use super::written;
+use super::{Bins, Rates, select};
+use crate::fold::Fold;
+
+/// A file that covers more time than this has no summary.
+const LONGEST: Nanos = 5 * MINUTE;
+
+/// What one file says, by the second, as [`written`] writes it: that is a tenth of what it takes when it is added up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRates {
+    bytes: Bytes,
+    /// The first second with a span, and the end of the last.
+    span: (Nanos, Nanos),
+}
+
+impl FileRates {
+    pub fn span(&self) -> (Nanos, Nanos) {
+        self.span
+    }
+
+    pub fn rates(&self) -> Result<Rates> {
+        written::rates(&self.bytes)
+    }
+
+    pub fn entries(&self) -> Result<Entries> {
+        written::entries(&self.bytes)
+    }
+
+    /// Whether each of its seconds is wholly inside of the window or outside.
+    pub fn fits(&self, window: Window) -> bool {
+        let cuts = |at: Nanos| self.span.0 < at && at < self.span.1 && at % SECOND != 0;
+        !cuts(window.start) && !cuts(window.end)
+    }
+}
+
+impl Size for FileRates {
+    fn size(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl FromFile for FileRates {
+    const SIGNAL: Signal = Signal::Traces;
+    type Folded = OfFile;
+
+    fn kept(pieces: &Pieces) -> &PerFile<Self> {
+        &pieces.rates
+    }
+
+    fn sql() -> String {
+        select()
+    }
+
+    fn empty(_: Window) -> OfFile {
+        OfFile::new()
+    }
+
+    fn made_of(folded: OfFile) -> Option<Self> {
+        FileRates::of_summary(folded.written()?.into())
+    }
+
+    fn fits(&self, window: Window) -> bool {
+        FileRates::fits(self, window)
+    }
+
+    fn of_summary(bytes: Bytes) -> Option<Self> {
+        let span = written::span(&bytes)?;
+        Some(FileRates { bytes, span })
+    }
+}
+
+/// The rows of one file, by the second.
+pub struct OfFile {
+    rows: u64,
+    rates: Rates,
+    entries: Entries,
+}
+
+impl OfFile {
+    fn new() -> Self {
+        OfFile { rows: 0, rates: Rates::new(Bins::SECONDS), entries: Entries::new(Bins::SECONDS) }
+    }
+
+    /// `None` when it is not worth keeping.
+    fn written(&self) -> Option<Vec<u8>> {
+        let seconds = || self.rates.figures.iter().flat_map(|figures| figures.times.iter().map(|(bin, _)| bin));
+        let (first, last) = seconds().min().zip(seconds().max())?;
+        if self.rows < LEAST_ROWS || self.rates.is_too_long || (last - first) * SECOND > LONGEST {
+            return None;
+        }
+        let bytes = written::write(&self.rates, &self.entries, (first, last + 1));
+        // As many bytes as spans: names that never come again.
+        (bytes.len() as u64 <= self.rows).then_some(bytes)
+    }
+}
+
+impl Fold for OfFile {
+    fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
+        self.rates.add(batch)?;
+        // What is too long will not be written; a part of time for each row would only take memory.
+        if self.rates.is_too_long { Ok(()) } else { self.entries.add_rows(batch, is_entry) }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.rates.merge(other.rates);
+        self.entries.merge(other.entries);
+    }
+
+    fn size(&self) -> usize {
+        self.rates.size() + self.entries.size()
+    }
+}
+
+/// Sums up files of spans as they are written.
+#[derive(Debug)]
+struct Rating;
+
+impl Summarize for Rating {
+    fn begin(&self, signal: Signal) -> Option<Box<dyn Summary>> {
+        (signal == Signal::Traces).then(|| Box::new(OfFile::new()) as _)
+    }
+}
+
+impl Summary for OfFile {
+    fn add(&mut self, rows: &RecordBatch) -> Result<()> {
+        Fold::add(self, rows)
+    }
+
+    fn finish(self: Box<Self>) -> Option<Vec<u8>> {
+        self.written()
+    }
+}
+
+/// What the store writes at the end of files.
+pub fn summaries() -> Arc<dyn Summarize> {
+    Arc::new(Rating)
+}

@@ -1,0 +1,107 @@
+//! What somebody above wants to know of each file, found while its rows pass by on their way into it, and kept at the
+//! file's end, behind its last row group. The store does not know what it says.
+//!
+//! ```text
+//! rows ─┬─▶ Parquet ──────────┐
+//!       └─▶ Summary ─ bytes ──┴─▶ file ─▶ Add action, tag `hotspan.summary`: where in the file
+//! ```
+//! Other readers of the table see neither: Parquet's footer names every byte that they read, and unknown tags are to be
+//! ignored (Delta's PROTOCOL.md, "Add File"). A file without a summary (an older hotspan or another program wrote it) is
+//! one that has to be read. *Invariant:* a summary is of exactly the rows of its file, and goes with it.
+
+use std::fmt;
+use std::ops::Range;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use model::{Error, Result, Signal};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::delta::DataFile;
+
+/// Who wants to know something of each file.
+pub trait Summarize: fmt::Debug + Send + Sync {
+    /// Begins a file; `None` when nothing is to be known of such files.
+    fn begin(&self, signal: Signal) -> Option<Box<dyn Summary>>;
+}
+
+/// What is being found of one file.
+pub trait Summary: Send {
+    /// The next rows of the file, in the signal's physical schema.
+    fn add(&mut self, rows: &RecordBatch) -> Result<()>;
+
+    /// `None` when there is nothing worth keeping.
+    fn finish(self: Box<Self>) -> Option<Vec<u8>>;
+}
+
+/// Nobody wants to know anything.
+#[derive(Debug)]
+pub struct NoSummaries;
+
+impl Summarize for NoSummaries {
+    fn begin(&self, _: Signal) -> Option<Box<dyn Summary>> {
+        None
+    }
+}
+
+/// Where in a file its summary is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub bytes: Range<u64>,
+    /// xxh3-64 of the summary.
+    pub checksum: u64,
+}
+
+impl Place {
+    pub(crate) fn of(summary: &[u8], start: u64) -> Self {
+        Place { bytes: start..start + summary.len() as u64, checksum: xxh3_64(summary) }
+    }
+}
+
+/// As the tag says it: `START-END-CHECKSUM`, the last in hexadecimal.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{:016x}", self.bytes.start, self.bytes.end, self.checksum)
+    }
+}
+
+impl Place {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let (start, end) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let checksum = u64::from_str_radix(parts.next()?, 16).ok()?;
+        (start <= end && parts.next().is_none()).then_some(Place { bytes: start..end, checksum })
+    }
+}
+
+/// Reads the summary of a file; `None` when it has none.
+///
+/// # Errors
+/// When it cannot be read, or is not what was written: `Corrupt`. The rows may be sound all the same.
+pub async fn read(objects: &dyn ObjectStore, file: &DataFile) -> Result<Option<Bytes>> {
+    let Some(place) = &file.summary else { return Ok(None) };
+    let wrong = |what: String| Error::corrupt(format!("the summary of {}: {what}", file.path));
+    let bytes = objects.get_range(&Path::from(file.path.as_str()), place.bytes.clone()).await;
+    let bytes = bytes.map_err(|error| wrong(error.to_string()))?;
+    if xxh3_64(&bytes) != place.checksum {
+        return Err(wrong("its bytes are not those that were written (checksum)".to_owned()));
+    }
+    Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_it_is_written_and_nothing_else_is() {
+        let place = Place::of(b"what it says", 1_234);
+        assert_eq!(place.bytes, 1_234..1_246);
+        assert_eq!(Place::parse(&place.to_string()), Some(place));
+        for wrong in ["", "1", "1-2", "2-1-0", "1-2-x", "1-2-0-0", "-1-2-0"] {
+            assert_eq!(Place::parse(wrong), None, "{wrong}");
+        }
+    }
+}
