@@ -156,6 +156,7 @@ impl ui::Health for Health {
                 "rows": store.memory_rows,
                 "bytes": store.memory_bytes,
                 "limit": self.config.storage.memory_bytes,
+                "pinned_bytes": store.pinned_bytes,
                 "backlog_rows": store.backlog_rows,
                 "budget": self.config.memory,
             },

@@ -92,6 +92,9 @@ def questions(server):
             f"select trace_id from spans where service_name = '{service}' and name = '{name}' "
             "and duration_ns > 1000000 order by start_time desc limit 20"),
         "heat map, one service": lambda: server.get("/api/v1/heatmap", service=service, **window),
+        "operations: rate, errors, p50 to p99 of each": lambda: server.get("/api/v1/operations", **window),
+        "services": lambda: server.get("/api/v1/services", **window),
+        "load steps": lambda: server.get("/api/v1/steps", **window),
         "heat map, all requests": lambda: server.get("/api/v1/heatmap", **window),
         "hot spots": lambda: server.get("/api/v1/hotspots", **window),
     }

@@ -204,7 +204,7 @@ def flat(status):
     return {
         "rss": process["rss_bytes"], "cpu": process["cpu_seconds"], "fds": process["open_fds"],
         "threads": process["threads"], "wal": status["wal"]["bytes"], "memory_rows": status["memory"]["rows"],
-        "memory_bytes": status["memory"]["bytes"], "files": sum(t["files"] for t in status["tables"]),
+        "memory_bytes": status["memory"]["bytes"], "pinned": status["memory"].get("pinned_bytes", 0), "files": sum(t["files"] for t in status["tables"]),
         "stored": spans.get("stored", 0), "refused": spans.get("refused", 0),
         "balanced": spans.get("received", 0) == sum(spans.get(part, 0) for part in (
             "stored", "rejected", "refused", "duplicates", "in_flight")),

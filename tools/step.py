@@ -104,6 +104,7 @@ def print_report(plan, report, rows, drained, used, server):
           f"· rejected {totals['rejected']:,} · refused {totals['refused']:,} · failed {totals['failed']:,} "
           f"· due but not sent {report['unsent']:,}\n"
           f"all in files {took} after the end · peak resident memory {server.peak_rss():,.0f} MiB "
+          f"(of which rows that only questions and merges still had: {max(row['pinned'] for row in rows) / 2**20:,.0f} MiB at most) "
           f"· largest log {max(row['wal'] for row in rows) / 2**20:,.0f} MiB\n"
           f"{totals['accepted'] / max(used, 0.01):,.0f} spans per server-CPU-second, flush and queries included · generator "
           f"{report['cpu_seconds'] * 1e6 / max(1, totals['sent']):.2f} µs a span · ledger "

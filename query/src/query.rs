@@ -129,11 +129,12 @@ impl Query {
     }
 
     /// A user's statement, checked and limited.
-    pub(crate) async fn user_sql(&self, text: &str, params: &[serde_json::Value]) -> Result<QueryResult> {
+    pub(crate) async fn user_sql(self, text: &str, params: &[serde_json::Value]) -> Result<QueryResult> {
         let started = Instant::now();
         let prepared = self.prepare(text, params).await?;
         let Prepared { schema, mut stream, plan } = prepared;
-        let settings = self.settings();
+        let settings = self.settings().clone();
+        let _files = self.let_go();
         let (mut batches, mut rows, mut bytes, mut truncated) = (Vec::new(), 0, 0, false);
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(from_datafusion)?;
@@ -154,13 +155,14 @@ impl Query {
 
     /// A user's statement, checked; rows go to `rows` as they are made, after the schema went to `first`.
     pub(crate) async fn stream_into(
-        &self,
+        self,
         text: &str,
         params: &[serde_json::Value],
         first: oneshot::Sender<SchemaRef>,
         rows: mpsc::Sender<Result<RecordBatch>>,
     ) -> Result<()> {
         let Prepared { schema, mut stream, .. } = self.prepare(text, params).await?;
+        let _files = self.let_go();
         if first.send(schema).is_err() {
             return Ok(());
         }
@@ -170,6 +172,11 @@ impl Query {
             }
         }
         Ok(())
+    }
+
+    /// Gives up the rows in memory once a plan has those that it reads. What comes back keeps its files in place.
+    fn let_go(self) -> Snapshot {
+        self.snapshot().without_memory()
     }
 
     async fn prepare(&self, text: &str, params: &[serde_json::Value]) -> Result<Prepared> {

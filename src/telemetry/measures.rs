@@ -124,6 +124,11 @@ pub fn store(stats: &Stats, now: Nanos, refusing: bool) -> Vec<Measure> {
             stats.backlog_rows,
         ),
         one("hotspan_memory_bytes", "Bytes of rows not yet in a file.", stats.memory_bytes),
+        one(
+            "hotspan_pinned_bytes",
+            "Bytes of rows that are in files by now and that questions or merges still have in memory.",
+            stats.pinned_bytes,
+        ),
         Measure::one(
             "hotspan_flush_lag_seconds",
             "How much longer the oldest row waits to be written than it is meant to.",

@@ -7,6 +7,7 @@ use arrow::datatypes::Int64Type;
 use model::schema::time_column;
 use model::{Nanos, Signal};
 
+use crate::memory::Memory;
 use crate::packed::Packed;
 
 /// Rows of one export, or of several that follow one another in a table.
@@ -43,6 +44,12 @@ impl Held {
             times: (least, greatest),
             batch: Some(packed),
         }
+    }
+
+    /// The same rows, counted as alive for as long as anybody has them.
+    pub fn counted(self, memory: &Memory) -> Self {
+        let batch = self.batch.map(|rows| rows.counted(memory.count(self.bytes)));
+        Held { batch, ..self }
     }
 
     /// The first and the last record they came with: no other rows of the table have these.

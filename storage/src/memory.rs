@@ -2,8 +2,10 @@
 //!
 //! *Invariant:* `used` is the sum of the tables' bytes and of what was assembled for questions. What a flush reads from
 //! the log belongs to the budget too, so rows beyond `limit` less one such chunk are dropped from memory at once: the
-//! log has them.
+//! log has them. Rows that left the tables and that a question or a merge still has are alive; they are not in `used`,
+//! since dropping others for them would only make the log be read.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
@@ -12,6 +14,7 @@ use tokio::sync::Notify;
 pub struct Memory {
     limit: usize,
     used: AtomicUsize,
+    alive: Arc<AtomicUsize>,
     /// Told when three quarters of the budget are used: then rows are written early.
     pub pressed: Notify,
 }
@@ -19,7 +22,7 @@ pub struct Memory {
 impl Memory {
     pub fn new(limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Memory { limit, used: AtomicUsize::new(0), pressed: Notify::new() }
+        Memory { limit, used: AtomicUsize::new(0), alive: Arc::default(), pressed: Notify::new() }
     }
 
     pub fn limit(&self) -> usize {
@@ -28,6 +31,17 @@ impl Memory {
 
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of rows that somebody has, whether or not they still wait in a table.
+    pub fn alive(&self) -> usize {
+        self.alive.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes of rows as alive until it is dropped.
+    pub fn count(&self, bytes: usize) -> Counted {
+        self.alive.fetch_add(bytes, Ordering::Relaxed);
+        Counted { alive: self.alive.clone(), bytes }
     }
 
     /// Adds bytes; returns how many of them have to be dropped.
@@ -56,5 +70,18 @@ impl Memory {
     /// Bytes of rows that one file is made of under pressure.
     pub fn chunk(&self) -> usize {
         (self.limit / 8).max(1 << 20)
+    }
+}
+
+/// Bytes of rows that are alive.
+#[derive(Debug)]
+pub struct Counted {
+    alive: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

@@ -18,6 +18,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, SchemaRef};
 use model::{Error, Result};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::memory::Counted;
 use crate::order::Place;
 
 /// Different values of a column that has so many rows that packing it saves something: at most this many, and at most
@@ -38,6 +39,8 @@ pub struct Packed {
     schema: SchemaRef,
     rows: usize,
     columns: Arc<[Column]>,
+    /// Counts the rows as alive for as long as anybody has them.
+    _counted: Option<Arc<Counted>>,
 }
 
 #[derive(Debug, Clone)]
@@ -123,7 +126,12 @@ impl Packed {
 
     fn by(batch: RecordBatch, column: impl Fn(ArrayRef) -> Column) -> Self {
         let (schema, columns, rows) = batch.into_parts();
-        Packed { schema, rows, columns: columns.into_iter().map(column).collect() }
+        Packed { schema, rows, columns: columns.into_iter().map(column).collect(), _counted: None }
+    }
+
+    /// The same rows, counted as alive until the last clone is gone.
+    pub fn counted(self, counted: Counted) -> Self {
+        Packed { _counted: Some(Arc::new(counted)), ..self }
     }
 
     pub fn num_rows(&self) -> usize {

@@ -60,6 +60,13 @@ impl TableSnapshot {
         TableSnapshot { files, ..self }
     }
 
+    /// The same files, without the rows in memory; the part of the log stays as well.
+    fn without_memory(&self) -> Self {
+        let backlog = self.backlog.clone();
+        let files = (self.files.clone(), self.version);
+        TableSnapshot::of(self.signal, Vec::new(), self.recent.clone(), files.0, files.1).with_backlog(backlog)
+    }
+
     /// The same rows for a question of a later moment: more traces may be quiet.
     pub(crate) fn of_now(&self) -> Self {
         TableSnapshot { assembled: Arc::default(), ..self.clone() }
@@ -117,6 +124,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// What keeps files and the log in place for a plan that has what it needs of the memory.
+    pub fn without_memory(&self) -> Self {
+        Snapshot { tables: self.tables.each_ref().map(TableSnapshot::without_memory), ..self.clone() }
+    }
+
     pub fn table(&self, signal: Signal) -> &TableSnapshot {
         match signal {
             Signal::Traces => &self.tables[0],

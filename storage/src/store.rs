@@ -138,6 +138,8 @@ pub struct Stats {
     /// Rows not yet in a file, and the bytes of memory that they take.
     pub memory_rows: u64,
     pub memory_bytes: u64,
+    /// Bytes of rows that are in files by now, and in memory until the questions and merges that began before end.
+    pub pinned_bytes: u64,
     /// Those of them that are in the log only, because memory was full.
     pub backlog_rows: u64,
     /// Rows wait this long on purpose before they are written, ns.
@@ -216,6 +218,7 @@ impl Store {
             oldest_received: tables.iter().filter_map(|(_, t)| t.oldest_received()).min(),
             memory_rows,
             memory_bytes,
+            pinned_bytes: (shared.memory.alive() as u64).saturating_sub(memory_bytes),
             backlog_rows: tables.iter().map(|(_, t)| t.dropped()).sum(),
             hold: shared.settings.hold() + shared.settings.flush_every().as_nanos() as Nanos,
             unmerged: tables.iter().map(|(_, t)| self.unmerged(t)).fold(Pending::default(), Pending::and),

@@ -152,6 +152,7 @@ impl Table {
 
     /// Called from the log's writer thread, in the order of the log.
     pub fn insert(&self, held: Held) {
+        let held = held.counted(&self.memory);
         let mut inner = self.inner();
         inner.rows += held.rows;
         inner.bytes += held.in_memory();
@@ -343,6 +344,7 @@ impl Table {
                 _ => None,
             };
             let Some(held) = Held::joined(&run, joined) else { continue };
+            let held = held.counted(&self.memory);
             let mut inner = self.inner();
             let (before, after) = (run.iter().map(|h| h.in_memory()).sum::<usize>(), held.in_memory());
             if inner.replace(&run, held) {

@@ -472,6 +472,22 @@ async fn a_snapshot_keeps_its_part_of_the_log_while_rows_are_written_and_trimmed
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_question_still_has_are_told_apart_from_those_that_wait() {
+    let bench = Bench::new().await;
+    bench.send(TRACE).await.expect("stored");
+    let waiting = bench.store.stats().memory_bytes;
+    assert!(waiting > 0 && bench.store.stats().pinned_bytes == 0);
+    let snapshot = bench.store.snapshot(&Tenant::default()).expect("a snapshot");
+    bench.clock.advance(20 * SECOND);
+    bench.store.flush().await.expect("flushed");
+    let stats = bench.store.stats();
+    assert_eq!((stats.memory_bytes, stats.pinned_bytes), (0, waiting));
+    let files = snapshot.without_memory();
+    drop(snapshot);
+    assert_eq!((bench.store.stats().pinned_bytes, files.table(Signal::Traces).batches()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_small_exports_become_few_batches() {
     let clock = Arc::new(ManualClock::at(NOON));
     let folder = tempfile::tempdir().expect("a folder");
