@@ -25,7 +25,7 @@ pub mod trace;
 #[cfg(test)]
 mod tests;
 
-pub use analysis::rates::summary::summaries;
+pub use analysis::summed::summaries;
 pub use query::Query;
 pub use session::{Engine, Load, OUTCOMES, QueryResult, Settings, machine_memory};
 

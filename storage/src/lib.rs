@@ -62,4 +62,4 @@ pub use recover::Recovered;
 pub use settings::Settings;
 pub use snapshot::{Snapshot, Source, TableSnapshot};
 pub use store::{Stats, Store, TableStats};
-pub use summary::{NoSummaries, Summarize, Summary};
+pub use summary::{Expected, NoSummaries, Summarize, Summary};

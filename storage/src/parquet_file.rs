@@ -20,7 +20,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::order::{self, Place};
 use crate::packed::{self, Packed};
-use crate::summary::{self, Summarize, Summary};
+use crate::summary::{self, Expected, Summarize, Summary};
 
 const PAGE_ROWS: usize = 20_000;
 const ROW_GROUP_ROWS: usize = 1_048_576;
@@ -51,6 +51,7 @@ fn trouble(error: impl std::fmt::Display) -> Error {
 pub fn encode(signal: Signal, batches: &[Packed], summarize: &dyn Summarize) -> Result<Encoded> {
     let keys = batches.iter().map(|rows| rows.select(sort_columns(signal))).collect::<Result<Vec<_>>>()?;
     let order = order::sorted(signal, &keys)?;
+    let summary = summarize.begin(Expected::of(signal, &keys));
     drop(keys);
     let step = (order.len() / SAMPLE_ROWS).max(1);
     let sample: Vec<Place> = order.iter().step_by(step).copied().collect();
@@ -59,7 +60,7 @@ pub fn encode(signal: Signal, batches: &[Packed], summarize: &dyn Summarize) -> 
         present: &|name| batches.iter().any(|rows| rows.has_values(name)),
         repeats: &|name| repeats(&sample, name),
     };
-    let mut writer = FileWriter::new(signal, order.len(), &looks, summarize)?;
+    let mut writer = FileWriter::new(signal, order.len(), &looks, summary)?;
     for slice in order.chunks(SLICE_ROWS) {
         writer.write(&packed::gather(batches, slice)?)?;
     }
@@ -97,7 +98,12 @@ enum Services {
 
 impl FileWriter {
     /// For `rows` rows that look like those of the files.
-    pub fn like(signal: Signal, rows: usize, files: &[bytes::Bytes], summarize: &dyn Summarize) -> Result<Self> {
+    pub fn like(
+        signal: Signal,
+        rows: usize,
+        files: &[bytes::Bytes],
+        summary: Option<Box<dyn Summary>>,
+    ) -> Result<Self> {
         let files = files.iter().map(Columns::of).collect::<Result<Vec<_>>>()?;
         let looks = Looks {
             present: &|name| ASSEMBLED.contains(&name) || files.iter().any(|known| known.all.contains(name)),
@@ -106,10 +112,10 @@ impl FileWriter {
                 ASSEMBLED.contains(&name) || files.iter().any(|known| known.with_dictionary.contains(name))
             },
         };
-        FileWriter::new(signal, rows, &looks, summarize)
+        FileWriter::new(signal, rows, &looks, summary)
     }
 
-    fn new(signal: Signal, rows: usize, looks: &Looks<'_>, summarize: &dyn Summarize) -> Result<Self> {
+    fn new(signal: Signal, rows: usize, looks: &Looks<'_>, summary: Option<Box<dyn Summary>>) -> Result<Self> {
         let all = model::schema::schema(signal);
         let needed = |field: &arrow::datatypes::Field| {
             let name = field.name().as_str();
@@ -120,7 +126,6 @@ impl FileWriter {
         let properties = properties(signal, &schema, rows, looks.repeats)?;
         let writer = ArrowWriter::try_new(Vec::with_capacity(rows * 40), schema, Some(properties)).map_err(trouble)?;
         let (times, received, services) = (None, None, Services::None);
-        let summary = summarize.begin(signal);
         Ok(FileWriter { signal, writer, columns, rows: 0, times, received, services, unsettled: 0, summary })
     }
 

@@ -12,9 +12,11 @@
 use std::fmt;
 use std::ops::Range;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
 use bytes::Bytes;
-use model::{Error, Result, Signal};
+use model::schema::time_column;
+use model::{Error, Nanos, Result, Signal};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use xxhash_rust::xxh3::xxh3_64;
@@ -24,7 +26,32 @@ use crate::delta::DataFile;
 /// Who wants to know something of each file.
 pub trait Summarize: fmt::Debug + Send + Sync {
     /// Begins a file; `None` when nothing is to be known of such files.
-    fn begin(&self, signal: Signal) -> Option<Box<dyn Summary>>;
+    fn begin(&self, file: Expected) -> Option<Box<dyn Summary>>;
+}
+
+/// What is known of a file before its rows come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    pub signal: Signal,
+    pub rows: usize,
+    /// Least and greatest of the table's time column; `None` when nothing is known.
+    pub times: Option<(Nanos, Nanos)>,
+}
+
+impl Expected {
+    /// By the columns that decide the order of the file.
+    pub(crate) fn of(signal: Signal, keys: &[RecordBatch]) -> Self {
+        let times = |keys: &RecordBatch| {
+            let times = keys.column_by_name(time_column(signal))?.as_primitive_opt::<Int64Type>()?;
+            arrow::compute::min(times).zip(arrow::compute::max(times))
+        };
+        let wider = |a: (Nanos, Nanos), b: (Nanos, Nanos)| (a.0.min(b.0), a.1.max(b.1));
+        Expected {
+            signal,
+            rows: keys.iter().map(RecordBatch::num_rows).sum(),
+            times: keys.iter().filter_map(times).reduce(wider),
+        }
+    }
 }
 
 /// What is being found of one file.
@@ -41,7 +68,7 @@ pub trait Summary: Send {
 pub struct NoSummaries;
 
 impl Summarize for NoSummaries {
-    fn begin(&self, _: Signal) -> Option<Box<dyn Summary>> {
+    fn begin(&self, _: Expected) -> Option<Box<dyn Summary>> {
         None
     }
 }

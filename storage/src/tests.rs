@@ -17,7 +17,7 @@ use model::{
     Tenant,
 };
 
-use crate::{Settings, Source, Store, Summarize, Summary, check, parquet_file, summary};
+use crate::{Expected, Settings, Source, Store, Summarize, Summary, check, parquet_file, summary};
 
 mod assembled;
 
@@ -167,8 +167,9 @@ fn copy_all(from: &Path, to: &Path) {
 pub(crate) struct SpanIds;
 
 impl Summarize for SpanIds {
-    fn begin(&self, signal: Signal) -> Option<Box<dyn Summary>> {
-        (signal == Signal::Traces).then(|| Box::new(IdsOf(Vec::new())) as _)
+    fn begin(&self, file: Expected) -> Option<Box<dyn Summary>> {
+        assert!(file.rows > 0 && file.times.is_some(), "{file:?}");
+        (file.signal == Signal::Traces).then(|| Box::new(IdsOf(Vec::new())) as _)
     }
 }
 

@@ -47,6 +47,7 @@ pub mod services;
 pub mod significance;
 pub mod statements;
 pub mod steps;
+pub mod summed;
 mod table_function;
 pub mod timeline;
 mod traces;

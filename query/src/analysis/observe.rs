@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{FixedSizeBinaryArray, Int64Array, RecordBatch};
+use arrow::array::{Array, FixedSizeBinaryArray, Int64Array, RecordBatch};
 use model::schema::column;
 use model::time::SECOND;
 use model::trace::flag;
@@ -98,12 +98,12 @@ pub struct CellKey {
     pub instance: u32,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cell {
-    spans: u64,
-    errors: u64,
-    critical: i64,
-    duration: i64,
+    pub spans: u64,
+    pub errors: u64,
+    pub critical: i64,
+    pub duration: i64,
 }
 
 impl Cell {
@@ -146,7 +146,7 @@ pub struct Figures {
 }
 
 /// A span of a kept trace.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
     pub trace: u128,
     pub span: u64,
@@ -175,7 +175,12 @@ struct Span {
 impl Seen {
     /// For a [`Piece`]: one window in bins of a second.
     pub fn by_the_second(window: Window) -> Self {
-        let side = Side { bin: SECOND, most_kept: KEPT_OF_PIECE, ..Side::new(window) };
+        Seen::by_the_second_keeping(window, KEPT_OF_PIECE)
+    }
+
+    /// The same with at most so many spans of whole traces.
+    pub fn by_the_second_keeping(window: Window, most_kept: usize) -> Self {
+        let side = Side { bin: SECOND, most_kept, ..Side::new(window) };
         Seen { operations: Operations::default(), sides: vec![side], outside: 0 }
     }
 
@@ -409,7 +414,7 @@ impl Fold for Seen {
     fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut columns = Columns::of(batch)?;
         let mut last: Vec<Option<(CellKey, usize)>> = vec![None; self.sides.len()];
-        for row in 0..batch.num_rows() {
+        for row in (0..batch.num_rows()).filter(|row| columns.entered.is_valid(*row)) {
             let span = columns.span(row, &mut self.operations);
             let trace = columns.trace(row);
             let hashed = hash(trace);
@@ -445,6 +450,11 @@ impl Fold for Seen {
     }
 }
 
+/// As bytes: a column of the view, or of the table itself.
+fn id_column<'a>(batch: &'a RecordBatch, view: &str, physical: &str) -> Result<&'a FixedSizeBinaryArray> {
+    ids(batch, if batch.schema_ref().index_of(view).is_ok() { view } else { physical })
+}
+
 /// The columns of one batch.
 struct Columns<'a> {
     called: Called<'a>,
@@ -471,9 +481,9 @@ impl<'a> Columns<'a> {
             entry: [text(column::ENTRY_SERVICE)?, text(column::ENTRY_OPERATION)?],
             instance: text(column::INSTANCE_ID)?,
             status: text(column::STATUS_CODE)?,
-            trace: ids(batch, "trace_id_bytes")?,
-            span: ids(batch, "span_id_bytes")?,
-            parent: ids(batch, "parent_span_id_bytes")?,
+            trace: id_column(batch, "trace_id_bytes", column::TRACE_ID)?,
+            span: id_column(batch, "span_id_bytes", column::SPAN_ID)?,
+            parent: id_column(batch, "parent_span_id_bytes", column::PARENT_SPAN_ID)?,
             start: ints(batch, column::START)?,
             end: ints(batch, column::END)?,
             entered: ints(batch, column::ENTRY_START)?,

@@ -10,6 +10,8 @@
 //! taken only where no second of it lies on both sides of a window's edge, so answers are the same to the span as those of
 //! a whole scan. All of it takes at most the bytes that [`Pieces`] was made for.
 
+pub mod written;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,11 +29,12 @@ use super::rates::summary::FileRates;
 use super::rows::Row;
 use super::sample::Part;
 use super::scope::Window;
+use super::summed;
 use crate::fold::Fold;
 use crate::query::Query;
 
 /// A file that covers more time than this is not cut into seconds.
-const LONGEST: Nanos = 3 * MINUTE;
+pub const LONGEST: Nanos = 3 * MINUTE;
 /// A file with fewer rows is read again as fast as a piece of it is found; and it is merged with others soon.
 pub const LEAST_ROWS: u64 = 20_000;
 /// Files of which one question finds out something; what is beyond is read in one scan.
@@ -43,7 +46,16 @@ const REQUESTS_BYTES: usize = 1_024;
 /// Requests may begin this long before the first span of a file.
 const EARLIER: Nanos = MINUTE;
 
+/// Whole seconds around a file with such times, in which its requests began.
+pub fn around((least, greatest): (Nanos, Nanos)) -> Window {
+    Window {
+        start: whole_second(least.saturating_sub(EARLIER)),
+        end: whole_second(greatest.saturating_add(MINUTE)) + SECOND,
+    }
+}
+
 /// One file by the second.
+#[derive(Debug)]
 pub struct Piece {
     pub(super) operations: Operations,
     /// Beginnings of seconds, Unix ns.
@@ -140,6 +152,10 @@ impl FromFile for Piece {
         let cuts = |at: Nanos| self.span.0 < at && at < self.span.1 && at % SECOND != 0;
         !cuts(window.start) && !cuts(window.end)
     }
+
+    fn of_summary(bytes: Bytes) -> Option<Self> {
+        written::piece(&summed::hot_spots(bytes)?).ok()
+    }
 }
 
 /// Splits a table into what is kept of files that can say something of `near`, and the query over all the rest.
@@ -184,8 +200,7 @@ async fn of_file<T: FromFile>(query: &Query, file: &Arc<DataFile>) -> Result<Opt
     let found = match summed_up::<T>(query, file).await {
         Some(found) => Some(found),
         None => {
-            let (start, end) = (whole_second(file.min_time - EARLIER), whole_second(file.max_time + MINUTE) + SECOND);
-            let around = Window { start, end };
+            let around = around((file.min_time, file.max_time));
             T::made_of(alone(query, T::SIGNAL, file).fold(&T::sql(), || T::empty(around)).await?.fold)
         }
     };

@@ -10,7 +10,7 @@
 
 pub mod entries;
 pub mod summary;
-mod written;
+pub mod written;
 
 use std::collections::HashSet;
 

@@ -12,6 +12,15 @@ pub struct Part {
 impl Part {
     pub const ALL: Part = Part { halvings: 0 };
 
+    /// As many as [`Part::halvings`] tells.
+    pub fn of(halvings: u32) -> Part {
+        Part { halvings }
+    }
+
+    pub fn halvings(self) -> u32 {
+        self.halvings
+    }
+
     pub fn halved(self) -> Part {
         Part { halvings: self.halvings + 1 }
     }

@@ -16,7 +16,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde_json::{Value, json};
 use storage::delta::{Add, DataFile};
-use storage::{NoSummaries, Snapshot, Source, Summarize, TableSnapshot};
+use storage::{Expected, NoSummaries, Snapshot, Source, Summarize, TableSnapshot};
 
 use crate::{Engine, QueryResult, Settings};
 
@@ -98,7 +98,9 @@ async fn file(
         .set_column_statistics_enabled(ColumnPath::from("trace_id"), EnabledStatistics::None)
         .build();
     let mut writer = ArrowWriter::try_new(Vec::new(), schema(signal), Some(properties)).expect("a writer");
-    let mut summary = summarize.begin(signal);
+    let times = || rows.iter().filter_map(|row| row[time_column(signal)].as_i64());
+    let expected = Expected { signal, rows: rows.len(), times: times().min().zip(times().max()) };
+    let mut summary = summarize.begin(expected);
     for batch in settled(signal, &rows) {
         writer.write(&batch).expect("rows are written");
         summary.iter_mut().for_each(|summary| summary.add(&batch).expect("is counted"));
@@ -112,7 +114,6 @@ async fn file(
     let bytes = writer.into_inner().expect("a file");
     let (table, size) = (Path::from(format!("tables/{}", signal.table())), bytes.len());
     objects.put(&table.clone().join(name), bytes.into()).await.expect("the store takes it");
-    let times = || rows.iter().filter_map(|row| row[time_column(signal)].as_i64());
     let names = || rows.iter().filter_map(|row| row["service_name"].as_str());
     let side = |time: Option<i64>, service: Option<&str>| json!({ time_column(signal): time, "service_name": service });
     let stats = json!({

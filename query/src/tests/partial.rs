@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use model::time::SECOND;
 use model::{Result, Signal, Tenant};
 use serde_json::Value;
-use storage::{Summarize, Summary};
+use storage::{Expected, Summarize, Summary};
 
 use super::fixture::{Fixture, NOW, State, and, span};
 use crate::{Engine, analysis};
@@ -99,8 +99,8 @@ async fn pieces_add_up_to_what_a_scan_finds() {
 struct Twice;
 
 impl Summarize for Twice {
-    fn begin(&self, signal: Signal) -> Option<Box<dyn Summary>> {
-        Some(Box::new(OfTwice(crate::summaries().begin(signal)?)))
+    fn begin(&self, file: Expected) -> Option<Box<dyn Summary>> {
+        Some(Box::new(OfTwice(crate::summaries().begin(file)?)))
     }
 }
 
@@ -121,7 +121,7 @@ impl Summary for OfTwice {
 struct Nonsense;
 
 impl Summarize for Nonsense {
-    fn begin(&self, _: Signal) -> Option<Box<dyn Summary>> {
+    fn begin(&self, _: Expected) -> Option<Box<dyn Summary>> {
         struct Word;
         impl Summary for Word {
             fn add(&mut self, _: &RecordBatch) -> Result<()> {

@@ -1,19 +1,18 @@
-//! What a file says of rates, as bytes: written at its end when it is made, or worked out when it is first asked.
+//! What a file says of rates, as bytes: written at its end when it is made ([`summed`]), or worked out when it is first
+//! asked.
 //!
 //! A file that covers a long time at a low rate has none: its seconds would be almost as many as its spans, and it is read
 //! as fast. Nor has one of few rows, which will be merged soon.
-
-use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use model::time::{MINUTE, SECOND};
 use model::{Nanos, Result, Signal};
-use storage::{Summarize, Summary};
 
 use super::super::partial::{FromFile, LEAST_ROWS, Pieces};
 use super::super::per_file::{PerFile, Size};
 use super::super::scope::Window;
+use super::super::summed;
 use super::entries::{Entries, is_entry};
 use super::written;
 use super::{Bins, Rates, select};
@@ -31,6 +30,11 @@ pub struct FileRates {
 }
 
 impl FileRates {
+    fn of_bytes(bytes: Bytes) -> Option<Self> {
+        let span = written::span(&bytes)?;
+        Some(FileRates { bytes, span })
+    }
+
     pub fn span(&self) -> (Nanos, Nanos) {
         self.span
     }
@@ -69,11 +73,11 @@ impl FromFile for FileRates {
     }
 
     fn empty(_: Window) -> OfFile {
-        OfFile::new()
+        OfFile::default()
     }
 
     fn made_of(folded: OfFile) -> Option<Self> {
-        FileRates::of_summary(folded.written()?.into())
+        FileRates::of_bytes(folded.written()?.into())
     }
 
     fn fits(&self, window: Window) -> bool {
@@ -81,25 +85,28 @@ impl FromFile for FileRates {
     }
 
     fn of_summary(bytes: Bytes) -> Option<Self> {
-        let span = written::span(&bytes)?;
-        Some(FileRates { bytes, span })
+        // A part of the bytes would keep all of them.
+        FileRates::of_bytes(Bytes::copy_from_slice(&summed::rates(bytes)?))
     }
 }
 
 /// The rows of one file, by the second.
+#[derive(Clone)]
 pub struct OfFile {
     rows: u64,
     rates: Rates,
     entries: Entries,
 }
 
-impl OfFile {
-    fn new() -> Self {
+impl Default for OfFile {
+    fn default() -> Self {
         OfFile { rows: 0, rates: Rates::new(Bins::SECONDS), entries: Entries::new(Bins::SECONDS) }
     }
+}
 
+impl OfFile {
     /// `None` when it is not worth keeping.
-    fn written(&self) -> Option<Vec<u8>> {
+    pub fn written(&self) -> Option<Vec<u8>> {
         let seconds = || self.rates.figures.iter().flat_map(|figures| figures.times.iter().map(|(bin, _)| bin));
         let (first, last) = seconds().min().zip(seconds().max())?;
         if self.rows < LEAST_ROWS || self.rates.is_too_long || (last - first) * SECOND > LONGEST {
@@ -128,29 +135,4 @@ impl Fold for OfFile {
     fn size(&self) -> usize {
         self.rates.size() + self.entries.size()
     }
-}
-
-/// Sums up files of spans as they are written.
-#[derive(Debug)]
-struct Rating;
-
-impl Summarize for Rating {
-    fn begin(&self, signal: Signal) -> Option<Box<dyn Summary>> {
-        (signal == Signal::Traces).then(|| Box::new(OfFile::new()) as _)
-    }
-}
-
-impl Summary for OfFile {
-    fn add(&mut self, rows: &RecordBatch) -> Result<()> {
-        Fold::add(self, rows)
-    }
-
-    fn finish(self: Box<Self>) -> Option<Vec<u8>> {
-        self.written()
-    }
-}
-
-/// What the store writes at the end of files.
-pub fn summaries() -> Arc<dyn Summarize> {
-    Arc::new(Rating)
 }

@@ -98,7 +98,7 @@ struct Second {
 
 /// A histogram ([`super::super::histogram`]).
 #[derive(Clone, PartialEq, Message)]
-struct Buckets {
+pub struct Buckets {
     /// How much further than the one before.
     #[prost(uint32, repeated, tag = "1")]
     steps: Vec<u32>,
@@ -108,7 +108,7 @@ struct Buckets {
 
 impl Buckets {
     /// `None` of nothing.
-    fn of(histogram: &Histogram) -> Option<Self> {
+    pub fn of(histogram: &Histogram) -> Option<Self> {
         let mut last = 0;
         let buckets = histogram.iter().map(|(bucket, count)| {
             let step = u32::from(bucket) - last;
@@ -131,7 +131,8 @@ impl Buckets {
     }
 }
 
-fn histogram(buckets: &Option<Buckets>) -> Result<Histogram> {
+/// Empty for none.
+pub fn histogram(buckets: &Option<Buckets>) -> Result<Histogram> {
     buckets.as_ref().map_or_else(|| Ok(Histogram::default()), Buckets::histogram)
 }
 

@@ -1,0 +1,96 @@
+//! What the store writes at the end of each file of spans: its rates and what hot spots are found by, each in a form of
+//! its own.
+//!
+//! ```text
+//! rows of a file ─┬─▶ OfFile (services, operations, steps, heat map) ─▶ bytes ─┐
+//!                 └─▶ Seen (hot spots) ─────────────────────────────▶ bytes ─┴─▶ Summary
+//! ```
+//! Either is left out where it would be too large for its file: at low rates each second of each operation has a span or
+//! two, and the rows are read as fast.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use model::{Result, Signal};
+use prost::Message;
+use storage::{Expected, Summarize, Summary};
+
+use super::observe::Seen;
+use super::partial::{LEAST_ROWS, LONGEST, around, written};
+use super::rates::summary::OfFile;
+use crate::fold::Fold;
+
+/// Spans that are kept in whole traces: one in so many of the file's, so that they are a small part of it.
+const ROWS_A_KEPT: usize = 250;
+/// At least and at most so many.
+const KEPT: std::ops::RangeInclusive<usize> = 500..=3_000;
+/// Bytes that the fold of hot spots may take while a file is written. Names that never come again would take more.
+const MOST_BYTES: usize = 24 << 20;
+
+/// Both parts, as one message.
+#[derive(Clone, PartialEq, Message)]
+struct Parts {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    rates: Option<Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    hot_spots: Option<Bytes>,
+}
+
+/// The part that [`super::rates`] reads.
+pub fn rates(summary: Bytes) -> Option<Bytes> {
+    Parts::decode(summary).ok()?.rates
+}
+
+/// The part that [`super::partial::Piece`] is read from.
+pub fn hot_spots(summary: Bytes) -> Option<Bytes> {
+    Parts::decode(summary).ok()?.hot_spots
+}
+
+/// Sums up files of spans as they are written.
+#[derive(Debug)]
+struct Summing;
+
+/// What the store calls for each file.
+pub fn summaries() -> Arc<dyn Summarize> {
+    Arc::new(Summing)
+}
+
+impl Summarize for Summing {
+    fn begin(&self, file: Expected) -> Option<Box<dyn Summary>> {
+        if file.signal != Signal::Traces || (file.rows as u64) < LEAST_ROWS {
+            return None;
+        }
+        let kept = (file.rows / ROWS_A_KEPT).clamp(*KEPT.start(), *KEPT.end());
+        let is_short = |times: &(i64, i64)| times.1.saturating_sub(times.0) <= LONGEST;
+        let seen = file.times.filter(is_short).map(|times| Seen::by_the_second_keeping(around(times), kept));
+        Some(Box::new(Sum { rows: file.rows, rates: OfFile::default(), seen }))
+    }
+}
+
+struct Sum {
+    rows: usize,
+    rates: OfFile,
+    seen: Option<Seen>,
+}
+
+impl Summary for Sum {
+    fn add(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.rates.add(rows)?;
+        if let Some(seen) = &mut self.seen {
+            seen.add(rows)?;
+            if seen.size() > MOST_BYTES {
+                self.seen = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Option<Vec<u8>> {
+        let rates = self.rates.written().map(Bytes::from);
+        let piece = self.seen.and_then(Seen::into_piece);
+        let hot_spots = piece.map(|piece| Bytes::from(written::write(&piece)));
+        let hot_spots = hot_spots.filter(|bytes| bytes.len() <= self.rows);
+        (rates.is_some() || hot_spots.is_some()).then(|| Parts { rates, hot_spots }.encode_to_vec())
+    }
+}
