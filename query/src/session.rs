@@ -46,6 +46,7 @@ use crate::error::from_datafusion;
 use crate::functions::Functions;
 use crate::query::{Asker, Query};
 use crate::tables::join::IdJoins;
+use crate::tables::newest::StoredTimes;
 use crate::tables::rewrite::{IdComparisons, PromotedAttributes};
 use crate::tables::text_conditions::TextConditions;
 use crate::tables::{self, Audience};
@@ -272,6 +273,7 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     rules.insert(pushed.map_or(rules.len(), |at| at + 1), Arc::new(IdComparisons));
     rules.insert(0, Arc::new(TextConditions));
     rules.push(Arc::new(IdJoins));
+    rules.push(Arc::new(StoredTimes));
     rules
 }
 

@@ -30,7 +30,7 @@ mod names;
 mod observe;
 pub mod operations;
 pub(crate) mod partial;
-mod per_file;
+pub(crate) mod per_file;
 pub mod ranking;
 pub mod rates;
 mod replay;

@@ -32,6 +32,7 @@ use super::scope::Window;
 use super::summed;
 use crate::fold::Fold;
 use crate::query::Query;
+use crate::tables::bloom::Filters;
 
 /// A file that covers more time than this is not cut into seconds.
 pub const LONGEST: Nanos = 3 * MINUTE;
@@ -76,6 +77,9 @@ impl Size for Piece {
     }
 }
 
+/// What is known of bloom filters, in bytes: some 300 for each file.
+const FILTERS_BYTES: usize = 4 << 20;
+
 pub fn whole_second(at: Nanos) -> Nanos {
     at - at.rem_euclid(SECOND)
 }
@@ -85,6 +89,8 @@ pub struct Pieces {
     pieces: PerFile<Piece>,
     pub(super) rates: PerFile<FileRates>,
     pub(super) lines: PerFile<Lines>,
+    /// Where the bloom filters of traces are.
+    pub filters: PerFile<Filters>,
 }
 
 impl Pieces {
@@ -92,7 +98,12 @@ impl Pieces {
     /// have log lines, of which there may be none.
     pub fn new(most: usize) -> Self {
         let part = most / 8;
-        Pieces { pieces: PerFile::new(most - 2 * part), rates: PerFile::new(part), lines: PerFile::new(part) }
+        Pieces {
+            pieces: PerFile::new(most - 2 * part),
+            rates: PerFile::new(part),
+            lines: PerFile::new(part),
+            filters: PerFile::new(FILTERS_BYTES),
+        }
     }
 
     /// Files of which the piece is kept, and of which the rates are.

@@ -20,6 +20,8 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use storage::delta::DataFile;
 use xxhash_rust::xxh64::xxh64;
 
+use crate::analysis::per_file::{PerFile, Size};
+
 /// Files that are asked at once.
 const AT_ONCE: usize = 8;
 /// Bytes of a block.
@@ -27,36 +29,68 @@ const BLOCK: u64 = 32;
 /// A filter has its header before it, which has about 16 bytes.
 const LONGEST_HEADER: u64 = 64;
 
-/// Those of the files that can hold the trace.
-pub async fn holding(
-    objects: &Arc<dyn ObjectStore>,
-    readers: &dyn ParquetFileReaderFactory,
-    footer_hint: usize,
-    files: Vec<Arc<DataFile>>,
-    trace: [u8; 16],
-) -> Vec<Arc<DataFile>> {
-    let ask = |file: Arc<DataFile>| async move {
-        let asked = Asked { objects, readers, footer_hint, file: &file };
-        asked.may_hold(&trace).await.unwrap_or(true).then_some(file)
-    };
-    futures::stream::iter(files).map(ask).buffered(AT_ONCE).filter_map(std::future::ready).collect().await
+/// Where the filters of one file lie: of each row group its first block and their number. Kept for each file, since a
+/// footer takes a thousand times the bytes of a block and there may be more of them than a cache holds.
+pub struct Filters(Vec<Filter>);
+
+struct Filter {
+    first: u64,
+    blocks: u64,
 }
 
-struct Asked<'a> {
-    objects: &'a Arc<dyn ObjectStore>,
-    readers: &'a dyn ParquetFileReaderFactory,
-    footer_hint: usize,
-    file: &'a Arc<DataFile>,
+impl Size for Filters {
+    fn size(&self) -> usize {
+        self.0.len() * size_of::<Filter>()
+    }
 }
 
-impl Asked<'_> {
-    /// `None` when nothing is known.
-    async fn may_hold(&self, trace: &[u8; 16]) -> Option<bool> {
-        let metadata = self.metadata().await?;
+impl Filters {
+    /// `None` when a row group has none, or one that is not understood.
+    fn of(metadata: &ParquetMetaData) -> Option<Self> {
         let columns = metadata.file_metadata().schema_descr().columns();
         let at = columns.iter().position(|column| column.path().string() == column::TRACE_ID)?;
-        for group in metadata.row_groups() {
-            let block = self.block(group, at, trace).await?;
+        metadata.row_groups().iter().map(|group| Filter::of(group, at)).collect::<Option<_>>().map(Filters)
+    }
+}
+
+impl Filter {
+    fn of(group: &RowGroupMetaData, at: usize) -> Option<Self> {
+        let chunk = group.column(at);
+        let start = u64::try_from(chunk.bloom_filter_offset()?).ok()?;
+        let length = u64::try_from(chunk.bloom_filter_length()?).ok()?;
+        // A filter's size is a power of two; what is over is its header.
+        let size = 1 << length.checked_ilog2()?;
+        let header = length - size;
+        let understood = size >= BLOCK && header > 0 && header <= LONGEST_HEADER;
+        understood.then_some(Filter { first: start + header, blocks: size / BLOCK })
+    }
+}
+
+/// How files are asked.
+pub struct Asking<'a> {
+    pub objects: &'a Arc<dyn ObjectStore>,
+    pub readers: &'a dyn ParquetFileReaderFactory,
+    pub footer_hint: usize,
+    /// What is known of files.
+    pub kept: Option<&'a PerFile<Filters>>,
+}
+
+impl Asking<'_> {
+    /// Those of the files that can hold the trace.
+    pub async fn holding(&self, files: Vec<Arc<DataFile>>, trace: [u8; 16]) -> Vec<Arc<DataFile>> {
+        if let Some(kept) = self.kept {
+            kept.begin();
+        }
+        let ask =
+            |file: Arc<DataFile>| async move { self.may_hold(&file, &trace).await.unwrap_or(true).then_some(file) };
+        futures::stream::iter(files).map(ask).buffered(AT_ONCE).filter_map(std::future::ready).collect().await
+    }
+
+    /// `None` when nothing is known.
+    async fn may_hold(&self, file: &DataFile, trace: &[u8; 16]) -> Option<bool> {
+        for filter in &self.filters(file).await?.0 {
+            let begin = filter.first + BLOCK * block_of(trace, filter.blocks);
+            let block = self.objects.get_range(&Path::from(file.path.as_str()), begin..begin + BLOCK).await.ok()?;
             if Sbbf::new(&block).check(trace.as_slice()) {
                 return Some(true);
             }
@@ -64,27 +98,23 @@ impl Asked<'_> {
         Some(false)
     }
 
+    async fn filters(&self, file: &DataFile) -> Option<Arc<Filters>> {
+        if let Some(known) = self.kept.and_then(|kept| kept.get(&file.path)) {
+            return known;
+        }
+        let found = Filters::of(self.metadata(file).await?.as_ref()).map(Arc::new);
+        if let Some(kept) = self.kept {
+            kept.keep(&file.path, found.clone());
+        }
+        found
+    }
+
     /// The footer, from the cache that scans use.
-    async fn metadata(&self) -> Option<Arc<ParquetMetaData>> {
-        let file = PartitionedFile::new(self.file.path.clone(), self.file.size);
+    async fn metadata(&self, file: &DataFile) -> Option<Arc<ParquetMetaData>> {
+        let file = PartitionedFile::new(file.path.clone(), file.size);
         let metrics = ExecutionPlanMetricsSet::new();
         let mut reader = self.readers.create_reader(0, file, Some(self.footer_hint), &metrics).ok()?;
         reader.get_metadata(None).await.ok()
-    }
-
-    /// The block of a row group's filter that has the trace's bits.
-    async fn block(&self, group: &RowGroupMetaData, at: usize, trace: &[u8; 16]) -> Option<bytes::Bytes> {
-        let chunk = group.column(at);
-        let start = u64::try_from(chunk.bloom_filter_offset()?).ok()?;
-        let length = u64::try_from(chunk.bloom_filter_length()?).ok()?;
-        // A filter's size is a power of two; what is over is its header.
-        let size = 1 << length.checked_ilog2()?;
-        let header = length - size;
-        if size < BLOCK || header == 0 || header > LONGEST_HEADER {
-            return None;
-        }
-        let begin = start + header + BLOCK * block_of(trace, size / BLOCK);
-        self.objects.get_range(&Path::from(self.file.path.as_str()), begin..begin + BLOCK).await.ok()
     }
 }
 

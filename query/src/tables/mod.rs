@@ -10,9 +10,10 @@
 //! ```
 
 mod backlog;
-mod bloom;
+pub(crate) mod bloom;
 pub mod describe;
 pub mod join;
+pub mod newest;
 pub mod provider;
 pub mod prune;
 pub mod rewrite;

@@ -30,9 +30,10 @@ use storage::delta::DataFile;
 use storage::{Snapshot, TableSnapshot};
 
 use super::backlog;
-use super::bloom;
+use super::bloom::Asking;
 use super::prune::Bounds;
 use super::waiting;
+use crate::query::Asker;
 
 /// Where scans find the snapshot's object store (`session::store` answers only to this).
 pub const STORE_URL: &str = "hotspan://snapshot";
@@ -143,7 +144,8 @@ impl PhysicalTable {
     }
 }
 
-/// Spreads files over `parts` groups of like size: the largest first, each to the group that has least.
+/// Spreads files over `parts` groups of like size: the largest first, each to the group that has least. Within a group
+/// the newest rows come first, since those are asked for ([`super::newest`]).
 fn balanced(files: &[Arc<DataFile>], parts: usize) -> Vec<Vec<&Arc<DataFile>>> {
     let mut groups: Vec<(u64, Vec<&Arc<DataFile>>)> = vec![(0, Vec::new()); parts];
     let mut sorted: Vec<&Arc<DataFile>> = files.iter().collect();
@@ -153,6 +155,9 @@ fn balanced(files: &[Arc<DataFile>], parts: usize) -> Vec<Vec<&Arc<DataFile>>> {
             *bytes += file.size;
             group.push(file);
         }
+    }
+    for (_, files) in &mut groups {
+        files.sort_by_key(|file| std::cmp::Reverse(file.max_time));
     }
     groups.into_iter().map(|(_, files)| files).collect()
 }
@@ -193,7 +198,14 @@ impl TableProvider for PhysicalTable {
         let bounds = Bounds::of(filters, schema::time_column(self.table.signal));
         let mut files: Vec<_> = self.table.files.iter().filter(|f| bounds.may_match(f)).cloned().collect();
         if let Some(trace) = bounds.trace {
-            files = bloom::holding(&self.objects, &self.readers(state), FOOTER_HINT, files, trace).await;
+            let query = state.config().get_extension::<Asker>().and_then(|asker| asker.query());
+            let asking = Asking {
+                objects: &self.objects,
+                readers: &self.readers(state),
+                footer_hint: FOOTER_HINT,
+                kept: query.as_ref().map(|query| &query.pieces().filters),
+            };
+            files = asking.holding(files, trace).await;
         }
         let threads = state.config().target_partitions();
         let mut parts = Vec::new();

@@ -94,6 +94,29 @@ async fn text_that_is_no_id_matches_nothing_and_reads_nothing() {
 }
 
 #[tokio::test]
+async fn the_newest_are_sorted_by_what_is_stored_so_that_older_files_can_be_skipped() {
+    let engine = store().await;
+    let newest = "SELECT name FROM spans WHERE service_name = 'stock' ORDER BY start_time DESC, span_id DESC LIMIT 3";
+    let ids = "SELECT span_id FROM spans ORDER BY start_time DESC, duration_ns LIMIT 4 OFFSET 1";
+    // Every 100 ms a span of either service starts; the last is the 64th of its eighth operation.
+    assert_eq!(answer(&engine, newest).await, ["op-07"; 3]);
+    let found = answer(&engine, ids).await;
+    let two_of = |n: u64| [format!("{n:016x}"), format!("{:016x}", n + 1_000)];
+    assert!(found[1..3].iter().all(|id| two_of(63).contains(id)), "{found:?}");
+    let oldest = "SELECT span_id FROM spans ORDER BY start_time LIMIT 2";
+    assert_eq!(answer(&engine, oldest).await, [format!("{:016x}", 2_001), format!("{:016x}", 2_002)]);
+    for query in [ids, oldest] {
+        let plan = answer(&engine, &format!("EXPLAIN {query}")).await.join("\n");
+        assert!(plan.contains("TopK") && plan.contains("[start_time_unix_nano@"), "{plan}");
+        let scan = plan.split("DataSourceExec").nth(1).expect("a scan of files");
+        assert!(scan.contains("DynamicFilter"), "{plan}");
+    }
+    // Sorted by something else as well, which is not a column: as it was.
+    let mixed = "SELECT span_id FROM spans ORDER BY start_time DESC, length(name) LIMIT 1";
+    assert_eq!(answer(&engine, mixed).await.len(), 1);
+}
+
+#[tokio::test]
 async fn files_outside_the_time_are_not_opened() {
     let engine = store().await;
     for query in [
