@@ -271,8 +271,8 @@ class Analysts:
             else:
                 connection.request("GET", f"{question[0]}?{urllib.parse.urlencode(question[1])}")
             response = connection.getresponse()
-            response.read()
-            return "answered" if response.status == 200 else f"HTTP {response.status}"
+            body = response.read()
+            return "answered" if response.status == 200 else f"HTTP {response.status} ({reason(body)})"
         except (OSError, http.client.HTTPException) as error:
             return type(error).__name__
         finally:
@@ -291,6 +291,15 @@ class Analysts:
         for thread in self.threads:
             thread.join()
         return self.answers
+
+
+def reason(body):
+    """The first words of an error's message, without the numbers in it."""
+    try:
+        message = json.loads(body)["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        return "no reason"
+    return " ".join(word for word in message.split()[:9] if not any(c.isdigit() for c in word))
 
 
 def print_answers(answers):
