@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     fn testdata(name: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
+        Path::new("testdata").join(name)
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn writing_takes_the_scope_ingest_and_tenants_are_apart() {
 }
 
 fn load_report(name: &str) -> String {
-    format!("{}/testdata/load-reports/{name}", env!("CARGO_MANIFEST_DIR"))
+    format!("testdata/load-reports/{name}")
 }
 
 #[test]

@@ -228,7 +228,7 @@ async fn shutdown_does_not_wait_for_ever() {
 #[tokio::test]
 async fn tls_offers_both_versions_of_http() {
     let bench = Bench::new();
-    let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let testdata = Path::new("testdata");
     let config = tls::load(&testdata.join("localhost.crt"), &testdata.join("localhost.key")).expect("loads");
     let running = Running::start(bench.router(), ConnectionLimits::default(), Some(config)).await;
 
@@ -253,7 +253,7 @@ async fn tls_offers_both_versions_of_http() {
 
 async fn connect_tls(running: &Running, protocols: &[&[u8]]) -> tokio_rustls::client::TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
-    let certificate = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/localhost.crt");
+    let certificate = Path::new("testdata/localhost.crt");
     roots.add(CertificateDer::from_pem_file(certificate).expect("PEM")).expect("a certificate");
     let mut config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -74,7 +74,7 @@ impl Case {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/malformed")
+    PathBuf::from("../testdata/malformed")
 }
 
 fn parsed<T: for<'de> Deserialize<'de>>(path: &Path) -> T {

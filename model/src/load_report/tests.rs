@@ -10,7 +10,7 @@ const BASE: Nanos = 1_700_000_000 * SECOND;
 const NOON: Nanos = 1_794_398_400 * SECOND;
 
 fn fixture(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/load-reports").join(name);
+    let path = Path::new("../testdata/load-reports").join(name);
     std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 

@@ -43,7 +43,7 @@ fn blocks(text: &str) -> Vec<Block> {
 }
 
 fn scripts() -> Vec<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sql");
+    let folder = PathBuf::from("tests/sql");
     let mut found: Vec<PathBuf> =
         fs::read_dir(folder).expect("the folder of scripts").map(|f| f.expect("a script").path()).collect();
     found.sort();

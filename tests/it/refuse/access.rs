@@ -144,7 +144,7 @@ fn tenants_see_their_own_rows(server: &Server) {
 
 #[test]
 fn tls_is_spoken_on_every_listener() {
-    let testdata = |name: &str| format!("{}/collector/testdata/{name}", env!("CARGO_MANIFEST_DIR"));
+    let testdata = |name: &str| format!("collector/testdata/{name}");
     let (certificate, key) = (testdata("localhost.crt"), testdata("localhost.key"));
     let mut server = Home::new().start_with(&["--tls-cert", &certificate, "--tls-key", &key]);
     for address in [&server.listen, &server.http] {
