@@ -14,7 +14,7 @@ use model::time::SECOND;
 
 use crate::assemble;
 use crate::held::Held;
-use crate::memory::Memory;
+use crate::memory::{Counted, Memory};
 use crate::packed::Packed;
 
 /// So much later than elsewhere a trace may be assembled for a question, so that questions share the work.
@@ -28,19 +28,6 @@ pub struct Part {
     records: (u64, u64),
     pub rows: Packed,
     _counted: Option<Counted>,
-}
-
-/// Bytes of the budget, given back when nobody uses them any more.
-#[derive(Debug)]
-struct Counted {
-    memory: Arc<Memory>,
-    bytes: usize,
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.memory.give_back(self.bytes);
-    }
 }
 
 /// All rows in memory of one snapshot, assembled as far as their traces had been quiet since `quiet_before`.
@@ -112,13 +99,8 @@ impl Recent {
         Assembled { quiet_before, parts: parts.collect() }
     }
 
-    /// Rows beyond the budget are dropped when the next ones come.
     fn part(&self, held: &Held, raw: &Packed, rows: Packed) -> Part {
-        let counted = (!raw.is_same(&rows)).then(|| {
-            let bytes = rows.num_rows() * BYTES_A_ROW;
-            self.memory.take(bytes);
-            Counted { memory: self.memory.clone(), bytes }
-        });
+        let counted = (!raw.is_same(&rows)).then(|| self.memory.borrow(rows.num_rows() * BYTES_A_ROW));
         Part { records: held.records(), rows, _counted: counted }
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub struct Memory {
     limit: usize,
-    used: AtomicUsize,
+    used: Arc<AtomicUsize>,
     alive: Arc<AtomicUsize>,
     /// Told when three quarters of the budget are used: then rows are written early.
     pub pressed: Notify,
@@ -22,7 +22,7 @@ pub struct Memory {
 impl Memory {
     pub fn new(limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Memory { limit, used: AtomicUsize::new(0), alive: Arc::default(), pressed: Notify::new() }
+        Memory { limit, used: Arc::default(), alive: Arc::default(), pressed: Notify::new() }
     }
 
     pub fn limit(&self) -> usize {
@@ -41,7 +41,13 @@ impl Memory {
     /// Counts bytes of rows as alive until it is dropped.
     pub fn count(&self, bytes: usize) -> Counted {
         self.alive.fetch_add(bytes, Ordering::Relaxed);
-        Counted { alive: self.alive.clone(), bytes }
+        Counted { of: self.alive.clone(), bytes }
+    }
+
+    /// Takes bytes of the budget until it is dropped. Rows beyond the budget are dropped when the next ones come.
+    pub fn borrow(&self, bytes: usize) -> Counted {
+        self.take(bytes);
+        Counted { of: self.used.clone(), bytes }
     }
 
     /// Adds bytes; returns how many of them have to be dropped.
@@ -73,15 +79,15 @@ impl Memory {
     }
 }
 
-/// Bytes of rows that are alive.
+/// Bytes that are part of a sum for as long as somebody has this.
 #[derive(Debug)]
 pub struct Counted {
-    alive: Arc<AtomicUsize>,
+    of: Arc<AtomicUsize>,
     bytes: usize,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.alive.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.of.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

@@ -169,7 +169,8 @@ impl FileWriter {
     }
 }
 
-fn widen(bounds: &mut Option<(Nanos, Nanos)>, slice: &RecordBatch, name: &str) {
+/// Makes the bounds hold what a column of times has.
+pub fn widen(bounds: &mut Option<(Nanos, Nanos)>, slice: &RecordBatch, name: &str) {
     let column = slice.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>());
     let Some((least, greatest)) = column.and_then(arrow::compute::min).zip(column.and_then(arrow::compute::max)) else {
         return;

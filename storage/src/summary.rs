@@ -12,8 +12,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::array::RecordBatch;
 use bytes::Bytes;
 use model::schema::time_column;
 use model::{Error, Nanos, Result, Signal};
@@ -22,6 +21,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::delta::DataFile;
+use crate::parquet_file::widen;
 
 /// Who wants to know something of each file.
 pub trait Summarize: fmt::Debug + Send + Sync {
@@ -41,16 +41,9 @@ pub struct Expected {
 impl Expected {
     /// By the columns that decide the order of the file.
     pub(crate) fn of(signal: Signal, keys: &[RecordBatch]) -> Self {
-        let times = |keys: &RecordBatch| {
-            let times = keys.column_by_name(time_column(signal))?.as_primitive_opt::<Int64Type>()?;
-            arrow::compute::min(times).zip(arrow::compute::max(times))
-        };
-        let wider = |a: (Nanos, Nanos), b: (Nanos, Nanos)| (a.0.min(b.0), a.1.max(b.1));
-        Expected {
-            signal,
-            rows: keys.iter().map(RecordBatch::num_rows).sum(),
-            times: keys.iter().filter_map(times).reduce(wider),
-        }
+        let mut times = None;
+        keys.iter().for_each(|keys| widen(&mut times, keys, time_column(signal)));
+        Expected { signal, rows: keys.iter().map(RecordBatch::num_rows).sum(), times }
     }
 }
 
@@ -82,7 +75,8 @@ pub struct Place {
 }
 
 impl Place {
-    pub(crate) fn of(summary: &[u8], start: u64) -> Self {
+    /// Of a summary that begins at this byte.
+    pub fn of(summary: &[u8], start: u64) -> Self {
         Place { bytes: start..start + summary.len() as u64, checksum: xxh3_64(summary) }
     }
 }

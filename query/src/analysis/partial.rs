@@ -35,9 +35,9 @@ use crate::query::Query;
 use crate::tables::bloom::Filters;
 
 /// A file that covers more time than this is not cut into seconds.
-pub const LONGEST: Nanos = 3 * MINUTE;
+const LONGEST: Nanos = 3 * MINUTE;
 /// A file with fewer rows is read again as fast as a piece of it is found; and it is merged with others soon.
-pub const LEAST_ROWS: u64 = 20_000;
+const LEAST_ROWS: u64 = 20_000;
 /// Files of which one question finds out something; what is beyond is read in one scan.
 const MOST_FILES: usize = 1_024;
 /// As many of them at a time.
@@ -160,13 +160,18 @@ impl FromFile for Piece {
     }
 
     fn fits(&self, window: Window) -> bool {
-        let cuts = |at: Nanos| self.span.0 < at && at < self.span.1 && at % SECOND != 0;
-        !cuts(window.start) && !cuts(window.end)
+        keeps_seconds_whole(window, self.span)
     }
 
     fn of_summary(bytes: Bytes) -> Option<Self> {
         written::piece(&summed::hot_spots(bytes)?).ok()
     }
+}
+
+/// Whether no edge of the window cuts a second between the times, which are whole seconds.
+pub fn keeps_seconds_whole(window: Window, (first, end): (Nanos, Nanos)) -> bool {
+    let cuts = |at: Nanos| first < at && at < end && at % SECOND != 0;
+    !cuts(window.start) && !cuts(window.end)
 }
 
 /// Splits a table into what is kept of files that can say something of `near`, and the query over all the rest.
@@ -201,7 +206,8 @@ pub async fn split_by<T: FromFile>(
 
 /// What is kept of one file, or found now.
 async fn of_file<T: FromFile>(query: &Query, file: &Arc<DataFile>) -> Result<Option<Arc<T>>> {
-    if !is_cut_by_second(file) {
+    let times = (file.min_time, file.max_time);
+    if !is_by_second(file.rows, times) {
         return Ok(None);
     }
     let cache = T::kept(query.pieces());
@@ -211,7 +217,7 @@ async fn of_file<T: FromFile>(query: &Query, file: &Arc<DataFile>) -> Result<Opt
     let found = match summed_up::<T>(query, file).await {
         Some(found) => Some(found),
         None => {
-            let around = around((file.min_time, file.max_time));
+            let around = around(times);
             T::made_of(alone(query, T::SIGNAL, file).fold(&T::sql(), || T::empty(around)).await?.fold)
         }
     };
@@ -231,8 +237,9 @@ fn files_near(table: &TableSnapshot, window: Window) -> impl Iterator<Item = &Ar
     table.files.iter().filter(move |file| file.max_time >= window.start && file.min_time < window.end)
 }
 
-fn is_cut_by_second(file: &DataFile) -> bool {
-    file.rows >= LEAST_ROWS && file.max_time.saturating_sub(file.min_time) <= LONGEST
+/// Whether something is kept of a file with so many rows between two times, or read each time.
+pub fn is_by_second(rows: u64, (least, greatest): (Nanos, Nanos)) -> bool {
+    rows >= LEAST_ROWS && greatest.saturating_sub(least) <= LONGEST
 }
 
 /// Requests by `bin`: what [`requests_of`] reads.

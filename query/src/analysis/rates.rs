@@ -22,7 +22,7 @@ use model::{Nanos, Result};
 use super::batch::{int, ints};
 use super::called::{self, Called, Operations};
 use super::names::TextColumn;
-use super::partial::split_by;
+use super::partial::{split_by, whole_second};
 use super::scope::{Scope, Window, started_in};
 use crate::fold::{Fold, Folded};
 use crate::functions::sketch::Sketch;
@@ -47,7 +47,7 @@ impl Bins {
         if width < SECOND / 2 {
             return Bins { start, width };
         }
-        let start = start - start.rem_euclid(SECOND);
+        let start = whole_second(start);
         let seconds = (end - start + most * SECOND - 1) / (most * SECOND);
         Bins { start, width: seconds * SECOND }
     }
@@ -123,12 +123,18 @@ impl Figures {
         self.latency.total()
     }
 
+    /// Adds what was counted by the same bins.
     pub fn merge(&mut self, more: &Figures) {
+        self.add(more, |bin| bin);
+    }
+
+    /// Adds what was counted by bins that are others here.
+    fn add(&mut self, more: &Figures, here: impl Fn(i64) -> i64) {
         self.errors += more.errors;
         self.self_ns += more.self_ns;
         self.critical_ns += more.critical_ns;
         self.latency.merge(&more.latency);
-        more.times.iter().for_each(|(bin, count)| self.times.add(bin, count));
+        more.times.iter().for_each(|(bin, count)| self.times.add(here(bin), count));
     }
 
     /// Counts of `bins` parts of time, from the first of the question on.
@@ -199,12 +205,10 @@ impl Rates {
     fn take(&mut self, other: &Rates, wanted: impl Fn(&Rated<'_>) -> bool) {
         let (names, operations) = self.operations.take_in(&other.operations);
         let mut taken = HashSet::new();
+        let bins = self.bins;
         for rated in other.iter().filter(wanted) {
-            let times = rated.figures.times.iter().map(|(bin, n)| (self.bins.number(other.bins.begin(bin)), n));
-            let mut binned = Times::default();
-            times.for_each(|(bin, count)| binned.add(bin, count));
-            let more = Figures { times: binned, ..rated.figures.clone() };
-            self.of(operations[rated.number as usize]).merge(&more);
+            let here = self.of(operations[rated.number as usize]);
+            here.add(rated.figures, |bin| bins.number(other.bins.begin(bin)));
             taken.insert(rated.number);
         }
         let ran = other.instances.iter().filter(|(operation, _)| taken.contains(operation));

@@ -17,7 +17,7 @@ use prost::Message;
 use storage::{Expected, Summarize, Summary};
 
 use super::observe::Seen;
-use super::partial::{LEAST_ROWS, LONGEST, around, written};
+use super::partial::{around, is_by_second, written};
 use super::rates::summary::OfFile;
 use crate::fold::Fold;
 
@@ -58,12 +58,12 @@ pub fn summaries() -> Arc<dyn Summarize> {
 
 impl Summarize for Summing {
     fn begin(&self, file: Expected) -> Option<Box<dyn Summary>> {
-        if file.signal != Signal::Traces || (file.rows as u64) < LEAST_ROWS {
+        let times = file.times.filter(|_| file.signal == Signal::Traces)?;
+        if !is_by_second(file.rows as u64, times) {
             return None;
         }
         let kept = (file.rows / ROWS_A_KEPT).clamp(*KEPT.start(), *KEPT.end());
-        let is_short = |times: &(i64, i64)| times.1.saturating_sub(times.0) <= LONGEST;
-        let seen = file.times.filter(is_short).map(|times| Seen::by_the_second_keeping(around(times), kept));
+        let seen = Some(Seen::by_the_second_keeping(around(times), kept));
         Some(Box::new(Sum { rows: file.rows, rates: OfFile::default(), seen }))
     }
 }

@@ -16,6 +16,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde_json::{Value, json};
 use storage::delta::{Add, DataFile};
+use storage::summary::Place;
 use storage::{Expected, NoSummaries, Snapshot, Source, Summarize, TableSnapshot};
 
 use crate::{Engine, QueryResult, Settings};
@@ -107,9 +108,9 @@ async fn file(
     }
     let summary = summary.and_then(|summary| summary.finish()).map(|summary| {
         writer.flush().expect("ends a row group");
-        let start = writer.bytes_written();
+        let place = Place::of(&summary, writer.bytes_written() as u64);
         writer.write_all(&summary).expect("is written");
-        format!("{start}-{}-{:x}", start + summary.len(), xxhash_rust::xxh3::xxh3_64(&summary))
+        place.to_string()
     });
     let bytes = writer.into_inner().expect("a file");
     let (table, size) = (Path::from(format!("tables/{}", signal.table())), bytes.len());

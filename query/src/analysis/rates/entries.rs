@@ -11,7 +11,7 @@ use super::super::batch::{int, ints};
 use super::super::histogram::Histogram;
 use super::super::names::TextColumn;
 use super::super::observe::Requests;
-use super::super::partial::split_by;
+use super::super::partial;
 use super::super::scope::Window;
 use super::Bins;
 use super::summary::FileRates;
@@ -125,6 +125,6 @@ impl Fold for Entries {
 /// Splits the spans of a query into files of which no second with an entry is cut by the window's edges, and the query
 /// over all the rest.
 pub async fn split(query: &Query, window: Window) -> Result<(Vec<Entries>, Query)> {
-    let (known, rest) = split_by::<FileRates>(query, window, |file| file.fits(window)).await?;
+    let (known, rest) = partial::split::<FileRates>(query, window, &[window]).await?;
     Ok((known.iter().map(|file| file.entries()).collect::<Result<_>>()?, rest))
 }

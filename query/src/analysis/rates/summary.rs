@@ -6,10 +6,9 @@
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use model::time::{MINUTE, SECOND};
 use model::{Nanos, Result, Signal};
 
-use super::super::partial::{FromFile, LEAST_ROWS, Pieces};
+use super::super::partial::{FromFile, Pieces, keeps_seconds_whole};
 use super::super::per_file::{PerFile, Size};
 use super::super::scope::Window;
 use super::super::summed;
@@ -17,9 +16,6 @@ use super::entries::{Entries, is_entry};
 use super::written;
 use super::{Bins, Rates, select};
 use crate::fold::Fold;
-
-/// A file that covers more time than this has no summary.
-const LONGEST: Nanos = 5 * MINUTE;
 
 /// What one file says, by the second, as [`written`] writes it: that is a tenth of what it takes when it is added up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +41,6 @@ impl FileRates {
 
     pub fn entries(&self) -> Result<Entries> {
         written::entries(&self.bytes)
-    }
-
-    /// Whether each of its seconds is wholly inside of the window or outside.
-    pub fn fits(&self, window: Window) -> bool {
-        let cuts = |at: Nanos| self.span.0 < at && at < self.span.1 && at % SECOND != 0;
-        !cuts(window.start) && !cuts(window.end)
     }
 }
 
@@ -81,7 +71,7 @@ impl FromFile for FileRates {
     }
 
     fn fits(&self, window: Window) -> bool {
-        FileRates::fits(self, window)
+        keeps_seconds_whole(window, self.span)
     }
 
     fn of_summary(bytes: Bytes) -> Option<Self> {
@@ -109,7 +99,7 @@ impl OfFile {
     pub fn written(&self) -> Option<Vec<u8>> {
         let seconds = || self.rates.figures.iter().flat_map(|figures| figures.times.iter().map(|(bin, _)| bin));
         let (first, last) = seconds().min().zip(seconds().max())?;
-        if self.rows < LEAST_ROWS || self.rates.is_too_long || (last - first) * SECOND > LONGEST {
+        if self.rates.is_too_long {
             return None;
         }
         let bytes = written::write(&self.rates, &self.entries, (first, last + 1));

@@ -193,10 +193,12 @@ pub fn write(rates: &Rates, entries: &Entries, (first, end): (i64, i64)) -> Vec<
 
 fn head(bytes: &[u8]) -> Result<OnlyEntries> {
     let file = OnlyEntries::decode(bytes).map_err(wrong)?;
-    if file.version != VERSION {
-        return Err(wrong(format_args!("it is of version {}, not {VERSION}", file.version)));
-    }
+    understood(file.version)?;
     Ok(file)
+}
+
+fn understood(version: u32) -> Result<()> {
+    if version == VERSION { Ok(()) } else { Err(wrong(format_args!("it is of version {version}, not {VERSION}"))) }
 }
 
 /// The first second with a span and the end of the last, Unix ns; `None` when it cannot be read.
@@ -230,9 +232,7 @@ pub fn entries(bytes: &[u8]) -> Result<Entries> {
 /// What [`write`] was given of operations.
 pub fn rates(bytes: &[u8]) -> Result<Rates> {
     let file = File::decode(bytes).map_err(wrong)?;
-    if file.version != VERSION {
-        return Err(wrong(format_args!("it is of version {}, not {VERSION}", file.version)));
-    }
+    understood(file.version)?;
     let nowhere = || wrong("a number that points nowhere");
     let keys = file.operations.iter().map(|operation| <[u32; 6]>::try_from(operation.texts.as_slice()).ok());
     let keys: Vec<[u32; 6]> = keys.collect::<Option<_>>().ok_or_else(nowhere)?;
