@@ -135,7 +135,8 @@ pub fn route(name: &str) -> Option<(Option<&str>, &str)> {
 
 /// A route's parameters, `{id}` or `:id`, are one part of a path each; `*` and `**` at its end are any rest.
 fn path_match(path: &str) -> String {
-    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    let path = percent_encoded(path);
+    let path = if path.starts_with('/') { path } else { format!("/{path}") };
     let is_parameter = |part: &str| part.contains(['{', '*']) || part.starts_with([':', '<']);
     if !path.split('/').any(is_parameter) {
         return format!("path: {}", quoted(&path));
@@ -148,10 +149,26 @@ fn path_match(path: &str) -> String {
     format!("safe_regex: {{regex: {}}}", quoted(&parts.collect::<Vec<_>>().join("/")))
 }
 
+/// As a request carries it and Envoy compares it: what is not ASCII as the bytes of its UTF-8.
+fn percent_encoded(path: &str) -> String {
+    let mut out = String::new();
+    for c in path.chars() {
+        if c.is_ascii() {
+            out.push(c);
+            continue;
+        }
+        for byte in c.to_string().bytes() {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// For RE2, which knows no escape of what is not ASCII: nothing else comes here.
 fn escaped(part: &str) -> String {
     let mut out = String::new();
     for c in part.chars() {
-        if !c.is_alphanumeric() && c != '-' && c != '_' {
+        if !c.is_alphanumeric() && c != '-' && c != '_' && c != '%' {
             out.push('\\');
         }
         out.push(c);

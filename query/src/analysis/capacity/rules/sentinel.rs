@@ -40,6 +40,16 @@ pub fn document(mut rules: Rules) -> Value {
             format!("与 {other:?} 共用资源 {name}；请用 resource=method（http-method-specify）"),
         ))
     });
+    // After that: what is left out here still shares its resource with others.
+    rules.leave_out(|rule| {
+        let too_few = || {
+            Reason::new(
+                "Sentinel lets whole requests per second in, and none at less than one",
+                "Sentinel 每秒只放行整数个请求，不足一个时全部拒绝",
+            )
+        };
+        (count(rule) < 1.0).then(too_few)
+    });
     let mut services: Vec<Value> = Vec::new();
     for group in rules.rules.chunk_by(|a, b| a.service == b.service) {
         let written: Vec<Value> = group.iter().map(|rule| flow_rule(rule, &rules)).collect();
@@ -70,8 +80,7 @@ fn flow_rule(rule: &Rule, rules: &Rules) -> Value {
         "resource": resource(rule, rules.asked.with_method),
         "limitApp": "default",
         "grade": GRADE_QPS,
-        // Never above what was measured.
-        "count": (rule.rate * 100.0 + 1e-6).floor() / 100.0,
+        "count": count(rule),
         "strategy": STRATEGY_DIRECT,
         "controlBehavior": BEHAVIOR_REJECT,
         "clusterMode": rules.asked.per == Per::Cluster,
@@ -84,6 +93,11 @@ fn flow_rule(rule: &Rule, rules: &Rules) -> Value {
         });
     }
     written
+}
+
+/// Requests per second in hundredths, never above what was measured.
+fn count(rule: &Rule) -> f64 {
+    (rule.rate * 100.0 + 1e-6).floor() / 100.0
 }
 
 fn resource(rule: &Rule, with_method: bool) -> String {

@@ -144,6 +144,18 @@ fn resources_that_would_be_one_are_left_out_and_entries_are_not_counted_twice() 
 }
 
 #[test]
+fn a_count_below_one_lets_nothing_in_and_is_no_rule_of_sentinel() {
+    let report = report(&[fitted("operation", Some("GET /a"))]);
+    // 288 over the instances.
+    let one = sentinel::document(rules(&report, asked(&[("instances", "288")])));
+    assert_eq!(one["services"][0]["rules"][0]["count"], 1.0);
+    let less = sentinel::document(rules(&report, asked(&[("instances", "289")])));
+    assert_eq!(less["services"], json!([]));
+    let reasons = reasons(&less["left_out"]);
+    assert!(matches!(reasons[..], [reason] if reason.contains("none at less than one")), "{reasons:?}");
+}
+
+#[test]
 fn envoy_gets_a_filter_for_the_service_and_buckets_for_its_routes() {
     let nodes = [
         fitted("service", None),
@@ -220,6 +232,15 @@ fn buckets_of_slow_operations_are_filled_less_often_and_never_hold_more() {
     assert_eq!(of(0.05).0, bucket(3, 60));
     let (line, yaml) = of(0.01);
     assert!(line.is_empty() && yaml.ends_with("services: []\n") && yaml.contains("less than a request"), "{yaml}");
+}
+
+#[test]
+fn envoy_compares_paths_as_requests_carry_them() {
+    let nodes = [fitted("operation", Some("GET /v1.0/报告（新）/{id}")), fitted("operation", Some("POST /données"))];
+    let yaml = envoy::yaml(rules(&report(&nodes), asked(&[])));
+    let regex = r#"safe_regex: {regex: "/v1\\.0/%E6%8A%A5%E5%91%8A%EF%BC%88%E6%96%B0%EF%BC%89/[^/]+"}"#;
+    assert!(yaml.contains(regex), "{yaml}");
+    assert!(yaml.contains(r#"path: "/donn%C3%A9es""#), "{yaml}");
 }
 
 #[test]
