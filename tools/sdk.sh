@@ -1,6 +1,6 @@
 #!/bin/sh
 # Real OpenTelemetry SDKs send to a real server; what arrived is compared with what the SDK says it sent. An SDK whose
-# packages cannot be installed is skipped, and says so.
+# packages cannot be installed is skipped, and says so. Then the flow-control rules are read by what they are for.
 set -eu
 cd "$(dirname "$0")/.."
 hotspan="${CARGO_TARGET_DIR:-$HOME/.cache/hotspan/build}/debug/hotspan"
@@ -16,3 +16,4 @@ for _ in $(seq 1 100); do
 done
 python3 tests/sdk/run.py --ready-file "$folder/ready.json" --data "$folder/data"
 python3 tests/sdk/crash.py --hotspan "$hotspan"
+python3 tests/sdk/flow_rules.py --hotspan "$hotspan"
