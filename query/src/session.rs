@@ -19,6 +19,7 @@ mod slices;
 mod store;
 mod threads;
 mod through;
+mod unpinned;
 mod watch;
 
 pub(crate) use interrupt::Interrupt;

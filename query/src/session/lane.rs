@@ -10,6 +10,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion::execution::cache::cache_manager::{CacheManager, CacheManagerConfig};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -95,8 +96,9 @@ impl Lanes {
     /// Divides places and memory; each lane has all the threads. Where the process takes too much memory, statements
     /// are ended first.
     pub fn new(settings: &Settings, ceiling: u64) -> Result<Self> {
+        let footers = footers(settings);
         let lane = |name, nice, places: usize, memory: usize, ceiling, patience| {
-            let env = environment(settings, memory);
+            let env = environment(settings, memory, footers.clone());
             Ok::<_, Error>(Lane {
                 admission: Admission::new(places.max(1), settings.queue),
                 running: Arc::default(),
@@ -149,7 +151,20 @@ impl Lanes {
     }
 }
 
-fn environment(settings: &Settings, memory: usize) -> datafusion::common::Result<RuntimeEnv> {
+/// What is remembered of files' footers, by both lanes: where they ask for more files than it holds, each question reads
+/// all footers again. Theirs is a part of the memory for caches, not of what queries may take.
+fn footers(settings: &Settings) -> CacheManagerConfig {
+    let limit = settings.footers_bytes();
+    let own = CacheManagerConfig::default().with_metadata_cache_limit(limit);
+    let cache = CacheManager::try_new(&own).map(|manager| manager.get_file_metadata_cache()).ok();
+    own.with_file_metadata_cache(cache)
+}
+
+fn environment(
+    settings: &Settings,
+    memory: usize,
+    footers: CacheManagerConfig,
+) -> datafusion::common::Result<RuntimeEnv> {
     let pool = TrackConsumersPool::new(FairSpillPool::new(memory), NonZeroUsize::MIN.saturating_add(2));
     let mode = match &settings.spill_folder {
         Some(folder) => {
@@ -159,5 +174,9 @@ fn environment(settings: &Settings, memory: usize) -> datafusion::common::Result
         None => DiskManagerMode::OsTmpDirectory,
     };
     let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(settings.spill_bytes / 2);
-    RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build()
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_disk_manager_builder(disk)
+        .with_cache_manager(footers)
+        .build()
 }

@@ -53,6 +53,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// For the footers of files, besides `memory_bytes`. One of a file of spans takes some 90 kB.
+    pub(crate) fn footers_bytes(&self) -> usize {
+        usize::try_from(self.memory_bytes / 4).unwrap_or(0)
+    }
+
     /// The part of the queries' memory that keeps what is known of files.
     pub(crate) fn pieces_bytes(&self) -> usize {
         usize::try_from(self.memory_bytes / 4).unwrap_or(0)

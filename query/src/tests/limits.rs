@@ -1,8 +1,9 @@
 //! Answers that are cut, queries that are cancelled, and streams.
 
 use model::Tenant;
+use serde_json::json;
 
-use super::fixture::{Fixture, State, lines, shop, sql};
+use super::fixture::{Fixture, State, and, lines, shop, span, sql};
 use crate::Settings;
 
 #[tokio::test]
@@ -107,4 +108,27 @@ async fn what_needs_more_room_on_disk_than_there_is_for_it_is_told_so() {
     let error = sql(&engine, all).await.expect_err("does not fit");
     assert_eq!(error.kind, model::Kind::Limit, "{error:?}");
     assert!(error.message.contains("query.spill_bytes") || error.message.contains("query.memory_bytes"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_trace_in_many_files_needs_little_memory() {
+    // Of each file one span is the trace's, beside 400 with texts of 5 kB in the same pages: 40 MB in all.
+    let rows = |file: u64| -> Vec<_> {
+        let row = |n: u64| {
+            let id = file * 1_000 + n;
+            let trace = if n == 200 { 7 } else { id + 100 };
+            let row =
+                span(trace, id + 1, 0, ("stream", "poll", "CONSUMER"), file as i64 * 1_000, file as i64 * 1_000 + 1);
+            and(row, json!({ "url_path": format!("/{id}{}", "x".repeat(5_000)) }))
+        };
+        (0..400).map(row).collect()
+    };
+    let files: Vec<_> = (0..20).map(rows).collect();
+    let fixture = Fixture::new().with_files(model::Signal::Traces, &files, 1_000).await;
+    let engine = fixture.engine_with(Settings { threads: 2, memory_bytes: 64 << 20, ..Settings::default() });
+    let trace = engine.trace(&Tenant::default(), model::TraceId(7u128.to_be_bytes()), 100).await.expect("a trace");
+    assert_eq!(trace["spans"].as_array().map(Vec::len), Some(20));
+    let text = format!("SELECT url_path FROM spans WHERE trace_id = '{:032x}' ORDER BY start_time LIMIT 30", 7);
+    let found = lines(&sql(&engine, &text).await.expect("answers"));
+    assert_eq!(found, (0..20).map(|file| format!("/{}{}", file * 1_000 + 200, "x".repeat(5_000))).collect::<Vec<_>>());
 }
