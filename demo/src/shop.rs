@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! storefront or generated: a plan ─ faults edit it ─▶ world + engine over kernel (virtual time) ─▶ SimSpan
-//!                                                     SimSpan ─┬▶ simulate: a Vec ─ wear
-//!                                                              └▶ export: OTLP, live
+//!                                             SimSpan, metrics ─┬▶ simulate, signals: as they are ─ wear
+//!                                                               └▶ export: OTLP, live
 //! ```
 //! Requests arrive as a Poisson stream at one rate, then from one moment on at a higher one. Saturation is real:
 //! threads, connections, locks, cores and links are stations with a queue. *Invariants:* a run depends on its settings
@@ -20,6 +20,8 @@ pub mod plan;
 mod record;
 mod request;
 mod run;
+mod said;
+mod signals;
 mod simulation;
 pub mod span;
 mod station;
@@ -37,6 +39,7 @@ use serde::{Deserialize, Serialize};
 pub use faults::{Fault, Truth, faults, truth};
 pub(crate) use request::mix;
 pub use run::{Error, Report, run};
+pub use signals::{Reading, Signals, logs_to_otlp, simulate_signals};
 pub use simulation::simulate;
 pub use span::{Process, SimSpan, to_otlp};
 pub use topology::{Shape, Topology};

@@ -43,6 +43,9 @@ struct Arguments {
     /// Requests per second in the first minute and after it [default: 20:100, less where they make many spans]
     #[arg(long, value_name = "LOW:HIGH", value_parser = load)]
     load: Option<(f64, f64)>,
+    /// Looks at spans only, not at metrics and logs
+    #[arg(long)]
+    spans_only: bool,
     /// Prints each ranking
     #[arg(long)]
     verbose: bool,
@@ -127,7 +130,8 @@ fn main() -> anyhow::Result<()> {
         for seed in arguments.seeds.0..=arguments.seeds.1 {
             let topology = arguments.topology(seed)?;
             for place in arguments.places(in_shop) {
-                let setup = Setup { fault, place, seed, topology, load: arguments.load, wear: arguments.wear };
+                let Arguments { load, wear, spans_only, .. } = arguments;
+                let setup = Setup { fault, place, seed, topology, load, wear, spans_only };
                 let Some(trial) = runtime.block_on(trial::run(&setup))? else {
                     row.without_place(&setup);
                     continue;

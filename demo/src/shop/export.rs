@@ -9,11 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::Context;
-use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity};
+use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider};
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::{
-    Span, SpanBuilder, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
-    TracerProvider,
+    Span, SpanBuilder, SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer, TracerProvider,
 };
 use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -27,6 +26,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::metrics::Vitals;
 use super::run::Error;
+use super::said::said;
 use super::span::{Process, SimSpan, real_time};
 
 /// How long finished spans wait for company. Short, so that the page is live.
@@ -95,36 +95,18 @@ impl Agent {
 
     /// Writes what the process would have logged about a span.
     fn log(&self, span: &SimSpan, epoch: SystemTime) {
-        if let Some(exception) = span.events.iter().find(|event| event.name == "exception") {
-            let mut record = self.record_at(span, epoch, Severity::Error, "ERROR");
-            let message = exception.attributes.iter().find(|found| found.key.as_str() == "exception.message");
-            let message = message.map_or_else(String::new, |found| found.value.to_string());
-            record.set_body(AnyValue::from(format!("{} failed: {message}", span.name)));
-            for attribute in &exception.attributes {
-                record.add_attribute(attribute.key.clone(), attribute.value.to_string());
-            }
-            self.logger.emit(record);
-        } else if span.kind == SpanKind::Producer {
-            let mut record = self.record_at(span, epoch, Severity::Info, "INFO");
-            record.set_body(AnyValue::from("order placed"));
-            self.logger.emit(record);
-        }
-    }
-
-    fn record_at(
-        &self,
-        span: &SimSpan,
-        epoch: SystemTime,
-        severity: Severity,
-        text: &'static str,
-    ) -> logs::SdkLogRecord {
+        let Some(said) = said(span) else { return };
         let mut record = self.logger.create_log_record();
         record.set_timestamp(real_time(epoch, span.end));
         record.set_observed_timestamp(real_time(epoch, span.end));
-        record.set_severity_number(severity);
-        record.set_severity_text(text);
+        record.set_severity_number(said.severity);
+        record.set_severity_text(said.text);
         record.set_trace_context(span.trace_id, span.span_id, Some(TraceFlags::SAMPLED));
-        record
+        record.set_body(AnyValue::from(said.body));
+        for attribute in said.attributes {
+            record.add_attribute(attribute.key, attribute.value.to_string());
+        }
+        self.logger.emit(record);
     }
 
     /// Sends what is left and stops. Errors are counted already.

@@ -38,7 +38,8 @@ pub struct Vitals {
     readings: Arc<Mutex<Readings>>,
     http_duration: Histogram<f64>,
     rpc_duration: Histogram<f64>,
-    gc_duration: Histogram<f64>,
+    /// Of languages whose runtime tells how long it collected garbage, with the collector's name.
+    gc_duration: Option<(Histogram<f64>, KeyValue)>,
     /// CPU time used, and when, as of the last sample.
     cpu: (u64, Instant),
 }
@@ -54,7 +55,7 @@ impl Vitals {
             readings,
             http_duration: seconds("http.server.request.duration"),
             rpc_duration: seconds("rpc.server.call.duration"),
-            gc_duration: seconds("jvm.gc.duration"),
+            gc_duration: collector(process.language).map(|(name, attribute)| (seconds(name), attribute)),
             cpu: (0, 0),
         }
     }
@@ -81,9 +82,8 @@ impl Vitals {
             lag: consumed_topic(world, &instance.process).map(|topic| (topic, world.topic(topic).len() as u64)),
         };
         let pauses = instance.memory.take_pauses();
-        if instance.process.language == Language::Java {
-            let attributes = [KeyValue::new("jvm.gc.name", "G1 Old Generation")];
-            pauses.iter().for_each(|pause| self.gc_duration.record(*pause as f64 / 1e9, &attributes));
+        if let Some((durations, collector)) = &self.gc_duration {
+            pauses.iter().for_each(|pause| durations.record(*pause as f64 / 1e9, std::slice::from_ref(collector)));
         }
     }
 
@@ -106,6 +106,16 @@ impl Vitals {
         let rpc = span.attribute("rpc.system").is_some();
         let histogram = if rpc { &self.rpc_duration } else { &self.http_duration };
         histogram.record(span.duration() as f64 / 1e9, &attributes);
+    }
+}
+
+/// The metric of collections, and the attribute that names the collector (OpenTelemetry's conventions for runtimes, which
+/// have none for the others).
+fn collector(language: Language) -> Option<(&'static str, KeyValue)> {
+    match language {
+        Language::Java => Some(("jvm.gc.duration", KeyValue::new("jvm.gc.name", "G1 Old Generation"))),
+        Language::Node => Some(("v8js.gc.duration", KeyValue::new("v8js.gc.type", "major"))),
+        Language::Go | Language::Python | Language::Cpp => None,
     }
 }
 

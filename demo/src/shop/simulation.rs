@@ -22,11 +22,11 @@ const DRAIN: Instant = 120_000 * MILLISECOND;
 /// Runs the shop in virtual time, without a network, and returns all its spans in the order in which they ended.
 pub fn simulate(settings: &Settings) -> Vec<SimSpan> {
     let simulation = Simulation::new(settings, default_duration(settings));
-    simulation.run_until(simulation.end + DRAIN);
+    simulation.drain();
     simulation.take_finished()
 }
 
-fn default_duration(settings: &Settings) -> Duration {
+pub fn default_duration(settings: &Settings) -> Duration {
     if settings.duration.is_zero() { Duration::from_secs(60) } else { settings.duration }
 }
 
@@ -51,6 +51,11 @@ impl Simulation {
 
     pub fn run_until(&self, until: Instant) {
         self.world.kernel.run_until(until);
+    }
+
+    /// Lets the requests under way end.
+    pub fn drain(&self) {
+        self.run_until(self.end + DRAIN);
     }
 
     /// The spans that ended since the last call.

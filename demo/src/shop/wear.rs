@@ -13,8 +13,9 @@ use std::time::Duration;
 use super::kernel::Instant;
 use super::plan::ENTRANCE;
 use super::request::mix;
+use super::signals::{Reading, Signals};
 use super::simulation::nanoseconds;
-use super::span::SimSpan;
+use super::span::{Process, SimSpan};
 
 /// What happens to spans on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -40,6 +41,15 @@ impl Wear {
         spans.into_iter().filter(is_kept).map(|span| self.skewed(span, seed)).collect()
     }
 
+    /// The same of all signals: what a service that exports nothing measured is not there either, clocks are wrong for all
+    /// alike, and losses concern spans only.
+    pub fn apply_to_all(&self, signals: Signals, seed: u64, spared: &[&str]) -> Signals {
+        let dark = self.dark_services(&signals.spans, seed, spared);
+        let seen = signals.readings.into_iter().filter(|reading| !dark.contains(reading.process.service));
+        let readings = seen.map(|reading| Reading { at: reading.at + self.ahead(&reading.process, seed), ..reading });
+        Signals { readings: readings.collect(), spans: self.apply(signals.spans, seed, spared) }
+    }
+
     fn dark_services(&self, spans: &[SimSpan], seed: u64, spared: &[&str]) -> BTreeSet<&'static str> {
         let all: BTreeSet<&'static str> = spans.iter().map(|span| span.process.service).collect();
         let count = (all.len() as f64 * self.dark).ceil() as usize;
@@ -50,12 +60,17 @@ impl Wear {
     }
 
     fn skewed(&self, mut span: SimSpan, seed: u64) -> SimSpan {
-        let lot = share(number(&span.process.instance, mix(seed ^ 0x5ce3)));
-        let ahead = (2.0 * lot * nanoseconds(self.skew) as f64) as Instant;
+        let ahead = self.ahead(&span.process, seed);
         span.start += ahead;
         span.end += ahead;
         span.events.iter_mut().for_each(|event| event.at += ahead);
         span
+    }
+
+    /// By how much the clock of a process is ahead.
+    fn ahead(&self, process: &Process, seed: u64) -> Instant {
+        let lot = share(number(&process.instance, mix(seed ^ 0x5ce3)));
+        (2.0 * lot * nanoseconds(self.skew) as f64) as Instant
     }
 }
 

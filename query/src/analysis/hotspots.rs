@@ -75,10 +75,10 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let settings = Settings { limit: scope.number("limit", 10, 1, 100)? as usize, ..Settings::default() };
     let sides = sides(&query, &scope).await?;
     let windows: Vec<Window> = std::iter::once(sides.window).chain(sides.baseline).collect();
-    let (seen, unsettled, exhausted, said) = tokio::try_join!(
+    let (seen, unsettled, pressure, said) = tokio::try_join!(
         observe(&query, &scope, &windows),
         unsettled(&query, &scope),
-        vitals::exhausted(&query, &windows),
+        vitals::pressure(&query, &windows),
         said(&query, &scope, &windows)
     )?;
     let mut seen = seen.fold;
@@ -88,13 +88,14 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         learn(seen.kept(side), &seen.operations, side > 0, &mut facts);
     }
     let (mut now, mut then) = (seen.cube(0), sides.baseline.map(|_| seen.cube(1)));
-    now.exhausted = exhausted;
+    now.exhausted = pressure.exhausted;
     let consumers = (0..seen.operations.len()).any(|n| seen.operations.kind(n as u32) == SpanKind::Consumer);
     // Messages belong to no request, so a question about some requests is none about them.
     let messages = if consumers && !scope.has_filters() { Some(messages(&query, &windows).await?) } else { None };
     if let Some(messages) = &messages {
         messages.fold.add_to(&mut now, sides.window);
         then.iter_mut().zip(sides.baseline).for_each(|(then, window)| messages.fold.add_to(then, window));
+        now.piled = pressure.piled;
     }
     if let (Some(said), Some(then)) = (said, &mut then) {
         log_patterns::place(&said.fold, &seen, &windows, &mut now, then);

@@ -4,7 +4,7 @@
 //! Observed ─cube─▶ dense bins ─┬─verdict────▶ did any entry operation get worse?
 //!                              └─rates──▶ per request, with errors ─blame─▶ suspects ─category, instance─▶
 //!                                            └─behaviour─▶ errors, calls      cascade ─▶ order ─explain─▶ Ranking
-//!          └─waits──▶ messages that wait longer, which no request feels ───────────────────────┘
+//!          └─waits, piled──▶ messages that wait longer, which no request feels ────────────────┘
 //! ```
 //!
 //! Pure: SQL gathers [`Observed`] and perhaps facts, this ranks. With a baseline the ranking is by the rise of
@@ -22,6 +22,7 @@ mod facts;
 mod instance;
 mod logged;
 mod own_side;
+mod piled;
 mod pressed;
 mod rates;
 #[cfg(test)]
@@ -35,7 +36,8 @@ use super::vitals::Vital;
 
 pub use category::Category;
 pub use cube::{
-    CellStat, LineStat, Observed, Operation, OperationKey, Peer, PeerKind, Place, RequestStat, Statement, WaitStat,
+    CellStat, Exhausted, LineStat, Observed, Operation, OperationKey, Peer, PeerKind, Piled, Place, RequestStat,
+    Statement, WaitStat,
 };
 pub use explain::Explanation;
 pub(crate) use explain::duration;
@@ -165,7 +167,8 @@ pub struct Attribute {
 pub fn rank(window: &Observed, baseline: Option<&Observed>, facts: &FactBook, settings: &Settings) -> Ranking {
     let cube = Cube::new(window, baseline);
     let calls = Calls::new(&cube, facts);
-    let lagging = baseline.map_or_else(Vec::new, |baseline| waits::lagging(window, baseline, settings));
+    let mut lagging = baseline.map_or_else(Vec::new, |baseline| waits::lagging(window, baseline, settings));
+    lagging.extend(piled::behind(&cube, window, &lagging, settings));
     let lines = baseline.map_or_else(Vec::new, |baseline| line_changes(&cube, window, baseline, settings));
     Ranker { cube: &cube, calls: &calls, facts, lagging, lines, exhausted: &window.exhausted, settings }.rank()
 }
@@ -176,7 +179,7 @@ struct Ranker<'a> {
     facts: &'a FactBook,
     lagging: Vec<Lagging>,
     lines: Vec<LineChange>,
-    exhausted: &'a [String],
+    exhausted: &'a [Exhausted],
     settings: &'a Settings,
 }
 
@@ -212,7 +215,7 @@ impl Ranker<'_> {
         let changes = behaviour::changes(self.calls, &self.lines, (&after, &before), settings);
         ranking.worse = verdict::worse_entries(cube, baseline, &common, settings);
         let slower = ranking.worse.iter().any(|change| change.measure != Measure::ErrorRate);
-        let pressed = pressed(cube, self.calls, (&after, &before), self.exhausted, settings);
+        let pressed = pressed(cube, (self.calls, self.facts), (&after, &before), self.exhausted, settings);
         if !slower {
             ranking.worse.extend(pressed.iter().map(|pressed| self.slowed(pressed)));
         }
@@ -251,7 +254,7 @@ impl Ranker<'_> {
 
     fn suspects(&self, whole: &[Rates], sides: Option<(&[Rates], &[Rates])>) -> Vec<Judged> {
         let judge = Judge { cube: self.cube, calls: self.calls, facts: self.facts };
-        let found = blame::suspects(self.cube, self.calls, self.facts, whole, sides, self.settings);
+        let found = blame::suspects(self.cube, self.calls, self.facts, whole, (sides, self.exhausted), self.settings);
         let judged = found.into_iter().map(|suspect| {
             let category = judge.category(&suspect);
             let own = suspect.via == Via::Own && !matches!(category, Category::Retry | Category::NPlusOne);
@@ -272,7 +275,7 @@ impl Ranker<'_> {
 
     fn slowed(&self, pressed: &Pressed) -> EntryChange {
         EntryChange {
-            entry: self.cube.operations[pressed.operation].place(),
+            entry: self.cube.operations[pressed.slower].place(),
             measure: Measure::Mean,
             baseline: pressed.before,
             window: pressed.now,
@@ -340,7 +343,7 @@ impl Ranker<'_> {
             operation: lag.consumer.operation.clone(),
             span_kind: lag.consumer.kind.name(),
             category: Category::Messaging,
-            peer: lag.topic().map(str::to_owned),
+            peer: lag.topic.clone(),
             instance: None,
             attribute: None,
             critical_path_ns_per_request: per_request(lag.now.value),
@@ -354,10 +357,9 @@ impl Ranker<'_> {
             explanation: explain_waiting(&Waiting {
                 service: &lag.consumer.service,
                 operation: &lag.consumer.operation,
-                topic: lag.topic(),
+                topic: lag.topic.as_deref(),
                 before: lag.before,
                 now: lag.now.value,
-                sent: lag.sent,
                 left: lag.left,
             }),
             vitals: Vec::new(),

@@ -8,6 +8,7 @@
 
 mod gather;
 mod names;
+mod piles;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use serde::Serialize;
 use super::ranking::Explanation;
 use super::report::rfc3339;
 use super::scope::Window;
-pub use gather::{exhausted, gather};
+pub use gather::{gather, pressure};
 use names::{Role, role};
 
 /// A part of its limit at which something is full on average, and by which it must have risen.

@@ -1,11 +1,13 @@
 //! Where the time went, and to whom it is put down.
 //!
-//! The critical path is exclusive, so most of the rise already stands where it arose. Three kinds do not:
+//! The critical path is exclusive, so most of the rise already stands where it arose. Some of it does not:
 //! - A CLIENT span's own time, when a SERVER span answers it, is what lies between the two: the request was on the
 //!   network or waited to be served. It is put down to the answering operation, or to the caller's own SERVER operation
 //!   where it arises on the caller's side ([`super::own_side`]).
 //! - An operation that is called more often takes more time without being any slower. That part is put down to the
 //!   topmost operation of the chain whose calls rose: there somebody began to call more often, or again.
+//! - A process that is paused by its garbage collector sees its calls take longer, whoever answers them. Where metrics say
+//!   so, calls to what sends no spans are put down to the operation that made them.
 //! - A caller that retries also spends time between the attempts. That is put down to the retried call.
 //!
 //! Nothing is lost or counted twice: what one suspect gains another one gives.
@@ -17,7 +19,7 @@ use model::trace::SpanKind;
 use super::super::significance::{Estimate, false_discovery_rates};
 use super::Settings;
 use super::calls::Calls;
-use super::cube::Cube;
+use super::cube::{Cube, Exhausted, Operation};
 use super::facts::FactBook;
 use super::own_side::slow_callers;
 use super::rates::Rates;
@@ -26,6 +28,10 @@ use super::rates::Rates;
 const MORE_CALLS: (f64, f64) = (0.2, 0.05);
 /// Retries have risen when there are this many more repeats under a parent.
 pub(super) const MORE_REPEATS: f64 = 0.2;
+/// Where pauses lengthen calls, the median of these rises by at most this part of the mean's rise.
+const OF_MEDIAN: f64 = 0.25;
+/// Where the medians are not known: pauses that take two thirds of the time make calls this many times as long.
+const LENGTHENED: f64 = 3.0;
 /// Longest chain of callers that is followed, which also ends cycles.
 const LONGEST_CHAIN: usize = 64;
 
@@ -59,17 +65,17 @@ pub(super) struct Suspect {
 }
 
 /// Everything that takes time, in no order. `whole` are the window's figures over all entries, `sides` those of the
-/// window and the baseline over the entries that both have.
+/// window and the baseline over the entries that both have, beside what metrics say of services.
 pub(super) fn suspects(
     cube: &Cube,
     calls: &Calls,
     facts: &FactBook,
     whole: &[Rates],
-    sides: Option<(&[Rates], &[Rates])>,
+    (sides, exhausted): (Option<(&[Rates], &[Rates])>, &[Exhausted]),
     settings: &Settings,
 ) -> Vec<Suspect> {
     let mut ledger = Ledger::default();
-    let moves = sides.map(|(after, before)| Moves::new(cube, calls, facts, after, before));
+    let moves = sides.map(|sides| Moves::new(cube, calls, facts, sides, exhausted));
     for operation in 0..whole.len() {
         let mut left = Part { critical: whole[operation].critical.value, change: 0.0, spread: 0.0 };
         if let Some((after, before)) = sides {
@@ -89,6 +95,9 @@ pub(super) fn suspects(
             }
         }
         let target = match calls.callee(operation) {
+            None if moves.as_ref().is_some_and(|moves| moves.paused[operation]) => {
+                (serving(cube, calls, operation), Via::Own)
+            }
             Some(_) if moves.as_ref().is_some_and(|moves| moves.is_own_side(calls, operation)) => {
                 (serving(cube, calls, operation), Via::Own)
             }
@@ -110,10 +119,12 @@ struct Moves {
     retried_below: Vec<Option<usize>>,
     /// By service: the gaps of its calls are its own.
     slow_callers: Vec<bool>,
+    /// By operation, see [`paused_calls`].
+    paused: Vec<bool>,
 }
 
 /// The SERVER or CONSUMER operation of the same service in which an operation is done; itself when there is none.
-fn serving(cube: &Cube, calls: &Calls, operation: usize) -> usize {
+pub(super) fn serving(cube: &Cube, calls: &Calls, operation: usize) -> usize {
     let mut at = operation;
     for _ in 0..LONGEST_CHAIN {
         if matches!(cube.operations[at].kind, SpanKind::Server | SpanKind::Consumer) {
@@ -127,8 +138,40 @@ fn serving(cube: &Cube, calls: &Calls, operation: usize) -> usize {
     operation
 }
 
+/// By operation: whether it is a call that pauses of its own process may have lengthened. They meet few calls, and those for
+/// long: half of them take as long as ever, unlike those of a slow database.
+pub(super) fn paused_calls(
+    cube: &Cube,
+    facts: &FactBook,
+    (after, before): (&[Rates], &[Rates]),
+    exhausted: &[Exhausted],
+) -> Vec<bool> {
+    let is_paused = |service: &str| exhausted.iter().any(|one| one.is_paused && one.service == service);
+    let paused = |(at, operation): (usize, &Operation)| {
+        let (now, then) = (&after[at], &before[at]);
+        let may_be = operation.kind == SpanKind::Client && is_paused(&operation.service);
+        if !may_be || now.calls.value <= 0.0 || then.calls.value <= 0.0 {
+            return false;
+        }
+        let (now, then) = (now.per_call().value, then.per_call().value);
+        let facts = facts.get(operation);
+        let medians = facts.and_then(|facts| facts.window.exclusive_p50_ns.zip(facts.baseline.exclusive_p50_ns));
+        match medians {
+            Some((median_now, median_then)) => median_now - median_then <= OF_MEDIAN * (now - then).max(0.0),
+            None => now <= LENGTHENED * then,
+        }
+    };
+    cube.operations.iter().enumerate().map(paused).collect()
+}
+
 impl Moves {
-    fn new(cube: &Cube, calls: &Calls, facts: &FactBook, after: &[Rates], before: &[Rates]) -> Self {
+    fn new(
+        cube: &Cube,
+        calls: &Calls,
+        facts: &FactBook,
+        (after, before): (&[Rates], &[Rates]),
+        exhausted: &[Exhausted],
+    ) -> Self {
         let risen: Vec<bool> = after.iter().zip(before).map(|(a, b)| more_calls(a, b)).collect();
         let by_calls =
             (0..after.len()).map(|i| if risen[i] { time_of_more_calls(&after[i], &before[i]) } else { 0.0 }).collect();
@@ -141,7 +184,8 @@ impl Moves {
             }
         }
         let slow_callers = slow_callers(cube, calls, after, before);
-        Moves { risen, by_calls, retried_below, slow_callers }
+        let paused = paused_calls(cube, facts, (after, before), exhausted);
+        Moves { risen, by_calls, retried_below, slow_callers, paused }
     }
 
     fn is_own_side(&self, calls: &Calls, operation: usize) -> bool {

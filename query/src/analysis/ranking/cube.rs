@@ -132,6 +132,26 @@ pub struct WaitStat {
     pub left: u64,
 }
 
+/// A service of which metrics say that it ran out of what it works with, and did not before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exhausted {
+    pub service: String,
+    /// The collector of garbage stops it: everything that it does takes longer meanwhile, also what it waits for.
+    pub is_paused: bool,
+}
+
+/// Messages that lie before a service's consumers, by its metrics, and more of them than in the baseline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Piled {
+    pub service: String,
+    pub topic: Option<String>,
+    /// Mean numbers of messages.
+    pub before: f64,
+    pub now: f64,
+    /// That it is not by chance.
+    pub confidence: f64,
+}
+
 /// A window or a baseline.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
@@ -145,7 +165,9 @@ pub struct Observed {
     /// What waited where no request waited for it.
     pub waits: Vec<WaitStat>,
     /// Services that, by their metrics, have no CPU left or are paused by their collector, and were not before.
-    pub exhausted: Vec<String>,
+    pub exhausted: Vec<Exhausted>,
+    /// Topics whose consumers fall behind.
+    pub piled: Vec<Piled>,
     /// Log lines that may have changed: the same ones on both sides, in the same order.
     pub logged: Vec<LineStat>,
     /// All patterns of lines by service.

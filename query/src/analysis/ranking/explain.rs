@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::category::Category;
+use super::waits::Left;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
@@ -165,26 +166,33 @@ pub(super) struct Waiting<'a> {
     /// Mean wait of a message, ns.
     pub before: f64,
     pub now: f64,
-    /// Messages sent in the window, and those of them that were not taken until its end.
-    pub sent: u64,
-    pub left: u64,
+    pub left: Left,
 }
 
 pub(super) fn explain_waiting(waiting: &Waiting) -> Explanation {
-    let Waiting { service, operation, sent, left, .. } = waiting;
+    let Waiting { service, operation, .. } = waiting;
     let (before, now) = (duration(waiting.before), duration(waiting.now));
     let (of_en, of_zh) = waiting.topic.map_or_else(
         || ("messages".to_owned(), "消息".to_owned()),
         |topic| (format!("messages of {topic}"), format!("{topic} 的消息")),
     );
+    let (left_en, left_zh) = match waiting.left {
+        Left::Sent { sent, left } => (
+            format!("{left} of {sent} sent in the window were not taken by its end"),
+            format!("窗口内发送的 {sent} 条中有 {left} 条到结束时仍未取走"),
+        ),
+        Left::Piled { before, now } => (
+            format!("by its metrics {now:.0} of them lay there on average, {before:.0} in the baseline"),
+            format!("据其指标,平均积压 {now:.0} 条,基线为 {before:.0} 条"),
+        ),
+    };
     Explanation {
         en: format!(
-            "{of_en} wait {now} before {service} takes them in \"{operation}\", {before} in the baseline; {left} of \
-             {sent} sent in the window were not taken by its end. No request waits for this."
+            "{of_en} wait {now} before {service} takes them in \"{operation}\", {before} in the baseline; {left_en}. No \
+             request waits for this."
         ),
         zh: format!(
-            "{of_zh}在 {service} 的“{operation}”取走之前等待 {now},基线为 {before};窗口内发送的 {sent} 条中有 {left} \
-             条到结束时仍未取走。没有请求等待它。"
+            "{of_zh}在 {service} 的“{operation}”取走之前等待 {now},基线为 {before};{left_zh}。没有请求等待它。"
         ),
     }
 }

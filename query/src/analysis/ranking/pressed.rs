@@ -6,8 +6,10 @@
 //! as a whole need not be slower: it may serve few of them.
 
 use super::Settings;
+use super::blame::{paused_calls, serving};
 use super::calls::Calls;
-use super::cube::{Cube, Side};
+use super::cube::{Cube, Exhausted, Side};
+use super::facts::FactBook;
 use super::rates::Rates;
 
 /// A call is slower when it takes longer by this part, and rather not by chance: that the service ran out of something is
@@ -23,6 +25,8 @@ pub(super) struct Pressed {
     /// By [`Calls::service`].
     pub service: usize,
     pub operation: usize,
+    /// Whose calls got slower: the operation's own, or those that it made while it was paused.
+    pub slower: usize,
     /// Nanoseconds of critical path per call.
     pub before: f64,
     pub now: f64,
@@ -32,25 +36,30 @@ pub(super) struct Pressed {
 /// Those of the named services whose calls got slower: by their own time or by the wait before they are served.
 pub(super) fn pressed(
     cube: &Cube,
-    calls: &Calls,
+    (calls, facts): (&Calls, &FactBook),
     (after, before): (&[Rates], &[Rates]),
-    names: &[String],
+    exhausted: &[Exhausted],
     settings: &Settings,
 ) -> Vec<Pressed> {
-    let named = |operation: usize| names.contains(&cube.operations[operation].service);
+    let named = |operation: usize| exhausted.iter().any(|one| one.service == cube.operations[operation].service);
     let enough =
         |side: Option<&Side>, rates: &Rates| side.is_some_and(|s| rates.calls.value * s.requests() >= LEAST_CALLS);
+    let paused = paused_calls(cube, facts, (after, before), exhausted);
     let mut candidates = Vec::new();
     for operation in 0..cube.operations.len() {
-        let of = calls.callee(operation).filter(|callee| named(*callee)).unwrap_or(operation);
+        let of = match calls.callee(operation).filter(|callee| named(*callee)) {
+            Some(callee) => callee,
+            None if paused[operation] => serving(cube, calls, operation),
+            None => operation,
+        };
         let (now, then) = (&after[operation], &before[operation]);
         if named(of) && enough(Some(&cube.window), now) && enough(cube.baseline.as_ref(), then) {
             let (spans, now, then) = (now.calls.value, now.per_call(), then.per_call());
-            candidates.push((of, spans, now, then));
+            candidates.push((of, operation, spans, now, then));
         }
     }
     let mut found: Vec<(f64, Pressed)> = Vec::new();
-    for (operation, spans, now, then) in candidates {
+    for (operation, slower, spans, now, then) in candidates {
         let by_chance = now.p_of_rise(&then, 0.0);
         if now.value < (1.0 + SLOWER) * then.value || by_chance > 1.0 - LEAST_CONFIDENCE {
             continue;
@@ -58,7 +67,7 @@ pub(super) fn pressed(
         let service = calls.service(operation);
         let rise = (now.value - then.value) * spans;
         let confidence = (1.0 - by_chance).min(settings.surest());
-        let one = Pressed { service, operation, before: then.value, now: now.value, confidence };
+        let one = Pressed { service, operation, slower, before: then.value, now: now.value, confidence };
         match found.iter_mut().find(|(_, known)| known.service == service) {
             Some(known) if known.0 < rise => *known = (rise, one),
             Some(_) => {}

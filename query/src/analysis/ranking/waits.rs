@@ -8,7 +8,7 @@ use super::cube::{Observed, Operation, WaitStat};
 
 /// A wait is materially longer when it rose by [`Settings::least_ratio`] and by this much, ns: a broker's polling
 /// alone makes tens of milliseconds.
-const LEAST_RISE: f64 = 100e6;
+pub(super) const LEAST_RISE: f64 = 100e6;
 
 /// A consumer before which messages wait longer.
 #[derive(Debug, Clone)]
@@ -16,21 +16,24 @@ pub(super) struct Lagging {
     pub consumer: Operation,
     /// Who sends the messages, the busiest first; their peer is the topic.
     pub senders: Vec<Operation>,
+    pub topic: Option<String>,
     /// Mean wait of a message, ns.
     pub before: f64,
     pub now: Estimate,
     pub change: Estimate,
-    /// In the window: taken, sent, and sent but not taken until its end.
+    /// Taken in the window.
     pub messages: u64,
-    pub sent: u64,
-    pub left: u64,
+    pub left: Left,
     pub confidence: f64,
 }
 
-impl Lagging {
-    pub fn topic(&self) -> Option<&str> {
-        self.senders.iter().find_map(|sender| sender.peer.as_ref()).map(|peer| peer.name.as_str())
-    }
+/// How many messages were not taken.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Left {
+    /// By spans: of those sent in the window, until its end.
+    Sent { sent: u64, left: u64 },
+    /// By the consumer's metrics: what waited on average.
+    Piled { before: f64, now: f64 },
 }
 
 /// What is known of one consumer on one side.
@@ -82,9 +85,11 @@ pub(super) fn lagging(window: &Observed, baseline: &Observed, settings: &Setting
         p.push(now_mean.p_of_rise(&then_mean, least));
         let mut senders: Vec<(Operation, u64)> = now.by_sender.into_iter().collect();
         senders.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let topic = senders.iter().find_map(|(sender, _)| sender.peer.as_ref()).map(|peer| peer.name.clone());
         found.push(Lagging {
             consumer: consumer.clone(),
             senders: senders.into_iter().map(|(sender, _)| sender).collect(),
+            topic,
             before: then_mean.value,
             now: now_mean,
             change: Estimate {
@@ -93,8 +98,7 @@ pub(super) fn lagging(window: &Observed, baseline: &Observed, settings: &Setting
                 df: now_mean.df.min(then_mean.df),
             },
             messages: now.messages,
-            sent: now.sent,
-            left: now.left,
+            left: Left::Sent { sent: now.sent, left: now.left },
             confidence: 0.0,
         });
     }
@@ -136,8 +140,8 @@ mod tests {
         let found = lagging(&side(4_000.0, 5), &side(20.0, 0), &Settings::default());
         assert_eq!(found.len(), 1);
         let lag = &found[0];
-        assert_eq!((lag.consumer.service.as_str(), lag.topic()), ("mail", Some("orders.placed")));
-        assert_eq!((lag.messages, lag.sent, lag.left), (800, 1_000, 200));
+        assert_eq!((lag.consumer.service.as_str(), lag.topic.as_deref()), ("mail", Some("orders.placed")));
+        assert_eq!((lag.messages, lag.left), (800, Left::Sent { sent: 1_000, left: 200 }));
         // The mean of 1.00 to 1.39.
         assert!((lag.now.value / MS - 4_000.0 * 1.195).abs() < 1.0, "{:?}", lag.now);
         assert!((lag.change.value / MS - 3_980.0 * 1.195).abs() < 1.0, "{:?}", lag.change);

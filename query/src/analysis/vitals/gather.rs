@@ -5,22 +5,40 @@ use std::collections::BTreeMap;
 use model::{Nanos, Result};
 
 use super::names::is_collector;
+use super::piles::piles;
 use super::{Series, Sign, Window, judge};
+use crate::analysis::ranking::{Exhausted, Piled};
 use crate::analysis::rows::read;
 use crate::analysis::scope::quoted;
 use crate::query::Query;
 
-/// The services of which metrics say that they ran out of CPU, or that collectors pause them, in the first window and
-/// not in the second; none where there is nothing to compare with. Each reports few such series, so those of all services
-/// are looked at.
-pub async fn exhausted(query: &Query, windows: &[Window]) -> Result<Vec<String>> {
-    let &[window, baseline] = windows else { return Ok(Vec::new()) };
-    let found = series_of(query, "(name ILIKE '%utili_ation%' OR name ILIKE '%gc%')", windows).await?;
+/// What the metrics of all services say that spans do not: who ran out of CPU or is paused by a collector, and before which
+/// consumers messages pile up, in the first window and not in the second. Nothing where there is nothing to compare with.
+/// Each service reports few such series, so those of all are looked at.
+pub async fn pressure(query: &Query, windows: &[Window]) -> Result<Pressure> {
+    let &[window, baseline] = windows else { return Ok(Pressure::default()) };
+    let names = "(name ILIKE '%utili_ation%' OR name ILIKE '%gc%' OR name ILIKE '%lag%')";
     let mut by_service: BTreeMap<String, Vec<Series>> = BTreeMap::new();
-    found.into_iter().for_each(|(service, series)| by_service.entry(service).or_default().push(series));
-    let signs = |series: &[Series]| judge(series, window, Some(baseline)).into_iter().map(|vital| vital.sign);
-    let is_exhausted = |series: &[Series]| signs(series).any(|sign| matches!(sign, Sign::High | Sign::Paused));
-    Ok(by_service.into_iter().filter(|(_, series)| is_exhausted(series)).map(|(service, _)| service).collect())
+    for (service, series) in series_of(query, names, windows).await? {
+        by_service.entry(service).or_default().push(series);
+    }
+    let mut found = Pressure::default();
+    for (service, series) in by_service {
+        let signs: Vec<Sign> = judge(&series, window, Some(baseline)).into_iter().map(|vital| vital.sign).collect();
+        let is_paused = signs.contains(&Sign::Paused);
+        if is_paused || signs.contains(&Sign::High) {
+            found.exhausted.push(Exhausted { service: service.clone(), is_paused });
+        }
+        found.piled.extend(piles(&service, &series, window, baseline));
+    }
+    Ok(found)
+}
+
+/// What metrics say of services.
+#[derive(Debug, Default)]
+pub struct Pressure {
+    pub exhausted: Vec<Exhausted>,
+    pub piled: Vec<Piled>,
 }
 
 /// Points read at most; a service of 100 instances with 30 such series has 100,000 in half an hour of 50 s each.

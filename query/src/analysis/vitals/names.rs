@@ -39,6 +39,11 @@ pub(super) fn is_collector(name: &str) -> bool {
     has(name, &["gc"])
 }
 
+/// Whether the metric counts what a consumer has not yet taken.
+pub(super) fn is_lag(series: &Series) -> bool {
+    role(series) == Role::Waiting && has(&series.metric, &["lag"])
+}
+
 pub(super) fn role(series: &Series) -> Role {
     let name = series.metric.as_str();
     let state = series.attributes.iter().find(|(key, value)| {
