@@ -1,7 +1,7 @@
 //! The shop against facts from elsewhere: queueing theory, and each fault's truth by a measure of its own.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{SpanId, SpanKind, TraceId};
 use tokio_util::sync::CancellationToken;
@@ -117,6 +117,61 @@ fn the_same_settings_make_the_same_run() {
     assert!(one == again, "two runs with one seed differ");
     assert_ne!(one.len(), 0);
     assert!(one != other, "two seeds make the same run");
+}
+
+#[test]
+fn a_run_with_its_metrics_is_the_same_run() {
+    let settings = Settings { duration: Duration::from_secs(20), ..settings("gc_pauses", 0, 3) };
+    let mut alone = simulate(&settings);
+    let signals = simulate_signals(&settings);
+    let mut together = signals.spans;
+    // Spans that end at the same time may come in either order.
+    for spans in [&mut alone, &mut together] {
+        spans.sort_by_key(|span| (span.end, span.span_id.to_bytes()));
+    }
+    assert!(alone == together);
+}
+
+#[test]
+fn metrics_tell_of_the_pauses_of_a_collector_at_the_time_of_the_run() {
+    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+
+    let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let signals = simulate_signals(&settings("gc_pauses", 0, 3));
+    let truth = truth(&settings("gc_pauses", 0, 3)).expect("a fault of the shop");
+    // Seconds of pauses by moment, over the instances.
+    let mut paused: BTreeMap<u64, f64> = BTreeMap::new();
+    for reading in signals.readings.iter().filter(|reading| reading.process.service == truth.service) {
+        let export = reading.to_otlp(epoch);
+        let metrics = export.resource_metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics);
+        for metric in metrics.filter(|metric| metric.name == "jvm.gc.duration") {
+            let Some(Data::Histogram(histogram)) = &metric.data else { panic!("a histogram") };
+            for point in &histogram.data_points {
+                *paused.entry(point.time_unix_nano).or_default() += point.sum.unwrap_or(0.0);
+            }
+        }
+    }
+    let at = |second: u64| paused.get(&((1_700_000_000 + second) * SECOND)).copied().unwrap_or(0.0);
+    assert_eq!(paused.len(), 15, "a reading every five seconds: {paused:?}");
+    // The step comes after 30 s; the sums are those since the start.
+    let (before, after) = (at(30), at(75) - at(30));
+    assert!(after / 45.0 > 0.2 && after / 45.0 > 4.0 * before / 30.0, "{before} s, then {after} s");
+}
+
+#[test]
+fn logs_hold_a_line_for_each_exception_in_the_span_where_it_was() {
+    let spans = simulate(&settings("exceptions_fast_fail", 0, 3));
+    let thrown: HashSet<Vec<u8>> = spans
+        .iter()
+        .filter(|span| span.events.iter().any(|event| event.name == "exception"))
+        .map(|span| span.span_id.to_bytes().to_vec())
+        .collect();
+    let exports = logs_to_otlp(&spans, SystemTime::UNIX_EPOCH);
+    let records =
+        exports.iter().flat_map(|e| &e.resource_logs).flat_map(|r| &r.scope_logs).flat_map(|s| &s.log_records);
+    let errors: Vec<Vec<u8>> = records.filter(|r| r.severity_text == "ERROR").map(|r| r.span_id.clone()).collect();
+    assert!(errors.len() > 100 && errors.len() == thrown.len(), "{} lines, {} exceptions", errors.len(), thrown.len());
+    assert!(errors.iter().all(|id| thrown.contains(id)));
 }
 
 #[test]

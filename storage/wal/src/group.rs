@@ -2,9 +2,10 @@
 //!
 //! ```text
 //!   clients ─append─▶ queue (bounded in bytes) ─▶ wait? (gather) ─▶ Log::commit ─▶ done, done, done … in order
-//!   trim, roll ─────▶ orders, taken between groups
+//!   trim, roll ─────▶ orders, taken between groups, a trim segment by segment
 //! ```
-//! *Invariant:* the lock is never held while the disk works or a completion runs.
+//! *Invariants:* records that wait are written before the next step of an order; the lock is never held while the disk
+//! works or a completion runs.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -53,7 +54,8 @@ struct Queue {
 
 /// Work for the writer that is no record.
 enum Order {
-    Trim(u64, SyncSender<Result<Trimmed, WalError>>),
+    /// Through which record, and what is done of it.
+    Trim(u64, Trimmed, SyncSender<Result<Trimmed, WalError>>),
     Roll(SyncSender<Result<(), WalError>>),
 }
 
@@ -67,8 +69,14 @@ impl Group {
     pub fn start(log: Log, settings: Settings) -> Result<Group, WalError> {
         let queue = Queue { extent: log.extent(), ..Queue::default() };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), wake: Condvar::new() });
-        let writer =
-            Writer { log, shared: shared.clone(), settings: settings.clone(), sync: Duration::ZERO, last_group: 0 };
+        let writer = Writer {
+            log,
+            shared: shared.clone(),
+            settings: settings.clone(),
+            sync: Duration::ZERO,
+            last_group: 0,
+            owes_a_group: false,
+        };
         let thread = thread::Builder::new()
             .name("hotspan-wal".into())
             .spawn(move || writer.run())
@@ -91,7 +99,7 @@ impl Group {
     }
 
     pub fn trim(&self, through: u64) -> Result<Trimmed, WalError> {
-        self.order(|tell| Order::Trim(through, tell))
+        self.order(|tell| Order::Trim(through, Trimmed::default(), tell))
     }
 
     pub fn roll(&self) -> Result<(), WalError> {
@@ -109,6 +117,12 @@ impl Group {
             self.shared.wake.notify_one();
         }
         told.recv().unwrap_or_else(|_| Err(self.why_stopped()))
+    }
+
+    /// Orders that wait.
+    #[cfg(test)]
+    pub fn orders(&self) -> usize {
+        self.shared.lock().orders.len()
     }
 
     pub fn stats(&self) -> Stats {
@@ -207,6 +221,8 @@ struct Writer {
     /// Moving mean of sync times.
     sync: Duration,
     last_group: usize,
+    /// An order was done since the last group.
+    owes_a_group: bool,
 }
 
 /// Refuses all who come when the writer has ended, however it ended, so that nobody waits for it.
@@ -231,12 +247,20 @@ impl Writer {
         let _watch = Watch(self.shared.clone());
         loop {
             match self.next_work() {
-                Work::Group(group) => self.write(group),
-                Work::Order(Order::Trim(through, tell)) => {
-                    let trimmed = self.log.trim(through);
+                Work::Group(group) => {
+                    self.owes_a_group = false;
+                    self.write(group);
+                }
+                Work::Order(Order::Trim(through, mut trimmed, tell)) => {
+                    let more = self.log.trim_one(through, &mut trimmed);
                     self.publish();
-                    // The one who asked may be gone.
-                    let _ = tell.send(trimmed);
+                    match more {
+                        Ok(true) => self.shared.lock().orders.push_front(Order::Trim(through, trimmed, tell)),
+                        // The one who asked may be gone.
+                        Ok(false) => drop(tell.send(Ok(trimmed))),
+                        Err(error) => drop(tell.send(Err(error))),
+                    }
+                    self.owes_a_group = true;
                 }
                 Work::Order(Order::Roll(tell)) => {
                     let rolled = self.log.roll();
@@ -248,11 +272,14 @@ impl Writer {
         }
     }
 
-    /// Waits until there is something to do. Orders go first, a stop goes last.
+    /// Waits until there is something to do. Orders go first, but for who waited while one was done; a stop goes last.
     fn next_work(&self) -> Work {
         let mut ready = Instant::now();
         let mut queue = self.shared.lock();
         loop {
+            if self.owes_a_group && !queue.waiting.is_empty() {
+                return Work::Group(queue.take_group());
+            }
             if let Some(order) = queue.orders.pop_front() {
                 return Work::Order(order);
             }

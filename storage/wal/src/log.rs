@@ -241,6 +241,14 @@ impl Log {
 
     /// Deletes what holds nothing above `through`; see [`crate::Wal::trim`].
     pub fn trim(&mut self, through: u64) -> Result<Trimmed, WalError> {
+        let mut trimmed = Trimmed::default();
+        while self.trim_one(through, &mut trimmed)? {}
+        Ok(trimmed)
+    }
+
+    /// A step of [`Self::trim`]: deletes the oldest segment if it may go, which takes the disk some 20 ms. False when there
+    /// is none left.
+    pub fn trim_one(&mut self, through: u64, trimmed: &mut Trimmed) -> Result<bool, WalError> {
         if self.active.as_ref().is_some_and(|active| !active.is_empty() && active.tip.seq <= through) {
             self.end_active();
             if self.failed.is_none() {
@@ -248,25 +256,23 @@ impl Log {
                 let _ = self.begin();
             }
         }
-        let mut trimmed = Trimmed::default();
-        while let Some(oldest) = self.ended.front().filter(|ended| ended.last <= through) {
-            if oldest.damaged {
-                let mut aside = oldest.path.clone().into_os_string();
-                aside.push(ASIDE);
-                self.fs
-                    .rename(&oldest.path, Path::new(&aside))
-                    .map_err(|e| WalError::io("setting a damaged segment aside", e))?;
-                trimmed.aside += 1;
-            } else {
-                self.fs.remove(&oldest.path).map_err(|e| WalError::io("deleting a segment", e))?;
-                trimmed.segments += 1;
-            }
-            trimmed.bytes += oldest.bytes;
-            self.ended.pop_front();
-            // One by one: after a power cut there must be no hole in the row of segments.
-            self.fs.sync_dir(&self.dir).map_err(|e| WalError::io("syncing the log's folder", e))?;
+        let Some(oldest) = self.ended.front().filter(|ended| ended.last <= through) else { return Ok(false) };
+        if oldest.damaged {
+            let mut aside = oldest.path.clone().into_os_string();
+            aside.push(ASIDE);
+            self.fs
+                .rename(&oldest.path, Path::new(&aside))
+                .map_err(|e| WalError::io("setting a damaged segment aside", e))?;
+            trimmed.aside += 1;
+        } else {
+            self.fs.remove(&oldest.path).map_err(|e| WalError::io("deleting a segment", e))?;
+            trimmed.segments += 1;
         }
-        Ok(trimmed)
+        trimmed.bytes += oldest.bytes;
+        self.ended.pop_front();
+        // One by one: after a power cut there must be no hole in the row of segments.
+        self.fs.sync_dir(&self.dir).map_err(|e| WalError::io("syncing the log's folder", e))?;
+        Ok(true)
     }
 
     /// Marks a clean end.

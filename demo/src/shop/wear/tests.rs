@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::*;
-use crate::shop::{Settings, Topology, simulate};
+use crate::shop::{Settings, Topology, simulate, simulate_signals};
 
 const NONE: Wear = Wear { skew: Duration::ZERO, loss: 0.0, dark: 0.0 };
 
@@ -68,4 +68,25 @@ fn dark_services_leave_their_callees_without_a_parent() {
         assert!(spared.iter().all(|service| seen.contains(service)));
         assert!(spans.iter().filter(|span| seen.contains(span.process.service)).eq(&left));
     }
+}
+
+#[test]
+fn metrics_are_worn_as_the_spans_of_their_process() {
+    let topology: Topology = "random:20".parse().expect("a topology");
+    let settings =
+        Settings { topology, fault: "none".to_owned(), duration: Duration::from_secs(10), ..Settings::default() };
+    let whole = simulate_signals(&settings);
+    let wear = Wear { skew: Duration::from_millis(50), loss: 0.0, dark: 0.15 };
+    let worn = wear.apply_to_all(whole.clone(), 6, &[]);
+    let measured: BTreeSet<&str> = worn.readings.iter().map(|reading| reading.process.service).collect();
+    assert!(!measured.is_empty() && measured.len() < 20 && worn.readings.len() < whole.readings.len());
+    // What sends no spans sends no metrics, and clocks are wrong for both by the same.
+    let sent = services(&worn.spans);
+    assert!(measured.iter().all(|service| sent.contains(service) || !services(&whole.spans).contains(service)));
+    let moved = |process: &Process| wear.ahead(process, 6);
+    let before: BTreeMap<_, _> = whole.spans.iter().map(|span| (span.span_id, span.start)).collect();
+    assert!(worn.spans.iter().all(|span| span.start - before[&span.span_id] == moved(&span.process)));
+    assert!(
+        worn.readings.iter().all(|reading| (reading.at - moved(&reading.process)).is_multiple_of(5 * 1_000_000_000))
+    );
 }

@@ -78,6 +78,30 @@ fn what_waits_goes_in_one_group_with_one_sync() {
 }
 
 #[test]
+fn records_do_not_wait_until_all_segments_are_deleted() {
+    let fs = SimFs::new();
+    let (wal, ..) = open_sim(&fs, Settings { segment_bytes: 100, ..settings() });
+    (0..10).for_each(|_| assert!(wal.append_wait(Record::from(vec![3; 100])).is_ok()));
+    let segments = wal.stats().segments;
+    assert!(segments >= 10, "{segments}");
+    let release = hold(&wal);
+    thread::scope(|scope| {
+        let trimming = scope.spawn(|| wal.trim(10).unwrap());
+        while wal.group.orders() == 0 {
+            thread::yield_now();
+        }
+        let (tell, told) = channel();
+        let names = fs.clone();
+        let done = move |_| tell.send(names.paths().len() as u64).unwrap();
+        wal.append(Record::from(vec![4; 1]), Box::new(done)).unwrap();
+        release();
+        let seen = told.recv().unwrap();
+        assert!(seen >= segments - 1, "{seen} of {segments} segments were left when the record was written");
+        assert_eq!(trimming.join().unwrap().segments, 10);
+    });
+}
+
+#[test]
 fn a_full_queue_refuses_at_once() {
     let fs = SimFs::new();
     let (wal, ..) = open_sim(&fs, Settings { max_queued_bytes: 100, ..settings() });
