@@ -1,8 +1,9 @@
 //! A file's rates as bytes: a Protocol Buffers message, so that later versions can say more and older ones still read it.
 //! Histograms are lists of buckets, each as its distance from the one before, and of counts: two or three bytes a bucket.
 //!
-//! *Invariant:* bytes that are not such a message, or whose numbers point nowhere, are refused; whoever asked reads the
-//! file's rows instead.
+//! *Invariant:* bytes that are not such a message, or of another version, are as none: whoever asked reads the file's rows
+//! instead ([`span`]). Where only the operations' numbers point nowhere, though the file's checksum holds, a program wrote them
+//! wrong, and the question fails.
 
 use model::{Error, Nanos, Result};
 use prost::Message;
