@@ -240,6 +240,7 @@ impl Log {
     }
 
     /// Deletes what holds nothing above `through`; see [`crate::Wal::trim`].
+    #[cfg(test)]
     pub fn trim(&mut self, through: u64) -> Result<Trimmed, WalError> {
         let mut trimmed = Trimmed::default();
         while self.trim_one(through, &mut trimmed)? {}
