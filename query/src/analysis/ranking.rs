@@ -46,7 +46,7 @@ pub use logged::LogSign;
 pub use verdict::{EntryChange, Measure, Verdict};
 
 use behaviour::Change;
-use blame::{Suspect, Via};
+use blame::{Evidence, Suspect, Via};
 use calls::Calls;
 use category::Judge;
 use cube::Cube;
@@ -254,7 +254,8 @@ impl Ranker<'_> {
 
     fn suspects(&self, whole: &[Rates], sides: Option<(&[Rates], &[Rates])>) -> Vec<Judged> {
         let judge = Judge { cube: self.cube, calls: self.calls, facts: self.facts };
-        let found = blame::suspects(self.cube, self.calls, self.facts, whole, (sides, self.exhausted), self.settings);
+        let evidence = Evidence { sides, exhausted: self.exhausted };
+        let found = blame::suspects(self.cube, self.calls, self.facts, whole, evidence, self.settings);
         let judged = found.into_iter().map(|suspect| {
             let category = judge.category(&suspect);
             let own = suspect.via == Via::Own && !matches!(category, Category::Retry | Category::NPlusOne);

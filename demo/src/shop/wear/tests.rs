@@ -1,6 +1,6 @@
 //! What wear does to the spans of a short run.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::*;
 use crate::shop::{Settings, Topology, simulate, simulate_signals};
@@ -84,7 +84,7 @@ fn metrics_are_worn_as_the_spans_of_their_process() {
     let sent = services(&worn.spans);
     assert!(measured.iter().all(|service| sent.contains(service) || !services(&whole.spans).contains(service)));
     let moved = |process: &Process| wear.ahead(process, 6);
-    let before: BTreeMap<_, _> = whole.spans.iter().map(|span| (span.span_id, span.start)).collect();
+    let before: HashMap<_, _> = whole.spans.iter().map(|span| (span.span_id, span.start)).collect();
     assert!(worn.spans.iter().all(|span| span.start - before[&span.span_id] == moved(&span.process)));
     assert!(
         worn.readings.iter().all(|reading| (reading.at - moved(&reading.process)).is_multiple_of(5 * 1_000_000_000))

@@ -64,14 +64,21 @@ pub(super) struct Suspect {
     pub confidence: Option<f64>,
 }
 
-/// Everything that takes time, in no order. `whole` are the window's figures over all entries, `sides` those of the
-/// window and the baseline over the entries that both have, beside what metrics say of services.
+/// What suspects are found by, besides the window as a whole.
+pub(super) struct Evidence<'a> {
+    /// Figures of the window and of the baseline over the entries that both have.
+    pub sides: Option<(&'a [Rates], &'a [Rates])>,
+    /// What metrics say of services.
+    pub exhausted: &'a [Exhausted],
+}
+
+/// Everything that takes time, in no order. `whole` are the window's figures over all entries.
 pub(super) fn suspects(
     cube: &Cube,
     calls: &Calls,
     facts: &FactBook,
     whole: &[Rates],
-    (sides, exhausted): (Option<(&[Rates], &[Rates])>, &[Exhausted]),
+    Evidence { sides, exhausted }: Evidence<'_>,
     settings: &Settings,
 ) -> Vec<Suspect> {
     let mut ledger = Ledger::default();
