@@ -94,10 +94,7 @@ pub async fn run(setup: &Setup<'_>) -> anyhow::Result<Option<Trial>> {
     let settings = setup.settings();
     let Some(truth) = shop::truth(&settings) else { return Ok(None) };
     let end = (EPOCH + DURATION.as_secs() as i64) * SECOND;
-    let mut signals = setup.wear.apply_to_all(shop::simulate_signals(&settings), setup.seed, &[truth.service.as_str()]);
-    if setup.spans_only {
-        signals.readings.clear();
-    }
+    let signals = setup.wear.apply_to_all(shop::simulate_signals(&settings), setup.seed, &[truth.service.as_str()]);
     let engine = engine(&signals, end, setup.spans_only)?;
     let window = [("start", "now-210s"), ("end", "now")].map(|(k, v)| (k.to_owned(), v.to_owned()));
     let answer = analysis::run(&engine, &Tenant::default(), "hotspots", &window).await.map_err(failed)?;
@@ -131,13 +128,16 @@ async fn by_rise(engine: &Engine, figure: &str, truth: &Truth) -> anyhow::Result
     Ok(ranked.iter().position(|(service, name)| truth.names(service, name)))
 }
 
-/// An engine over all signals of the run, in memory.
+/// An engine over all signals of the run, or its spans only, in memory.
 fn engine(signals: &shop::Signals, end: Nanos, spans_only: bool) -> anyhow::Result<Engine> {
     let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH as u64);
-    let logs = if spans_only { Vec::new() } else { shop::logs_to_otlp(&signals.spans, epoch) };
+    let (readings, logs) = match spans_only {
+        true => (Default::default(), Vec::new()),
+        false => (signals.readings.as_slice(), shop::logs_to_otlp(&signals.spans, epoch)),
+    };
     let spans = shop::to_otlp(&signals.spans, epoch, 4_000);
     let spans = spans.iter().map(|export| (Signal::Traces, export.encode_to_vec()));
-    let metrics = signals.readings.iter().map(|reading| (Signal::Metrics, reading.to_otlp(epoch).encode_to_vec()));
+    let metrics = readings.iter().map(|reading| (Signal::Metrics, reading.to_otlp(epoch).encode_to_vec()));
     let logs = logs.iter().map(|export| (Signal::Logs, export.encode_to_vec()));
     memory::engine(&spans.chain(metrics).chain(logs).collect::<Vec<_>>(), end, end + 30 * SECOND)
 }

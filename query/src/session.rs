@@ -55,6 +55,7 @@ use interrupt::Interruptible;
 use lane::Lanes;
 use load::Outcomes;
 use share::Share;
+use unpinned::LetGoOfPages;
 
 /// The answer to a statement.
 #[derive(Debug, Clone)]
@@ -226,6 +227,7 @@ impl Engine {
             .with_expr_planners(functions.planners.clone())
             .with_table_functions(analysis::table_functions())
             .with_optimizer_rules(optimizer_rules())
+            .with_physical_optimizer_rule(Arc::new(LetGoOfPages))
             .with_physical_optimizer_rule(Arc::new(Interruptible(interrupt.clone())))
             .with_execution_props(ExecutionProps::new().with_query_execution_start_time(started))
             .build();

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -165,11 +166,8 @@ fn tell(done: &str, run: &Value) {
 
 /// The path of a run. Names may hold any character.
 fn path(run: &str, rest: &str) -> String {
-    let plain = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
-        other => format!("%{other:02X}"),
-    };
-    format!("/api/v1/runs/{}{rest}", run.bytes().map(plain).collect::<String>())
+    const SPECIAL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+    format!("/api/v1/runs/{}{rest}", utf8_percent_encode(run, SPECIAL))
 }
 
 /// The run that was named, else the only one that is going on.

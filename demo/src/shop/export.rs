@@ -24,14 +24,13 @@ use opentelemetry_sdk::trace::{
 use opentelemetry_sdk::{Resource, logs};
 use tonic::transport::{Channel, Endpoint};
 
-use super::metrics::Vitals;
+use super::metrics::{METRIC_INTERVAL, Vitals};
 use super::run::Error;
 use super::said::said;
 use super::span::{Process, SimSpan, real_time};
 
 /// How long finished spans wait for company. Short, so that the page is live.
 const SPAN_DELAY: Duration = Duration::from_secs(1);
-const METRIC_INTERVAL: Duration = Duration::from_secs(5);
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Spans that one process keeps while the server does not answer. The SDK reserves the room at once.
 const QUEUE: usize = 4_096;

@@ -3,6 +3,7 @@
 //! The simulation writes [`Readings`] now and then; the SDK's reader asks for them from its own thread.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter};
@@ -12,6 +13,9 @@ use super::kernel::Instant;
 use super::plan::Language;
 use super::span::{Process, SimSpan};
 use super::world::{Instance, World};
+
+/// How often a process exports its metrics.
+pub const METRIC_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The state of one instance at one moment.
 #[derive(Default)]

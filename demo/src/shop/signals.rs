@@ -21,13 +21,11 @@ use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 
 use super::Settings;
 use super::kernel::Instant;
-use super::metrics::Vitals;
+use super::metrics::{METRIC_INTERVAL, Vitals};
 use super::said::said;
 use super::simulation::{Simulation, default_duration, nanoseconds};
 use super::span::{Process, SimSpan};
 
-/// How often the processes export their metrics.
-const METRIC_INTERVAL: Duration = Duration::from_secs(5);
 /// The SDK's own timer is not to fire.
 const NEVER: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -85,23 +83,20 @@ impl Reading {
         let mut metrics = self.metrics.clone();
         let scopes = metrics.resource_metrics.iter_mut().flat_map(|resource| &mut resource.scope_metrics);
         for data in scopes.flat_map(|scope| &mut scope.metrics).filter_map(|metric| metric.data.as_mut()) {
-            let set = |start: &mut u64, time: &mut u64| (*start, *time) = (began, now);
+            // Five kinds of points, of which each has these two times.
+            macro_rules! set_times {
+                ($data:expr) => {
+                    $data.data_points.iter_mut().for_each(|point| {
+                        (point.start_time_unix_nano, point.time_unix_nano) = (began, now);
+                    })
+                };
+            }
             match data {
-                Data::Gauge(gauge) => {
-                    gauge.data_points.iter_mut().for_each(|p| set(&mut p.start_time_unix_nano, &mut p.time_unix_nano));
-                }
-                Data::Sum(sum) => {
-                    sum.data_points.iter_mut().for_each(|p| set(&mut p.start_time_unix_nano, &mut p.time_unix_nano));
-                }
-                Data::Histogram(found) => {
-                    found.data_points.iter_mut().for_each(|p| set(&mut p.start_time_unix_nano, &mut p.time_unix_nano));
-                }
-                Data::ExponentialHistogram(found) => {
-                    found.data_points.iter_mut().for_each(|p| set(&mut p.start_time_unix_nano, &mut p.time_unix_nano));
-                }
-                Data::Summary(found) => {
-                    found.data_points.iter_mut().for_each(|p| set(&mut p.start_time_unix_nano, &mut p.time_unix_nano));
-                }
+                Data::Gauge(data) => set_times!(data),
+                Data::Sum(data) => set_times!(data),
+                Data::Histogram(data) => set_times!(data),
+                Data::ExponentialHistogram(data) => set_times!(data),
+                Data::Summary(data) => set_times!(data),
             }
         }
         metrics

@@ -34,6 +34,10 @@ impl Wear {
     /// What is left of the spans, and as it is seen. `spared` are services that do export.
     pub fn apply(&self, spans: Vec<SimSpan>, seed: u64, spared: &[&str]) -> Vec<SimSpan> {
         let dark = self.dark_services(&spans, seed, spared);
+        self.worn(spans, seed, &dark)
+    }
+
+    fn worn(&self, spans: Vec<SimSpan>, seed: u64, dark: &BTreeSet<&'static str>) -> Vec<SimSpan> {
         let is_kept = |span: &SimSpan| {
             let id = u64::from_be_bytes(span.span_id.to_bytes());
             !dark.contains(span.process.service) && share(mix(seed ^ 0x1057) ^ id) >= self.loss
@@ -47,7 +51,7 @@ impl Wear {
         let dark = self.dark_services(&signals.spans, seed, spared);
         let seen = signals.readings.into_iter().filter(|reading| !dark.contains(reading.process.service));
         let readings = seen.map(|reading| Reading { at: reading.at + self.ahead(&reading.process, seed), ..reading });
-        Signals { readings: readings.collect(), spans: self.apply(signals.spans, seed, spared) }
+        Signals { readings: readings.collect(), spans: self.worn(signals.spans, seed, &dark) }
     }
 
     fn dark_services(&self, spans: &[SimSpan], seed: u64, spared: &[&str]) -> BTreeSet<&'static str> {

@@ -46,13 +46,13 @@ pub use logged::LogSign;
 pub use verdict::{EntryChange, Measure, Verdict};
 
 use behaviour::Change;
-use blame::{Evidence, Suspect, Via};
+use blame::{Compared, Suspect, Via};
 use calls::Calls;
 use category::Judge;
 use cube::Cube;
-use explain::{Story, Waiting, explain, explain_waiting};
+use explain::{Story, explain, explain_waiting};
 use logged::{LineChange, line_changes, signs};
-use pressed::{Pressed, pressed};
+use pressed::{Pressed, paused_calls, pressed};
 use rates::{Rates, mix, rates};
 use waits::Lagging;
 
@@ -215,7 +215,9 @@ impl Ranker<'_> {
         let changes = behaviour::changes(self.calls, &self.lines, (&after, &before), settings);
         ranking.worse = verdict::worse_entries(cube, baseline, &common, settings);
         let slower = ranking.worse.iter().any(|change| change.measure != Measure::ErrorRate);
-        let pressed = pressed(cube, (self.calls, self.facts), (&after, &before), self.exhausted, settings);
+        let paused = paused_calls(cube, self.facts, (&after, &before), self.exhausted);
+        let compared = Compared { after: &after, before: &before, paused: &paused };
+        let pressed = pressed(cube, self.calls, compared, self.exhausted, settings);
         if !slower {
             ranking.worse.extend(pressed.iter().map(|pressed| self.slowed(pressed)));
         }
@@ -227,9 +229,9 @@ impl Ranker<'_> {
             Verdict::NoSignificantChange
         };
         let spots = match found {
-            Verdict::Bottleneck => self.by_change(&whole, (&after, &before), &changes, &pressed),
-            Verdict::BehaviourChanged => self.by_behaviour(&whole, &after, &before, &changes),
-            Verdict::NoSignificantChange | Verdict::NotEnoughData => self.by_share(&whole, Some((&after, &before))),
+            Verdict::Bottleneck => self.by_change(&whole, compared, &changes, &pressed),
+            Verdict::BehaviourChanged => self.by_behaviour(&whole, compared, &changes),
+            Verdict::NoSignificantChange | Verdict::NotEnoughData => self.by_share(&whole, Some(compared)),
         };
         // What requests feel comes first. Where they feel nothing, waiting messages are the bottleneck.
         let requests = ranking.window_requests.max(1) as f64;
@@ -252,10 +254,9 @@ impl Ranker<'_> {
         ranking
     }
 
-    fn suspects(&self, whole: &[Rates], sides: Option<(&[Rates], &[Rates])>) -> Vec<Judged> {
+    fn suspects(&self, whole: &[Rates], compared: Option<Compared<'_>>) -> Vec<Judged> {
         let judge = Judge { cube: self.cube, calls: self.calls, facts: self.facts };
-        let evidence = Evidence { sides, exhausted: self.exhausted };
-        let found = blame::suspects(self.cube, self.calls, self.facts, whole, evidence, self.settings);
+        let found = blame::suspects(self.cube, self.calls, self.facts, whole, compared, self.settings);
         let judged = found.into_iter().map(|suspect| {
             let category = judge.category(&suspect);
             let own = suspect.via == Via::Own && !matches!(category, Category::Retry | Category::NPlusOne);
@@ -267,8 +268,8 @@ impl Ranker<'_> {
     }
 
     /// Where the time goes, whether or not it changed.
-    fn by_share(&self, whole: &[Rates], sides: Option<(&[Rates], &[Rates])>) -> Vec<Hotspot> {
-        let mut judged = self.suspects(whole, sides);
+    fn by_share(&self, whole: &[Rates], compared: Option<Compared<'_>>) -> Vec<Hotspot> {
+        let mut judged = self.suspects(whole, compared);
         judged.sort_by(|a, b| b.suspect.critical.total_cmp(&a.suspect.critical));
         let spots = judged.iter().filter(|j| j.suspect.critical > 0.0).take(self.settings.limit);
         spots.map(|j| self.hotspot(j, whole, None)).collect()
@@ -289,14 +290,14 @@ impl Ranker<'_> {
     fn by_change(
         &self,
         whole: &[Rates],
-        (after, before): (&[Rates], &[Rates]),
+        compared: Compared<'_>,
         changes: &[Change],
         pressed: &[Pressed],
     ) -> Vec<Hotspot> {
-        let judged = self.suspects(whole, Some((after, before)));
+        let judged = self.suspects(whole, Some(compared));
         let suspects: Vec<Suspect> = judged.iter().map(|j| j.suspect.clone()).collect();
         let categories: Vec<Category> = judged.iter().map(|j| j.category).collect();
-        let cascade = cascade::cascade(self.cube, self.calls, before, &suspects, &categories);
+        let cascade = cascade::cascade(self.cube, self.calls, compared.before, &suspects, &categories);
         let order = &cascade.order;
         let rose = |&&i: &&usize| suspects[i].change.is_some_and(|change| change > 0.0);
         let sure = |&&i: &&usize| suspects[i].confidence.is_some_and(|c| c >= self.settings.confidence);
@@ -355,14 +356,7 @@ impl Ranker<'_> {
             off_path: true,
             callers: lag.senders.iter().map(Operation::place).collect(),
             victims: Vec::new(),
-            explanation: explain_waiting(&Waiting {
-                service: &lag.consumer.service,
-                operation: &lag.consumer.operation,
-                topic: lag.topic.as_deref(),
-                before: lag.before,
-                now: lag.now.value,
-                left: lag.left,
-            }),
+            explanation: explain_waiting(lag),
             vitals: Vec::new(),
             logs: signs(self.cube, &self.lines, &lag.consumer.service),
             exemplars: Vec::new(),
@@ -371,8 +365,8 @@ impl Ranker<'_> {
     }
 
     /// Where errors or calls changed.
-    fn by_behaviour(&self, whole: &[Rates], after: &[Rates], before: &[Rates], changes: &[Change]) -> Vec<Hotspot> {
-        let judged = self.suspects(whole, Some((after, before)));
+    fn by_behaviour(&self, whole: &[Rates], compared: Compared<'_>, changes: &[Change]) -> Vec<Hotspot> {
+        let judged = self.suspects(whole, Some(compared));
         changes.iter().map(|change| self.changed(change, &judged, whole)).collect()
     }
 

@@ -15,7 +15,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
@@ -27,7 +26,6 @@ use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceCh
 use super::once::Once;
 use super::running::Seat;
 use super::slices::Slices;
-use super::unpinned::Unpinned;
 
 /// Whether a query is no longer wanted, and whether it is another's turn. Clones are the same.
 #[derive(Debug, Clone)]
@@ -70,7 +68,6 @@ impl PhysicalOptimizerRule for Interruptible {
             };
             // What reads, and what makes more rows than it reads.
             let many = plan.children().is_empty() || plan.name().ends_with("JoinExec") || plan.name() == "UnnestExec";
-            let plan = if plan.downcast_ref::<DataSourceExec>().is_some() { Unpinned::of(plan) } else { plan };
             Ok(if many { Transformed::yes(Slices::of(plan, self.0.clone())) } else { Transformed::no(plan) })
         })
         .map(|transformed| transformed.data)

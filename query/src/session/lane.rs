@@ -96,14 +96,15 @@ impl Lanes {
     /// Divides places and memory; each lane has all the threads. Where the process takes too much memory, statements
     /// are ended first.
     pub fn new(settings: &Settings, ceiling: u64) -> Result<Self> {
-        let footers = footers(settings);
+        let preparing = |e| from_datafusion(e).context("preparing the query memory");
+        let footers = footers(settings).map_err(preparing)?;
         let lane = |name, nice, places: usize, memory: usize, ceiling, patience| {
             let env = environment(settings, memory, footers.clone());
             Ok::<_, Error>(Lane {
                 admission: Admission::new(places.max(1), settings.queue),
                 running: Arc::default(),
                 most_of_one: memory - memory / 4,
-                env: env.map_err(|e| from_datafusion(e).context("preparing the query memory"))?,
+                env: env.map_err(preparing)?,
                 ceiling,
                 patience,
                 threads: Threads(Some(threads::start(name, settings.threads, nice)?)),
@@ -153,11 +154,10 @@ impl Lanes {
 
 /// What is remembered of files' footers, by both lanes: where they ask for more files than it holds, each question reads
 /// all footers again. Theirs is a part of the memory for caches, not of what queries may take.
-fn footers(settings: &Settings) -> CacheManagerConfig {
-    let limit = settings.footers_bytes();
-    let own = CacheManagerConfig::default().with_metadata_cache_limit(limit);
-    let cache = CacheManager::try_new(&own).map(|manager| manager.get_file_metadata_cache()).ok();
-    own.with_file_metadata_cache(cache)
+fn footers(settings: &Settings) -> datafusion::common::Result<CacheManagerConfig> {
+    let own = CacheManagerConfig::default().with_metadata_cache_limit(settings.footers_bytes());
+    let shared = CacheManager::try_new(&own)?.get_file_metadata_cache();
+    Ok(own.with_file_metadata_cache(Some(shared)))
 }
 
 fn environment(

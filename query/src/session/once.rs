@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::through::{Pass, Through};
@@ -33,15 +32,10 @@ impl Pass for Once {
     }
 
     /// The side has one partition.
-    fn execute(
-        &self,
-        input: &Arc<dyn ExecutionPlan>,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
+    fn may_begin(&self) -> Result<()> {
         if self.asked.swap(true, Ordering::Relaxed) {
             return Err(DataFusionError::ResourcesExhausted("one side of a join does not fit into memory".to_owned()));
         }
-        input.execute(partition, context)
+        Ok(())
     }
 }

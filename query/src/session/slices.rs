@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
-use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{Stream, StreamExt, ready};
 use tokio::time::Sleep;
@@ -43,14 +43,8 @@ impl Pass for Slices {
         Slices(self.0.clone())
     }
 
-    fn execute(
-        &self,
-        input: &Arc<dyn ExecutionPlan>,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let inner = input.execute(partition, context)?;
-        Ok(Box::pin(Turns { inner, interrupt: self.0.clone(), since: None, pause: None }))
+    fn hand_on(&self, inner: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        Box::pin(Turns { inner, interrupt: self.0.clone(), since: None, pause: None })
     }
 }
 

@@ -18,12 +18,15 @@ pub trait Pass: fmt::Debug + Send + Sync + Sized + 'static {
     /// The same for another plan, of which nothing has run yet.
     fn anew(&self) -> Self;
 
-    fn execute(
-        &self,
-        input: &Arc<dyn ExecutionPlan>,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream>;
+    /// Asked before the plan below begins, for each partition.
+    fn may_begin(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The rows of one partition.
+    fn hand_on(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        rows
+    }
 }
 
 #[derive(Debug)]
@@ -76,6 +79,7 @@ impl<P: Pass> ExecutionPlan for Through<P> {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.pass.execute(&self.input, partition, context)
+        self.pass.may_begin()?;
+        Ok(self.pass.hand_on(self.input.execute(partition, context)?))
     }
 }

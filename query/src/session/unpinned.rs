@@ -8,8 +8,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray, UInt64Array};
 use arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
@@ -21,15 +25,31 @@ const SPARSE: usize = 4;
 /// Bytes that a column may keep whatever is used of them.
 const LITTLE: usize = 1 << 10;
 
-/// The same rows, without the pages they stood in.
+/// The rule that puts [`Unpinned`] over each scan of files.
 #[derive(Debug)]
-pub struct Unpinned;
+pub struct LetGoOfPages;
 
-impl Unpinned {
-    pub fn of(input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Through::over(input, Unpinned)
+impl PhysicalOptimizerRule for LetGoOfPages {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|plan| {
+            let reads = plan.downcast_ref::<DataSourceExec>().is_some();
+            Ok(if reads { Transformed::yes(Through::over(plan, Unpinned)) } else { Transformed::no(plan) })
+        })
+        .map(|transformed| transformed.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "let_go_of_pages"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
     }
 }
+
+/// The same rows, without the pages they stood in.
+#[derive(Debug)]
+struct Unpinned;
 
 impl Pass for Unpinned {
     const NAME: &'static str = "Unpinned";
@@ -38,15 +58,9 @@ impl Pass for Unpinned {
         Unpinned
     }
 
-    fn execute(
-        &self,
-        input: &Arc<dyn ExecutionPlan>,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let rows = input.execute(partition, context)?;
+    fn hand_on(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
         let schema = rows.schema();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows.map(|batch| batch.and_then(unpinned)))))
+        Box::pin(RecordBatchStreamAdapter::new(schema, rows.map(|batch| batch.and_then(unpinned))))
     }
 }
 
@@ -77,17 +91,20 @@ fn copied(array: &ArrayRef) -> Result<ArrayRef> {
             let columns = parts.columns().iter().map(copied).collect::<Result<Vec<_>>>()?;
             Arc::new(StructArray::try_new_with_length(fields.clone(), columns, parts.nulls().cloned(), parts.len())?)
         }
-        ty if ty.is_primitive() && keeps_more_than(array.len() * ty.primitive_width().unwrap_or(8)) => all_of(array)?,
-        DataType::FixedSizeBinary(width) if keeps_more_than(array.len() * usize::try_from(*width).unwrap_or(16)) => {
-            all_of(array)?
+        ty if width(ty).is_some_and(|width| keeps_more_than(array.len() * width)) => {
+            let all = UInt64Array::from_iter_values(0..array.len() as u64);
+            arrow::compute::take(array, &all, None)?
         }
         _ => Arc::clone(array),
     })
 }
 
-fn all_of(array: &ArrayRef) -> Result<ArrayRef> {
-    let rows = UInt64Array::from_iter_values(0..array.len() as u64);
-    Ok(arrow::compute::take(array, &rows, None)?)
+/// Bytes of a value, where all have as many.
+fn width(ty: &DataType) -> Option<usize> {
+    match ty {
+        DataType::FixedSizeBinary(width) => usize::try_from(*width).ok(),
+        other => other.primitive_width(),
+    }
 }
 
 #[cfg(test)]

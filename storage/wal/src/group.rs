@@ -69,14 +69,8 @@ impl Group {
     pub fn start(log: Log, settings: Settings) -> Result<Group, WalError> {
         let queue = Queue { extent: log.extent(), ..Queue::default() };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), wake: Condvar::new() });
-        let writer = Writer {
-            log,
-            shared: shared.clone(),
-            settings: settings.clone(),
-            sync: Duration::ZERO,
-            last_group: 0,
-            owes_a_group: false,
-        };
+        let writer =
+            Writer { log, shared: shared.clone(), settings: settings.clone(), sync: Duration::ZERO, last_group: 0 };
         let thread = thread::Builder::new()
             .name("hotspan-wal".into())
             .spawn(move || writer.run())
@@ -221,8 +215,6 @@ struct Writer {
     /// Moving mean of sync times.
     sync: Duration,
     last_group: usize,
-    /// An order was done since the last group.
-    owes_a_group: bool,
 }
 
 /// Refuses all who come when the writer has ended, however it ended, so that nobody waits for it.
@@ -245,12 +237,13 @@ impl Drop for Watch {
 impl Writer {
     fn run(mut self) -> Result<(), WalError> {
         let _watch = Watch(self.shared.clone());
+        // Whether an order was done last: then who waited meanwhile goes before the next one.
+        let mut after_order = false;
         loop {
-            match self.next_work() {
-                Work::Group(group) => {
-                    self.owes_a_group = false;
-                    self.write(group);
-                }
+            let work = self.next_work(after_order);
+            after_order = matches!(work, Work::Order(_));
+            match work {
+                Work::Group(group) => self.write(group),
                 Work::Order(Order::Trim(through, mut trimmed, tell)) => {
                     let more = self.log.trim_one(through, &mut trimmed);
                     self.publish();
@@ -260,7 +253,6 @@ impl Writer {
                         Ok(false) => drop(tell.send(Ok(trimmed))),
                         Err(error) => drop(tell.send(Err(error))),
                     }
-                    self.owes_a_group = true;
                 }
                 Work::Order(Order::Roll(tell)) => {
                     let rolled = self.log.roll();
@@ -273,11 +265,11 @@ impl Writer {
     }
 
     /// Waits until there is something to do. Orders go first, but for who waited while one was done; a stop goes last.
-    fn next_work(&self) -> Work {
+    fn next_work(&self, after_order: bool) -> Work {
         let mut ready = Instant::now();
         let mut queue = self.shared.lock();
         loop {
-            if self.owes_a_group && !queue.waiting.is_empty() {
+            if after_order && !queue.waiting.is_empty() {
                 return Work::Group(queue.take_group());
             }
             if let Some(order) = queue.orders.pop_front() {

@@ -19,7 +19,7 @@ use model::trace::SpanKind;
 use super::super::significance::{Estimate, false_discovery_rates};
 use super::Settings;
 use super::calls::Calls;
-use super::cube::{Cube, Exhausted, Operation};
+use super::cube::Cube;
 use super::facts::FactBook;
 use super::own_side::slow_callers;
 use super::rates::Rates;
@@ -28,10 +28,6 @@ use super::rates::Rates;
 const MORE_CALLS: (f64, f64) = (0.2, 0.05);
 /// Retries have risen when there are this many more repeats under a parent.
 pub(super) const MORE_REPEATS: f64 = 0.2;
-/// Where pauses lengthen calls, the median of these rises by at most this part of the mean's rise.
-const OF_MEDIAN: f64 = 0.25;
-/// Where the medians are not known: pauses that take two thirds of the time make calls this many times as long.
-const LENGTHENED: f64 = 3.0;
 /// Longest chain of callers that is followed, which also ends cycles.
 const LONGEST_CHAIN: usize = 64;
 
@@ -64,12 +60,13 @@ pub(super) struct Suspect {
     pub confidence: Option<f64>,
 }
 
-/// What suspects are found by, besides the window as a whole.
-pub(super) struct Evidence<'a> {
-    /// Figures of the window and of the baseline over the entries that both have.
-    pub sides: Option<(&'a [Rates], &'a [Rates])>,
-    /// What metrics say of services.
-    pub exhausted: &'a [Exhausted],
+/// The window beside the baseline, over the entries that both have; by operation.
+#[derive(Clone, Copy)]
+pub(super) struct Compared<'a> {
+    pub after: &'a [Rates],
+    pub before: &'a [Rates],
+    /// Calls that pauses of their own process may have lengthened ([`super::pressed::paused_calls`]).
+    pub paused: &'a [bool],
 }
 
 /// Everything that takes time, in no order. `whole` are the window's figures over all entries.
@@ -78,14 +75,14 @@ pub(super) fn suspects(
     calls: &Calls,
     facts: &FactBook,
     whole: &[Rates],
-    Evidence { sides, exhausted }: Evidence<'_>,
+    compared: Option<Compared<'_>>,
     settings: &Settings,
 ) -> Vec<Suspect> {
     let mut ledger = Ledger::default();
-    let moves = sides.map(|sides| Moves::new(cube, calls, facts, sides, exhausted));
+    let moves = compared.map(|compared| Moves::new(cube, calls, facts, compared));
     for operation in 0..whole.len() {
         let mut left = Part { critical: whole[operation].critical.value, change: 0.0, spread: 0.0 };
-        if let Some((after, before)) = sides {
+        if let Some(Compared { after, before, .. }) = compared {
             let (after, before) = (after[operation].critical, before[operation].critical);
             left.change = after.value - before.value;
             left.spread = (after.variance + before.variance).sqrt();
@@ -102,7 +99,7 @@ pub(super) fn suspects(
             }
         }
         let target = match calls.callee(operation) {
-            None if moves.as_ref().is_some_and(|moves| moves.paused[operation]) => {
+            None if compared.is_some_and(|compared| compared.paused[operation]) => {
                 (serving(cube, calls, operation), Via::Own)
             }
             Some(_) if moves.as_ref().is_some_and(|moves| moves.is_own_side(calls, operation)) => {
@@ -113,8 +110,8 @@ pub(super) fn suspects(
         };
         ledger.put(target, operation, left, 0.0);
     }
-    let df = sides.and_then(|(after, _)| after.first()).map_or(1.0, |rates| rates.critical.df);
-    ledger.into_suspects(sides.is_some(), df, settings)
+    let df = compared.and_then(|compared| compared.after.first()).map_or(1.0, |rates| rates.critical.df);
+    ledger.into_suspects(compared.is_some(), df, settings)
 }
 
 /// What is moved from one operation to another, with a baseline to tell.
@@ -126,8 +123,6 @@ struct Moves {
     retried_below: Vec<Option<usize>>,
     /// By service: the gaps of its calls are its own.
     slow_callers: Vec<bool>,
-    /// By operation, see [`paused_calls`].
-    paused: Vec<bool>,
 }
 
 /// The SERVER or CONSUMER operation of the same service in which an operation is done; itself when there is none.
@@ -145,40 +140,8 @@ pub(super) fn serving(cube: &Cube, calls: &Calls, operation: usize) -> usize {
     operation
 }
 
-/// By operation: whether it is a call that pauses of its own process may have lengthened. They meet few calls, and those for
-/// long: half of them take as long as ever, unlike those of a slow database.
-pub(super) fn paused_calls(
-    cube: &Cube,
-    facts: &FactBook,
-    (after, before): (&[Rates], &[Rates]),
-    exhausted: &[Exhausted],
-) -> Vec<bool> {
-    let is_paused = |service: &str| exhausted.iter().any(|one| one.is_paused && one.service == service);
-    let paused = |(at, operation): (usize, &Operation)| {
-        let (now, then) = (&after[at], &before[at]);
-        let may_be = operation.kind == SpanKind::Client && is_paused(&operation.service);
-        if !may_be || now.calls.value <= 0.0 || then.calls.value <= 0.0 {
-            return false;
-        }
-        let (now, then) = (now.per_call().value, then.per_call().value);
-        let facts = facts.get(operation);
-        let medians = facts.and_then(|facts| facts.window.exclusive_p50_ns.zip(facts.baseline.exclusive_p50_ns));
-        match medians {
-            Some((median_now, median_then)) => median_now - median_then <= OF_MEDIAN * (now - then).max(0.0),
-            None => now <= LENGTHENED * then,
-        }
-    };
-    cube.operations.iter().enumerate().map(paused).collect()
-}
-
 impl Moves {
-    fn new(
-        cube: &Cube,
-        calls: &Calls,
-        facts: &FactBook,
-        (after, before): (&[Rates], &[Rates]),
-        exhausted: &[Exhausted],
-    ) -> Self {
+    fn new(cube: &Cube, calls: &Calls, facts: &FactBook, Compared { after, before, .. }: Compared<'_>) -> Self {
         let risen: Vec<bool> = after.iter().zip(before).map(|(a, b)| more_calls(a, b)).collect();
         let by_calls =
             (0..after.len()).map(|i| if risen[i] { time_of_more_calls(&after[i], &before[i]) } else { 0.0 }).collect();
@@ -191,8 +154,7 @@ impl Moves {
             }
         }
         let slow_callers = slow_callers(cube, calls, after, before);
-        let paused = paused_calls(cube, facts, (after, before), exhausted);
-        Moves { risen, by_calls, retried_below, slow_callers, paused }
+        Moves { risen, by_calls, retried_below, slow_callers }
     }
 
     fn is_own_side(&self, calls: &Calls, operation: usize) -> bool {

@@ -147,6 +147,6 @@ impl Pool {
             }
         }
         let holding = if spans > 0.0 { time / spans } else { 0.0 };
-        Pool { holding, rate: if side.seconds() > 0.0 { spans / side.seconds() } else { 0.0 } }
+        Pool { holding, rate: side.per_second(spans) }
     }
 }

@@ -186,7 +186,7 @@ impl Gap {
         let mean = if spans > 0.0 { time / spans } else { 0.0 };
         let squares: f64 = bins.iter().filter(|b| b.1 > 0.0).map(|(t, n)| n * (t / n - mean).powi(2)).sum();
         let spread = if spans > 0.0 { (squares / spans).sqrt() } else { 0.0 };
-        Gap { mean, spread, rate: if side.seconds() > 0.0 { spans / side.seconds() } else { 0.0 } }
+        Gap { mean, spread, rate: side.per_second(spans) }
     }
 }
 

@@ -257,6 +257,11 @@ impl Side {
     pub fn seconds(&self) -> f64 {
         self.bins as f64 * self.bin_seconds
     }
+
+    /// How many a second, of so many in the whole time; none in no time.
+    pub fn per_second(&self, count: f64) -> f64 {
+        if self.seconds() > 0.0 { count / self.seconds() } else { 0.0 }
+    }
 }
 
 impl Cube {

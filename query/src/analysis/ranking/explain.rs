@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::category::Category;
-use super::waits::Left;
+use super::cube::Operation;
+use super::waits::{Lagging, Left};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
@@ -158,25 +159,15 @@ fn said(story: &Story, (before, after): (f64, f64)) -> Explanation {
     }
 }
 
-/// The figures of a sentence about messages that wait.
-pub(super) struct Waiting<'a> {
-    pub service: &'a str,
-    pub operation: &'a str,
-    pub topic: Option<&'a str>,
-    /// Mean wait of a message, ns.
-    pub before: f64,
-    pub now: f64,
-    pub left: Left,
-}
-
-pub(super) fn explain_waiting(waiting: &Waiting) -> Explanation {
-    let Waiting { service, operation, .. } = waiting;
-    let (before, now) = (duration(waiting.before), duration(waiting.now));
-    let (of_en, of_zh) = waiting.topic.map_or_else(
+/// A sentence about messages that wait.
+pub(super) fn explain_waiting(lag: &Lagging) -> Explanation {
+    let Operation { service, operation, .. } = &lag.consumer;
+    let (before, now) = (duration(lag.before), duration(lag.now.value));
+    let (of_en, of_zh) = lag.topic.as_ref().map_or_else(
         || ("messages".to_owned(), "消息".to_owned()),
         |topic| (format!("messages of {topic}"), format!("{topic} 的消息")),
     );
-    let (left_en, left_zh) = match waiting.left {
+    let (left_en, left_zh) = match lag.left {
         Left::Sent { sent, left } => (
             format!("{left} of {sent} sent in the window were not taken by its end"),
             format!("窗口内发送的 {sent} 条中有 {left} 条到结束时仍未取走"),

@@ -61,8 +61,7 @@ fn consumer<'a>(cube: &'a Cube, pile: &Piled) -> Option<(usize, &'a Operation)> 
 /// Spans of an operation per second.
 fn rate(cube: &Cube, side: &Side, operation: usize) -> f64 {
     let of = cube.columns.iter().zip(&side.totals).filter(|(column, _)| column.operation == operation);
-    let spans: f64 = of.map(|(_, totals)| totals.spans).sum();
-    if side.seconds() > 0.0 { spans / side.seconds() } else { 0.0 }
+    side.per_second(of.map(|(_, totals)| totals.spans).sum())
 }
 
 #[cfg(test)]

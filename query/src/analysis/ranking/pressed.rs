@@ -5,10 +5,12 @@
 //! slower. And since the metric singles the service out, its own calls are compared, call by call, though the requests
 //! as a whole need not be slower: it may serve few of them.
 
+use model::trace::SpanKind;
+
 use super::Settings;
-use super::blame::{paused_calls, serving};
+use super::blame::{Compared, serving};
 use super::calls::Calls;
-use super::cube::{Cube, Exhausted, Side};
+use super::cube::{Cube, Exhausted, Operation, Side};
 use super::facts::FactBook;
 use super::rates::Rates;
 
@@ -18,6 +20,37 @@ const SLOWER: f64 = 0.2;
 const LEAST_CONFIDENCE: f64 = 0.8;
 /// Calls that are compared at least, on each side.
 const LEAST_CALLS: f64 = 3.0;
+
+/// Where pauses lengthen calls, the median of these rises by at most this part of the mean's rise.
+const OF_MEDIAN: f64 = 0.25;
+/// Where the medians are not known: pauses that take two thirds of the time make calls this many times as long.
+const LENGTHENED: f64 = 3.0;
+
+/// By operation: whether it is a call that pauses of its own process may have lengthened. They meet few calls, and those for
+/// long: half of them take as long as ever, unlike those of a slow database.
+pub(super) fn paused_calls(
+    cube: &Cube,
+    facts: &FactBook,
+    (after, before): (&[Rates], &[Rates]),
+    exhausted: &[Exhausted],
+) -> Vec<bool> {
+    let is_paused = |service: &str| exhausted.iter().any(|one| one.is_paused && one.service == service);
+    let paused = |(at, operation): (usize, &Operation)| {
+        let (now, then) = (&after[at], &before[at]);
+        let may_be = operation.kind == SpanKind::Client && is_paused(&operation.service);
+        if !may_be || now.calls.value <= 0.0 || then.calls.value <= 0.0 {
+            return false;
+        }
+        let (now, then) = (now.per_call().value, then.per_call().value);
+        let facts = facts.get(operation);
+        let medians = facts.and_then(|facts| facts.window.exclusive_p50_ns.zip(facts.baseline.exclusive_p50_ns));
+        match medians {
+            Some((median_now, median_then)) => median_now - median_then <= OF_MEDIAN * (now - then).max(0.0),
+            None => now <= LENGTHENED * then,
+        }
+    };
+    cube.operations.iter().enumerate().map(paused).collect()
+}
 
 /// A service that ran out of something, with the operation that shows most of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,15 +69,14 @@ pub(super) struct Pressed {
 /// Those of the named services whose calls got slower: by their own time or by the wait before they are served.
 pub(super) fn pressed(
     cube: &Cube,
-    (calls, facts): (&Calls, &FactBook),
-    (after, before): (&[Rates], &[Rates]),
+    calls: &Calls,
+    Compared { after, before, paused }: Compared<'_>,
     exhausted: &[Exhausted],
     settings: &Settings,
 ) -> Vec<Pressed> {
     let named = |operation: usize| exhausted.iter().any(|one| one.service == cube.operations[operation].service);
     let enough =
         |side: Option<&Side>, rates: &Rates| side.is_some_and(|s| rates.calls.value * s.requests() >= LEAST_CALLS);
-    let paused = paused_calls(cube, facts, (after, before), exhausted);
     let mut candidates = Vec::new();
     for operation in 0..cube.operations.len() {
         let of = match calls.callee(operation).filter(|callee| named(*callee)) {

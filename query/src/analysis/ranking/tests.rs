@@ -211,10 +211,10 @@ fn a_queue_ranks_below_what_keeps_its_workers_busy() {
 }
 
 /// The ranking when metrics say that inventory ran out of CPU, or is paused by its collector.
-fn with_exhausted(window: &Shop, is_paused: bool) -> Ranking {
+fn with_exhausted(window: &Shop, is_paused: bool, facts: &FactBook) -> Ranking {
     let mut window = window.observe(2);
     window.exhausted = vec![Exhausted { service: "inventory".to_owned(), is_paused }];
-    rank(&window, Some(&Shop::healthy().observe(1)), &FactBook::new(), &Settings::default())
+    rank(&window, Some(&Shop::healthy().observe(1)), facts, &Settings::default())
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn a_service_without_cpu_comes_before_what_takes_longer() {
             s.mean = 12.0 * MS;
         });
     assert_first(&found(&window), "gateway", "POST /charge", Category::External);
-    let ranking = with_exhausted(&window, false);
+    let ranking = with_exhausted(&window, false, &FactBook::new());
     assert_first(&ranking, "inventory", "POST /stock", Category::Own);
     assert_eq!(ranking.hotspots[1].operation, "POST /charge");
 }
@@ -234,14 +234,14 @@ fn a_service_without_cpu_is_a_bottleneck_though_requests_are_hardly_slower() {
     // 1.2 ms of 7 are below what counts as worse.
     let window = Shop::healthy().with("GET /stock", Server, |s| s.mean = 3.2 * MS);
     assert_eq!(found(&window).verdict, Verdict::NoSignificantChange);
-    let ranking = with_exhausted(&window, false);
+    let ranking = with_exhausted(&window, false, &FactBook::new());
     assert_eq!(ranking.verdict, Verdict::Bottleneck);
     assert_first(&ranking, "inventory", "GET /stock", Category::Own);
     let worse = &ranking.worse[0];
     assert_eq!((worse.entry.operation.as_str(), worse.measure), ("GET /stock", Measure::Mean));
     assert!((worse.baseline / (2.0 * MS) - 1.0).abs() < 0.1 && (worse.window / (3.2 * MS) - 1.0).abs() < 0.1);
     // Where nothing takes longer, full use of a CPU is no problem.
-    assert_eq!(with_exhausted(&Shop::healthy(), false).verdict, Verdict::NoSignificantChange);
+    assert_eq!(with_exhausted(&Shop::healthy(), false, &FactBook::new()).verdict, Verdict::NoSignificantChange);
 }
 
 #[test]
@@ -256,9 +256,7 @@ fn what_a_paused_process_waits_for_is_not_to_blame() {
         let facts = Facts { window: details(median_ms), baseline: details(4.0), ..Facts::default() };
         let statement = |name| operation("inventory", name, Client, Some(("inventory-db", PeerKind::Database)));
         let book = ["UPDATE stock", "SELECT stock"].map(|name| (statement(name), facts.clone()));
-        let mut window = window.observe(2);
-        window.exhausted = vec![Exhausted { service: "inventory".to_owned(), is_paused }];
-        rank(&window, Some(&Shop::healthy().observe(1)), &FactBook::from(book), &Settings::default())
+        with_exhausted(&window, is_paused, &FactBook::from(book))
     };
     let is_statement = |spot: &Hotspot| spot.category == Category::Database;
     let paused = ranking(true, 4.1);

@@ -8,8 +8,6 @@ use crate::analysis::ranking::Piled;
 
 /// Attributes that name the topic.
 const TOPIC: [&str; 5] = ["topic", "kafka.topic", "messaging.destination.name", "messaging.destination", "destination"];
-/// A share of the window at its end, in which each reading has to be above all of the baseline.
-const LATER: f64 = 0.5;
 
 /// The topics of a service of which more lies there than in the baseline: each reading of the window's second half is
 /// larger than any of the baseline. By chance that comes once in as many times as there are ways to choose which
@@ -36,7 +34,7 @@ fn grown(series: &Series, window: Window, baseline: Window) -> Option<(f64, f64,
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let before: Vec<f64> = within(baseline).collect();
     let now: Vec<f64> = within(window).collect();
-    let later = &now[now.len() - (now.len() as f64 * LATER).ceil() as usize..];
+    let later = &now[now.len() / 2..];
     if before.is_empty() || later.is_empty() {
         return None;
     }

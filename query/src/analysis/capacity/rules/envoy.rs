@@ -7,6 +7,7 @@
 
 use std::fmt::Write;
 
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 use serde_json::Value;
 
 use super::{Per, Reason, Rule, Rules};
@@ -151,17 +152,7 @@ fn path_match(path: &str) -> String {
 
 /// As a request carries it and Envoy compares it: what is not ASCII as the bytes of its UTF-8.
 fn percent_encoded(path: &str) -> String {
-    let mut out = String::new();
-    for c in path.chars() {
-        if c.is_ascii() {
-            out.push(c);
-            continue;
-        }
-        for byte in c.to_string().bytes() {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
+    utf8_percent_encode(path, &AsciiSet::EMPTY).to_string()
 }
 
 /// For RE2, which knows no escape of what is not ASCII: nothing else comes here.
