@@ -11,12 +11,12 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use datafusion::common::runtime::JoinSet;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 use model::{Error, Result};
-use tokio::task::JoinSet;
 
 use crate::error::from_datafusion;
 

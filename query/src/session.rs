@@ -11,6 +11,7 @@ mod admission;
 mod interrupt;
 mod lane;
 mod load;
+mod meter;
 mod once;
 mod running;
 mod settings;
@@ -175,16 +176,17 @@ impl Engine {
             let permit = lane.admission.enter().await?;
             let interrupt = Interrupt::of(lane.running.enter());
             let stop = interrupt.clone();
-            let task = lane.handle()?.spawn(async move {
+            let work = interrupt.seat().meter().count(async move {
                 let _permit = permit;
                 let query = Query::open(&engine, &tenant, asked, stop)?;
                 job(query).await
             });
+            let task = lane.handle()?.spawn(work);
             let seat = interrupt.clone();
             tokio::select! {
                 outcome = Cancelling { task, interrupt }.finish() => outcome,
                 error = watch::exceeded(lane.ceiling, seat.seat()) => Err(error),
-                error = lane.outstayed() => Err(error),
+                error = lane.outstayed(seat.seat()) => Err(error),
             }
         };
         let outcome = match tokio::time::timeout(limit, work).await {
@@ -199,7 +201,8 @@ impl Engine {
     /// How busy the engine is.
     pub fn load(&self) -> Load {
         let ((running, queued), (most_running, most_queued)) = (self.lanes.now(), self.lanes.most());
-        Load { running, queued, most_running, most_queued, ended: self.shared.outcomes.ended() }
+        let (ended, cpu) = (self.shared.outcomes.ended(), self.lanes.had());
+        Load { running, queued, most_running, most_queued, ended, cpu }
     }
 
     /// A session over one snapshot. `asker` is what table functions find the snapshot through.

@@ -150,7 +150,7 @@ pub fn store(stats: &Stats, now: Nanos, refusing: bool) -> Vec<Measure> {
 }
 
 /// The query engine.
-pub fn queries(load: &Load) -> [Measure; 5] {
+pub fn queries(load: &Load) -> [Measure; 6] {
     let one = |name, help, value: usize| Measure::one(name, help, value as f64);
     let ended = OUTCOMES.iter().zip(load.ended);
     [
@@ -163,6 +163,12 @@ pub fn queries(load: &Load) -> [Measure; 5] {
             form: Form::Counter,
             help: "Queries by how they ended: answered, limited (memory or time), refused, invalid, failed.",
             samples: ended.map(|(name, n)| (vec![("outcome", (*name).to_owned())], n as f64)).collect(),
+        },
+        Measure {
+            name: "hotspan_query_cpu_seconds_total",
+            form: Form::Counter,
+            help: "CPU time of queries: of hotspan's own analyses, and of statements that people write.",
+            samples: load.cpu.map(|(lane, had)| (vec![("lane", lane.to_owned())], had.as_secs_f64())).into(),
         },
     ]
 }

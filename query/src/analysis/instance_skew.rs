@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::common::runtime::SpawnedTask;
 use model::schema::column;
 use model::time::SECOND;
 use model::trace::flag;
@@ -83,7 +84,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let seen = query.fold(&sql, || Instances::new(window, bin)).await?.fold;
     let left_out = seen.left_out;
     // Pure arithmetic from here on, a second or so of it when there are many instances.
-    let answer = tokio::task::spawn_blocking(move || seen.answer(&limits, limit)).await;
+    let answer = SpawnedTask::spawn_blocking(move || seen.answer(&limits, limit)).await;
     let answer = answer.map_err(|e| Error::internal(format!("comparing instances: {e}")))?;
     let mut report = Report::new("rows", answer);
     if left_out > 0 {

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::runtime::SpawnedTask;
 use model::time::SECOND;
 use model::{Error, Nanos, Result};
 use serde_json::{Value, json};
@@ -147,7 +148,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     // Pure arithmetic from here on, a second or so of it when there are many operations.
     let of_bands = bands.clone();
     let compared =
-        tokio::task::spawn_blocking(move || matched::compare(&of_bands, before, after, limit, &limits)).await;
+        SpawnedTask::spawn_blocking(move || matched::compare(&of_bands, before, after, limit, &limits)).await;
     let compared = compared.map_err(|e| Error::internal(format!("comparing runs: {e}")))?;
 
     let count = |outcome: Outcome| compared.iter().filter(|c| c.outcome == outcome).count();

@@ -8,7 +8,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use datafusion::execution::cache::cache_manager::{CacheManager, CacheManagerConfig};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -18,9 +18,9 @@ use model::{Error, Kind, Result};
 use tokio::runtime::{Handle, Runtime};
 
 use super::admission::Admission;
-use super::running::Running;
+use super::running::{Running, Seat};
 use super::settings::Settings;
-use super::threads;
+use super::{meter, threads};
 use crate::error::from_datafusion;
 
 /// Added to the niceness of query threads; ingest has none. The system gives dashboards some three times the CPU of
@@ -28,7 +28,7 @@ use crate::error::from_datafusion;
 const ANALYSES_NICE: i32 = 10;
 const STATEMENTS_NICE: i32 = 15;
 
-/// So long a statement may run though others wait for its place, and how often it is looked who waits.
+/// So long a statement may run though others wait for its place, whatever it costs, and how often it is looked who waits.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -50,7 +50,7 @@ pub struct Lane {
     pub most_of_one: usize,
     /// Resident bytes of the process above which this lane's queries are ended.
     pub ceiling: u64,
-    /// So long a query may run though others wait. `None`: as long as its time lasts.
+    /// So long a query may run though others wait, and longer if it has had little. `None`: as long as its time lasts.
     patience: Option<Duration>,
     threads: Threads,
 }
@@ -74,14 +74,17 @@ impl Lane {
     }
 
     /// Comes back only when a query that began now has had its part and others wait for its place.
-    pub async fn outstayed(&self) -> Error {
+    pub async fn outstayed(&self, seat: &Seat) -> Error {
         let Some(patience) = self.patience else { return std::future::pending().await };
         tokio::time::sleep(patience).await;
-        while self.admission.now().1 == 0 {
+        while !seat.has_outstayed(Instant::now(), patience, self.admission.now().1) {
             tokio::time::sleep(LOOK).await;
         }
-        let seconds = patience.as_secs();
-        Error::new(Kind::Limit, format!("the query was ended after {seconds} s, since others wait for their turn"))
+        let (ran, computed) = (seat.meter().began().elapsed().as_secs_f64(), seat.meter().had().as_secs_f64());
+        let story = format!(
+            "the query was ended after {ran:.1} s, of which it computed for {computed:.1}, since others wait for their turn"
+        );
+        Error::new(Kind::Limit, story)
             .hint("narrow the time range, filter by service_name, or ask again when fewer people do")
     }
 }
@@ -96,6 +99,7 @@ impl Lanes {
     /// Divides places and memory; each lane has all the threads. Where the process takes too much memory, statements
     /// are ended first.
     pub fn new(settings: &Settings, ceiling: u64) -> Result<Self> {
+        meter::carry();
         let preparing = |e| from_datafusion(e).context("preparing the query memory");
         let footers = footers(settings).map_err(preparing)?;
         let lane = |name, nice, places: usize, memory: usize, ceiling, patience| {
@@ -137,6 +141,11 @@ impl Lanes {
             Asked::Analysis => &self.analyses,
             Asked::Statement => &self.statements,
         }
+    }
+
+    /// The CPU time that each lane's queries have had since the start.
+    pub fn had(&self) -> [(&'static str, Duration); 2] {
+        [("analyses", self.analyses.running.had()), ("statements", self.statements.running.had())]
     }
 
     /// Queries that run and that wait now.

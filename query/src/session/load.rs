@@ -1,6 +1,7 @@
 //! How busy the engine is and how its queries ended: what an operator watches.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use model::{Kind, Result};
 
@@ -18,6 +19,8 @@ pub struct Load {
     /// Queries by [`OUTCOMES`]: answered, ended by a limit on memory or time, refused because too many waited, wrong,
     /// and failed for other reasons. Those whose asker went away are in none.
     pub ended: [u64; 5],
+    /// CPU time of the queries of each lane.
+    pub cpu: [(&'static str, Duration); 2],
 }
 
 #[derive(Default)]

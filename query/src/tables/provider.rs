@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue, Statistics};
 use datafusion::config::TableParquetOptions;
@@ -81,7 +82,7 @@ impl PhysicalTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let batches = if self.wants_assembled(projection) && self.table.batches() > 0 {
             let (table, quiet_before) = (self.table.clone(), self.taken.saturating_sub(QUIET));
-            tokio::task::spawn_blocking(move || table.assembled_memory(quiet_before))
+            SpawnedTask::spawn_blocking(move || table.assembled_memory(quiet_before))
                 .await
                 .map_err(|e| DataFusionError::ExecutionJoin(Box::new(e)))?
         } else {

@@ -1,14 +1,18 @@
 //! One trace: all its spans from memory and files, assembled on the fly, with the critical path drawn through them.
 //!
-//! The stored columns of assembly are not used: a span that came late may not be in them yet, and one trace is
+//! The stored columns of assembly are not read: a span that came late may not be in them yet, and one trace is
 //! quickly assembled again.
 
 mod json;
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch};
-use arrow::datatypes::Int64Type;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch, new_null_array};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use datafusion::common::ScalarValue;
-use model::schema::{column, schema};
+use model::schema::{ASSEMBLED, column, schema};
 use model::trace::{Assembled, Node, Segment, SpanKind, assemble, critical_segments};
 use model::{Error, Nanos, Result, Signal, Tenant, TraceId};
 
@@ -20,7 +24,8 @@ pub const DEFAULT_LIMIT: usize = 10_000;
 /// Spans shown at most.
 pub const MAX_LIMIT: usize = 100_000;
 
-/// The spans of one trace in order of start, in the physical schema, and what assembly found for each.
+/// The spans of one trace in order of start, in the physical schema without the stored columns of assembly, which are null,
+/// and what assembly found for each.
 pub struct Trace {
     pub id: TraceId,
     pub rows: RecordBatch,
@@ -44,12 +49,17 @@ impl Engine {
 /// Reads and assembles one trace; the earliest `limit` spans of a larger one.
 pub async fn read(query: &Query, id: TraceId, limit: usize) -> Result<Trace> {
     let limit = limit.clamp(1, MAX_LIMIT);
+    let all = schema(Signal::Traces);
+    let columns: Vec<usize> = (0..all.fields().len()).filter(|&at| !ASSEMBLED.contains(&name(&all, at))).collect();
     let sql = format!(
-        "SELECT * FROM physical.spans WHERE trace_id = $1 ORDER BY start_time_unix_nano, span_id LIMIT {}",
+        "SELECT {} FROM physical.spans WHERE trace_id = $1 ORDER BY start_time_unix_nano, span_id LIMIT {}",
+        columns.iter().map(|&at| name(&all, at)).collect::<Vec<_>>().join(", "),
         limit + 1
     );
     let found = query.rows(&sql, vec![ScalarValue::FixedSizeBinary(16, Some(id.0.to_vec()))]).await?;
-    let rows = arrow::compute::concat_batches(&schema(Signal::Traces), &found)
+    let rows = all.project(&columns).and_then(|part| concat_batches(&Arc::new(part), &found));
+    let rows = rows
+        .and_then(|part| with_nulls(&all, &part))
         .map_err(|e| Error::internal(format!("reading trace {id}: {e}")))?;
     if rows.num_rows() == 0 {
         return Err(Error::not_found(format!("there is no trace {id}"))
@@ -61,6 +71,19 @@ pub async fn read(query: &Query, id: TraceId, limit: usize) -> Result<Trace> {
     let assembled = assemble(&nodes);
     let segments = critical_segments(&nodes, &assembled);
     Ok(Trace { id, rows, assembled, segments, truncated })
+}
+
+fn name(schema: &Schema, at: usize) -> &str {
+    schema.field(at).name()
+}
+
+/// The same rows in a schema with more columns.
+fn with_nulls(schema: &SchemaRef, part: &RecordBatch) -> std::result::Result<RecordBatch, ArrowError> {
+    let column = |field: &Arc<Field>| {
+        let known = part.column_by_name(field.name()).cloned();
+        known.unwrap_or_else(|| new_null_array(field.data_type(), part.num_rows()))
+    };
+    RecordBatch::try_new(schema.clone(), schema.fields().iter().map(column).collect())
 }
 
 fn nodes(rows: &RecordBatch) -> Result<Vec<Node>> {
