@@ -5,6 +5,7 @@
 //! This is scheduling by attained service in two classes (Kleinrock, Queueing Systems 2, 1976, 4.6). Service is CPU, not
 //! time: at the peak a question that costs little can wait for long.
 
+use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -65,14 +66,11 @@ impl Running {
 impl Seats {
     /// How many of those that `count` have had more CPU, or as much and began earlier.
     fn before(&self, one: &Arc<Meter>, count: impl Fn(&Meter) -> bool) -> usize {
-        let had = one.had();
-        let mut is_earlier = true;
-        let goes_before = self.taken.iter().filter(|other| {
-            is_earlier &= !Arc::ptr_eq(one, other);
-            let more = if is_earlier { other.had() >= had } else { other.had() > had };
-            !Arc::ptr_eq(one, other) && more && count(other)
-        });
-        goes_before.count()
+        let (had, own) = (one.had(), self.taken.iter().position(|other| Arc::ptr_eq(one, other)));
+        let others = self.taken.iter().enumerate().filter(|(at, _)| Some(*at) != own);
+        let before =
+            others.filter(|(at, other)| (Reverse(other.had()), Some(*at)) < (Reverse(had), own) && count(other));
+        before.count()
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch, new_null_array};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{Field, Fields, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::common::ScalarValue;
 use model::schema::{ASSEMBLED, column, schema};
@@ -50,15 +50,14 @@ impl Engine {
 pub async fn read(query: &Query, id: TraceId, limit: usize) -> Result<Trace> {
     let limit = limit.clamp(1, MAX_LIMIT);
     let all = schema(Signal::Traces);
-    let columns: Vec<usize> = (0..all.fields().len()).filter(|&at| !ASSEMBLED.contains(&name(&all, at))).collect();
+    let read: Fields = all.fields().iter().filter(|f| !ASSEMBLED.contains(&f.name().as_str())).cloned().collect();
     let sql = format!(
         "SELECT {} FROM physical.spans WHERE trace_id = $1 ORDER BY start_time_unix_nano, span_id LIMIT {}",
-        columns.iter().map(|&at| name(&all, at)).collect::<Vec<_>>().join(", "),
+        read.iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", "),
         limit + 1
     );
     let found = query.rows(&sql, vec![ScalarValue::FixedSizeBinary(16, Some(id.0.to_vec()))]).await?;
-    let rows = all.project(&columns).and_then(|part| concat_batches(&Arc::new(part), &found));
-    let rows = rows
+    let rows = concat_batches(&Arc::new(Schema::new(read)), &found)
         .and_then(|part| with_nulls(&all, &part))
         .map_err(|e| Error::internal(format!("reading trace {id}: {e}")))?;
     if rows.num_rows() == 0 {
@@ -71,10 +70,6 @@ pub async fn read(query: &Query, id: TraceId, limit: usize) -> Result<Trace> {
     let assembled = assemble(&nodes);
     let segments = critical_segments(&nodes, &assembled);
     Ok(Trace { id, rows, assembled, segments, truncated })
-}
-
-fn name(schema: &Schema, at: usize) -> &str {
-    schema.field(at).name()
 }
 
 /// The same rows in a schema with more columns.
