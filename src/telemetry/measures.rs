@@ -98,6 +98,11 @@ pub fn store(stats: &Stats, now: Nanos, refusing: bool) -> Vec<Measure> {
         one("hotspan_refusing", "1 while exports are refused for want of disk or memory.", u64::from(refusing)),
         one("hotspan_wal_bytes", "Bytes of the write-ahead log on disk.", stats.wal.bytes),
         one("hotspan_wal_segments", "Segments of the write-ahead log.", stats.wal.segments),
+        one(
+            "hotspan_wal_spare_bytes",
+            "Bytes of files that are kept for further segments of the write-ahead log.",
+            stats.wal.spare_bytes,
+        ),
         one("hotspan_wal_queued_bytes", "Bytes waiting to be synced.", stats.wal.queued_bytes),
         one(
             "hotspan_wal_failed",

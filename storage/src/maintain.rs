@@ -277,6 +277,9 @@ fn check_limits(shared: &Shared) {
     let least = shared.settings.min_free_bytes;
     let why =
         (free < least).then(|| format!("the data disk has {} MiB free, less than {} MiB", free >> 20, least >> 20));
+    if why.is_some() {
+        shared.log.wal.release_spares();
+    }
     let mut refusing = shared.refusing.lock().unwrap_or_else(PoisonError::into_inner);
     if why.is_some() != refusing.is_some() {
         match &why {

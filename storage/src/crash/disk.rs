@@ -29,8 +29,8 @@ impl Fs for Disk {
         Ok(Box::new(Opened(file)))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        Ok(Box::new(Opened(wal::Disk.open(path)?)))
+    fn open(&self, path: &Path, at: u64) -> io::Result<Box<dyn File>> {
+        Ok(Box::new(Opened(wal::Disk.open(path, at)?)))
     }
 
     fn rewrite(&self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
@@ -40,8 +40,21 @@ impl Fs for Disk {
         Ok(())
     }
 
+    /// A trimmed segment becomes a spare, or a segment is begun over one.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        wal::Disk.rename(from, to)
+        let trims = to.extension().is_some_and(|kind| kind == "spare");
+        if trims {
+            crash_point!("trim.before_rename");
+        } else {
+            crash_point!("wal.before_name");
+        }
+        wal::Disk.rename(from, to)?;
+        if trims {
+            crash_point!("trim.renamed");
+        } else {
+            crash_point!("wal.named");
+        }
+        Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

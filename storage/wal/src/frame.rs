@@ -13,6 +13,8 @@ use crc32c::{crc32c, crc32c_append};
 pub const SEGMENT_HEADER: usize = 40;
 /// Bytes in front of each payload.
 pub const FRAME_HEADER: usize = 28;
+/// Bytes of the payload that says how long the file was which a segment is written over.
+pub const LEFTOVERS: usize = 8;
 /// Most bytes of one record.
 pub const MAX_RECORD: u64 = 64 << 20;
 /// The format written, and the newest one read.
@@ -106,6 +108,12 @@ impl FrameHeader {
     /// The frame that marks a clean end behind the record `seq`.
     pub fn seal(prev: u32, seq: u64) -> Self {
         FrameHeader { prev, seq, len: 0, before: SEAL, payload_crc: 0 }
+    }
+
+    /// The seal in front of the first record of a segment that is written over an older one. Its payload is
+    /// [`LEFTOVERS`] bytes: how many the file had, of which those behind the last frame are none of this segment.
+    pub fn leftovers(identity: u32, first: u64, payload: &[u8; LEFTOVERS]) -> Self {
+        FrameHeader { len: LEFTOVERS as u32, payload_crc: crc32c(payload), ..Self::seal(identity, first - 1) }
     }
 
     pub fn is_seal(&self) -> bool {

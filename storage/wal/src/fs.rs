@@ -20,8 +20,8 @@ pub trait Fs: Send + Sync + 'static {
     /// A new, empty file; `AlreadyExists` if the name is taken.
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>>;
 
-    /// An existing file, to write on at its end.
-    fn open(&self, path: &Path) -> io::Result<Box<dyn File>>;
+    /// An existing file, to be written from byte `at` on, over what it holds.
+    fn open(&self, path: &Path, at: u64) -> io::Result<Box<dyn File>>;
 
     /// Writes bytes of a file again that it already holds, and makes them durable.
     ///
@@ -37,15 +37,15 @@ pub trait Fs: Send + Sync + 'static {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
 
-/// An open file that is written at its end.
+/// An open file that is written from one place on.
 pub trait File: Send {
-    /// Writes at the end of the file; returns how many bytes were taken, which may be fewer than given.
+    /// Writes behind what was written last; returns how many bytes were taken, which may be fewer than given.
     fn append(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Makes the bytes and the size durable (fdatasync).
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Cuts the file.
+    /// Cuts the file, and goes on at its end.
     fn set_len(&mut self, len: u64) -> io::Result<()>;
 }
 
@@ -91,15 +91,16 @@ impl Fs for Disk {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        Ok(Box::new(DiskFile(OpenOptions::new().append(true).create_new(true).open(path)?)))
+        Ok(Box::new(DiskFile(OpenOptions::new().write(true).create_new(true).open(path)?)))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        Ok(Box::new(DiskFile(OpenOptions::new().append(true).open(path)?)))
+    fn open(&self, path: &Path, at: u64) -> io::Result<Box<dyn File>> {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.seek(io::SeekFrom::Start(at))?;
+        Ok(Box::new(DiskFile(file)))
     }
 
     fn rewrite(&self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
-        // Not through a file opened for appending: there, Linux writes at the end whatever the offset.
         let mut file = OpenOptions::new().write(true).open(path)?;
         file.seek(io::SeekFrom::Start(at))?;
         file.write_all(bytes)?;
@@ -131,7 +132,8 @@ impl File for DiskFile {
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.0.set_len(len)?;
+        self.0.seek(io::SeekFrom::Start(len)).map(drop)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   clients ─append─▶ queue (bounded in bytes) ─▶ wait? (gather) ─▶ Log::commit ─▶ done, done, done … in order
-//!   trim, roll ─────▶ orders, taken between groups, a trim segment by segment
+//!   trim, roll ─────▶ orders, taken between groups; what a trim does to files is done by who trims
 //! ```
 //! *Invariants:* records that wait are written before the next step of an order; the lock is never held while the disk
 //! works or a completion runs.
@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use crate::gather::{Waiting, patience, smooth};
 use crate::log::{Extent, Log};
-use crate::{Done, MAX_RECORD, Quota, Record, Settings, Stats, Trimmed, WalError};
+use crate::trim::{Doomed, Step};
+use crate::{Done, MAX_RECORD, Quota, Record, Settings, Stats, WalError};
 
 /// Most bytes in one group, so that a long queue is answered bit by bit.
 const GROUP_BYTES: u64 = 8 << 20;
@@ -54,9 +55,9 @@ struct Queue {
 
 /// Work for the writer that is no record.
 enum Order {
-    /// Through which record, and what is done of it.
-    Trim(u64, Trimmed, SyncSender<Result<Trimmed, WalError>>),
+    Trim(Step, SyncSender<Result<Option<Doomed>, WalError>>),
     Roll(SyncSender<Result<(), WalError>>),
+    ReleaseSpares,
 }
 
 enum Work {
@@ -92,8 +93,16 @@ impl Group {
         Ok(())
     }
 
-    pub fn trim(&self, through: u64) -> Result<Trimmed, WalError> {
-        self.order(|tell| Order::Trim(through, Trimmed::default(), tell))
+    pub fn trim_step(&self, step: Step) -> Result<Option<Doomed>, WalError> {
+        self.order(|tell| Order::Trim(step, tell))
+    }
+
+    pub fn release_spares(&self) {
+        let mut queue = self.shared.lock();
+        if !queue.closing && queue.extent.spares > 0 {
+            queue.orders.push_back(Order::ReleaseSpares);
+            self.shared.wake.notify_one();
+        }
     }
 
     pub fn roll(&self) -> Result<(), WalError> {
@@ -124,6 +133,8 @@ impl Group {
         Stats {
             segments: queue.extent.segments,
             bytes: queue.extent.bytes,
+            spares: queue.extent.spares,
+            spare_bytes: queue.extent.spare_bytes,
             oldest_seq: queue.extent.oldest,
             last_durable_seq: queue.extent.durable,
             queued_records: queue.waiting.len() as u64 + queue.writing.0,
@@ -244,22 +255,28 @@ impl Writer {
             after_order = matches!(work, Work::Order(_));
             match work {
                 Work::Group(group) => self.write(group),
-                Work::Order(Order::Trim(through, mut trimmed, tell)) => {
-                    let more = self.log.trim_one(through, &mut trimmed);
-                    self.publish();
-                    match more {
-                        Ok(true) => self.shared.lock().orders.push_front(Order::Trim(through, trimmed, tell)),
-                        // The one who asked may be gone.
-                        Ok(false) => drop(tell.send(Ok(trimmed))),
-                        Err(error) => drop(tell.send(Err(error))),
-                    }
-                }
-                Work::Order(Order::Roll(tell)) => {
-                    let rolled = self.log.roll();
-                    self.publish();
-                    let _ = tell.send(rolled);
-                }
+                Work::Order(order) => self.carry_out(order),
                 Work::End => return self.log.seal(),
+            }
+        }
+    }
+
+    /// The one who asked may be gone.
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Trim(step, tell) => {
+                let next = self.log.trim_step(step);
+                self.publish();
+                let _ = tell.send(Ok(next));
+            }
+            Order::Roll(tell) => {
+                let rolled = self.log.roll();
+                self.publish();
+                let _ = tell.send(rolled);
+            }
+            Order::ReleaseSpares => {
+                self.log.release_spares();
+                self.publish();
             }
         }
     }

@@ -10,7 +10,8 @@
 //! *Invariants:*
 //! - `done(Ok(seq))` means the record survives a power cut. Sequence numbers rise, and are never given out twice.
 //! - Completions run in the order of the log, so what they build is always a prefix of the log.
-//! - Nothing is deleted but by [`Wal::trim`] or as a torn tail; damaged segments are only ever renamed.
+//! - Nothing is deleted or written over but what [`Wal::trim`] gave up and torn tails; damaged segments are only ever
+//!   renamed.
 //!
 //! The bytes on disk are drawn in `docs/format/wal.md`.
 
@@ -27,6 +28,8 @@ mod report;
 mod segment;
 mod settings;
 pub mod sim;
+mod spares;
+mod trim;
 mod walk;
 
 #[cfg(test)]
@@ -34,7 +37,7 @@ mod tests;
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use error::{OpenError, Quota, WalError};
 pub use frame::MAX_RECORD;
@@ -51,6 +54,8 @@ pub struct Wal {
     group: group::Group,
     fs: Arc<dyn Fs>,
     dir: PathBuf,
+    /// Held by who trims.
+    trimming: Mutex<()>,
 }
 
 impl Wal {
@@ -71,7 +76,7 @@ impl Wal {
         settings.validate()?;
         let (log, recovery) = log::Log::open(fs.clone(), dir, settings.clone(), replay)?;
         let group = group::Group::start(log, settings)?;
-        Ok((Wal { group, fs, dir: dir.to_path_buf() }, recovery))
+        Ok((Wal { group, fs, dir: dir.to_path_buf(), trimming: Mutex::default() }, recovery))
     }
 
     /// Queues a record. `Ok` means that `done` will be called exactly once, from the writer thread, in the order
@@ -107,11 +112,18 @@ impl Wal {
         range::read_range(&*self.fs, &self.dir, range, each)
     }
 
-    /// Deletes the segments whose records are all at or below `through`, oldest first, each made durable before the
-    /// next. When that is every record of the log, a new segment is begun so that the active one can go too.
-    /// Damaged segments are renamed to `.damaged` instead. Blocks until done.
+    /// Gives up the segments whose records are all at or below `through`, oldest first, each made durable before the
+    /// next: some are kept to be written over, the others deleted. When that is every record of the log, a new segment
+    /// is begun so that the active one can go too. Damaged segments are renamed to `.damaged` instead. Blocks until
+    /// done; records are written meanwhile.
     pub fn trim(&self, through: u64) -> Result<Trimmed, WalError> {
-        self.group.trim(through)
+        let _one = self.trimming.lock().unwrap_or_else(PoisonError::into_inner);
+        trim::trim(&*self.fs, &self.dir, through, |step| self.group.trim_step(step))
+    }
+
+    /// Has the segments deleted that are kept to be written over, since the disk is short of space. Does not wait.
+    pub fn release_spares(&self) {
+        self.group.release_spares();
     }
 
     /// Ends the active segment, so that the next record begins a new one. Does nothing when it holds no record.

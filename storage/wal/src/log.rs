@@ -8,6 +8,8 @@
 //!   sync fails ─▶ abandon: never touch the segment again ▸ re-read what was acknowledged ▸ begin a new one
 //!                                                              └ fails ─▶ failed        └ fails ─▶ failed
 //! ```
+//! A segment that is trimmed may become a spare, which a later one is written over (`spares`).
+//!
 //! An abandoned segment may hold records that nobody was answered for. The next segment's header says where the
 //! acknowledged part ends, so a replay leaves them out.
 
@@ -16,11 +18,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::frame::{SegmentHeader, Tip};
+use crate::frame::{SEGMENT_HEADER, SegmentHeader, Tip};
 use crate::replay::scan;
-use crate::segment::{ASIDE, Active, WriteFailure};
+use crate::segment::{self, Active, WriteFailure};
+use crate::spares::{Spare, Spares};
+use crate::trim::{Doomed, Fate, Step};
 use crate::walk::{Segment, Walked, walk};
-use crate::{Fs, OpenError, Record, Recovery, Replay, Settings, Trimmed, WalError};
+use crate::{Fs, OpenError, Record, Recovery, Replay, Settings, WalError};
 
 /// A segment that is not written any more.
 struct Ended {
@@ -28,6 +32,8 @@ struct Ended {
     first: u64,
     last: u64,
     bytes: u64,
+    /// Of the file, which may be longer than what counts of it.
+    size: u64,
     damaged: bool,
 }
 
@@ -45,6 +51,8 @@ pub(crate) struct Committed {
 pub(crate) struct Extent {
     pub segments: u64,
     pub bytes: u64,
+    pub spares: u64,
+    pub spare_bytes: u64,
     pub oldest: Option<u64>,
     pub durable: u64,
 }
@@ -53,8 +61,13 @@ pub(crate) struct Log {
     fs: Arc<dyn Fs>,
     dir: PathBuf,
     segment_bytes: u64,
+    max_log_bytes: u64,
+    spare_bytes: u64,
     ended: VecDeque<Ended>,
     active: Option<Active>,
+    spares: Spares,
+    /// The first number of the newest segment there was when the trim that is under way began: its name is durable.
+    named: u64,
     /// The next number to give out when a segment begins.
     next: u64,
     /// What was acknowledged last.
@@ -70,14 +83,18 @@ impl Log {
         replay: &mut Replay<'_, E>,
     ) -> Result<(Log, Recovery), OpenError<E>> {
         fs.create_dir(dir).map_err(|e| WalError::io("making the log's folder", e))?;
-        let Walked { segments, mut recovery, tip } = walk(&*fs, dir, replay)?;
+        let Walked { segments, mut recovery, spares, tip } = walk(&*fs, dir, replay)?;
         recovery.next_seq = recovery.next_seq.max(settings.floor + 1);
         let mut log = Log {
             fs,
             dir: dir.to_path_buf(),
             segment_bytes: settings.segment_bytes,
+            max_log_bytes: settings.max_log_bytes,
+            spare_bytes: settings.spare_bytes,
             ended: VecDeque::new(),
             active: None,
+            spares: Spares::found(spares),
+            named: 0,
             next: recovery.next_seq,
             tip,
             failed: None,
@@ -86,14 +103,17 @@ impl Log {
         Ok((log, recovery))
     }
 
-    /// Makes durable what was replayed, cuts a torn tail off, removes what never held a record, and goes on in the last segment if it is
-    /// whole and has room.
+    /// Makes durable what was replayed, cuts a torn tail off, removes what never held a record, and goes on in the last
+    /// segment if it is whole and has room.
     ///
     /// Without a power cut, the last group's bytes may have been read from memory only: they must reach the disk
     /// before anybody builds on them.
     fn take_over(&mut self, mut segments: Vec<Segment>) -> Result<(), WalError> {
         for gone in segments.extract_if(.., |segment| segment.stillborn) {
             self.fs.remove(&gone.path).map_err(|e| WalError::io("removing an empty segment", e))?;
+        }
+        for segment in &mut segments {
+            self.name_again(segment)?;
         }
         let last = segments.pop();
         self.ended.extend(segments.iter().map(Ended::found));
@@ -103,9 +123,25 @@ impl Log {
         self.fs.sync_dir(&self.dir).map_err(|e| WalError::io("syncing the log's folder", e))
     }
 
+    /// Gives a segment its name again that a power cut took from it. A header that was not synced is
+    /// written again before: without it, the file would look like a damaged segment.
+    fn name_again(&self, segment: &mut Segment) -> Result<(), WalError> {
+        let path = segment::path(&self.dir, segment.first);
+        if segment.path != path {
+            let renamed = self.fs.read(&segment.path, SEGMENT_HEADER as u64).and_then(|header| {
+                self.fs.rewrite(&segment.path, 0, &header)?;
+                self.fs.rename(&segment.path, &path)
+            });
+            renamed.map_err(|e| WalError::io("naming a segment again", e))?;
+            segment.path = path;
+        }
+        Ok(())
+    }
+
     fn take_over_last(&mut self, mut last: Segment) -> Result<(), WalError> {
         if !last.damaged {
             last.bytes = last.torn.unwrap_or(last.bytes);
+            last.size = last.bytes;
         }
         let mut active = Active::resume(&*self.fs, &last)?;
         active.cut().map_err(|e| WalError::io("syncing the last segment", e))?;
@@ -128,6 +164,14 @@ impl Log {
     /// Writes and syncs a group. On `Err` none of its records is acknowledged; [`Log::failed`] tells whether the log
     /// can go on.
     pub fn commit(&mut self, records: &[&Record]) -> Result<Committed, WalError> {
+        let committed = self.write(records);
+        if committed.as_ref().is_err_and(WalError::is_no_space) {
+            self.release_spares();
+        }
+        committed
+    }
+
+    fn write(&mut self, records: &[&Record]) -> Result<Committed, WalError> {
         let active = self.writable()?;
         let first = active.tip.seq + 1;
         match active.append(records) {
@@ -183,7 +227,11 @@ impl Log {
 
     fn begin(&mut self) -> Result<(), WalError> {
         let header = SegmentHeader { first: self.next, tip: self.tip };
-        match Active::create(&*self.fs, &self.dir, header) {
+        let begun = match self.spares.take() {
+            Some(spare) => Active::write_over(&*self.fs, &self.dir, &spare, header, self.ended.is_empty()),
+            None => Active::create(&*self.fs, &self.dir, header),
+        };
+        match begun {
             Ok(active) => {
                 self.active = Some(active);
                 Ok(())
@@ -239,41 +287,76 @@ impl Log {
         Ok(())
     }
 
-    /// Deletes what holds nothing above `through`; see [`crate::Wal::trim`].
+    /// Gives up what holds nothing above `through`; see [`crate::Wal::trim`].
     #[cfg(test)]
-    pub fn trim(&mut self, through: u64) -> Result<Trimmed, WalError> {
-        let mut trimmed = Trimmed::default();
-        while self.trim_one(through, &mut trimmed)? {}
-        Ok(trimmed)
+    pub fn trim(&mut self, through: u64) -> Result<crate::Trimmed, WalError> {
+        let (fs, dir) = (self.fs.clone(), self.dir.clone());
+        crate::trim::trim(&*fs, &dir, through, |step| Ok(self.trim_step(step)))
     }
 
-    /// A step of [`Self::trim`]: deletes the oldest segment if it may go, which takes the disk some 20 ms. False when there
-    /// is none left.
-    pub fn trim_one(&mut self, through: u64, trimmed: &mut Trimmed) -> Result<bool, WalError> {
+    /// The part of a trim that is done by who writes; the answer is the file that goes next.
+    pub fn trim_step(&mut self, step: Step) -> Option<Doomed> {
+        match step {
+            Step::Begin(through) => {
+                self.spares.plan();
+                self.end_through(through);
+                let newest = self.active.as_ref().map(|active| active.first);
+                self.named = newest.or(self.ended.back().map(|ended| ended.first)).unwrap_or(0);
+                self.doom(through)
+            }
+            Step::Next(through) => self.doom(through),
+            Step::Gone(doomed, durable) => {
+                self.forget(&doomed, durable);
+                None
+            }
+        }
+    }
+
+    /// Begins a new segment when no record of the active one is needed any more.
+    fn end_through(&mut self, through: u64) {
         if self.active.as_ref().is_some_and(|active| !active.is_empty() && active.tip.seq <= through) {
             self.end_active();
             if self.failed.is_none() {
-                // The new segment remembers the last number. On a full disk it is begun later, by a commit.
+                // It remembers the last number. On a full disk it is begun later, by a commit.
                 let _ = self.begin();
             }
         }
-        let Some(oldest) = self.ended.front().filter(|ended| ended.last <= through) else { return Ok(false) };
-        if oldest.damaged {
-            let mut aside = oldest.path.clone().into_os_string();
-            aside.push(ASIDE);
-            self.fs
-                .rename(&oldest.path, Path::new(&aside))
-                .map_err(|e| WalError::io("setting a damaged segment aside", e))?;
-            trimmed.aside += 1;
-        } else {
-            self.fs.remove(&oldest.path).map_err(|e| WalError::io("deleting a segment", e))?;
-            trimmed.segments += 1;
+    }
+
+    /// The file that goes next: the oldest segment if it may go, then spares that are too many. While spares are kept,
+    /// there must be a segment behind it whose name is durable.
+    fn doom(&mut self, through: u64) -> Option<Doomed> {
+        let alone = self.active.is_none() && self.ended.len() == 1;
+        let may_go = |ended: &&Ended| ended.last <= through && (ended.first < self.named || alone);
+        let Some(oldest) = self.ended.front().filter(may_go) else {
+            let Spare { path, bytes } = self.spares.surplus()?;
+            return Some(Doomed { path, bytes, fate: Fate::Surplus });
+        };
+        let rest = self.extent().bytes - oldest.bytes;
+        let most = self.spare_bytes.min(self.max_log_bytes.saturating_sub(rest));
+        let fate = match oldest {
+            Ended { damaged: true, .. } => Fate::Aside,
+            Ended { size, .. } if !alone && self.spares.wants(*size, most) => Fate::Spare,
+            _ => Fate::Delete,
+        };
+        let doomed = Doomed { path: oldest.path.clone(), bytes: oldest.bytes, fate };
+        if alone {
+            // Spares are known by being older than a segment, and soon there is none.
+            self.release_spares();
         }
-        trimmed.bytes += oldest.bytes;
-        self.ended.pop_front();
-        // One by one: after a power cut there must be no hole in the row of segments.
-        self.fs.sync_dir(&self.dir).map_err(|e| WalError::io("syncing the log's folder", e))?;
-        Ok(true)
+        Some(doomed)
+    }
+
+    fn forget(&mut self, doomed: &Doomed, durable: bool) {
+        let Some(gone) = self.ended.pop_front_if(|oldest| oldest.path == doomed.path) else { return };
+        if doomed.fate == Fate::Spare && durable {
+            self.spares.keep(Spare { path: doomed.renamed(), bytes: gone.size });
+        }
+    }
+
+    /// Gives the space of the spares back.
+    pub fn release_spares(&mut self) {
+        self.spares.release(&*self.fs);
     }
 
     /// Marks a clean end.
@@ -307,7 +390,8 @@ impl Log {
 
     pub fn extent(&self) -> Extent {
         let active = self.active.as_ref().map(|active| Ended::written(active, false));
-        let mut extent = Extent { durable: self.tip.seq, ..Extent::default() };
+        let (spares, spare_bytes) = (self.spares.len() as u64, self.spares.bytes());
+        let mut extent = Extent { durable: self.tip.seq, spares, spare_bytes, ..Extent::default() };
         for segment in self.ended.iter().chain(&active) {
             extent.segments += 1;
             extent.bytes += segment.bytes;
@@ -328,12 +412,12 @@ impl Log {
 
 impl Ended {
     fn found(segment: &Segment) -> Ended {
-        let Segment { path, first, last, bytes, damaged, .. } = segment;
-        Ended { path: path.clone(), first: *first, last: *last, bytes: *bytes, damaged: *damaged }
+        let Segment { path, first, last, bytes, size, damaged, .. } = segment;
+        Ended { path: path.clone(), first: *first, last: *last, bytes: *bytes, size: *size, damaged: *damaged }
     }
 
     fn written(active: &Active, damaged: bool) -> Ended {
-        let path = active.path.clone();
-        Ended { path, first: active.first, last: active.tip.seq, bytes: active.len, damaged }
+        let (path, size) = (active.path.clone(), active.size());
+        Ended { path, first: active.first, last: active.tip.seq, bytes: active.len, size, damaged }
     }
 }

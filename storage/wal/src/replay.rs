@@ -3,12 +3,13 @@
 //! Two pure steps. [`scan`] lists frames and the gaps between them. [`judge`] tells the trace of a crash from the
 //! loss of acknowledged records: a gap is damage if something proves that its records had been durable, namely a
 //! later group, a seal, or the next segment's header. Otherwise it is the torn tail of a group that nobody was
-//! answered for.
+//! answered for. What an older segment left behind the last frame is neither: the file it was written over says how
+//! far that reaches.
 
 use std::ops::Range;
 
 use crate::Why;
-use crate::frame::{FRAME_HEADER, FrameHeader, SEGMENT_HEADER, Tip};
+use crate::frame::{FRAME_HEADER, FrameHeader, LEFTOVERS, SEGMENT_HEADER, Tip, u64_at};
 
 /// A whole frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,18 +46,27 @@ pub(crate) struct Gap {
 pub(crate) struct Scan {
     pub frames: Vec<Found>,
     pub gaps: Vec<Gap>,
+    /// Where the segment ends: its last byte, or in front of what an older one left.
+    pub end: usize,
 }
 
 /// Lists the frames of a segment. `first` is the number its first record must have.
 pub(crate) fn scan(bytes: &[u8], identity: u32, first: u64) -> Scan {
-    let mut scan = Scan::default();
+    let mut scan = Scan { end: bytes.len(), ..Scan::default() };
+    let over = written_over(bytes, identity, first);
     let (mut at, mut prev, mut next) = (SEGMENT_HEADER, identity, first);
     while at < bytes.len() {
-        let here = frame_at(bytes, at, identity).filter(|f| f.header.prev == prev && number(&f.header) == next);
+        let follows = |header: &FrameHeader| header.prev == prev && number(header) == next;
+        let here = frame_at(bytes, at, identity).filter(|f| follows(&f.header));
         let found = match here {
             Some(found) => found,
             None => {
                 let behind = find(bytes, at + 1, identity, next);
+                let begun = || FrameHeader::decode(&bytes[at..], identity).is_some_and(|(header, _)| follows(&header));
+                if behind.is_none() && bytes.len() <= over && !begun() {
+                    scan.end = at;
+                    break;
+                }
                 let end = behind.as_ref().map_or(bytes.len(), |f| f.at);
                 let count = behind.as_ref().map(|f| number(&f.header) - next);
                 scan.gaps.push(Gap { at, end, first: next, count, why: Why::Frame });
@@ -70,11 +80,25 @@ pub(crate) fn scan(bytes: &[u8], identity: u32, first: u64) -> Scan {
         if crc32c::crc32c(&bytes[found.payload()]) == found.header.payload_crc {
             scan.frames.push(found);
         } else {
-            let first = found.header.seq;
-            scan.gaps.push(Gap { at: found.at, end: found.end(), first, count: Some(1), why: Why::Payload });
+            let (first, count) = (found.header.seq, Some(u64::from(!found.header.is_seal())));
+            scan.gaps.push(Gap { at: found.at, end: found.end(), first, count, why: Why::Payload });
         }
     }
     scan
+}
+
+/// How many bytes the file had that the segment was written over; 0 if it was not.
+fn written_over(bytes: &[u8], identity: u32, first: u64) -> usize {
+    let mark =
+        frame_at(bytes, SEGMENT_HEADER, identity).filter(|frame| is_mark(frame) && frame.header.seq + 1 == first);
+    let payload = mark.map(|mark| (&bytes[mark.payload()], mark.header.payload_crc));
+    let intact = payload.filter(|(payload, crc)| crc32c::crc32c(payload) == *crc);
+    intact.map_or(0, |(payload, _)| usize::try_from(u64_at(payload, 0)).unwrap_or(usize::MAX))
+}
+
+/// Whether this is the seal in front of all records.
+fn is_mark(frame: &Found) -> bool {
+    frame.at == SEGMENT_HEADER && frame.header.is_seal() && frame.header.len as usize == LEFTOVERS
 }
 
 /// The record's number, or for a seal that of the next record.
@@ -119,10 +143,10 @@ pub(crate) struct Verdict {
     pub tip: Tip,
 }
 
-/// Judges a scan of `len` bytes. `bound` is what the next segment says was acknowledged before it; the last
+/// Judges a scan. `bound` is what the next segment says was acknowledged before it; the last
 /// segment of a log has none. `first` and `identity` are the segment's.
-pub(crate) fn judge(scan: Scan, len: usize, first: u64, identity: u32, bound: Option<Tip>) -> Verdict {
-    let Scan { frames, mut gaps } = scan;
+pub(crate) fn judge(scan: Scan, first: u64, identity: u32, bound: Option<Tip>) -> Verdict {
+    let Scan { frames, mut gaps, end } = scan;
     let by_frames = frames.iter().map(|f| f.header.durable_below()).max().unwrap_or(first);
     let durable_below = bound.map_or(by_frames, |tip| by_frames.max(tip.seq + 1));
     gaps.retain(|gap| bound.is_none_or(|tip| gap.first <= tip.seq || gap.count == Some(0)));
@@ -148,7 +172,7 @@ pub(crate) fn judge(scan: Scan, len: usize, first: u64, identity: u32, bound: Op
             (_, true) => {}
         }
     }
-    settle(&mut verdict, durable_below, len, bound, continued);
+    settle(&mut verdict, durable_below, end, bound, continued);
     verdict
 }
 
@@ -156,6 +180,8 @@ pub(crate) fn judge(scan: Scan, len: usize, first: u64, identity: u32, bound: Op
 fn unproven(frames: &[Found]) -> usize {
     match frames.last() {
         None => 0,
+        // It was written with the header.
+        Some(mark) if is_mark(mark) => 0,
         Some(seal) if seal.header.is_seal() => seal.at,
         Some(last) => frames
             .iter()
@@ -165,7 +191,7 @@ fn unproven(frames: &[Found]) -> usize {
 }
 
 /// Completes the counts of damage, and compares the end with what the next segment says.
-fn settle(verdict: &mut Verdict, durable_below: u64, len: usize, bound: Option<Tip>, continued: bool) {
+fn settle(verdict: &mut Verdict, durable_below: u64, end: usize, bound: Option<Tip>, continued: bool) {
     for gap in &mut verdict.damage {
         gap.count = gap.count.or(Some(durable_below.saturating_sub(gap.first)));
     }
@@ -174,10 +200,10 @@ fn settle(verdict: &mut Verdict, durable_below: u64, len: usize, bound: Option<T
     let known = verdict.tip.seq.max(lost_last.saturating_sub(1));
     if let Some(tip) = bound {
         if known < tip.seq {
-            let gap = Gap { at: len, end: len, first: known + 1, count: Some(tip.seq - known), why: Why::Missing };
+            let gap = Gap { at: end, end, first: known + 1, count: Some(tip.seq - known), why: Why::Missing };
             verdict.damage.push(gap);
         } else if !continued && verdict.keep.last().is_some_and(|frame| frame.header.seq == tip.seq) {
-            let gap = Gap { at: len, end: len, first: tip.seq + 1, count: Some(0), why: Why::Chain };
+            let gap = Gap { at: end, end, first: tip.seq + 1, count: Some(0), why: Why::Chain };
             verdict.damage.push(gap);
         }
     }

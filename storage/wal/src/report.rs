@@ -114,7 +114,7 @@ impl Report {
 /// What a trim did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Trimmed {
-    /// Segments deleted.
+    /// Segments deleted or kept as spares.
     pub segments: u64,
     pub bytes: u64,
     /// Damaged segments renamed instead of deleted.
@@ -127,6 +127,9 @@ pub struct Stats {
     pub segments: u64,
     /// Bytes of all segments on disk.
     pub bytes: u64,
+    /// Files of trimmed segments that are kept to be written over, and their bytes.
+    pub spares: u64,
+    pub spare_bytes: u64,
     /// The oldest record still in the log.
     pub oldest_seq: Option<u64>,
     /// The last record that is durable; 0 before the first.

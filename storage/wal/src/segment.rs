@@ -1,14 +1,16 @@
 //! One segment on disk: its name, and the handle that writes it.
 //!
-//! *Invariants:* a segment's header and its name are durable before the first frame is written; a frame is written
-//! only behind durable frames or frames of its own group; a segment whose sync failed is never written again.
+//! *Invariants:* a segment's header is durable before the first frame is written, and so is its name or that of the
+//! spare which it is written over; a frame is written only behind durable frames or frames of its own group; a segment
+//! whose sync failed is never written again.
 
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::frame::{FRAME_HEADER, FrameHeader, SEGMENT_HEADER, SegmentHeader, Tip};
+use crate::frame::{FRAME_HEADER, FrameHeader, SegmentHeader, Tip};
 use crate::fs::append_all;
+use crate::spares::Spare;
 use crate::walk::Segment;
 use crate::{File, Fs, Record, WalError};
 
@@ -16,6 +18,8 @@ const DIGITS: usize = 20;
 const SUFFIX: &str = ".wal";
 /// Behind the name of a damaged segment that was trimmed.
 pub(crate) const ASIDE: &str = ".damaged";
+/// Behind the name of one that is kept to be written over.
+pub(crate) const SPARE: &str = ".spare";
 
 /// `<dir>/<first seq as 20 digits>.wal`, so that names sort as numbers.
 pub(crate) fn path(dir: &Path, first: u64) -> PathBuf {
@@ -28,6 +32,11 @@ pub(crate) fn parse(name: &str) -> Option<u64> {
     let plain = digits.len() == DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
     let first = if plain { digits.parse().ok()? } else { return None };
     (1..u64::MAX / 2).contains(&first).then_some(first)
+}
+
+/// The first sequence number of the segment that a spare was.
+pub(crate) fn parse_spare(name: &str) -> Option<u64> {
+    name.strip_suffix(SPARE).and_then(parse)
 }
 
 /// The file name of a segment that was set aside.
@@ -52,6 +61,8 @@ pub(crate) struct Active {
     pub identity: u32,
     /// Bytes that are durable.
     pub len: u64,
+    /// Bytes that the file had when it was opened.
+    had: u64,
     /// The last frame of those; `seq` is `first - 1` while there is none.
     pub tip: Tip,
     /// Nothing was written behind the last seal.
@@ -63,11 +74,8 @@ impl Active {
     pub fn create(fs: &dyn Fs, dir: &Path, header: SegmentHeader) -> Result<Active, WalError> {
         let path = path(dir, header.first);
         let file = fs.create(&path).map_err(|e| WalError::io("creating a segment", e))?;
-        let identity = header.identity();
-        let tip = Tip { seq: header.first - 1, check: identity };
-        let mut active =
-            Active { file, path, first: header.first, identity, len: SEGMENT_HEADER as u64, tip, sealed: true };
-        match active.write_header(fs, dir, header) {
+        let mut active = Active::empty(file, path, header, 0);
+        match active.write_header(header, &[]).and_then(|()| sync_dir(fs, dir)) {
             Ok(()) => Ok(active),
             Err(error) => {
                 // Without records the file means nothing; an open removes it if this does not.
@@ -77,19 +85,66 @@ impl Active {
         }
     }
 
-    fn write_header(&mut self, fs: &dyn Fs, dir: &Path, header: SegmentHeader) -> Result<(), WalError> {
-        append_all(&mut *self.file, &mut [IoSlice::new(&header.encode())])
+    /// Begins a segment in a spare's file, and returns when its header is durable. Its name is only if it is the
+    /// `oldest` segment; else an open knows it by its header, see [`crate::spares`].
+    pub fn write_over(
+        fs: &dyn Fs,
+        dir: &Path,
+        spare: &Spare,
+        header: SegmentHeader,
+        oldest: bool,
+    ) -> Result<Active, WalError> {
+        let begun = Active::begin_over(fs, dir, spare, header, oldest);
+        if begun.is_err() {
+            // It holds no record. If it stays, an open takes it for an empty segment or for a spare.
+            let _ = fs.remove(&spare.path).or_else(|_| fs.remove(&path(dir, header.first)));
+        }
+        begun
+    }
+
+    fn begin_over(
+        fs: &dyn Fs,
+        dir: &Path,
+        spare: &Spare,
+        header: SegmentHeader,
+        oldest: bool,
+    ) -> Result<Active, WalError> {
+        let file = fs.open(&spare.path, 0).map_err(|e| WalError::io("opening a spare segment", e))?;
+        let mut active = Active::empty(file, path(dir, header.first), header, spare.bytes);
+        let had = spare.bytes.to_le_bytes();
+        let (mark, check) = FrameHeader::leftovers(active.identity, header.first, &had).encode(active.identity);
+        active.write_header(header, &[mark.as_slice(), &had].concat())?;
+        active.tip.check = check;
+        fs.rename(&spare.path, &active.path).map_err(|e| WalError::io("naming a segment", e))?;
+        if oldest { sync_dir(fs, dir).map(|()| active) } else { Ok(active) }
+    }
+
+    fn empty(file: Box<dyn File>, path: PathBuf, header: SegmentHeader, had: u64) -> Active {
+        let (first, identity) = (header.first, header.identity());
+        let tip = Tip { seq: first - 1, check: identity };
+        Active { file, path, first, identity, len: 0, had, tip, sealed: true }
+    }
+
+    /// Writes and syncs the header, and what else comes before the first record.
+    fn write_header(&mut self, header: SegmentHeader, more: &[u8]) -> Result<(), WalError> {
+        let bytes = [header.encode().as_slice(), more].concat();
+        append_all(&mut *self.file, &mut [IoSlice::new(&bytes)])
             .map_err(|e| WalError::io("writing a segment's header", e))?;
-        self.file.sync().map_err(|e| WalError::io("syncing a segment's header", e))?;
-        fs.sync_dir(dir).map_err(|e| WalError::io("syncing the log's folder", e))
+        self.len = bytes.len() as u64;
+        self.file.sync().map_err(|e| WalError::io("syncing a segment's header", e))
     }
 
     /// Takes the last segment of a log over from an open, to be cut to its `bytes` before anything else.
     pub fn resume(fs: &dyn Fs, found: &Segment) -> Result<Active, WalError> {
         let Segment { first, identity, bytes: len, tip, .. } = *found;
         let path = found.path.clone();
-        let file = fs.open(&path).map_err(|e| WalError::io("opening a segment", e))?;
-        Ok(Active { file, path, first, identity, len, tip, sealed: false })
+        let file = fs.open(&path, len).map_err(|e| WalError::io("opening a segment", e))?;
+        Ok(Active { file, path, first, identity, len, had: len, tip, sealed: false })
+    }
+
+    /// Bytes of the file.
+    pub fn size(&self) -> u64 {
+        self.len.max(self.had)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -142,14 +197,21 @@ impl Active {
         }
     }
 
-    /// Cuts what a failed write left behind the durable bytes, durably.
+    /// Cuts what a failed write or an older segment left behind the durable bytes, durably.
     pub fn cut(&mut self) -> std::io::Result<()> {
         self.file.set_len(self.len)?;
+        self.had = self.len;
         self.file.sync()
     }
 
     /// Cuts without a sync, which must not be asked of this file again.
     pub fn cut_unsynced(&mut self) -> std::io::Result<()> {
-        self.file.set_len(self.len)
+        self.file.set_len(self.len)?;
+        self.had = self.len;
+        Ok(())
     }
+}
+
+fn sync_dir(fs: &dyn Fs, dir: &Path) -> Result<(), WalError> {
+    fs.sync_dir(dir).map_err(|e| WalError::io("syncing the log's folder", e))
 }

@@ -18,6 +18,10 @@ pub struct Settings {
     pub max_queued_bytes: u64,
     /// Bytes of the log on disk beyond which records are refused.
     pub max_log_bytes: u64,
+    /// Most bytes of trimmed segments that are kept to be written over, which is faster than into new files when the
+    /// machine is busy. No more are kept than trims show to be needed, and together with the log they stay below
+    /// `max_log_bytes`. Zero: all are deleted.
+    pub spare_bytes: u64,
     /// The next sequence number is above this, whatever the folder holds: the last one the caller has committed.
     pub floor: u64,
 }
@@ -30,6 +34,7 @@ impl Default for Settings {
             segment_bytes: 32 << 20,
             max_queued_bytes: 64 << 20,
             max_log_bytes: 20 << 30,
+            spare_bytes: 1 << 30,
             floor: 0,
         }
     }

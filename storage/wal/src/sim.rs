@@ -187,9 +187,9 @@ impl SimFs {
         self.lock().names.keys().cloned().collect()
     }
 
-    fn open_file(&self, path: &Path) -> io::Result<SimFile> {
+    fn open_file(&self, path: &Path, at: usize) -> io::Result<SimFile> {
         let state = self.lock();
-        Ok(SimFile { fs: self.clone(), file: state.file(path)?, cuts: state.cuts })
+        Ok(SimFile { fs: self.clone(), file: state.file(path)?, at, cuts: state.cuts })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -281,17 +281,17 @@ impl Fs for SimFs {
         let file = state.files.len();
         state.files.push(Inode::default());
         state.change_name(Op::Create, NameChange::Link(path.to_path_buf(), file))?;
-        Ok(Box::new(SimFile { fs: self.clone(), file, cuts: state.cuts }))
+        Ok(Box::new(SimFile { fs: self.clone(), file, at: 0, cuts: state.cuts }))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        Ok(Box::new(self.open_file(path)?))
+    fn open(&self, path: &Path, at: u64) -> io::Result<Box<dyn File>> {
+        Ok(Box::new(self.open_file(path, index(at)?)?))
     }
 
     fn rewrite(&self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let file = self.open_file(path)?;
+        let at = index(at)?;
+        let file = self.open_file(path, at)?;
         let (mut state, cut) = file.begin(Op::Write)?;
-        let at = usize::try_from(at).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         state.files[file.file].change(Change::Write(at, bytes.to_vec()));
         if cut {
             return Err(power_is_off());
@@ -329,9 +329,15 @@ impl Fs for SimFs {
     }
 }
 
+fn index(at: u64) -> io::Result<usize> {
+    usize::try_from(at).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
 struct SimFile {
     fs: SimFs,
     file: usize,
+    /// Where the next write goes.
+    at: usize,
     /// The power cuts there had been when it was opened.
     cuts: u64,
 }
@@ -374,7 +380,9 @@ impl File for SimFile {
             data.truncate(data.len().div_ceil(2));
         }
         if let Some(capacity) = state.capacity {
-            let room = capacity.saturating_sub(state.used());
+            // What is written over has its room already.
+            let held = state.files[self.file].live.len().saturating_sub(self.at);
+            let room = held + capacity.saturating_sub(state.used());
             if room == 0 && !data.is_empty() {
                 return Err(Errno::NoSpace.into());
             }
@@ -384,8 +392,9 @@ impl File for SimFile {
         if let (true, Some(last)) = (state.lies.contains(&Lie::Write), data.last_mut()) {
             *last = last.wrapping_add(1);
         }
-        let inode = &mut state.files[self.file];
-        inode.change(Change::Write(inode.live.len(), data));
+        state.files[self.file].change(Change::Write(self.at, data));
+        drop(state);
+        self.at += taken;
         if cut { Err(power_is_off()) } else { Ok(taken) }
     }
 
@@ -396,9 +405,10 @@ impl File for SimFile {
     fn set_len(&mut self, len: u64) -> io::Result<()> {
         let (mut state, cut) = self.begin(Op::SetLen)?;
         if !state.lies.contains(&Lie::SetLen) {
-            let len = usize::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-            state.files[self.file].change(Change::SetLen(len));
+            state.files[self.file].change(Change::SetLen(index(len)?));
         }
+        drop(state);
+        self.at = index(len)?;
         if cut { Err(power_is_off()) } else { Ok(()) }
     }
 }

@@ -5,6 +5,7 @@ mod damage;
 mod faults;
 mod life;
 mod power;
+mod spares;
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};

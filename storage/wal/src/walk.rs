@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   list ─▶ headers of all ─▶ per segment, oldest first: read ▸ scan ▸ judge (by the next header) ▸ hand over
+//!             └─▶ spares: those older than the oldest segment hold nothing any more
 //! ```
 //! One segment is in memory at a time.
 
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use crate::frame::{BadHeader, FORMAT, SEGMENT_HEADER, SegmentHeader, Tip};
 use crate::replay::{Scan, Verdict, judge, scan};
-use crate::segment::{is_aside, parse, path};
+use crate::segment::{is_aside, parse, parse_spare, path};
+use crate::spares::Spare;
 use crate::{Damage, Fs, OpenError, Recovery, Replay, Report, SegmentReport, TornTail, WalError, Why};
 
 /// A segment as it was found.
@@ -21,7 +23,10 @@ pub(crate) struct Segment {
     pub first: u64,
     /// The last record in it that is or was readable; `first - 1` if none.
     pub last: u64,
+    /// What counts of it: without what an older segment left behind its end, unless it is damaged.
     pub bytes: u64,
+    /// The file's size.
+    pub size: u64,
     pub records: u64,
     pub damaged: bool,
     pub identity: u32,
@@ -40,6 +45,8 @@ pub(crate) struct Segment {
 pub(crate) struct Walked {
     pub segments: Vec<Segment>,
     pub recovery: Recovery,
+    /// Files to write further segments over.
+    pub spares: Vec<Spare>,
     /// What the next segment is to continue.
     pub tip: Tip,
 }
@@ -90,7 +97,8 @@ impl Listed {
 pub(crate) fn walk<E>(fs: &dyn Fs, dir: &Path, each: &mut Replay<'_, E>) -> Result<Walked, OpenError<E>> {
     let mut walked = Walked::default();
     walked.recovery.next_seq = 1;
-    let (listed, aside) = list(fs, dir)?;
+    let Listing { segments: listed, spares, aside } = list(fs, dir)?;
+    walked.spares = spares;
     walked.recovery.aside = aside;
     for (index, file) in listed.iter().enumerate() {
         // Only the segment right behind can say what was acknowledged here.
@@ -103,33 +111,72 @@ pub(crate) fn walk<E>(fs: &dyn Fs, dir: &Path, each: &mut Replay<'_, E>) -> Resu
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(WalError::io("reading a segment", error).into()),
         };
+        // Only an open may change names, and a file that has lost its own may have been written over while it was read.
+        if !is_still(fs, file)? {
+            continue;
+        }
         visit(&mut walked, file, &bytes, bound, last, each)?;
     }
     Ok(walked)
 }
 
-/// The segments of a folder by number, with their headers, and how many were set aside.
-fn list(fs: &dyn Fs, dir: &Path) -> Result<(Vec<Listed>, u64), WalError> {
+/// What a folder holds.
+struct Listing {
+    /// By number.
+    segments: Vec<Listed>,
+    spares: Vec<Spare>,
+    /// How many were set aside.
+    aside: u64,
+}
+
+fn list(fs: &dyn Fs, dir: &Path) -> Result<Listing, WalError> {
     let names = fs.list(dir).map_err(|e| WalError::io("listing the log's folder", e))?;
     let aside = names.iter().filter(|(name, _)| is_aside(name)).count() as u64;
-    let mut listed = Vec::new();
+    let mut segments = Vec::new();
     for first in names.iter().filter_map(|(name, _)| parse(name)) {
         let path = path(dir, first);
-        let head = match fs.read(&path, SEGMENT_HEADER as u64 + 1) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            head => head.map_err(|e| WalError::io("reading a segment's header", e))?,
-        };
-        let header = match SegmentHeader::decode(&head) {
-            Ok(header) => Some(header).filter(|header| header.first == first),
-            Err(BadHeader::Damaged) => None,
-            Err(BadHeader::Newer(found)) => {
-                return Err(WalError::NewerFormat { segment: first, found, known: FORMAT });
-            }
-        };
-        listed.push(Listed { path, first, header, bare: head.len() <= SEGMENT_HEADER });
+        if let Some((header, bare)) = head(fs, &path, first)? {
+            let header = header.filter(|header| header.first == first);
+            segments.push(Listed { path, first, header, bare });
+        }
     }
-    listed.sort_by_key(|file| file.first);
-    Ok((listed, aside))
+    let oldest = segments.iter().map(|segment| segment.first).min();
+    let mut spares = Vec::new();
+    for (name, bytes) in names {
+        let Some(was) = parse_spare(&name) else { continue };
+        let path = dir.join(name);
+        let Some((header, bare)) = head(fs, &path, was)? else { continue };
+        // A segment that a power cut took the name from again, see `spares`.
+        let begun = header.filter(|header| oldest.is_some_and(|oldest| header.first > oldest));
+        match begun {
+            Some(header) if segments.iter().any(|segment| segment.first == header.first) => {}
+            Some(header) => segments.push(Listed { path, first: header.first, header: Some(header), bare }),
+            None => spares.push(Spare { path, bytes }),
+        }
+    }
+    segments.sort_by_key(|file| file.first);
+    Ok(Listing { segments, spares, aside })
+}
+
+/// The header at the beginning of a file if there is a good one, and whether the file has no more bytes than one.
+/// `None` if the file is gone.
+fn head(fs: &dyn Fs, path: &Path, first: u64) -> Result<Option<(Option<SegmentHeader>, bool)>, WalError> {
+    let head = match fs.read(path, SEGMENT_HEADER as u64 + 1) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        head => head.map_err(|e| WalError::io("reading a segment's header", e))?,
+    };
+    let header = match SegmentHeader::decode(&head) {
+        Ok(header) => Some(header),
+        Err(BadHeader::Damaged) => None,
+        Err(BadHeader::Newer(found)) => return Err(WalError::NewerFormat { segment: first, found, known: FORMAT }),
+    };
+    Ok(Some((header, head.len() <= SEGMENT_HEADER)))
+}
+
+/// Whether a file still has the name and the header that it was listed with.
+fn is_still(fs: &dyn Fs, file: &Listed) -> Result<bool, WalError> {
+    let now = head(fs, &file.path, file.first)?;
+    Ok(now.is_some_and(|(header, _)| header.filter(|header| header.first == file.first) == file.header))
 }
 
 fn visit<E>(
@@ -145,6 +192,7 @@ fn visit<E>(
         first: file.first,
         last: file.first.saturating_sub(1),
         bytes: bytes.len() as u64,
+        size: bytes.len() as u64,
         records: 0,
         damaged: false,
         identity: 0,
@@ -166,8 +214,12 @@ fn visit<E>(
         walked.damage(&mut segment, 0, Why::Header, 0);
     }
     segment.identity = identity;
-    let verdict = judge(scan, bytes.len(), file.first, identity, bound);
+    let end = scan.end as u64;
+    let verdict = judge(scan, file.first, identity, bound);
     settle(walked, &mut segment, &verdict, bound, last);
+    if !segment.damaged {
+        segment.bytes = end;
+    }
     for frame in &verdict.keep {
         let seq = frame.header.seq;
         each(seq, &bytes[frame.payload()]).map_err(|error| OpenError::Replay { seq, error })?;

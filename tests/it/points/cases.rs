@@ -24,12 +24,16 @@ pub struct Case {
 enum Way {
     /// Exports without a pause, flushed, merged and trimmed several times a second.
     Load,
+    /// The same with so many bytes that the log goes from segment to segment.
+    Heavy,
     /// A start on a folder that was killed with rows in its log.
     Start,
     /// The same, with a file that no commit mentions.
     Orphan,
     /// More than one segment of the log before the first flush.
     Segments,
+    /// A start on a folder that was killed with more than one segment in its log.
+    Restart,
     /// A folder whose commits are old enough to be cleaned up after the next checkpoint.
     OldLog,
     /// Removed files that are old enough to be deleted.
@@ -44,7 +48,7 @@ const fn case(point: &'static str, passing: u64, way: Way) -> Case {
     Case { point, passing, way }
 }
 
-use Way::{Expire, Late, Load, OldFiles, OldLog, Orphan, Segments, Start};
+use Way::{Expire, Heavy, Late, Load, OldFiles, OldLog, Orphan, Restart, Segments, Start};
 
 /// Every point of the program: `tests/tidy` compares this list with the code.
 pub const CASES: &[Case] = &[
@@ -55,6 +59,8 @@ pub const CASES: &[Case] = &[
     case("wal.written", 6, Load),
     case("wal.synced", 6, Load),
     case("wal.segment_created", 1, Load),
+    case("wal.before_name", 2, Heavy),
+    case("wal.named", 1, Heavy),
     case("wal.before_folder_sync", 2, Load),
     case("append.visible", 5, Load),
     // Writing rows to files.
@@ -84,8 +90,10 @@ pub const CASES: &[Case] = &[
     // Forgetting what is written.
     case("trim.remembered", 2, Load),
     case("trim.counted", 2, Load),
-    case("trim.before_unlink", 2, Load),
-    case("trim.unlinked", 1, Segments),
+    case("trim.before_rename", 2, Heavy),
+    case("trim.renamed", 1, Segments),
+    case("trim.before_unlink", 1, Restart),
+    case("trim.unlinked", 1, Restart),
     case("trim.done", 2, Load),
     // Looking after files.
     case("merge.read", 1, Load),
@@ -135,16 +143,16 @@ impl Case {
 
     /// Whether there is a next passing to die at.
     pub fn is_repeatable(&self) -> bool {
-        matches!(self.way, Load) && !self.point.starts_with("checkpoint") && !self.point.starts_with("folder")
+        matches!(self.way, Load | Heavy) && !self.point.starts_with("checkpoint") && !self.point.starts_with("folder")
     }
 
     /// Dies at the point, starts again, and compares. Says what there was to compare.
     pub fn run(&self, passing: u64) -> String {
-        let padding = if self.way == Segments { PADDING } else { 10 };
+        let padding = if matches!(self.way, Heavy | Segments | Restart) { PADDING } else { 10 };
         let point = format!("{}:{passing}", self.point);
         let run = Run { home: Home::new(), known: Known::default(), point, padding };
         match self.way {
-            Load => run.dies_under_load(FAST, 0, ENDLESS),
+            Load | Heavy => run.dies_under_load(FAST, 0, ENDLESS),
             Start => run.dies_at_start(),
             Orphan => {
                 run.leaves_rows_in_the_log();
@@ -152,12 +160,13 @@ impl Case {
                 run.dies_before_it_is_ready();
             }
             Segments => run.dies_under_load(PATIENT, 0, 450),
+            Restart => run.dies_trimming_what_was_left(),
             OldLog => run.dies_with_an_old_log(),
             OldFiles => run.dies_with_old_files(),
             Late => run.dies_correcting(),
             Expire => run.dies_expiring(),
         }
-        if self.way == Segments {
+        if matches!(self.way, Segments | Restart) {
             let left = fs::read_dir(run.home.data().join("wal")).expect("the log").count();
             assert!(left >= 2, "behind the segment that is gone there have to be others");
         }
@@ -207,6 +216,14 @@ impl Run {
         let server = self.serve(LAZY, &[], false).ready();
         self.known.load(&server, 20, 20, self.padding);
         server.kill();
+    }
+
+    fn dies_trimming_what_was_left(&self) {
+        let server = self.serve(LAZY, &[], false).ready();
+        self.known.load(&server, 0, 450, self.padding);
+        server.kill();
+        let mut server = self.serve(FAST, &[], true);
+        self.dies(&mut server);
     }
 
     fn dies_at_start(&self) {

@@ -64,6 +64,7 @@ fn body((table, seq): Key, padding: usize) -> (&'static str, Vec<u8>) {
             let record = |at| LogRecord {
                 time_unix_nano: otlp::NEW_YEAR,
                 body: Some(AnyValue { value: Some(any_value::Value::StringValue(log_text(seq, at))) }),
+                attributes: vec![otlp::text("padding", &padding)],
                 ..LogRecord::default()
             };
             let log_records = (0..ROWS).map(record).collect();

@@ -78,7 +78,7 @@ fn what_waits_goes_in_one_group_with_one_sync() {
 }
 
 #[test]
-fn records_do_not_wait_until_all_segments_are_deleted() {
+fn records_do_not_wait_until_all_segments_are_gone() {
     let fs = SimFs::new();
     let (wal, ..) = open_sim(&fs, Settings { segment_bytes: 100, ..settings() });
     (0..10).for_each(|_| assert!(wal.append_wait(Record::from(vec![3; 100])).is_ok()));

@@ -168,14 +168,16 @@ fn short_writes_are_completed() {
 
 #[test]
 fn a_trim_that_fails_can_be_repeated() {
-    let fs = SimFs::new();
-    let (mut log, ..) = open_log(&fs, small()).unwrap();
-    for _ in 0..7 {
-        append(&mut log, &[7; 400]).unwrap();
+    for (spare_bytes, op) in [(0, Op::Remove), (1 << 20, Op::Rename)] {
+        let fs = SimFs::new();
+        let (mut log, ..) = open_log(&fs, Settings { spare_bytes, ..small() }).unwrap();
+        for _ in 0..7 {
+            append(&mut log, &[7; 400]).unwrap();
+        }
+        fs.fail(op, 2, Errno::Io);
+        log.trim(6).unwrap_err();
+        assert_eq!(log.extent().oldest, Some(4), "the first is gone");
+        assert_eq!(log.trim(6).unwrap().segments, 1);
+        assert_eq!(reopened(&fs), [7]);
     }
-    fs.fail(Op::Remove, 2, Errno::Io);
-    log.trim(6).unwrap_err();
-    assert_eq!(log.extent().oldest, Some(4), "the first was deleted");
-    assert_eq!(log.trim(6).unwrap().segments, 1);
-    assert_eq!(reopened(&fs), [7]);
 }

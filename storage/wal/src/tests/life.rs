@@ -103,7 +103,7 @@ fn numbers_start_above_the_floor_and_are_never_reused() {
 #[test]
 fn trim_deletes_whole_segments_and_keeps_the_number() {
     let fs = SimFs::new();
-    let (wal, ..) = open_sim(&fs, small());
+    let (wal, ..) = open_sim(&fs, Settings { spare_bytes: 0, ..small() });
     for _ in 0..8 {
         wal.append_wait(Record::from(vec![7; 400])).unwrap();
     }

@@ -113,10 +113,20 @@ fn live(log: &mut Log, fs: &SimFs, checker: &mut Checker, chance: &mut Chance, m
             5 | 6 => {
                 let through = checker.trimmed + chance.below(checker.highest + 1 - checker.trimmed);
                 checker.trimmed = through;
-                drop(log.trim(through + u64::from(mutant == Mutant::TrimEarly)));
+                let through = through + u64::from(mutant == Mutant::TrimEarly);
+                // Groups are written between the steps of a trim.
+                let trimmed = crate::trim::trim(fs, &dir(), through, |step| {
+                    if chance.below(3) == 0 {
+                        append_group(log, checker, chance, mutant);
+                    }
+                    Ok(log.trim_step(step))
+                });
+                drop(trimmed);
             }
             7 => fs.capacity(Some(chance.below(6000))),
             8 => fs.capacity(None),
+            9 => fs.fail(Op::SyncDir, 1 + chance.below(3), Errno::Io),
+            10 => fs.fail(Op::Rename, 1 + chance.below(2), Errno::Io),
             _ => append_group(log, checker, chance, mutant),
         }
     }
@@ -140,10 +150,10 @@ fn append_group(log: &mut Log, checker: &mut Checker, chance: &mut Chance, mutan
     }
 }
 
-/// 2,000 seeds; `HOTSPAN_SEEDS` sets another number, for a long night.
+/// 20,000 seeds; `HOTSPAN_SEEDS` sets another number, for a long night.
 #[test]
 fn no_power_cut_loses_what_was_acknowledged() {
-    let seeds = std::env::var("HOTSPAN_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2000);
+    let seeds = std::env::var("HOTSPAN_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
     for seed in 0..seeds {
         if let Err(why) = run(seed, Mutant::None) {
             panic!("seed {seed}: {why}");
