@@ -31,8 +31,9 @@ pub fn segment(data: &[u8]) {
     opens_and_goes_on(&fs);
 }
 
-/// Writes a good log, its records and groups as the bytes say, then harms it as they say further. Nothing is handed
-/// over that was not written, and what is not harmed is handed over.
+/// Writes a good log, its records and trims as the bytes say, so that segments are written over older ones; then harms it
+/// as they say further. Nothing is handed over that was not written, nor what a trim has let go, and what is not harmed is
+/// handed over.
 pub fn damage(data: &[u8]) {
     let mut data = data.iter().copied();
     let mut next = || data.next().unwrap_or_default();
@@ -40,7 +41,14 @@ pub fn damage(data: &[u8]) {
     let settings = Settings { segment_bytes: 400, max_log_bytes: 1 << 20, ..Settings::default() };
     let mut written = Records::new();
     let (wal, ..) = open(&fs, settings).expect("an empty folder");
-    for _ in 0..1 + next() % 12 {
+    for _ in 0..1 + next() % 24 {
+        if next() % 5 == 0
+            && let Some((last, _)) = written.last()
+        {
+            wal.trim(last - u64::from(next() % 4).min(*last)).expect("a working disk");
+            written = read(&fs).expect("a good log");
+            continue;
+        }
         let payload = vec![next(); usize::from(next())];
         let seq = wal.append_wait(Record::from(payload.clone())).expect("a working disk");
         written.push((seq, payload));
