@@ -15,12 +15,12 @@ if ! command -v cargo-fuzz >/dev/null 2>&1; then
 fi
 # libFuzzer's flags are not stable. A stable compiler takes them when told to.
 export RUSTC_BOOTSTRAP=1
+# Built apart: with that variable, dependencies are built anew, and everything that uses them.
+export CARGO_TARGET_DIR="${HOTSPAN_FUZZ_BUILD:-$base-fuzz}"
 
-seeds() { CARGO_TARGET_DIR="$base" cargo run --locked --quiet -p hotspan-fuzz-targets --example write_seeds -- "$@"; }
+seeds() { cargo run --locked --quiet -p hotspan-fuzz-targets --example write_seeds -- "$@"; }
 targets=${*:-$(seeds)} || exit 1
 
-# Built apart: other flags would build everything else anew.
-export CARGO_TARGET_DIR="${HOTSPAN_FUZZ_BUILD:-$base-fuzz}"
 failed=
 for target in $targets; do
     corpus="fuzz/corpus/$target"

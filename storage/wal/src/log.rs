@@ -298,7 +298,9 @@ impl Log {
     pub fn trim_step(&mut self, step: Step) -> Option<Doomed> {
         match step {
             Step::Begin(through) => {
-                self.spares.plan();
+                if self.oldest_last().is_some_and(|last| last <= through) {
+                    self.spares.plan();
+                }
                 self.end_through(through);
                 let newest = self.active.as_ref().map(|active| active.first);
                 self.named = newest.or(self.ended.back().map(|ended| ended.first)).unwrap_or(0);
@@ -310,6 +312,12 @@ impl Log {
                 None
             }
         }
+    }
+
+    /// The last record of the oldest segment, if that is not an active one that holds none.
+    fn oldest_last(&self) -> Option<u64> {
+        let active = self.active.as_ref().filter(|active| !active.is_empty());
+        self.ended.front().map(|ended| ended.last).or(active.map(|active| active.tip.seq))
     }
 
     /// Begins a new segment when no record of the active one is needed any more.

@@ -31,7 +31,7 @@ pub(crate) struct Spares {
     /// By size, the largest last.
     kept: Vec<Spare>,
     wanted: usize,
-    /// Segments begun since the last trim.
+    /// Segments begun since the last trim that had one to give up.
     begun: usize,
 }
 
@@ -56,7 +56,8 @@ impl Spares {
         self.kept.iter().map(|spare| spare.bytes).sum()
     }
 
-    /// Looks, at the beginning of a trim, at how many were needed since the last.
+    /// Looks, when a trim has a segment to give up, at how many were begun since the last that had. Others say nothing:
+    /// there may be many of them while one segment is filled.
     pub fn plan(&mut self) {
         self.wanted = wanted(self.wanted, std::mem::take(&mut self.begun));
     }
@@ -84,8 +85,8 @@ impl Spares {
     }
 }
 
-/// How many spares to keep: half as many again as segments were begun between two trims, since the time between them
-/// varies, and an eighth less each time that fewer were.
+/// How many spares to keep: half as many again as segments were begun between two such trims, since the time between
+/// them varies, and an eighth less each time that fewer were.
 fn wanted(before: usize, begun: usize) -> usize {
     (begun + begun.div_ceil(2)).max(before - before.div_ceil(8))
 }

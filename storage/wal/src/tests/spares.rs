@@ -172,6 +172,19 @@ fn no_more_spares_are_kept_than_are_needed_and_allowed() {
 }
 
 #[test]
+fn trims_that_find_nothing_leave_the_spares() {
+    let fs = SimFs::new();
+    let (mut log, _) = written_over(&fs);
+    log.trim(6).unwrap();
+    for _ in 0..50 {
+        log.trim(6).unwrap();
+    }
+    assert_eq!(fs.paths(), [spare(4), segment(7)], "segment 7 is filled so slowly");
+    fill(&mut log, b'c', 2);
+    assert_eq!(fs.paths(), [segment(7), segment(10)]);
+}
+
+#[test]
 fn a_full_disk_takes_the_spares_back() {
     let fs = SimFs::new();
     let (mut log, ..) = open_log(&fs, small()).unwrap();
