@@ -101,10 +101,9 @@ impl Fs for Disk {
     }
 
     fn rewrite(&self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).open(path)?;
-        file.seek(io::SeekFrom::Start(at))?;
-        file.write_all(bytes)?;
-        file.sync_data()
+        let mut file = self.open(path, at)?;
+        append_all(&mut *file, &mut [IoSlice::new(bytes)])?;
+        file.sync()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -120,7 +120,7 @@ impl Log {
         if let Some(last) = last {
             self.take_over_last(last)?;
         }
-        self.fs.sync_dir(&self.dir).map_err(|e| WalError::io("syncing the log's folder", e))
+        segment::sync_dir(&*self.fs, &self.dir)
     }
 
     /// Gives a segment its name again that a power cut took from it. A header that was not synced is

@@ -94,29 +94,21 @@ impl Active {
         header: SegmentHeader,
         oldest: bool,
     ) -> Result<Active, WalError> {
-        let begun = Active::begin_over(fs, dir, spare, header, oldest);
-        if begun.is_err() {
+        let path = path(dir, header.first);
+        let begin = || {
+            let file = fs.open(&spare.path, 0).map_err(|e| WalError::io("opening a spare segment", e))?;
+            let mut active = Active::empty(file, path.clone(), header, spare.bytes);
+            let had = spare.bytes.to_le_bytes();
+            let (mark, check) = FrameHeader::leftovers(active.identity, header.first, &had).encode(active.identity);
+            active.write_header(header, &[mark.as_slice(), &had].concat())?;
+            active.tip.check = check;
+            fs.rename(&spare.path, &path).map_err(|e| WalError::io("naming a segment", e))?;
+            if oldest { sync_dir(fs, dir).map(|()| active) } else { Ok(active) }
+        };
+        begin().inspect_err(|_| {
             // It holds no record. If it stays, an open takes it for an empty segment or for a spare.
-            let _ = fs.remove(&spare.path).or_else(|_| fs.remove(&path(dir, header.first)));
-        }
-        begun
-    }
-
-    fn begin_over(
-        fs: &dyn Fs,
-        dir: &Path,
-        spare: &Spare,
-        header: SegmentHeader,
-        oldest: bool,
-    ) -> Result<Active, WalError> {
-        let file = fs.open(&spare.path, 0).map_err(|e| WalError::io("opening a spare segment", e))?;
-        let mut active = Active::empty(file, path(dir, header.first), header, spare.bytes);
-        let had = spare.bytes.to_le_bytes();
-        let (mark, check) = FrameHeader::leftovers(active.identity, header.first, &had).encode(active.identity);
-        active.write_header(header, &[mark.as_slice(), &had].concat())?;
-        active.tip.check = check;
-        fs.rename(&spare.path, &active.path).map_err(|e| WalError::io("naming a segment", e))?;
-        if oldest { sync_dir(fs, dir).map(|()| active) } else { Ok(active) }
+            let _ = fs.remove(&spare.path).or_else(|_| fs.remove(&path));
+        })
     }
 
     fn empty(file: Box<dyn File>, path: PathBuf, header: SegmentHeader, had: u64) -> Active {
@@ -212,6 +204,7 @@ impl Active {
     }
 }
 
-fn sync_dir(fs: &dyn Fs, dir: &Path) -> Result<(), WalError> {
+/// Makes the names of the log's folder durable.
+pub(crate) fn sync_dir(fs: &dyn Fs, dir: &Path) -> Result<(), WalError> {
     fs.sync_dir(dir).map_err(|e| WalError::io("syncing the log's folder", e))
 }

@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::segment::{ASIDE, SPARE};
+use crate::segment::{ASIDE, SPARE, sync_dir};
 use crate::{Fs, Trimmed, WalError};
 
 /// What is to become of a file.
@@ -75,17 +75,16 @@ pub(crate) fn trim(
     through: u64,
     mut step: impl FnMut(Step) -> Result<Option<Doomed>, WalError>,
 ) -> Result<Trimmed, WalError> {
-    let sync = || fs.sync_dir(dir).map_err(|e| WalError::io("syncing the log's folder", e));
     let mut trimmed = Trimmed::default();
     let mut next = step(Step::Begin(through))?;
     if next.is_some() {
-        sync()?;
+        sync_dir(fs, dir)?;
     }
     while let Some(doomed) = next {
         doomed.leave(fs)?;
         if doomed.fate != Fate::Surplus {
             trimmed.count(&doomed);
-            let synced = sync();
+            let synced = sync_dir(fs, dir);
             step(Step::Gone(doomed, synced.is_ok()))?;
             synced?;
         }
