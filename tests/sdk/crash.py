@@ -19,7 +19,7 @@ import time
 from run import Tally, delta
 from server import Started, StartError
 
-POINTS = ["wal.synced:9", "flush.file_put:3", "commit.named:3", "commit.put:3", "checkpoint.put", "merge.put", "trim.unlinked"]
+POINTS = ["wal.synced:9", "flush.file_put:3", "commit.named:3", "commit.put:3", "checkpoint.put", "merge.put", "trim.renamed"]
 SETTINGS = "[storage]\nhold_seconds = 0.1\nflush_seconds = 0.05\n"
 REACHED_S = 120
 NEW_YEAR = 1_767_225_600_000_000_000
