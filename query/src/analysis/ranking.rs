@@ -25,6 +25,7 @@ mod own_side;
 mod piled;
 mod pressed;
 mod rates;
+mod seldom;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -207,7 +208,7 @@ impl Ranker<'_> {
         let common = mix(cube, baseline, settings.least_requests);
         let Some(baseline) = baseline.filter(|_| enough(cube.window.requests()) && common.iter().any(|&m| m > 0.0))
         else {
-            ranking.hotspots = self.numbered(self.by_share(&whole, None));
+            ranking.hotspots = self.numbered(self.by_share(self.suspects(&whole, None), &whole));
             return ranking;
         };
         let after = rates(cube, &cube.window, &common, settings.resamples, settings.seed);
@@ -218,10 +219,17 @@ impl Ranker<'_> {
         let paused = paused_calls(cube, self.facts, (&after, &before), self.exhausted);
         let compared = Compared { after: &after, before: &before, paused: &paused };
         let pressed = pressed(cube, self.calls, compared, self.exhausted, settings);
+        let judged = self.suspects(&whole, Some(compared));
+        let mut held_up = Vec::new();
         if !slower {
             ranking.worse.extend(pressed.iter().map(|pressed| self.slowed(pressed)));
+            let found = seldom::held_up(cube, judged.iter().map(|judged| &judged.suspect), settings);
+            for (number, change) in found {
+                held_up.push(number);
+                ranking.worse.push(change);
+            }
         }
-        let found = if slower || !pressed.is_empty() {
+        let found = if slower || !pressed.is_empty() || !held_up.is_empty() {
             Verdict::Bottleneck
         } else if !ranking.worse.is_empty() || !changes.is_empty() {
             Verdict::BehaviourChanged
@@ -229,9 +237,9 @@ impl Ranker<'_> {
             Verdict::NoSignificantChange
         };
         let spots = match found {
-            Verdict::Bottleneck => self.by_change(&whole, compared, &changes, &pressed),
-            Verdict::BehaviourChanged => self.by_behaviour(&whole, compared, &changes),
-            Verdict::NoSignificantChange | Verdict::NotEnoughData => self.by_share(&whole, Some(compared)),
+            Verdict::Bottleneck => self.by_change(&judged, &whole, compared, &changes, (&pressed, &held_up)),
+            Verdict::BehaviourChanged => changes.iter().map(|change| self.changed(change, &judged, &whole)).collect(),
+            Verdict::NoSignificantChange | Verdict::NotEnoughData => self.by_share(judged, &whole),
         };
         // What requests feel comes first. Where they feel nothing, waiting messages are the bottleneck.
         let requests = ranking.window_requests.max(1) as f64;
@@ -268,8 +276,7 @@ impl Ranker<'_> {
     }
 
     /// Where the time goes, whether or not it changed.
-    fn by_share(&self, whole: &[Rates], compared: Option<Compared<'_>>) -> Vec<Hotspot> {
-        let mut judged = self.suspects(whole, compared);
+    fn by_share(&self, mut judged: Vec<Judged>, whole: &[Rates]) -> Vec<Hotspot> {
         judged.sort_by(|a, b| b.suspect.critical.total_cmp(&a.suspect.critical));
         let spots = judged.iter().filter(|j| j.suspect.critical > 0.0).take(self.settings.limit);
         spots.map(|j| self.hotspot(j, whole, None)).collect()
@@ -285,16 +292,16 @@ impl Ranker<'_> {
         }
     }
 
-    /// What got slower: of services that ran out of a resource first, causes before their shadows, then where errors
-    /// began.
+    /// What got slower: first what is singled out, of services that ran out of a resource and of those among `judged` that
+    /// hold up the few requests that reach them; causes before their shadows; then where errors began.
     fn by_change(
         &self,
+        judged: &[Judged],
         whole: &[Rates],
         compared: Compared<'_>,
         changes: &[Change],
-        pressed: &[Pressed],
+        (pressed, held_up): (&[Pressed], &[usize]),
     ) -> Vec<Hotspot> {
-        let judged = self.suspects(whole, Some(compared));
         let suspects: Vec<Suspect> = judged.iter().map(|j| j.suspect.clone()).collect();
         let categories: Vec<Category> = judged.iter().map(|j| j.category).collect();
         let cascade = cascade::cascade(self.cube, self.calls, compared.before, &suspects, &categories);
@@ -312,7 +319,7 @@ impl Ranker<'_> {
         let leads = |&&i: &&usize| {
             let operation = suspects[i].operation;
             let of = pressed.iter().find(|pressed| pressed.service == self.calls.service(operation));
-            of.is_some_and(|pressed| pressed.operation == operation || shown.contains(&i))
+            of.map_or(held_up.contains(&i), |pressed| pressed.operation == operation || shown.contains(&i))
         };
         let leading: Vec<usize> = order.iter().filter(leads).copied().collect();
         shown.retain(|i| !leading.contains(i));
@@ -326,7 +333,7 @@ impl Ranker<'_> {
         let mut spots: Vec<Hotspot> = shown.iter().filter(|i| !victims.contains(i)).map(spot).collect();
         let named: Vec<usize> = shown.iter().map(|&i| suspects[i].operation).collect();
         let errors = changes.iter().filter(|c| c.category == Category::Error && !named.contains(&c.operation));
-        spots.extend(errors.map(|change| self.changed(change, &judged, whole)));
+        spots.extend(errors.map(|change| self.changed(change, judged, whole)));
         spots
     }
 
@@ -362,12 +369,6 @@ impl Ranker<'_> {
             exemplars: Vec::new(),
             evidence: lag.consumer.clone(),
         }
-    }
-
-    /// Where errors or calls changed.
-    fn by_behaviour(&self, whole: &[Rates], compared: Compared<'_>, changes: &[Change]) -> Vec<Hotspot> {
-        let judged = self.suspects(whole, Some(compared));
-        changes.iter().map(|change| self.changed(change, &judged, whole)).collect()
     }
 
     fn numbered(&self, mut spots: Vec<Hotspot>) -> Vec<Hotspot> {

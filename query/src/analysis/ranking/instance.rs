@@ -1,6 +1,6 @@
 //! Is the problem confined to one instance? Its spans carry the rise while its siblings' do not.
 
-use super::super::significance::{Estimate, mean_of_bins};
+use super::super::significance::{Estimate, mean_of_queueing_bins};
 use super::cube::{Cube, Side};
 
 /// An instance with fewer spans than this is not judged, nor used to judge others.
@@ -9,6 +9,9 @@ const LEAST_SPANS: f64 = 20.0;
 const LEAST_CONFIDENCE: f64 = 0.99;
 /// The siblings' rise is at most this part of the instance's.
 const SIBLINGS_RISE: f64 = 1.0 / 3.0;
+/// And it makes their time at most this many times as long: where all of them wait for what is nearly used up, chance
+/// makes one wait most.
+const SIBLINGS_AS_LONG: f64 = 2.0;
 /// The instance's spans carry at least this part of the whole rise.
 const CARRIES: f64 = 0.6;
 /// Without a baseline the instance takes at least this many times as long as its siblings.
@@ -48,9 +51,14 @@ pub(super) fn confined_to(cube: &Cube, operation: usize) -> Option<usize> {
     })?;
     let siblings = PerSpan::of(&cube.window, &of(&|other| other != worst));
     let (own, others) = (rise(now, &|other| other == worst), rise(&siblings, &|other| other != worst));
+    let usual = before.as_ref().is_none_or(|before| {
+        let then = before(&|other| other != worst).time.value;
+        siblings.time.value <= SIBLINGS_AS_LONG * then
+    });
     let stands_out = if before.is_some() {
         let carried = own * now.spans;
         own > 0.0
+            && usual
             && others <= own * SIBLINGS_RISE
             && carried >= CARRIES * (carried + (others * siblings.spans).max(0.0))
     } else {
@@ -75,6 +83,6 @@ impl PerSpan {
         let bins: Vec<(f64, f64)> =
             (0..side.bins).map(|bin| (sum(&side.critical, bin), sum(&side.spans, bin))).collect();
         let spans = bins.iter().map(|(_, spans)| spans).sum();
-        PerSpan { spans, time: mean_of_bins(&bins).unwrap_or_default() }
+        PerSpan { spans, time: mean_of_queueing_bins(&bins).unwrap_or_default() }
     }
 }

@@ -86,6 +86,49 @@ fn noisy_and_rare_requests_raise_no_alarm() {
     assert!(alarms.count() <= 2);
 }
 
+/// Of 3,600 orders so many are charged, for this long.
+fn seldom_charged(orders: f64, mean_ms: f64) -> Shop {
+    let calls = orders / 3_600.0;
+    let shop = Shop::healthy().with("POST /charge", Client, |s| (s.calls, s.mean) = (calls, mean_ms * MS));
+    Shop { bins: 120, ..shop }
+}
+
+#[test]
+fn an_operation_that_holds_up_the_few_requests_that_reach_it_is_named() {
+    let of = |before: f64, after: f64| {
+        rank(
+            &seldom_charged(36.0, after).observe(2),
+            Some(&seldom_charged(36.0, before).observe(1)),
+            &FactBook::new(),
+            &Settings::default(),
+        )
+    };
+    let ranking = of(10.0, 60.0);
+    assert_eq!(ranking.verdict, Verdict::Bottleneck);
+    assert_first(&ranking, "gateway", "POST /charge", Category::External);
+    let [worse] = &ranking.worse[..] else {
+        panic!("an order takes 11 ms, on average half of one more: {:?}", ranking.worse)
+    };
+    assert_eq!((worse.entry.operation.as_str(), worse.measure), ("POST /charge", Measure::Mean));
+    assert!((worse.baseline / (10.0 * MS) - 1.0).abs() < 0.4, "{}", worse.baseline);
+    assert!((worse.window / (60.0 * MS) - 1.0).abs() < 0.4, "{}", worse.window);
+    // It took long before: more by a fifth of an order's 11 ms, but not of its own time.
+    assert_eq!(of(60.0, 66.0).verdict, Verdict::NoSignificantChange);
+}
+
+#[test]
+fn operations_that_few_requests_reach_raise_no_alarm_by_chance() {
+    for orders in [7.0, 36.0] {
+        let shop = seldom_charged(orders, 40.0);
+        let alarms = (0..200).filter(|&seed| {
+            let (before, after) = (shop.observe(2 * seed), shop.observe(2 * seed + 1));
+            let settings = Settings { seed, resamples: 200, ..Settings::default() };
+            rank(&after, Some(&before), &FactBook::new(), &settings).verdict != Verdict::NoSignificantChange
+        });
+        assert!(alarms.count() <= 2, "of 200, with about {orders} calls");
+    }
+}
+
 #[test]
 fn faster_failures_are_a_change_of_behaviour() {
     let window = Shop::healthy().with("POST /charge", Client, |s| (s.fails, s.mean) = (0.3, 4.0 * MS));
@@ -126,6 +169,10 @@ fn one_slow_instance_is_named() {
     let all = found(&Shop::healthy().with("GET /stock", Server, |s| s.mean *= 5.0));
     assert_first(&all, "inventory", "GET /stock", Category::Own);
     assert_eq!(all.hotspots[0].instance, None);
+    // All three wait longer, one of them most: what they wait for is the same.
+    let most = found(&Shop::healthy().with("GET /stock", Server, |s| (s.mean, s.first_instance) = (2.5 * s.mean, 8.0)));
+    assert_first(&most, "inventory", "GET /stock", Category::Own);
+    assert_eq!(most.hotspots[0].instance, None);
 }
 
 #[test]
