@@ -45,14 +45,14 @@ fn classify(error: &DataFusionError) -> Error {
         DataFusionError::NotImplemented(message) | DataFusionError::Configuration(message) => {
             Error::invalid(tidy(message))
         }
-        DataFusionError::Execution(message) => Error::invalid(tidy(message)),
+        DataFusionError::Execution(message) => pattern(message).unwrap_or_else(|| Error::invalid(tidy(message))),
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
             ArrowError::ExternalError(inner) => match inner.downcast_ref::<DataFusionError>() {
                 Some(inner) => from_shared(inner),
                 None => Error::invalid(tidy(&inner.to_string())),
             },
             ArrowError::IoError(_, inner) => spilling(inner),
-            other => Error::invalid(tidy(&other.to_string())),
+            other => pattern(&other.to_string()).unwrap_or_else(|| Error::invalid(tidy(&other.to_string()))),
         },
         DataFusionError::ResourcesExhausted(message) => {
             tracing::info!(message, "a query met its memory limit");
@@ -93,7 +93,8 @@ fn parquet(error: &ParquetError) -> Error {
         if let Some(ArrowError::ComputeError(message)) = inner.downcast_ref::<ArrowError>()
             && let Some(told) = message.strip_prefix("Error evaluating filter predicate: ")
         {
-            return Error::invalid(tidy(&condition(told)));
+            let told = condition(told);
+            return pattern(&told).unwrap_or_else(|| Error::invalid(tidy(&told)));
         }
     }
     tracing::error!(%error, "a data file cannot be read");
@@ -121,7 +122,26 @@ fn condition(debug: &str) -> String {
     quoted().unwrap_or_else(|| "a condition cannot be evaluated".to_owned())
 }
 
+/// What an engine of regular expressions says of one, wherever it says so: as an error of the planner, of a function, or
+/// as one that the planner takes for a bug of its own.
+fn pattern(message: &str) -> Option<Error> {
+    if !message.contains("regex parse error") && !message.contains("Regular expression did not compile") {
+        return None;
+    }
+    let told = || message.rsplit_once("\nerror: ")?.1.lines().next();
+    let why = match told() {
+        Some(told) => told,
+        None if message.contains("CompiledTooBig") => "it is too large when its repetitions are written out",
+        None => "it cannot be parsed, or is too large when its repetitions are written out",
+    };
+    let hint = "the syntax is that of Rust's regex crate: without look-around and references back";
+    Some(Error::invalid(format!("the regular expression cannot be used: {why}")).hint(hint))
+}
+
 fn unexpected(message: &str) -> Error {
+    if let Some(error) = pattern(message) {
+        return error;
+    }
     tracing::error!(message, "a query failed unexpectedly");
     Error::internal("the query failed unexpectedly").hint("the server's log says more")
 }

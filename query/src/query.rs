@@ -202,7 +202,9 @@ struct Prepared {
 }
 
 async fn physical(state: &SessionState, plan: &LogicalPlan) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
-    let physical = state.create_physical_plan(plan).await.map_err(from_datafusion)?;
+    let plan = state.optimize(plan).map_err(from_datafusion)?;
+    sandbox::delimiters::check(&plan).map_err(from_datafusion)?;
+    let physical = state.query_planner().create_physical_plan(&plan, state).await.map_err(from_datafusion)?;
     Ok((physical, state.task_ctx()))
 }
 

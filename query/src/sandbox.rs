@@ -10,6 +10,7 @@
 //!
 //! *Invariant:* the allow-list is of what may be, not of what may not: a statement nobody thought of is refused.
 
+pub mod delimiters;
 mod expansion;
 
 use std::ops::ControlFlow;

@@ -1,8 +1,10 @@
 //! Built-in functions whose result can be larger than what they are given, behind a check of its size: texts and
 //! lists double at each call (`concat(s, s)`), or multiply (`replace`), and DataFusion's memory pool sees none of it.
+//! And those that compare every part of one text with every part of another: a call cannot be interrupted, so it would
+//! hold its thread, and the statements of everybody else, long after its own time is over.
 //!
-//! *Invariant:* no call makes more than [`BATCH`] bytes, so a statement, whose calls are counted, makes a bounded
-//! number of such pieces.
+//! *Invariants:* no call makes more than [`BATCH`] bytes, so a statement, whose calls are counted, makes a bounded
+//! number of such pieces. No call compares for more than a second or so.
 
 use std::sync::Arc;
 
@@ -20,6 +22,10 @@ const BATCH: usize = 128 << 20;
 const ROW: usize = 4 << 20;
 /// Most bytes that a constant may grow to: the planner copies and prints constants again and again.
 const CONSTANT: usize = 64 << 10;
+/// Most pairs of letters that one call of `levenshtein` may look at: 0.9 ns each.
+const EDITS: usize = 1 << 30;
+/// The same for `strpos`, which gives up at the first difference or compares 32 letters at once.
+const SEARCHES: usize = 1 << 35;
 
 /// How the result grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +34,8 @@ enum Growth {
     Sum,
     /// With the product of the first argument's length and that of the argument at this position.
     Product(usize),
+    /// Not at all, but its time does: by the product of both texts' lengths, of which there may be so much in all.
+    Time(usize),
 }
 
 const GROWING: &[(&str, Growth)] = &[
@@ -44,8 +52,10 @@ const GROWING: &[(&str, Growth)] = &[
     ("named_struct", Growth::Sum),
     ("struct", Growth::Sum),
     ("array_to_string", Growth::Product(1)),
+    ("levenshtein", Growth::Time(EDITS)),
     ("regexp_replace", Growth::Product(2)),
     ("replace", Growth::Product(2)),
+    ("strpos", Growth::Time(SEARCHES)),
     ("translate", Growth::Sum),
 ];
 
@@ -94,8 +104,10 @@ impl ScalarUDFImpl for Checked {
         if given > most {
             return exec_err!("{} would make more than {most} bytes at once", self.name());
         }
-        if let Growth::Product(other) = self.growth {
-            self.check_product(&args, other)?;
+        match self.growth {
+            Growth::Sum => {}
+            Growth::Product(other) => self.check_product(&args, other)?,
+            Growth::Time(most) => self.check_time(&args, most)?,
         }
         self.inner.inner().invoke_with_args(args)
     }
@@ -112,6 +124,19 @@ impl Checked {
             if grown > ROW && by > 1 || total > BATCH * 4 {
                 return exec_err!("{} could make a text of {grown} bytes, more than is allowed", self.name());
             }
+        }
+        Ok(())
+    }
+
+    fn check_time(&self, args: &ScalarFunctionArgs, most: usize) -> Result<()> {
+        let [one, other] = &args.args[..] else { return Ok(()) };
+        let pairs = lengths(one, args.number_rows)?.into_iter().zip(lengths(other, args.number_rows)?);
+        let work = pairs.fold(0usize, |sum, (one, other)| sum.saturating_add(one.saturating_mul(other)));
+        if work > most {
+            return exec_err!(
+                "{} would compare {work} pairs of letters at once, at most {most} are allowed",
+                self.name()
+            );
         }
         Ok(())
     }

@@ -77,6 +77,61 @@ async fn a_join_of_everything_with_everything_ends_with_its_time() {
 }
 
 #[tokio::test]
+async fn a_call_that_compares_all_with_all_is_refused_rather_than_left_to_hold_its_thread() {
+    let engine = Fixture::new().with(model::Signal::Traces, &shop(2_000), State::Mixed).await.engine();
+    for call in [
+        "levenshtein(repeat(trace_id, 500), repeat(span_id, 1000))",
+        "strpos(repeat('a', 60000) || trace_id, repeat('a', 30000))",
+    ] {
+        let text = format!("SELECT max({call}) FROM spans");
+        let error = sql(&engine, &text).await.expect_err("thousands of millions of pairs a row");
+        assert_eq!(error.kind, model::Kind::Invalid, "{error:?}");
+        assert!(error.message.contains("pairs of letters at once, at most"), "{error:?}");
+    }
+    let text = "SELECT levenshtein('kitten', 'sitting'), strpos('Thomas', 'om'), max(levenshtein(name, 'POST /ordre')), \
+                max(strpos(resource_attributes, 'nowhere')) FROM spans WHERE name = 'POST /order'";
+    assert_eq!(lines(&sql(&engine, text).await.expect("answers")), ["3\t3\t2\t0"]);
+}
+
+#[tokio::test]
+async fn a_long_delimiter_is_refused_wherever_it_comes_from() {
+    let engine = Fixture::new().with(model::Signal::Traces, &shop(2), State::Memory).await.engine();
+    for text in [
+        "SELECT string_agg(name, repeat('x', 1025)) FROM spans",
+        "SELECT (SELECT max(length(t)) FROM (SELECT string_agg(name, repeat('x', 1025)) AS t FROM spans) a)",
+        "SELECT string_agg(name, repeat('x', 1025)) OVER (ORDER BY start_time) FROM spans",
+    ] {
+        let error = sql(&engine, text).await.expect_err("too long");
+        assert_eq!(error.message, "string_agg's delimiter has 1025 bytes, at most 1024 are allowed", "{text}");
+    }
+    let text = "SELECT string_agg(DISTINCT service_name, ' + ' ORDER BY service_name) FROM spans";
+    let found = lines(&sql(&engine, text).await.expect("answers"));
+    assert!(found[0].contains(" + "), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_pattern_is_told_in_one_line() {
+    let engine = Fixture::new().with(model::Signal::Traces, &shop(2), State::Mixed).await.engine();
+    for (condition, why) in [
+        ("name ~ '(unclosed'", "unclosed group"),
+        ("name ~ name || '('", "unclosed group"),
+        ("regexp_like(name, name || '(')", "unclosed group"),
+        ("name !~* '[z-a]'", "invalid character class range, the start must be <= the end"),
+        ("name ~ '(((a{1,100}){1,100}){1,100})'", "it is too large when its repetitions are written out"),
+        ("regexp_like(name, '(((a{1,100}){1,100}){1,100})')", "it is too large when its repetitions are written out"),
+        (
+            "regexp_count(name, '(((a{1,100}){1,100}){1,100})') > 0",
+            "it cannot be parsed, or is too large when its repetitions are written out",
+        ),
+    ] {
+        let text = format!("SELECT count(*) FROM spans WHERE {condition}");
+        let error = sql(&engine, &text).await.expect_err("no pattern");
+        let expected = format!("the regular expression cannot be used: {why}");
+        assert_eq!((error.kind, error.message.as_str()), (model::Kind::Invalid, expected.as_str()), "{condition}");
+    }
+}
+
+#[tokio::test]
 async fn who_asks_for_too_much_makes_room_when_others_wait() {
     let fixture = Fixture::new().with(model::Signal::Traces, &shop(4_000), State::Mixed).await;
     let engine = fixture.engine_with(Settings { threads: 1, concurrency: 1, ..Settings::default() });
