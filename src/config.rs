@@ -339,7 +339,7 @@ mod tests {
             + config.storage.memory_bytes
             + config.storage.merge_bytes
             + config.query.memory_bytes;
-        assert_eq!((parts, config.query.process_bytes), ((512 << 20) / 16 * 13, 768 << 20));
+        assert_eq!((parts, config.query.process_bytes), ((512 << 20) / 16 * 13, 512 << 20));
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("hotspan.toml");
         std::fs::write(&path, "[storage]\nmemory_bytes = 33554432\n").expect("written");

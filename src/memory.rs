@@ -49,7 +49,7 @@ pub fn divide(total: u64, set: Set, config: &mut Config) {
         config.query.max_bytes = config.query.max_bytes.min(usize::try_from(total / 8).unwrap_or(usize::MAX));
     }
     if !set.process {
-        // A last resort against what the engine's accounting misses, not a part of the budget.
-        config.query.process_bytes = total / 2 * 3;
+        // Not a part, but all of it: what the engine's accounting misses ends with the query that took it.
+        config.query.process_bytes = total;
     }
 }

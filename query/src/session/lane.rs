@@ -96,8 +96,8 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// Divides places and memory; each lane has all the threads. Where the process takes too much memory, statements
-    /// are ended first.
+    /// Divides places and memory; each lane has all the threads. Where the process comes near `ceiling`, statements are
+    /// ended from an eighth below it on, since one can take that much before it is looked at again; analyses at it.
     pub fn new(settings: &Settings, ceiling: u64) -> Result<Self> {
         meter::carry();
         let preparing = |e| from_datafusion(e).context("preparing the query memory");
@@ -122,7 +122,7 @@ impl Lanes {
                 ANALYSES_NICE,
                 settings.concurrency.div_ceil(2),
                 memory - for_statements,
-                ceiling.saturating_add(ceiling / 8),
+                ceiling,
                 None,
             )?,
             statements: lane(
@@ -130,7 +130,7 @@ impl Lanes {
                 STATEMENTS_NICE,
                 settings.concurrency,
                 for_statements,
-                ceiling,
+                ceiling - ceiling / 8,
                 Some(PATIENCE),
             )?,
         })
