@@ -19,11 +19,16 @@ fn main() {
     let mut files = Vec::new();
     list(&folder, &mut files);
     files.sort();
-    // A table of path and bytes; the compiler reads the files, and knows when they change.
+    // A table of path and bytes; the compiler reads the files, and knows when they change. Files of this package are told
+    // by their place in it: two clones that share a target folder share this table, too.
     let mut table = String::from("&[\n");
     for file in files {
         let name = file.strip_prefix(&folder).expect("listed below it").to_string_lossy().replace('\\', "/");
-        table.push_str(&format!("    ({name:?}, include_bytes!({:?})),\n", file.display().to_string()));
+        let path = match file.strip_prefix(&here) {
+            Ok(within) => format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), {:?})", format!("/{}", within.display())),
+            Err(_) => format!("{:?}", file.display().to_string()),
+        };
+        table.push_str(&format!("    ({name:?}, include_bytes!({path})),\n"));
     }
     table.push_str("]\n");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("dist.rs");
