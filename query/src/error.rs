@@ -106,7 +106,7 @@ fn condition(debug: &str) -> String {
     let quoted = || {
         let text = debug.split_once('"')?.1;
         let end = text.match_indices('"').map(|(at, _)| at).find(|at| !text[..*at].ends_with('\\'))?;
-        Some(text[..end].replace("\\\"", "\"").replace("\\\\", "\\"))
+        Some(unescaped(&text[..end]))
     };
     let kind = debug.strip_prefix("ArrowError(").and_then(|d| d.split(['(', ',']).next());
     let said = || quoted().unwrap_or_default();
@@ -120,6 +120,23 @@ fn condition(debug: &str) -> String {
         _ => {}
     }
     quoted().unwrap_or_else(|| "a condition cannot be evaluated".to_owned())
+}
+
+/// Text as it was before it stood between quotes in Rust's debug form.
+fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        out.push(match letter {
+            '\\' => match letters.next() {
+                Some('n') => '\n',
+                Some(other) => other,
+                None => letter,
+            },
+            _ => letter,
+        });
+    }
+    out
 }
 
 /// What an engine of regular expressions says of one, wherever it says so: as an error of the planner, of a function, or

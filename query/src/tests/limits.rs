@@ -80,11 +80,11 @@ async fn a_join_of_everything_with_everything_ends_with_its_time() {
 async fn a_call_that_compares_all_with_all_is_refused_rather_than_left_to_hold_its_thread() {
     let engine = Fixture::new().with(model::Signal::Traces, &shop(2_000), State::Mixed).await.engine();
     for call in [
-        "levenshtein(repeat(trace_id, 500), repeat(span_id, 1000))",
-        "strpos(repeat('a', 60000) || trace_id, repeat('a', 30000))",
+        "levenshtein(repeat(trace_id, 100), repeat(span_id, 200))",
+        "strpos(repeat('a', 10000) || trace_id, repeat('a', 8000))",
     ] {
         let text = format!("SELECT max({call}) FROM spans");
-        let error = sql(&engine, &text).await.expect_err("thousands of millions of pairs a row");
+        let error = sql(&engine, &text).await.expect_err("ten million pairs a row");
         assert_eq!(error.kind, model::Kind::Invalid, "{error:?}");
         assert!(error.message.contains("pairs of letters at once, at most"), "{error:?}");
     }
@@ -111,7 +111,9 @@ async fn a_long_delimiter_is_refused_wherever_it_comes_from() {
 
 #[tokio::test]
 async fn a_wrong_pattern_is_told_in_one_line() {
-    let engine = Fixture::new().with(model::Signal::Traces, &shop(2), State::Mixed).await.engine();
+    let store = |state| async move { Fixture::new().with(model::Signal::Traces, &shop(2), state).await.engine() };
+    // Conditions on rows in files fail within their scan, which tells it in other words.
+    let engines = [store(State::Memory).await, store(State::Files).await];
     for (condition, why) in [
         ("name ~ '(unclosed'", "unclosed group"),
         ("name ~ name || '('", "unclosed group"),
@@ -125,9 +127,11 @@ async fn a_wrong_pattern_is_told_in_one_line() {
         ),
     ] {
         let text = format!("SELECT count(*) FROM spans WHERE {condition}");
-        let error = sql(&engine, &text).await.expect_err("no pattern");
         let expected = format!("the regular expression cannot be used: {why}");
-        assert_eq!((error.kind, error.message.as_str()), (model::Kind::Invalid, expected.as_str()), "{condition}");
+        for engine in &engines {
+            let error = sql(engine, &text).await.expect_err("no pattern");
+            assert_eq!((error.kind, error.message.as_str()), (model::Kind::Invalid, expected.as_str()), "{condition}");
+        }
     }
 }
 
