@@ -97,7 +97,8 @@ pub struct Lanes {
 
 impl Lanes {
     /// Divides places and memory; each lane has all the threads. Where the process comes near `ceiling`, statements are
-    /// ended from an eighth below it on, since one can take that much before it is looked at again; analyses at it.
+    /// ended from an eighth below it on, since one can take that much before it is looked at again; analyses, whose cost
+    /// is known, only an eighth above it, when that has not helped.
     pub fn new(settings: &Settings, ceiling: u64) -> Result<Self> {
         meter::carry();
         let preparing = |e| from_datafusion(e).context("preparing the query memory");
@@ -122,7 +123,7 @@ impl Lanes {
                 ANALYSES_NICE,
                 settings.concurrency.div_ceil(2),
                 memory - for_statements,
-                ceiling,
+                ceiling.saturating_add(ceiling / 8),
                 None,
             )?,
             statements: lane(
