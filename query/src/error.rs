@@ -45,14 +45,14 @@ fn classify(error: &DataFusionError) -> Error {
         DataFusionError::NotImplemented(message) | DataFusionError::Configuration(message) => {
             Error::invalid(tidy(message))
         }
-        DataFusionError::Execution(message) => pattern(message).unwrap_or_else(|| Error::invalid(tidy(message))),
+        DataFusionError::Execution(message) => invalid(message),
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
             ArrowError::ExternalError(inner) => match inner.downcast_ref::<DataFusionError>() {
                 Some(inner) => from_shared(inner),
                 None => Error::invalid(tidy(&inner.to_string())),
             },
             ArrowError::IoError(_, inner) => spilling(inner),
-            other => pattern(&other.to_string()).unwrap_or_else(|| Error::invalid(tidy(&other.to_string()))),
+            other => invalid(&other.to_string()),
         },
         DataFusionError::ResourcesExhausted(message) => {
             tracing::info!(message, "a query met its memory limit");
@@ -93,8 +93,7 @@ fn parquet(error: &ParquetError) -> Error {
         if let Some(ArrowError::ComputeError(message)) = inner.downcast_ref::<ArrowError>()
             && let Some(told) = message.strip_prefix("Error evaluating filter predicate: ")
         {
-            let told = condition(told);
-            return pattern(&told).unwrap_or_else(|| Error::invalid(tidy(&told)));
+            return invalid(&condition(told));
         }
     }
     tracing::error!(%error, "a data file cannot be read");
@@ -153,6 +152,11 @@ fn pattern(message: &str) -> Option<Error> {
     };
     let hint = "the syntax is that of Rust's regex crate: without look-around and references back";
     Some(Error::invalid(format!("the regular expression cannot be used: {why}")).hint(hint))
+}
+
+/// What a statement did wrong while it ran.
+fn invalid(message: &str) -> Error {
+    pattern(message).unwrap_or_else(|| Error::invalid(tidy(message)))
 }
 
 fn unexpected(message: &str) -> Error {

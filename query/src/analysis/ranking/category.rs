@@ -178,10 +178,7 @@ struct Gap {
 
 impl Gap {
     fn of(cube: &Cube, side: &Side, operation: usize) -> Self {
-        let columns: Vec<usize> = (0..cube.columns.len()).filter(|&c| cube.columns[c].operation == operation).collect();
-        let sum = |matrix: &[f64], bin: usize| columns.iter().map(|&c| matrix[bin * cube.columns.len() + c]).sum();
-        let bins: Vec<(f64, f64)> =
-            (0..side.bins).map(|bin| (sum(&side.critical, bin), sum(&side.spans, bin))).collect();
+        let bins = side.time_and_spans(&cube.columns_of(|of| of == operation));
         let (time, spans) = bins.iter().fold((0.0, 0.0), |(t, n), b| (t + b.0, n + b.1));
         let mean = if spans > 0.0 { time / spans } else { 0.0 };
         let squares: f64 = bins.iter().filter(|b| b.1 > 0.0).map(|(t, n)| n * (t / n - mean).powi(2)).sum();

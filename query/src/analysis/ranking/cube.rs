@@ -254,6 +254,13 @@ impl Side {
         self.requests.iter().map(Requests::total).sum()
     }
 
+    /// Critical path, ns, and number of these columns' spans, by bin.
+    pub fn time_and_spans(&self, columns: &[usize]) -> Vec<(f64, f64)> {
+        let width = self.totals.len();
+        let sum = |matrix: &[f64], bin: usize| columns.iter().map(|&column| matrix[bin * width + column]).sum();
+        (0..self.bins).map(|bin| (sum(&self.critical, bin), sum(&self.spans, bin))).collect()
+    }
+
     pub fn seconds(&self) -> f64 {
         self.bins as f64 * self.bin_seconds
     }
@@ -265,6 +272,11 @@ impl Side {
 }
 
 impl Cube {
+    /// The columns of the operations for which this holds.
+    pub fn columns_of(&self, holds: impl Fn(usize) -> bool) -> Vec<usize> {
+        (0..self.columns.len()).filter(|&column| holds(self.columns[column].operation)).collect()
+    }
+
     pub fn new(window: &Observed, baseline: Option<&Observed>) -> Self {
         let sides: Vec<&Observed> = [Some(window), baseline].into_iter().flatten().collect();
         let columns = Numbers::of(sides.iter().flat_map(|side| &side.keys));

@@ -9,9 +9,9 @@ const LEAST_SPANS: f64 = 20.0;
 const LEAST_CONFIDENCE: f64 = 0.99;
 /// The siblings' rise is at most this part of the instance's.
 const SIBLINGS_RISE: f64 = 1.0 / 3.0;
-/// And it makes their time at most this many times as long: where all of them wait for what is nearly used up, chance
-/// makes one wait most.
-const SIBLINGS_AS_LONG: f64 = 2.0;
+/// And at most this part of the time that they take now, so that it is at most twice what it was: where all of them wait
+/// for what is nearly used up, chance makes one wait most.
+const SIBLINGS_NEW_TIME: f64 = 0.5;
 /// The instance's spans carry at least this part of the whole rise.
 const CARRIES: f64 = 0.6;
 /// Without a baseline the instance takes at least this many times as long as its siblings.
@@ -19,7 +19,7 @@ const OUTLIER: f64 = 2.0;
 
 /// The number of the one instance to which the operation's rise (or, without a baseline, its cost) is confined.
 pub(super) fn confined_to(cube: &Cube, operation: usize) -> Option<usize> {
-    let columns: Vec<usize> = (0..cube.columns.len()).filter(|&c| cube.columns[c].operation == operation).collect();
+    let columns = cube.columns_of(|of| of == operation);
     let mut instances: Vec<usize> = columns.iter().map(|&c| cube.columns[c].instance).collect();
     instances.sort_unstable();
     instances.dedup();
@@ -51,15 +51,11 @@ pub(super) fn confined_to(cube: &Cube, operation: usize) -> Option<usize> {
     })?;
     let siblings = PerSpan::of(&cube.window, &of(&|other| other != worst));
     let (own, others) = (rise(now, &|other| other == worst), rise(&siblings, &|other| other != worst));
-    let usual = before.as_ref().is_none_or(|before| {
-        let then = before(&|other| other != worst).time.value;
-        siblings.time.value <= SIBLINGS_AS_LONG * then
-    });
     let stands_out = if before.is_some() {
         let carried = own * now.spans;
         own > 0.0
-            && usual
             && others <= own * SIBLINGS_RISE
+            && others <= siblings.time.value * SIBLINGS_NEW_TIME
             && carried >= CARRIES * (carried + (others * siblings.spans).max(0.0))
     } else {
         own >= OUTLIER * others && own > 0.0
@@ -78,10 +74,7 @@ struct PerSpan {
 
 impl PerSpan {
     fn of(side: &Side, columns: &[usize]) -> Self {
-        let width = side.totals.len();
-        let sum = |matrix: &[f64], bin: usize| columns.iter().map(|&c| matrix[bin * width + c]).sum::<f64>();
-        let bins: Vec<(f64, f64)> =
-            (0..side.bins).map(|bin| (sum(&side.critical, bin), sum(&side.spans, bin))).collect();
+        let bins = side.time_and_spans(columns);
         let spans = bins.iter().map(|(_, spans)| spans).sum();
         PerSpan { spans, time: mean_of_queueing_bins(&bins).unwrap_or_default() }
     }

@@ -50,18 +50,15 @@ pub(super) fn held_up<'s>(
 
 /// Those of the spans that hold its time.
 fn columns(cube: &Cube, suspect: &Suspect) -> Vec<usize> {
-    let holds = |operation: usize| match suspect.via {
+    cube.columns_of(|operation| match suspect.via {
         Via::Own => operation == suspect.operation,
         Via::Gap => suspect.holders.contains(&operation),
-    };
-    (0..cube.columns.len()).filter(|&column| holds(cube.columns[column].operation)).collect()
+    })
 }
 
 /// Nanoseconds of critical path per call, where there are enough, and at times enough, to know how they vary.
 fn per_call(side: &Side, columns: &[usize]) -> Option<Estimate> {
-    let width = side.totals.len();
-    let sum = |matrix: &[f64], bin: usize| columns.iter().map(|&column| matrix[bin * width + column]).sum::<f64>();
-    let bins: Vec<(f64, f64)> = (0..side.bins).map(|bin| (sum(&side.critical, bin), sum(&side.spans, bin))).collect();
+    let bins = side.time_and_spans(columns);
     let calls: f64 = bins.iter().map(|(_, calls)| calls).sum();
     mean_of_queueing_bins(&bins).filter(|mean| calls >= LEAST_CALLS && mean.variance.is_finite())
 }
