@@ -11,12 +11,16 @@ mod server;
 mod telemetry;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-/// Gives memory back to the system soon after a burst, and costs less for many small arrays (docs/adr/0007).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: system::MiMalloc = system::MiMalloc;
+
+/// Sooner keeps less memory, and costs CPU and the time of questions, which take it again at once.
+const GIVE_BACK_AFTER: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
+    system::give_back_after(GIVE_BACK_AFTER);
     // One crypto library for clients too. It fails only when one is installed already.
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     match cli::run() {

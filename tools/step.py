@@ -4,6 +4,7 @@
     tools/step.py --step 2000x30s,10000x60s
     tools/step.py --step 8000x30s,40000x60s,60000x10s --picture docs/pictures/step.png -- --memory 1GiB
     tools/step.py --step 2000x40s,10000x80s --analysts 8 --alternate 20s
+    tools/step.py --step 8000x10s,40000x40s --analysts 1 --polite --alternate 10s
 
 Starts a server, sends the steps with `hotspan load`, samples the server once a second, waits until everything is in
 files, and compares by SQL what was acknowledged with what is there. What follows `--` goes to `hotspan serve`. With
@@ -26,6 +27,8 @@ def parse():
     parser.add_argument("--load", default="", help="further options of hotspan load, in one text")
     parser.add_argument("--no-retry", action="store_true", help="let what is refused stay refused")
     parser.add_argument("--analysts", type=int, default=0, help="people who ask meanwhile")
+    parser.add_argument("--polite", action="store_true",
+                        help="they ask what the pages ask, and look at each answer for half a second")
     parser.add_argument("--alternate", help="let the analysts rest and ask in turn, this long each, e.g. 20s")
     parser.add_argument("--drain", type=float, default=900, help="longest wait for everything to be in files, seconds")
     parser.add_argument("--picture", help="draw rate, p99, memory and backlog into this PNG (needs matplotlib)")
@@ -59,7 +62,7 @@ def run(given, path):
         plan, csv = phases(given), path / "seconds.csv"
         retry = [] if given.no_retry else ["--retry"]
         steps = ",".join(f"{rate}x{lasts:g}s" for rate, lasts, _, _ in plan)
-        analysts = Analysts(server, given.analysts) if given.analysts else None
+        analysts = Analysts(server, given.analysts, not given.polite, 0.5 if given.polite else 0) if given.analysts else None
         samples, cpu = Samples(server), server.cpu_seconds()
         load = server.load("--step", steps, "--connections", given.connections, "--csv", csv, *retry, *given.load.split())
         began = time.monotonic()

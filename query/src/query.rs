@@ -13,7 +13,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
-use model::{Error, Nanos, Result, Tenant};
+use model::{Error, Nanos, Result, Signal, Tenant};
 use storage::{Snapshot, TableSnapshot};
 use tokio::sync::{mpsc, oneshot};
 
@@ -71,6 +71,14 @@ impl Query {
         let (engine, now, asked, interrupt) = (engine.clone(), *now, *asked, interrupt.clone());
         let (user, internal) = (OnceLock::new(), OnceLock::new());
         Query { inner: Arc::new(Inner { engine, snapshot, now, asked, interrupt, user, internal }) }
+    }
+
+    /// The same question without what is only in the log, for what needs assembled traces: rows in the log have none.
+    pub(crate) fn without_backlog(&self) -> Query {
+        match &self.snapshot().table(Signal::Traces).backlog {
+            Some(_) => self.of_table(self.snapshot().table(Signal::Traces).clone().with_backlog(None)),
+            None => self.clone(),
+        }
     }
 
     /// What is known of files that were looked at before.

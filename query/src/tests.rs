@@ -2,6 +2,7 @@
 //! and the analyses against a plain calculation.
 
 mod analyses;
+mod backlog;
 mod escapes;
 pub(crate) mod fixture;
 mod hidden;

@@ -3,7 +3,7 @@
 //! Under a burst beyond what encoding can follow, rows leave memory while their record waits in the log. A flush reads
 //! them here on their way to a file, a query to answer over everything that was acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +11,7 @@ use arrow::array::RecordBatch;
 use model::{Decoder, Error, Result, Signal, Tenant};
 
 use crate::held::Held;
+use crate::leaving::{Known, PartNumber};
 use crate::record::{self, Record};
 use crate::store::wal_error;
 
@@ -104,6 +105,7 @@ pub struct Backlog {
     tenant: Tenant,
     signal: Signal,
     held: Arc<[Arc<Held>]>,
+    known: Arc<[Arc<Known>]>,
 }
 
 impl Backlog {
@@ -111,7 +113,27 @@ impl Backlog {
     pub fn of(log: &Arc<Log>, tenant: &Tenant, signal: Signal, held: Vec<Arc<Held>>) -> Option<Self> {
         let first = held.first()?.first;
         let lease = Arc::new(log.lease(first));
-        Some(Backlog { lease, tenant: tenant.clone(), signal, held: held.into() })
+        Some(Backlog { lease, tenant: tenant.clone(), signal, held: held.into(), known: Arc::new([]) })
+    }
+
+    pub(crate) fn with_known(self, known: Arc<[Arc<Known>]>) -> Self {
+        Backlog { known, ..self }
+    }
+
+    pub(crate) fn held(&self) -> &[Arc<Held>] {
+        &self.held
+    }
+
+    /// What is known of parts of it.
+    pub fn known(&self) -> &[Arc<Known>] {
+        &self.known
+    }
+
+    /// The rest, without the rows of these parts; `None` when nothing is left.
+    pub fn without(&self, parts: &HashSet<PartNumber>) -> Option<Backlog> {
+        let left = |held: &&Arc<Held>| held.part.is_none_or(|part| !parts.contains(&part));
+        let held: Vec<Arc<Held>> = self.held.iter().filter(left).cloned().collect();
+        (!held.is_empty()).then(|| Backlog { held: held.into(), known: Arc::new([]), ..self.clone() })
     }
 
     pub fn rows(&self) -> u64 {

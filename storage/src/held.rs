@@ -7,6 +7,7 @@ use arrow::datatypes::Int64Type;
 use model::schema::time_column;
 use model::{Nanos, Signal};
 
+use crate::leaving::PartNumber;
 use crate::memory::Memory;
 use crate::packed::Packed;
 
@@ -26,6 +27,8 @@ pub struct Held {
     pub times: (Nanos, Nanos),
     /// `None`: dropped from memory, to be read from the log again.
     pub batch: Option<Packed>,
+    /// With which part of the table's rows they left memory.
+    pub part: Option<PartNumber>,
 }
 
 impl Held {
@@ -43,6 +46,7 @@ impl Held {
             bytes: packed.bytes(),
             times: (least, greatest),
             batch: Some(packed),
+            part: None,
         }
     }
 
@@ -58,8 +62,8 @@ impl Held {
     }
 
     /// The same rows, in the log only.
-    pub fn dropped(&self) -> Held {
-        Held { batch: None, ..*self }
+    pub fn dropped(&self, part: PartNumber) -> Held {
+        Held { batch: None, part: Some(part), ..*self }
     }
 
     /// Bytes now in memory.
@@ -67,7 +71,7 @@ impl Held {
         if self.batch.is_some() { self.bytes } else { 0 }
     }
 
-    /// Neighbours as one. All of them have `batch`, joined by the caller, or none has.
+    /// Neighbours of one part as one. All of them have `batch`, joined by the caller, or none has.
     pub fn joined(parts: &[Arc<Held>], batch: Option<Packed>) -> Option<Held> {
         let (first, last) = (parts.first()?, parts.last()?);
         let bytes = match &batch {
@@ -85,6 +89,7 @@ impl Held {
             bytes,
             times: (least, greatest),
             batch,
+            part: first.part,
         })
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
+use crate::background::{self, Priority};
 use crate::compact;
 use crate::flush::{self, Flushed, Reason};
 use crate::late::Late;
@@ -61,6 +62,7 @@ impl Maintenance {
         let stopped = idle.stop.subscribe();
         let tasks = vec![
             tokio::spawn(keep_flushing(shared.clone(), Arc::clone(&idle.flushing), stopped.clone())),
+            tokio::spawn(keep_summing(shared.clone(), stopped.clone())),
             tokio::spawn(keep_tidying(shared, Arc::clone(&idle.tidying), stopped)),
         ];
         Maintenance { tasks: std::sync::Mutex::new(tasks), ..idle }
@@ -157,6 +159,26 @@ async fn keep_flushing(shared: Arc<Shared>, flushing: Arc<Mutex<Flushing>>, mut 
         if due {
             ticks = 0;
             keep_ledger(&shared).await;
+        }
+    }
+}
+
+/// Sums up rows that leave memory before they are written.
+async fn keep_summing(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = shared.memory.left.notified() => {}
+            _ = stop.changed() => return,
+        }
+        for (_, table) in shared.all_tables().into_iter().filter(|(_, table)| table.has_leaving()) {
+            let summarize = shared.summarize.clone();
+            let work = move || {
+                while table.sum_up_next(summarize.as_ref())? {}
+                Ok(())
+            };
+            if let Err(error) = background::run("hotspan-sum", Priority::Flush, work).await {
+                tracing::warn!("rows in the log stay without a sum and are read: {error}");
+            }
         }
     }
 }

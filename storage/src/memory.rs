@@ -15,14 +15,24 @@ pub struct Memory {
     limit: usize,
     used: Arc<AtomicUsize>,
     alive: Arc<AtomicUsize>,
+    leaving: Arc<AtomicUsize>,
     /// Told when three quarters of the budget are used: then rows are written early.
     pub pressed: Notify,
+    /// Told when rows that left memory wait to be summed up.
+    pub left: Notify,
 }
 
 impl Memory {
     pub fn new(limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Memory { limit, used: Arc::default(), alive: Arc::default(), pressed: Notify::new() }
+        Memory {
+            limit,
+            used: Arc::default(),
+            alive: Arc::default(),
+            leaving: Arc::default(),
+            pressed: Notify::new(),
+            left: Notify::new(),
+        }
     }
 
     pub fn limit(&self) -> usize {
@@ -42,6 +52,13 @@ impl Memory {
     pub fn count(&self, bytes: usize) -> Counted {
         self.alive.fetch_add(bytes, Ordering::Relaxed);
         Counted { of: self.alive.clone(), bytes }
+    }
+
+    /// Room for rows that left the tables and wait to be summed up; `None` when as many bytes wait as one flush takes.
+    pub fn leave(&self, bytes: usize) -> Option<Counted> {
+        let leaving = self.leaving.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let counted = Counted { of: self.leaving.clone(), bytes };
+        (leaving <= self.chunk()).then_some(counted)
     }
 
     /// Takes bytes of the budget until it is dropped. Rows beyond the budget are dropped when the next ones come.

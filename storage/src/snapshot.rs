@@ -76,7 +76,8 @@ impl TableSnapshot {
         TableSnapshot { context, ..self }
     }
 
-    pub(crate) fn with_backlog(self, backlog: Option<Backlog>) -> Self {
+    /// The same with another part of what is only in the log.
+    pub fn with_backlog(self, backlog: Option<Backlog>) -> Self {
         TableSnapshot { backlog, ..self }
     }
 

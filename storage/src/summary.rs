@@ -27,6 +27,11 @@ use crate::parquet_file::widen;
 pub trait Summarize: fmt::Debug + Send + Sync {
     /// Begins a file; `None` when nothing is to be known of such files.
     fn begin(&self, file: Expected) -> Option<Box<dyn Summary>>;
+
+    /// The same of rows that are only in the log, with the columns that the summary reads. Their traces are not assembled.
+    fn begin_in_log(&self, _rows: Expected) -> Option<(Vec<&'static str>, Box<dyn Summary>)> {
+        None
+    }
 }
 
 /// What is known of a file before its rows come.

@@ -22,10 +22,12 @@ use crate::backlog::{Backlog, Log};
 use crate::delta::{Commit, Committed, DataFile, DeltaLog, TableState};
 use crate::flush::Reason;
 use crate::held::Held;
+use crate::leaving::{self, Leaving};
 use crate::memory::Memory;
 use crate::order::Place;
 use crate::packed::{self, Packed};
 use crate::snapshot::TableSnapshot;
+use crate::summary::Summarize;
 
 /// How long written rows take part in assembling the traces they belong to: twice as long as exports of one trace
 /// are usually apart.
@@ -33,6 +35,8 @@ const REMEMBER: Nanos = 30 * SECOND;
 /// Batches of fewer rows are joined with their neighbours, up to this many rows: a scan pays for each batch.
 const JOINED_ROWS: usize = 2_048;
 const SMALL_ROWS: usize = 256;
+/// Rows that leave memory are summed up in parts of this size, so that little of them has no sum yet.
+const PARTS_OF_CHUNK: usize = 4;
 
 #[derive(Default)]
 struct Inner {
@@ -42,6 +46,7 @@ struct Inner {
     bytes: usize,
     /// Those of the rows that are in the log only.
     dropped: usize,
+    leaving: Leaving,
     /// So many of `held`, from the front, are being written: dropping them would free nothing.
     busy: usize,
     /// Up to here rows were in a commit that failed, or seemed to: it may be there. They stay apart from those behind.
@@ -160,9 +165,28 @@ impl Table {
         inner.held.push_back(Arc::new(held));
         inner.cached = None;
         if over > 0 {
-            let freed = inner.drop_oldest(over);
+            let freed = inner.drop_oldest(over, &self.memory);
             self.memory.give_back(freed);
+            if inner.leaving.waits() {
+                self.memory.left.notify_one();
+            }
         }
+    }
+
+    /// Sums up the rows that left memory next; false when none wait for that.
+    pub fn sum_up_next(&self, summarize: &dyn Summarize) -> Result<bool> {
+        let Some(part) = self.inner().leaving.next() else { return Ok(false) };
+        if let Some(known) = leaving::sum_up(self.signal, &part, summarize)? {
+            let mut inner = self.inner();
+            inner.leaving.keep(known);
+            inner.cached = None;
+        }
+        Ok(true)
+    }
+
+    /// Whether rows that left memory wait for their sum.
+    pub fn has_leaving(&self) -> bool {
+        self.inner().leaving.waits()
     }
 
     /// All of it as of now. `log` reads what is not in memory.
@@ -174,7 +198,10 @@ impl Table {
         let (memory, dropped): (Vec<_>, Vec<_>) = inner.held.iter().cloned().partition(|h| h.batch.is_some());
         let snapshot = TableSnapshot::of(self.signal, memory, self.recent.clone(), inner.files.clone(), inner.version)
             .with_context(inner.written.rows.iter().map(|(_, rows)| rows.clone()).collect())
-            .with_backlog(Backlog::of(log, &self.tenant, self.signal, dropped));
+            .with_backlog(Backlog::of(log, &self.tenant, self.signal, dropped).map(|backlog| {
+                let known = inner.leaving.of(backlog.held());
+                backlog.with_known(known)
+            }));
         inner.cached = Some(snapshot.of_now());
         snapshot
     }
@@ -211,11 +238,16 @@ impl Table {
     pub fn holding(&self, cut: Nanos) -> Holding {
         let inner = self.inner();
         let mut bytes = 0;
-        let mut chunk = None;
-        for held in &inner.held {
+        // What left memory together is written together, so that what is known of the rest stays true.
+        let (mut chunk, mut whole) = (None, None);
+        for (at, held) in inner.held.iter().enumerate() {
             bytes += held.bytes;
+            let is_whole = held.part.is_none() || inner.held.get(at + 1).is_none_or(|next| next.part != held.part);
             if chunk.is_none() && bytes >= self.memory.chunk() {
-                chunk = Some(held.last);
+                chunk = if is_whole { Some(held.last) } else { whole };
+            }
+            if is_whole {
+                whole = Some(held.last);
             }
         }
         Holding {
@@ -395,6 +427,7 @@ impl Inner {
         self.rows -= taken.iter().map(|h| h.rows).sum::<usize>();
         self.dropped -= taken.iter().filter(|h| h.batch.is_none()).map(|h| h.rows).sum::<usize>();
         self.bytes -= bytes;
+        self.leaving.forget(self.held.iter().find_map(|held| held.part));
         self.busy = self.busy.saturating_sub(count);
         memory.give_back(bytes);
         taken
@@ -407,7 +440,7 @@ impl Inner {
 
     /// Drops the oldest rows from memory until `bytes` are free, but never the newest export, which queries look at
     /// most. Returns the bytes freed.
-    fn drop_oldest(&mut self, bytes: usize) -> usize {
+    fn drop_oldest(&mut self, bytes: usize, memory: &Memory) -> usize {
         let mut freed = 0;
         let newest = self.held.len().saturating_sub(1);
         let from = self.held.iter().skip(self.busy).take_while(|h| h.batch.is_none()).count() + self.busy;
@@ -415,11 +448,12 @@ impl Inner {
             if freed >= bytes {
                 break;
             }
-            freed += held.in_memory();
             if held.batch.is_some() {
+                freed += held.bytes;
                 self.dropped += held.rows;
+                let part = self.leaving.take(held, memory.chunk() / PARTS_OF_CHUNK, memory.leave(held.bytes));
+                *held = Arc::new(held.dropped(part));
             }
-            *held = Arc::new(held.dropped());
         }
         self.bytes -= freed;
         freed
@@ -431,7 +465,7 @@ impl Inner {
         let mut run: Vec<Arc<Held>> = Vec::new();
         let mut rows = 0;
         for held in self.held.iter().skip(self.fixed()) {
-            let fits = run.last().is_none_or(|last| last.batch.is_some() == held.batch.is_some());
+            let fits = run.last().is_none_or(|last| last.part == held.part);
             if !fits || held.rows >= SMALL_ROWS || rows + held.rows > JOINED_ROWS {
                 runs.push(std::mem::take(&mut run));
                 rows = 0;

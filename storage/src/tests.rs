@@ -20,6 +20,7 @@ use model::{
 use crate::{Expected, Settings, Source, Store, Summarize, Summary, check, parquet_file, summary};
 
 mod assembled;
+mod leaving;
 
 /// 2026-11-22 10:00 UTC.
 pub(crate) const NOON: Nanos = 1_795_341_600 * SECOND;
@@ -170,6 +171,10 @@ impl Summarize for SpanIds {
     fn begin(&self, file: Expected) -> Option<Box<dyn Summary>> {
         assert!(file.rows > 0 && file.times.is_some(), "{file:?}");
         (file.signal == Signal::Traces).then(|| Box::new(IdsOf(Vec::new())) as _)
+    }
+
+    fn begin_in_log(&self, _: Expected) -> Option<(Vec<&'static str>, Box<dyn Summary>)> {
+        Some((vec![column::SPAN_ID], Box::new(IdsOf(Vec::new()))))
     }
 }
 

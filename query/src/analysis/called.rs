@@ -33,9 +33,14 @@ pub fn peer() -> String {
     format!("CASE WHEN kind IN ('CLIENT', 'PRODUCER') THEN coalesce({}, {}) END", PEERS.join(", "), SYSTEMS.join(", "))
 }
 
-/// The columns that [`Called`] reads, as SQL.
+/// The columns that [`Called`] reads.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ["service_name", "name", "kind"].into_iter().chain(SYSTEMS).chain(PEERS)
+}
+
+/// The same as SQL.
 pub fn columns() -> String {
-    format!("service_name, name, kind, {}, {}", SYSTEMS.join(", "), PEERS.join(", "))
+    names().collect::<Vec<_>>().join(", ")
 }
 
 /// An operation by the numbers of its texts.

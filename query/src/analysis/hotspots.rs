@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use arrow::datatypes::SchemaRef;
 use model::time::MINUTE;
 use model::trace::SpanKind;
-use model::{Result, TraceId};
+use model::{Result, Signal, TraceId};
 use serde_json::{Value, json};
+use storage::Backlog;
 
 use super::columns::{self, float, int, text};
 use super::learn::learn;
@@ -73,6 +74,7 @@ async fn sides(query: &Query, scope: &Scope) -> Result<Sides> {
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
     let settings = Settings { limit: scope.number("limit", 10, 1, 100)? as usize, ..Settings::default() };
+    let (query, waiting) = (query.without_backlog(), waiting(&query, scope.window));
     let sides = sides(&query, &scope).await?;
     let windows: Vec<Window> = std::iter::once(sides.window).chain(sides.baseline).collect();
     let (seen, unsettled, pressure, said) = tokio::try_join!(
@@ -127,6 +129,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     }
     let mut report = Report::new("hotspots", answer(&sides, &ranking, &seen)?);
     report.unsettled = unsettled;
+    report.notes.extend(waiting);
     Ok(report)
 }
 
@@ -299,8 +302,18 @@ fn members(scope: &Scope, side: usize) -> String {
     scope.members[side].as_ref().map_or(String::new(), |members| format!(" AND {members}"))
 }
 
-/// Traces of the window that are not assembled yet.
+/// Traces of the window that are not assembled yet, about: in a burst there are millions.
 async fn unsettled(query: &Query, scope: &Scope) -> Result<u64> {
     let unassembled = format!("{} AND tree_flags IS NULL{}", started_in(scope.window), members(scope, 0));
-    Ok(number(query, &format!("SELECT count(DISTINCT trace_id_bytes) FROM spans WHERE {unassembled}")).await? as u64)
+    let traces = format!("SELECT approx_distinct(arrow_cast(trace_id_bytes, 'Binary')) FROM spans WHERE {unassembled}");
+    Ok(number(query, &traces).await? as u64)
+}
+
+/// What has to be said of spans that came faster than they could be written, and are only in the log.
+fn waiting(query: &Query, window: Window) -> Option<String> {
+    let backlog = query.snapshot().table(Signal::Traces).backlog.as_ref()?;
+    let rows: u64 = backlog.within(window.start, window.end - 1, 1).iter().map(Backlog::rows).sum();
+    (rows > 0).then(|| {
+        format!("{rows} spans wait to be written, since they come faster than that; they are taken in when they are")
+    })
 }

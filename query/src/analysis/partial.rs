@@ -12,6 +12,7 @@
 
 pub mod written;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use futures::StreamExt;
 use model::time::{MINUTE, SECOND};
 use model::{Nanos, Result, Signal};
 use storage::delta::DataFile;
-use storage::{Snapshot, TableSnapshot};
+use storage::{Backlog, Known, PartNumber, Snapshot, TableSnapshot};
 
 use super::called::Operations;
 use super::log_patterns::Lines;
@@ -200,8 +201,26 @@ pub async fn split_by<T: FromFile>(
             None => rest.push(file),
         }
     }
-    let rest = table.clone().with_files(rest.into());
+    let mut rest = table.clone().with_files(rest.into());
+    if let Some(backlog) = rest.backlog.take() {
+        let (of_log, left) = split_log::<T>(&backlog, near, &fits);
+        known.extend(of_log);
+        rest = rest.with_backlog(left);
+    }
     Ok((known, query.of_table(rest)))
+}
+
+/// The same of what is only in the log, of which parts were summed up when they left memory.
+fn split_log<T: FromFile>(
+    backlog: &Backlog,
+    near: Window,
+    fits: impl Fn(&T) -> bool,
+) -> (Vec<Arc<T>>, Option<Backlog>) {
+    let is_near = |part: &&Arc<Known>| part.times.1 >= near.start && part.times.0 < near.end;
+    let said = |part: &Arc<Known>| Some((part.number, Arc::new(T::of_summary(part.summary.clone()).filter(&fits)?)));
+    let (parts, known): (HashSet<PartNumber>, Vec<Arc<T>>) =
+        backlog.known().iter().filter(is_near).filter_map(said).unzip();
+    (known, backlog.without(&parts))
 }
 
 /// What is kept of one file, or found now.

@@ -218,12 +218,15 @@ impl Rates {
     }
 }
 
+/// The columns that rates and entries are counted from.
+pub fn columns() -> Vec<&'static str> {
+    let figures = [column::START, column::DURATION, column::SELF_TIME, column::CRITICAL_PATH];
+    let marks = [column::INSTANCE_ID, column::STATUS_CODE, column::TREE_FLAGS];
+    called::names().chain(figures).chain(marks).collect()
+}
+
 fn select() -> String {
-    format!(
-        "SELECT {}, instance_id, {}, duration_ns, self_time_ns, critical_path_ns, status_code, tree_flags FROM spans",
-        called::columns(),
-        column::START,
-    )
+    format!("SELECT {} FROM spans", columns().join(", "))
 }
 
 /// What started in the window of the scope and meets its conditions, its times in at most `most` bins.

@@ -18,7 +18,7 @@ use storage::{Expected, Summarize, Summary};
 
 use super::observe::Seen;
 use super::partial::{around, is_by_second, written};
-use super::rates::summary::OfFile;
+use super::rates::{self as of_operations, summary::OfFile};
 use crate::fold::Fold;
 
 /// Spans that are kept in whole traces: one in so many of the file's, so that they are a small part of it.
@@ -65,6 +65,25 @@ impl Summarize for Summing {
         let kept = (file.rows / ROWS_A_KEPT).clamp(*KEPT.start(), *KEPT.end());
         let seen = Some(Seen::by_the_second_keeping(around(times), kept));
         Some(Box::new(Sum { rows: file.rows, rates: OfFile::default(), seen }))
+    }
+
+    fn begin_in_log(&self, rows: Expected) -> Option<(Vec<&'static str>, Box<dyn Summary>)> {
+        (rows.signal == Signal::Traces)
+            .then(|| (of_operations::columns(), Box::new(RatesInLog(OfFile::default())) as _))
+    }
+}
+
+/// Rates are what can be said of rows whose traces are not assembled.
+struct RatesInLog(OfFile);
+
+impl Summary for RatesInLog {
+    fn add(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.0.add(rows)
+    }
+
+    fn finish(self: Box<Self>) -> Option<Vec<u8>> {
+        let rates = Some(self.0.written()?.into());
+        Some(Parts { rates, hot_spots: None }.encode_to_vec())
     }
 }
 

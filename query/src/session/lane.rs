@@ -1,9 +1,10 @@
 //! Two lanes: the page's own analyses and what people write in SQL run beside each other without sharing threads, places
-//! or memory, so that whoever asks for too much takes nothing from the dashboards of the others.
+//! or memory, so that whoever asks for too much takes nothing from the dashboards of the others. Where both want all of the
+//! CPU, dashboards have some three quarters of it.
 //!
 //! ```text
-//!   dashboards, traces, metrics ──▶ places ▸ threads (niceness 10) ▸ memory ▸ spill quota ┐
-//!   statements                  ──▶ places ▸ threads (niceness 15) ▸ memory ▸ spill quota ┴─▶ one snapshot each
+//!   dashboards, traces, metrics ──▶ places ▸ threads ▸ memory ▸ spill quota ┐
+//!   statements                  ──▶ places ▸ threads ▸ memory ▸ spill quota ┴─▶ one snapshot each
 //! ```
 
 use std::num::NonZeroUsize;
@@ -23,8 +24,8 @@ use super::settings::Settings;
 use super::{meter, threads};
 use crate::error::from_datafusion;
 
-/// Added to the niceness of query threads; ingest has none. The system gives dashboards some three times the CPU of
-/// statements where both want all of it.
+/// Added to the niceness of query threads where they cannot be told to run when a core is idle ([`threads`]); ingest has
+/// none.
 const ANALYSES_NICE: i32 = 10;
 const STATEMENTS_NICE: i32 = 15;
 
@@ -103,11 +104,13 @@ impl Lanes {
         meter::carry();
         let preparing = |e| from_datafusion(e).context("preparing the query memory");
         let footers = footers(settings).map_err(preparing)?;
-        let lane = |name, nice, places: usize, memory: usize, ceiling, patience| {
+        let first: Arc<Running> = Arc::default();
+        let behind = Running::behind(&first);
+        let lane = |(name, nice, running), places: usize, memory: usize, ceiling, patience| {
             let env = environment(settings, memory, footers.clone());
             Ok::<_, Error>(Lane {
                 admission: Admission::new(places.max(1), settings.queue),
-                running: Arc::default(),
+                running,
                 most_of_one: memory - memory / 4,
                 env: env.map_err(preparing)?,
                 ceiling,
@@ -119,16 +122,14 @@ impl Lanes {
         let for_statements = memory / 2;
         Ok(Lanes {
             analyses: lane(
-                "query",
-                ANALYSES_NICE,
+                ("query", ANALYSES_NICE, first),
                 settings.concurrency.div_ceil(2),
                 memory - for_statements,
                 ceiling.saturating_add(ceiling / 8),
                 None,
             )?,
             statements: lane(
-                "statement",
-                STATEMENTS_NICE,
+                ("statement", STATEMENTS_NICE, behind),
                 settings.concurrency,
                 for_statements,
                 ceiling - ceiling / 8,

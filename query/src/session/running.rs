@@ -18,10 +18,18 @@ const IDLE: Duration = Duration::from_secs(1);
 /// What an ended query held is given back within this time, about.
 const GIVES_BACK: Duration = Duration::from_millis(300);
 
+/// So long a query that has had a lot waits after each turn while there is one that has had little.
+const PAUSE: Duration = Duration::from_millis(50);
+/// So long a query waits after each turn while the lane ahead of its own wants the CPU: two turns, so that lane has some
+/// three quarters of it.
+const PAUSE_FOR_LANE: Duration = Duration::from_millis(20);
+
 /// The queries of one lane.
 #[derive(Debug, Default)]
 pub struct Running {
     seats: Mutex<Seats>,
+    /// The lane that goes before this one.
+    ahead: Option<Arc<Running>>,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +50,16 @@ pub struct Seat {
 }
 
 impl Running {
+    /// A lane that lets another go first.
+    pub fn behind(ahead: &Arc<Running>) -> Arc<Self> {
+        Arc::new(Running { ahead: Some(ahead.clone()), ..Running::default() })
+    }
+
+    /// Whether one of them wants the CPU, `at` this moment.
+    fn wants(&self, at: Instant) -> bool {
+        self.seats().taken.iter().any(|meter| meter.idle(at) < IDLE)
+    }
+
     pub fn enter(self: &Arc<Self>) -> Seat {
         self.enter_at(Instant::now())
     }
@@ -79,11 +97,14 @@ impl Seat {
         &self.meter
     }
 
-    /// Whether it is another's turn, `at` this moment.
-    pub fn gives_way(&self, at: Instant) -> bool {
+    /// How long it waits because it is another's turn, `at` this moment.
+    pub fn gives_way(&self, at: Instant) -> Option<Duration> {
         let is_quick = |meter: &Meter| meter.had() < QUICK;
         let wants = |meter: &Meter| is_quick(meter) && meter.idle(at) < IDLE;
-        !is_quick(&self.meter) && self.running.seats().taken.iter().any(|other| wants(other))
+        if !is_quick(&self.meter) && self.running.seats().taken.iter().any(|other| wants(other)) {
+            return Some(PAUSE);
+        }
+        self.running.ahead.as_ref().filter(|ahead| ahead.wants(at)).map(|_| PAUSE_FOR_LANE)
     }
 
     /// Whether it has had its part, `at` this moment: it began `patience` ago, is not quick, and of those that could be
@@ -130,11 +151,23 @@ mod tests {
         let (costly, cheap) = (running.enter(), running.enter());
         let at = costly.meter.began() + 8 * SECOND;
         costly.meter.add(QUICK, at);
-        assert!(!costly.gives_way(at), "the other wants nothing: nothing was done for it in 8 s");
+        assert_eq!(costly.gives_way(at), None, "the other wants nothing: nothing was done for it in 8 s");
         cheap.meter.add(QUICK / 10, at - IDLE / 2);
-        assert!(costly.gives_way(at) && !cheap.gives_way(at));
+        assert_eq!((costly.gives_way(at), cheap.gives_way(at)), (Some(PAUSE), None));
         cheap.meter.add(QUICK, at);
-        assert!(!costly.gives_way(at) && !cheap.gives_way(at), "both have had a lot");
+        assert_eq!((costly.gives_way(at), cheap.gives_way(at)), (None, None), "both have had a lot");
+    }
+
+    #[test]
+    fn a_lane_lets_the_one_ahead_of_it_go_first_while_that_wants_something() {
+        let ahead = Arc::new(Running::default());
+        let (behind, other) = (Running::behind(&ahead), ahead.enter());
+        let statement = behind.enter();
+        let at = statement.meter.began();
+        assert_eq!((statement.gives_way(at), other.gives_way(at)), (Some(PAUSE_FOR_LANE), None));
+        assert_eq!(statement.gives_way(at + 2 * IDLE), None, "nothing is done for it");
+        drop(other);
+        assert_eq!(statement.gives_way(at), None);
     }
 
     #[test]

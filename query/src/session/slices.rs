@@ -3,7 +3,7 @@
 //! A thread goes on with a query until that gives way. DataFusion's own operators do so after 128 batches, which are
 //! seconds where each batch costs a regular expression over a few megabytes of text; somebody's quick question would wait
 //! for them. [`Slices`] stands above what a plan reads and above what makes more rows than it reads, and gives way when its
-//! turn is over; where somebody else has had little so far, it also waits a little.
+//! turn is over; where it is another's turn, it also waits a little.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,8 +23,6 @@ use super::through::{Pass, Through};
 
 /// A turn. Shorter: others wait less; each end of a turn costs some microseconds.
 const TURN: Duration = Duration::from_millis(10);
-/// So long a query that has had a lot waits after each turn while there is one that has had little.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// The same rows in the same order, in turns.
 #[derive(Debug)]
@@ -68,9 +66,7 @@ impl Stream for Turns {
         let since = *self.since.insert(since.unwrap_or(now));
         if now.saturating_duration_since(since) >= TURN {
             self.since = None;
-            if self.interrupt.seat().gives_way(now) {
-                self.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
-            }
+            self.pause = self.interrupt.seat().gives_way(now).map(|pause| Box::pin(tokio::time::sleep(pause)));
             context.waker().wake_by_ref();
             return Poll::Pending;
         }

@@ -1,5 +1,5 @@
-//! The threads queries run on: their own, at lower priority than ingest, with stacks that the sandbox's limits are
-//! proven against.
+//! The threads queries run on: their own, which run when ingest leaves a core idle, with stacks that the sandbox's limits
+//! are proven against.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,8 +9,9 @@ use tokio::runtime::{Builder, Runtime};
 
 /// Stack of a query thread, bytes. `sandbox` limits how deep a statement can nest so that this suffices.
 pub const STACK: usize = 16 << 20;
-/// So many threads with this name, by so much nicer than the thread that asks. Those that the runtime adds for blocking
-/// work begin as nice as the one that needed them, so the niceness is set rather than added to.
+/// So many threads with this name, which run when a core is idle; where the system does not know such threads, by so much
+/// nicer than the thread that asks. Those that the runtime adds for blocking work begin as nice as the one that needed
+/// them, so the niceness is set rather than added to.
 pub fn start(name: &'static str, threads: usize, nice: i32) -> Result<Runtime> {
     let number = Arc::new(AtomicUsize::new(0));
     let nice = rustix::process::getpriority_process(None).unwrap_or(0) + nice;
@@ -20,6 +21,9 @@ pub fn start(name: &'static str, threads: usize, nice: i32) -> Result<Runtime> {
         .thread_stack_size(STACK)
         .thread_name_fn(move || format!("{name}-{}", number.fetch_add(1, Ordering::Relaxed)))
         .on_thread_start(move || {
+            if let Err(error) = system::run_when_idle() {
+                tracing::debug!(%error, "query thread does not wait for an idle core");
+            }
             // On Linux this is the thread's own niceness. Without the right to lower it nothing is lost but order.
             if let Err(error) = rustix::process::setpriority_process(None, nice) {
                 tracing::debug!(%error, "query thread keeps its priority");

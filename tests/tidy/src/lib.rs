@@ -104,17 +104,18 @@ fn edges(manifest: &str, ours: &BTreeSet<&str>) -> BTreeSet<String> {
 fn crates_depend_only_in_the_direction_of_the_data() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("model", &[] as &[&str]),
+        ("system", &[]),
         ("storage/wal", &[]),
         ("demo", &[]),
         ("tests/tidy", &[]),
         ("fuzz/targets", &["model", "collector", "wal"]),
         ("collector", &["model"]),
         ("storage", &["model", "wal"]),
-        ("query", &["model", "storage"]),
+        ("query", &["model", "storage", "system"]),
         ("ui", &["model", "query"]),
-        ("", &["model", "collector", "storage", "query", "ui", "demo"]),
+        ("", &["model", "system", "collector", "storage", "query", "ui", "demo"]),
     ]);
-    let ours = BTreeSet::from(["model", "wal", "collector", "storage", "query", "ui", "demo", "tidy"]);
+    let ours = BTreeSet::from(["model", "system", "wal", "collector", "storage", "query", "ui", "demo", "tidy"]);
     let mut wrong = Vec::new();
     for manifest in files("").into_iter().filter(|p| p.ends_with("Cargo.toml") && *p != Path::new("fuzz/Cargo.toml")) {
         let folder = manifest.parent().and_then(Path::to_str).unwrap_or_default();
@@ -126,6 +127,15 @@ fn crates_depend_only_in_the_direction_of_the_data() {
         wrong.extend(edges.iter().filter(|e| !allowed.contains(&e.as_str())).map(|e| format!("{folder:?} -> {e}")));
     }
     nothing(wrong, "a crate may not know these");
+}
+
+#[test]
+fn unsafe_code_is_forbidden_but_in_one_file() {
+    let manifests = files("").into_iter().filter(|p| p.ends_with("Cargo.toml") && *p != Path::new("fuzz/Cargo.toml"));
+    let free = manifests.filter(|manifest| !read(manifest).contains("[lints]\nworkspace = true"));
+    assert_eq!(free.collect::<Vec<_>>(), [Path::new("system/Cargo.toml")], "lints of the workspace forbid it");
+    let sources = files("system").into_iter().filter(|p| p.extension().is_some_and(|e| e == "rs"));
+    assert_eq!(sources.collect::<Vec<_>>(), [Path::new("system/src/lib.rs")]);
 }
 
 #[test]
