@@ -9,7 +9,7 @@
 //! A burst must not wait for sums: where too much waits for them already, a part goes without one, and its rows are read
 //! from the log. *Invariant:* a sum is used only where a table still has exactly the rows it is of.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -108,7 +108,7 @@ impl Leaving {
     /// What is known of exactly these rows, all of them only in the log.
     pub fn of(&self, held: &[Arc<Held>]) -> Arc<[Arc<Known>]> {
         let parts = held.chunk_by(|a, b| a.part == b.part);
-        let parts: Vec<(Option<PartNumber>, usize)> =
+        let parts: HashSet<(Option<PartNumber>, usize)> =
             parts.map(|part| (part[0].part, part.iter().map(|held| held.rows).sum())).collect();
         self.known.iter().filter(|known| parts.contains(&(Some(known.number), known.rows))).cloned().collect()
     }

@@ -55,9 +55,13 @@ pub fn row_of(edges: &[i64], duration: i64) -> usize {
 
 /// The spans that a heat map is about, by columns: without a service requests, that is entry spans.
 async fn read(query: &Query, scope: &Scope, bins: Bins) -> Result<Folded<Entries>> {
-    let requests = if scope.service.is_none() { " AND (tree_flags & 128) <> 0" } else { "" };
+    let (query, requests) = match scope.service {
+        // They are marked when traces are assembled, which rows in the log are not.
+        None => (query.without_backlog(), " AND (tree_flags & 128) <> 0"),
+        Some(_) => (query.clone(), ""),
+    };
     let is_plain = scope.conditions() == "TRUE" && bins.are_seconds();
-    let (known, rest) = if is_plain { entries::split(query, scope.window).await? } else { (Vec::new(), query.clone()) };
+    let (known, rest) = if is_plain { entries::split(&query, scope.window).await? } else { (Vec::new(), query) };
     let sql = format!(
         "SELECT {}, duration_ns, status_code, tree_flags FROM spans WHERE {} AND {}{requests}",
         column::START,
