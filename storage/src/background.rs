@@ -1,7 +1,7 @@
-//! Threads for long work that must not get in the way: encoding files, merging them.
+//! Threads for long work that must not get in the way: summing up rows, encoding files, merging them.
 //!
 //! They run at a lower priority than the threads that answer exports, so that a burst is acknowledged first and
-//! written later. Each piece of work has a thread of its own: there are at most three at a time.
+//! written later. Each piece of work has a thread of its own: there are at most four at a time.
 
 use model::{Error, Result};
 

@@ -120,10 +120,6 @@ impl Backlog {
         Backlog { known, ..self }
     }
 
-    pub(crate) fn held(&self) -> &[Arc<Held>] {
-        &self.held
-    }
-
     /// What is known of parts of it.
     pub fn known(&self) -> &[Arc<Known>] {
         &self.known

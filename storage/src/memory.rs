@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Memory {
     limit: usize,
     used: Arc<AtomicUsize>,
@@ -25,14 +25,7 @@ pub struct Memory {
 impl Memory {
     pub fn new(limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Memory {
-            limit,
-            used: Arc::default(),
-            alive: Arc::default(),
-            leaving: Arc::default(),
-            pressed: Notify::new(),
-            left: Notify::new(),
-        }
+        Memory { limit, ..Memory::default() }
     }
 
     pub fn limit(&self) -> usize {

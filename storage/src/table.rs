@@ -196,12 +196,12 @@ impl Table {
             return cached.of_now();
         }
         let (memory, dropped): (Vec<_>, Vec<_>) = inner.held.iter().cloned().partition(|h| h.batch.is_some());
+        let known = inner.leaving.of(&dropped);
         let snapshot = TableSnapshot::of(self.signal, memory, self.recent.clone(), inner.files.clone(), inner.version)
             .with_context(inner.written.rows.iter().map(|(_, rows)| rows.clone()).collect())
-            .with_backlog(Backlog::of(log, &self.tenant, self.signal, dropped).map(|backlog| {
-                let known = inner.leaving.of(backlog.held());
-                backlog.with_known(known)
-            }));
+            .with_backlog(
+                Backlog::of(log, &self.tenant, self.signal, dropped).map(|backlog| backlog.with_known(known)),
+            );
         inner.cached = Some(snapshot.of_now());
         snapshot
     }

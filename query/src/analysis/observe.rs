@@ -31,8 +31,6 @@ const KEPT_OF_PIECE: usize = 6_000;
 /// Sees all spans of traces that entered in one of the windows. `service` and `operation` of the scope choose entry
 /// operations.
 pub async fn observe(query: &Query, scope: &Scope, windows: &[Window]) -> Result<Folded<Seen>> {
-    // A trace's entry is known when it is assembled.
-    let query = &query.without_backlog();
     let Some(whole) = Window::around(windows) else {
         return Err(Error::internal("nothing to observe"));
     };

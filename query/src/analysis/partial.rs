@@ -5,6 +5,7 @@
 //! files ─┬─ short in time ─▶ Piece, from the cache, the file's end, or folded now ─┐
 //!        └─ the others, memory and log ─▶ folded as asked ─────────────────────────┴─ add up ─▶ Seen
 //! ```
+//! What is only in the log may have been summed up when it left memory; that is taken as a file's end is.
 //! Rates are looked at further back in time than anything else (to find the level of load before, and by dashboards); they
 //! are little, so they are kept apart ([`FileRates`]), and written at the end of each file. *Invariants:* what is kept is
 //! taken only where no second of it lies on both sides of a window's edge, so answers are the same to the span as those of

@@ -1,8 +1,9 @@
 //! Rate, errors and duration of every operation in a window: what services and operations are listed by.
 //!
 //! ```text
-//! files inside the window ─▶ summary, from the file's end ──┐
-//! other files, memory, log ─▶ folded row by row ────────────┴─ add up ─▶ Rates
+//! files inside the window ──▶ summary, from the file's end ───────┐
+//! parts of the log, likewise ▶ summary, from when they left memory ┤
+//! other files, memory, log ─▶ folded row by row ──────────────────┴─ add up ─▶ Rates
 //! ```
 //! A file's [`summary`] is written with it ([`storage::Summarize`]), so a long window costs its edges and what is in
 //! memory. *Invariant:* both ways count the same things of the same rows, so the answer is that of a whole scan, to the

@@ -18,7 +18,7 @@ use storage::{Expected, Summarize, Summary};
 
 use super::observe::Seen;
 use super::partial::{around, is_by_second, written};
-use super::rates::{self as of_operations, summary::OfFile};
+use super::rates::summary::OfFile;
 use crate::fold::Fold;
 
 /// Spans that are kept in whole traces: one in so many of the file's, so that they are a small part of it.
@@ -68,22 +68,9 @@ impl Summarize for Summing {
     }
 
     fn begin_in_log(&self, rows: Expected) -> Option<(Vec<&'static str>, Box<dyn Summary>)> {
-        (rows.signal == Signal::Traces)
-            .then(|| (of_operations::columns(), Box::new(RatesInLog(OfFile::default())) as _))
-    }
-}
-
-/// Rates are what can be said of rows whose traces are not assembled.
-struct RatesInLog(OfFile);
-
-impl Summary for RatesInLog {
-    fn add(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.0.add(rows)
-    }
-
-    fn finish(self: Box<Self>) -> Option<Vec<u8>> {
-        let rates = Some(self.0.written()?.into());
-        Some(Parts { rates, hot_spots: None }.encode_to_vec())
+        // Hot spots are found in assembled traces.
+        let sum = Sum { rows: rows.rows, rates: OfFile::default(), seen: None };
+        (rows.signal == Signal::Traces).then(|| (super::rates::columns(), Box::new(sum) as _))
     }
 }
 

@@ -80,14 +80,15 @@ impl Timeline {
         let asked = window;
         let window = Window { start: whole_second(window.start), end: window.end };
         let bins = ((window.end - window.start + bin - 1) / bin).max(1) as usize;
-        let requests = if scope.service.is_none() { IS_REQUEST } else { "kind IN ('SERVER', 'CONSUMER')" };
+        let (query, requests) = match scope.service {
+            // They are marked when traces are assembled, which rows in the log are not.
+            None => (query.without_backlog(), IS_REQUEST),
+            Some(_) => (query.clone(), "kind IN ('SERVER', 'CONSUMER')"),
+        };
         let conditions = format!("{} AND {} AND {requests}", started_in(asked), scope.conditions());
         let sql = load_sql(&format!("(start_time_unix_nano - {}) / {bin}", window.start), &conditions);
-        let (known, rest) = if scope.conditions() == "TRUE" {
-            entries::split(query, asked).await?
-        } else {
-            (Vec::new(), query.clone())
-        };
+        let (known, rest) =
+            if scope.conditions() == "TRUE" { entries::split(&query, asked).await? } else { (Vec::new(), query) };
         let mut timeline = Timeline {
             window,
             bin,

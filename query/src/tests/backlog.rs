@@ -39,7 +39,7 @@ const SPANS: i64 = 400;
 fn export(number: i64) -> Vec<Value> {
     let row = |n: i64| {
         let id = (number * SPANS + n + 1) as u64;
-        let at = -20_000 + 60_000 + number * 100 + n % 100;
+        let at = 40_000 + number * 100 + n % 100;
         if n % 2 == 0 {
             return span(id, id, 0, ("gateway", "GET /item", "SERVER"), at, at + 5 + n % 40);
         }

@@ -7,10 +7,10 @@ use crate::leaving::PartNumber;
 use crate::maintain::Maintenance;
 use crate::table::Table;
 
-/// One span an export, with the ids from 1 on; `after` each.
-async fn burst(store: &Store, after: impl Fn()) {
+/// One span an export, with the ids from 1 on; `before` each.
+async fn burst(store: &Store, before: impl Fn()) {
     for id in 1..=SPANS {
-        after();
+        before();
         send(store, &format!("{id} {id} 0 a b {id} {}", id + 7), store.shared.clock.now()).await.expect("acknowledged");
     }
 }

@@ -100,6 +100,11 @@ fn edges(manifest: &str, ours: &BTreeSet<&str>) -> BTreeSet<String> {
     found
 }
 
+/// Those of the workspace.
+fn manifests() -> impl Iterator<Item = PathBuf> {
+    files("").into_iter().filter(|p| p.ends_with("Cargo.toml") && *p != Path::new("fuzz/Cargo.toml"))
+}
+
 #[test]
 fn crates_depend_only_in_the_direction_of_the_data() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
@@ -117,7 +122,7 @@ fn crates_depend_only_in_the_direction_of_the_data() {
     ]);
     let ours = BTreeSet::from(["model", "system", "wal", "collector", "storage", "query", "ui", "demo", "tidy"]);
     let mut wrong = Vec::new();
-    for manifest in files("").into_iter().filter(|p| p.ends_with("Cargo.toml") && *p != Path::new("fuzz/Cargo.toml")) {
+    for manifest in manifests() {
         let folder = manifest.parent().and_then(Path::to_str).unwrap_or_default();
         let Some(allowed) = allowed.get(folder) else {
             wrong.push(format!("{folder} is a crate that design and this test do not know"));
@@ -131,8 +136,7 @@ fn crates_depend_only_in_the_direction_of_the_data() {
 
 #[test]
 fn unsafe_code_is_forbidden_but_in_one_file() {
-    let manifests = files("").into_iter().filter(|p| p.ends_with("Cargo.toml") && *p != Path::new("fuzz/Cargo.toml"));
-    let free = manifests.filter(|manifest| !read(manifest).contains("[lints]\nworkspace = true"));
+    let free = manifests().filter(|manifest| !read(manifest).contains("[lints]\nworkspace = true"));
     assert_eq!(free.collect::<Vec<_>>(), [Path::new("system/Cargo.toml")], "lints of the workspace forbid it");
     let sources = files("system").into_iter().filter(|p| p.extension().is_some_and(|e| e == "rs"));
     assert_eq!(sources.collect::<Vec<_>>(), [Path::new("system/src/lib.rs")]);

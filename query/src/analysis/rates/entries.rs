@@ -123,8 +123,8 @@ impl Fold for Entries {
 }
 
 /// Splits the spans of a query into files of which no second with an entry is cut by the window's edges, and the query
-/// over all the rest. What is only in the log has no entries: those are marked when traces are assembled.
+/// over all the rest.
 pub async fn split(query: &Query, window: Window) -> Result<(Vec<Entries>, Query)> {
-    let (known, rest) = partial::split::<FileRates>(&query.without_backlog(), window, &[window]).await?;
+    let (known, rest) = partial::split::<FileRates>(query, window, &[window]).await?;
     Ok((known.iter().map(|file| file.entries()).collect::<Result<_>>()?, rest))
 }
