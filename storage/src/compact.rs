@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use model::time::SECOND;
-use model::{Error, Nanos, Result, Signal};
+use model::{Error, Kind, Nanos, Result, Signal};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -124,8 +124,34 @@ fn fitting<'a>(files: impl Iterator<Item = &'a Arc<DataFile>>, most_rows: u64) -
     chosen
 }
 
-/// Merges one job's files. A file that cannot be read is named as damage and stays as it is.
+/// A table's files but for those that were put aside.
+pub(crate) fn mergeable(shared: &Shared, table: &Table) -> Vec<Arc<DataFile>> {
+    let now = shared.clock.now();
+    table.files().iter().filter(|file| !shared.aside.has(&file.path, now)).cloned().collect()
+}
+
+/// Merges one job's files. A file that cannot be read is named as damage and stays as it is, and so do all of them when
+/// they cannot be merged: they are put aside, so that others are merged. Errors: what may pass when it is tried again.
 pub(crate) async fn run(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job) -> Result<()> {
+    let before = shared.aside.count();
+    let Err(error) = merge_and_replace(shared, table, job).await else { return Ok(()) };
+    if !is_lasting(&error) {
+        return Err(error);
+    }
+    tracing::warn!("files stay as they are for now: {error}");
+    if shared.aside.count() == before {
+        let now = shared.clock.now();
+        job.inputs.iter().for_each(|file| shared.aside.put(&file.path, now));
+    }
+    Ok(())
+}
+
+/// Whether trying again at once would fail again: it is in what was read, not in the moment.
+pub(crate) fn is_lasting(error: &Error) -> bool {
+    matches!(error.kind, Kind::Corrupt | Kind::Internal)
+}
+
+async fn merge_and_replace(shared: &Arc<Shared>, table: &Arc<Table>, job: &Job) -> Result<()> {
     let inputs = read_all(shared, &job.inputs).await?;
     let signal = table.signal;
     crash_point!("merge.read");
@@ -169,7 +195,7 @@ async fn merge_traces(
     };
     let (inputs, keys, traces) = background::run("hotspan-merge", Priority::Merge, work).await?;
     let mut known = Vec::new();
-    for file in neighbours(&table.files(), job) {
+    for file in neighbours(&mergeable(shared, table), job) {
         let (file, traces) = (read(shared, &file).await?, traces.clone());
         let work = move || rows_of(file, &traces);
         known.extend(background::run("hotspan-merge", Priority::Merge, work).await?);
@@ -243,7 +269,10 @@ pub(crate) async fn read(shared: &Shared, file: &DataFile) -> Result<bytes::Byte
         }
         Ok(bytes) => Ok(bytes),
     };
-    sound.inspect_err(|error| shared.note_damage(format!("{}: {}", file.path, error.message)))
+    sound.inspect_err(|error| {
+        shared.note_damage(format!("{}: {}", file.path, error.message));
+        shared.aside.put(&file.path, shared.clock.now());
+    })
 }
 
 /// What assembly reads of a file's rows of these traces.

@@ -78,6 +78,18 @@ pub struct Flushed {
     through: u64,
 }
 
+impl Flushed {
+    /// When a store opens: what its log holds before the first row that still has to be written. `None` when none of it
+    /// could be given up. An earlier process may have written it and ended, or have failed to trim.
+    pub fn found(shared: &Shared) -> Option<Flushed> {
+        let log = shared.log.wal.stats();
+        let first_held = shared.all_tables().iter().filter_map(|(_, table)| table.first_record()).min();
+        let through = first_held.map_or(log.last_durable_seq, |first| first - 1);
+        let begins_below = log.oldest_seq.is_some_and(|oldest| oldest <= through);
+        (log.segments > 1 && begins_below).then_some(Flushed { through })
+    }
+}
+
 /// Writes everything up to `through` of all tables.
 pub(crate) async fn flush(shared: &Arc<Shared>, through: u64, reason: Reason) -> Result<Flushed> {
     for (_, table) in shared.all_tables() {
@@ -103,7 +115,8 @@ pub(crate) async fn trim(shared: &Arc<Shared>, flushed: Flushed) -> Result<()> {
     let task = tokio::task::spawn_blocking(move || -> Result<(), wal::WalError> {
         let through = shared.log.trimmable(flushed.through);
         let seen = record::seen(&shared.window().remembered());
-        shared.log.wal.append_wait(wal::Record::from(seen))?;
+        // Past its quotas: a full log is emptied by this.
+        shared.log.wal.append_wait_past_quotas(wal::Record::from(seen))?;
         crash_point!("trim.remembered");
         shared.ledger.write(flushed.through);
         crash_point!("trim.counted");
@@ -123,9 +136,10 @@ async fn flush_table(shared: &Arc<Shared>, table: &Arc<Table>, part: Part, (thro
     let (reader, place) = (shared.clone(), table.clone());
     let work = move || {
         let rows = rows(&reader, &place, &part.held)?;
-        encode((signal, reader.summarize.as_ref()), (&part.context, &part.later), rows, quiet_before)
+        let encoded = encode((signal, reader.summarize.as_ref()), (&part.context, &part.later), rows, quiet_before)?;
+        Ok((encoded, assembled.map(|at| (at, place.to_remember(&part.held)))))
     };
-    let encoded = background::run("hotspan-flush", Priority::Flush, work).await?;
+    let (encoded, remembered) = background::run("hotspan-flush", Priority::Flush, work).await?;
     crash_point!("flush.encoded");
     let mut adds = Vec::new();
     for (day, file) in encoded {
@@ -137,7 +151,7 @@ async fn flush_table(shared: &Arc<Shared>, table: &Arc<Table>, part: Part, (thro
     let number = |seq: u64| i64::try_from(seq).map_err(|_| Error::internal("the log has run out of numbers"));
     let progress = Progress { app_id: shared.app_id.clone(), from: number(first_seq)?, through: number(through)? };
     let commit = Commit { operation: "WRITE", adds, progress: Some(progress), ..Commit::default() };
-    table.commit(&commit, assembled).await.map(drop)
+    table.commit(&commit, remembered).await.map(drop)
 }
 
 /// The rows to write, those that are only in the log read from there. What the disk has lost is told, loudly, and the

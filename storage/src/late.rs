@@ -46,7 +46,8 @@ impl Late {
     /// The next file to take up: the oldest with open traces that was not.
     fn next(&mut self, table: &Table, files: &[Arc<DataFile>], now: Nanos) -> Option<Arc<DataFile>> {
         let root = format!("{}/", table.log.root());
-        self.0.retain(|path| !path.starts_with(&root) || files.iter().any(|f| f.path == *path));
+        let there: HashSet<&str> = files.iter().map(|f| f.path.as_str()).collect();
+        self.0.retain(|path| !path.starts_with(&root) || there.contains(path.as_str()));
         let open = |f: &&Arc<DataFile>| {
             let few = f.unassembled > 0 && (f.rows < 100 || f.unassembled as f64 <= f.rows as f64 * MOST_OPEN);
             few && f.max_received < now - YOUNG && !self.0.contains(&f.path)

@@ -13,6 +13,7 @@
 //! - Memory follows a budget: rows beyond it are in the log only until they are written, and are read from there.
 //! - Queries read snapshots and never lock the write path.
 
+mod aside;
 mod assemble;
 mod assembled;
 mod background;

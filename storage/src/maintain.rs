@@ -49,7 +49,6 @@ struct Tidying {
 }
 
 /// One flush at a time.
-#[derive(Default)]
 struct Flushing {
     /// What was written and is still in the log.
     untrimmed: Option<Flushed>,
@@ -71,7 +70,9 @@ impl Maintenance {
     /// Does only what it is asked for.
     pub fn idle(shared: Arc<Shared>) -> Self {
         let (stop, _) = watch::channel(false);
-        Maintenance { shared, flushing: Arc::default(), tidying: Arc::default(), stop, tasks: Default::default() }
+        let flushing = Flushing { untrimmed: Flushed::found(&shared), trimmed_at: 0 };
+        let (flushing, tidying) = (Arc::new(Mutex::new(flushing)), Arc::default());
+        Maintenance { shared, flushing, tidying, stop, tasks: Default::default() }
     }
 
     /// One flush for this reason, and the trim that follows it; false when there was nothing to write.
@@ -92,9 +93,13 @@ impl Maintenance {
     /// All merges that are worth doing, then retention and vacuum.
     pub async fn tidy(&self) -> Result<()> {
         let mut tidying = self.tidying.lock().await;
-        while merge_one(&self.shared, &mut tidying).await? {}
-        while correct_one(&self.shared, &mut tidying).await? {}
-        expire(&self.shared, &mut tidying).await
+        let merged = async {
+            while merge_one(&self.shared, &mut tidying).await? {}
+            while correct_one(&self.shared, &mut tidying).await? {}
+            Ok(())
+        };
+        let merged = merged.await;
+        merged.and(expire(&self.shared, &mut tidying).await)
     }
 
     /// Stops the tasks, then flushes what is left. Rows that arrive meanwhile stay in the log.
@@ -120,9 +125,11 @@ impl Flushing {
     }
 
     async fn trim(&mut self, shared: &Arc<Shared>) -> Result<()> {
-        let Some(flushed) = self.untrimmed.take() else { return Ok(()) };
+        let Some(flushed) = self.untrimmed else { return Ok(()) };
         self.trimmed_at = shared.clock.now();
-        flush::trim(shared, flushed).await
+        flush::trim(shared, flushed).await?;
+        self.untrimmed = None;
+        Ok(())
     }
 
     async fn trim_now_and_then(&mut self, shared: &Arc<Shared>) -> Result<()> {
@@ -242,12 +249,21 @@ async fn keep_tidying(shared: Arc<Shared>, tidying: Arc<Mutex<Tidying>>, mut sto
 }
 
 async fn tidy_due(shared: &Arc<Shared>, tidying: &mut Tidying, ticks: u32, stop: &watch::Receiver<bool>) -> Result<()> {
+    let merged = merge_due(shared, tidying, ticks, stop).await;
+    // Whatever keeps files from being merged must not keep those that are too old.
+    let expired = if ticks.is_multiple_of(EXPIRE_EVERY) { expire(shared, tidying).await } else { Ok(()) };
+    merged.and(expired)
+}
+
+async fn merge_due(
+    shared: &Arc<Shared>,
+    tidying: &mut Tidying,
+    ticks: u32,
+    stop: &watch::Receiver<bool>,
+) -> Result<()> {
     while !*stop.borrow() && may_merge(shared) && merge_one(shared, tidying).await? {}
     if ticks.is_multiple_of(CORRECT_EVERY) && may_merge(shared) {
         correct_one(shared, tidying).await?;
-    }
-    if ticks.is_multiple_of(EXPIRE_EVERY) {
-        expire(shared, tidying).await?;
     }
     Ok(())
 }
@@ -258,11 +274,11 @@ fn may_merge(shared: &Shared) -> bool {
     !has_backlog(shared) || files > PATIENCE
 }
 
-/// One merge; false when none is worth doing.
+/// One merge, or files put aside; false when there is nothing worth doing.
 async fn merge_one(shared: &Arc<Shared>, tidying: &mut Tidying) -> Result<bool> {
     for (_, table) in shared.all_tables() {
-        let files = table.files();
-        tidying.leases.watch(&files);
+        tidying.leases.watch(&table.files());
+        let files = compact::mergeable(shared, &table);
         if let Some(job) = compact::plan(&files, shared.clock.now(), shared.settings.merge_rows()) {
             traced::compact(&table, &job).run(compact::run(shared, &table, &job)).await?;
             return Ok(true);
@@ -275,8 +291,15 @@ async fn merge_one(shared: &Arc<Shared>, tidying: &mut Tidying) -> Result<bool> 
 async fn correct_one(shared: &Arc<Shared>, tidying: &mut Tidying) -> Result<bool> {
     for (_, table) in shared.all_tables() {
         tidying.leases.watch(&table.files());
-        if tidying.late.correct_one(shared, &table).await? {
-            return Ok(true);
+        match tidying.late.correct_one(shared, &table).await {
+            Ok(false) => {}
+            Err(error) if !compact::is_lasting(&error) => return Err(error),
+            // It was taken up, and is not again.
+            Err(error) => {
+                tracing::warn!("late spans stay as they are: {error}");
+                return Ok(true);
+            }
+            Ok(true) => return Ok(true),
         }
     }
     Ok(false)
@@ -295,10 +318,11 @@ async fn expire(shared: &Arc<Shared>, tidying: &mut Tidying) -> Result<()> {
 
 /// Decides whether exports are refused now, and why.
 fn check_limits(shared: &Shared) {
-    let (free, _) = disk(&shared.folder.root);
     let least = shared.settings.min_free_bytes;
-    let why =
-        (free < least).then(|| format!("the data disk has {} MiB free, less than {} MiB", free >> 20, least >> 20));
+    // The log may be on a disk of its own.
+    let places = [("data disk", shared.folder.root.clone()), ("disk of the write-ahead log", shared.folder.wal())];
+    let why = places.iter().map(|(name, path)| (name, disk(path).0)).find(|(_, free)| *free < least);
+    let why = why.map(|(name, free)| format!("the {name} has {} MiB free, less than {} MiB", free >> 20, least >> 20));
     if why.is_some() {
         shared.log.wal.release_spares();
     }

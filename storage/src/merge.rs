@@ -17,7 +17,7 @@ use crate::assemble::{self, Assembly};
 use crate::order::{self, Place};
 use crate::packed::{self, Packed};
 use crate::parquet_file::{self, Encoded, FileReader, FileWriter, SLICE_ROWS};
-use crate::summary::{Expected, Summarize};
+use crate::summary::{Expected, Guarded, Summarize};
 
 /// Rows of one batch of keys.
 pub const KEY_ROWS: usize = 64 * 1024;
@@ -65,7 +65,8 @@ pub fn merge(
     let slice = (WINDOW_ROWS / inputs.len().max(1)).clamp(512, SLICE_ROWS);
     let open = |bytes: &bytes::Bytes| Window::open(signal, bytes.clone(), slice);
     let mut windows = inputs.iter().map(open).collect::<Result<Vec<_>>>()?;
-    let mut writer = FileWriter::like(signal, order.len(), inputs, summarize.begin(Expected::of(signal, &keys.rows)))?;
+    let summary = Guarded::begin(summarize, Expected::of(signal, &keys.rows));
+    let mut writer = FileWriter::like(signal, order.len(), inputs, summary)?;
     for places in order.chunks(SLICE_ROWS) {
         let rows = next_rows(&mut windows, keys, places)?;
         writer.write(&match assembly {

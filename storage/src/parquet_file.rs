@@ -20,7 +20,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::order::{self, Place};
 use crate::packed::{self, Packed};
-use crate::summary::{self, Expected, Summarize, Summary};
+use crate::summary::{self, Expected, Guarded, Summarize};
 
 const PAGE_ROWS: usize = 20_000;
 const ROW_GROUP_ROWS: usize = 1_048_576;
@@ -51,7 +51,7 @@ fn trouble(error: impl std::fmt::Display) -> Error {
 pub fn encode(signal: Signal, batches: &[Packed], summarize: &dyn Summarize) -> Result<Encoded> {
     let keys = batches.iter().map(|rows| rows.select(sort_columns(signal))).collect::<Result<Vec<_>>>()?;
     let order = order::sorted(signal, &keys)?;
-    let summary = summarize.begin(Expected::of(signal, &keys));
+    let summary = Guarded::begin(summarize, Expected::of(signal, &keys));
     drop(keys);
     let step = (order.len() / SAMPLE_ROWS).max(1);
     let sample: Vec<Place> = order.iter().step_by(step).copied().collect();
@@ -78,7 +78,7 @@ pub struct FileWriter {
     received: Option<(Nanos, Nanos)>,
     services: Services,
     unsettled: u64,
-    summary: Option<Box<dyn Summary>>,
+    summary: Guarded,
 }
 
 /// What the rows of a file look like, by the names of their columns.
@@ -98,12 +98,7 @@ enum Services {
 
 impl FileWriter {
     /// For `rows` rows that look like those of the files.
-    pub fn like(
-        signal: Signal,
-        rows: usize,
-        files: &[bytes::Bytes],
-        summary: Option<Box<dyn Summary>>,
-    ) -> Result<Self> {
+    pub fn like(signal: Signal, rows: usize, files: &[bytes::Bytes], summary: Guarded) -> Result<Self> {
         let files = files.iter().map(Columns::of).collect::<Result<Vec<_>>>()?;
         let looks = Looks {
             present: &|name| ASSEMBLED.contains(&name) || files.iter().any(|known| known.all.contains(name)),
@@ -115,7 +110,7 @@ impl FileWriter {
         FileWriter::new(signal, rows, &looks, summary)
     }
 
-    fn new(signal: Signal, rows: usize, looks: &Looks<'_>, summary: Option<Box<dyn Summary>>) -> Result<Self> {
+    fn new(signal: Signal, rows: usize, looks: &Looks<'_>, summary: Guarded) -> Result<Self> {
         let all = model::schema::schema(signal);
         let needed = |field: &arrow::datatypes::Field| {
             let name = field.name().as_str();
@@ -138,12 +133,13 @@ impl FileWriter {
         if self.signal == Signal::Traces {
             self.unsettled += crate::assemble::unsettled(slice);
         }
-        self.summary.as_mut().map_or(Ok(()), |summary| summary.add(slice))
+        self.summary.add(slice);
+        Ok(())
     }
 
     pub fn finish(mut self) -> Result<Encoded> {
-        let summary = self.summary.take().and_then(|summary| summary.finish());
-        let summary = summary.map(|summary| self.append(&summary)).transpose()?;
+        let summary = self.summary.finish();
+        let summary = summary.map(|summary| append(&mut self.writer, &summary)).transpose()?;
         let bytes = self.writer.into_inner().map_err(trouble)?;
         Ok(Encoded {
             rows: self.rows,
@@ -159,14 +155,14 @@ impl FileWriter {
             summary,
         })
     }
+}
 
-    /// Puts bytes behind the last row group.
-    fn append(&mut self, summary: &[u8]) -> Result<summary::Place> {
-        self.writer.flush().map_err(trouble)?;
-        let start = self.writer.bytes_written() as u64;
-        self.writer.write_all(summary).map_err(trouble)?;
-        Ok(summary::Place::of(summary, start))
-    }
+/// Puts bytes behind the last row group.
+fn append(writer: &mut ArrowWriter<Vec<u8>>, bytes: &[u8]) -> Result<summary::Place> {
+    writer.flush().map_err(trouble)?;
+    let start = writer.bytes_written() as u64;
+    writer.write_all(bytes).map_err(trouble)?;
+    Ok(summary::Place::of(bytes, start))
 }
 
 /// Makes the bounds hold what a column of times has.

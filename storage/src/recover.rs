@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use model::{Clock, Decoder, Error, Result, Signal, Tenant};
 use object_store::{ObjectStore, ObjectStoreExt};
 
+use crate::aside::Aside;
 use crate::backlog::Log;
 use crate::crash::{self, crash_point};
 use crate::dedup::{self, Window};
@@ -43,6 +44,7 @@ pub(crate) struct Media {
     pub log: Arc<dyn wal::Fs>,
     /// See [`wal::Settings`].
     pub segment_bytes: u64,
+    pub makes_ahead: bool,
 }
 
 impl Media {
@@ -50,8 +52,8 @@ impl Media {
     fn of(folder: &Folder) -> Result<Self> {
         let local = DurableLocal::open(&folder.root)
             .map_err(|e| Error::unavailable(format!("opening {}: {e}", folder.root.display())))?;
-        let segment_bytes = wal::Settings::default().segment_bytes;
-        Ok(Media { objects: Arc::new(local), log: Arc::new(crash::Disk), segment_bytes })
+        let wal::Settings { segment_bytes, makes_ahead, .. } = wal::Settings::default();
+        Ok(Media { objects: Arc::new(local), log: Arc::new(crash::Disk), segment_bytes, makes_ahead })
     }
 }
 
@@ -83,7 +85,7 @@ pub(crate) async fn open_on(
     decoder: Arc<dyn Decoder>,
     summarize: Arc<dyn Summarize>,
 ) -> Result<(Shared, Recovered)> {
-    let Media { objects, log, segment_bytes } = media;
+    let Media { objects, log, segment_bytes, makes_ahead } = media;
     let tenants = folder::tenants(objects.as_ref()).await?;
     let app_id = format!("hotspan-{}", folder.store_id);
     let mut recovered = Recovered::default();
@@ -98,6 +100,7 @@ pub(crate) async fn open_on(
     let wal_settings = wal::Settings {
         max_log_bytes: settings.wal_bytes.max(segment_bytes),
         segment_bytes,
+        makes_ahead,
         floor,
         ..wal::Settings::default()
     };
@@ -120,7 +123,7 @@ pub(crate) async fn open_on(
     crash_point!("start.log_open");
     window.recalled();
     ledger.begin();
-    recovered.damage = found.damage.iter().map(|d| format!("write-ahead log: {d}")).collect();
+    recovered.damage.extend(found.damage.iter().map(|d| format!("write-ahead log: {d}")));
     recovered.damage.extend(trouble.into_iter().chain(unreadable));
     let shared = Shared {
         settings,
@@ -135,6 +138,7 @@ pub(crate) async fn open_on(
         ledger,
         runs,
         app_id,
+        aside: Aside::default(),
         damage: Mutex::new(recovered.damage.clone()),
         refusing: Mutex::new(None),
     };
@@ -155,7 +159,7 @@ async fn load(
         for signal in Signal::ALL {
             let log = DeltaLog::new(objects.clone(), clock.clone(), table_path(&tenant, signal), signal);
             let state = log.load().await?;
-            recovered.orphans += delete_orphans(objects, &log, &state).await?;
+            delete_orphans(objects, &log, &state, recovered).await?;
             if let Some(version) = state.txns.get(app_id).and_then(|v| u64::try_from(*v).ok()) {
                 loaded.through.insert((tenant.clone(), signal), version);
             }
@@ -176,28 +180,55 @@ fn rows_in(loaded: &Loaded) -> [u64; 3] {
     Signal::ALL.map(of)
 }
 
-/// Deletes Parquet files that neither a version nor a tombstone mentions. Only safe while the folder is locked.
+/// Orphans beyond which a table without any version has not been left by a crash: somebody took its `_delta_log` away.
+const MOST_WITHOUT_A_LOG: usize = 16;
+/// Where those are moved to; readers of Delta tables pass by names that begin so.
+const WITHOUT_A_LOG: &str = "_without_log";
+
+/// Deletes Parquet files that neither a version nor a tombstone mentions. Only safe while the folder is locked. Files of
+/// which the log is missing are moved out of the way and told.
 async fn delete_orphans(
     objects: &Arc<dyn ObjectStore>,
     log: &DeltaLog,
     state: &crate::delta::TableState,
-) -> Result<u64> {
+    recovered: &mut Recovered,
+) -> Result<()> {
     use futures::TryStreamExt;
     let trouble = |e: object_store::Error| Error::unavailable(format!("listing {}: {e}", log.root()));
     let found: Vec<_> = objects.list(Some(log.root())).try_collect().await.map_err(trouble)?;
-    let mut deleted = 0;
-    for object in found {
+    let is_orphan = |object: &object_store::ObjectMeta| {
         let relative: Option<Vec<_>> = object.location.prefix_match(log.root()).map(Iterator::collect);
         let relative = relative.unwrap_or_default();
         let name = relative.iter().map(|p| p.as_ref()).collect::<Vec<&str>>().join("/");
         let ours = name.starts_with(crate::delta::PARTITION) && name.ends_with(".parquet");
-        if ours && !state.files.contains_key(&name) && !state.tombstones.contains_key(&name) {
-            objects.delete(&object.location).await.map_err(trouble)?;
-            crash_point!("start.orphan_deleted");
-            deleted += 1;
-        }
+        ours && !state.files.contains_key(&name) && !state.tombstones.contains_key(&name)
+    };
+    let orphans: Vec<_> = found.into_iter().filter(is_orphan).collect();
+    if state.version.is_none() && orphans.len() > MOST_WITHOUT_A_LOG {
+        let (root, count) = (log.root(), orphans.len());
+        recovered.damage.push(format!(
+            "{root} has {count} data files and no _delta_log: they are in {root}/{WITHOUT_A_LOG} now and not shown; \
+             to have them back, stop hotspan and restore the table from a backup"
+        ));
+        return set_aside(objects, log, &orphans).await;
     }
-    Ok(deleted)
+    for object in orphans {
+        objects.delete(&object.location).await.map_err(trouble)?;
+        crash_point!("start.orphan_deleted");
+        recovered.orphans += 1;
+    }
+    Ok(())
+}
+
+/// Moves files to where neither hotspan nor another reader of the table looks.
+async fn set_aside(objects: &Arc<dyn ObjectStore>, log: &DeltaLog, files: &[object_store::ObjectMeta]) -> Result<()> {
+    for file in files {
+        let relative = file.location.prefix_match(log.root()).into_iter().flatten();
+        let to = relative.fold(log.root().clone().join(WITHOUT_A_LOG), |path, part| path.join(part));
+        let moved = objects.rename(&file.location, &to).await;
+        moved.map_err(|e| Error::unavailable(format!("moving {} to {to}: {e}", file.location)))?;
+    }
+    Ok(())
 }
 
 fn replay_one(

@@ -126,12 +126,20 @@ impl Runs for Store {
     }
 
     fn begin<'a>(&'a self, tenant: &'a Tenant, change: Change) -> Pending<'a, Run> {
-        Box::pin(self.shared.runs.begin(tenant, change))
+        let (shared, tenant) = (self.shared.clone(), tenant.clone());
+        to_its_end(async move { shared.runs.begin(&tenant, change).await })
     }
 
     fn change<'a>(&'a self, tenant: &'a Tenant, name: &'a str, change: Change) -> Pending<'a, Run> {
-        Box::pin(self.shared.runs.change(tenant, name, change))
+        let (shared, tenant, name) = (self.shared.clone(), tenant.clone(), name.to_owned());
+        to_its_end(async move { shared.runs.change(&tenant, &name, change).await })
     }
+}
+
+/// Who asked may go: what is durable by then must be visible too.
+fn to_its_end(change: impl Future<Output = Result<Run>> + Send + 'static) -> Pending<'static, Run> {
+    let change = tokio::spawn(change);
+    Box::pin(async { change.await.map_err(|e| Error::internal(format!("keeping a run: {e}")))? })
 }
 
 #[cfg(test)]

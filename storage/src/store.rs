@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use model::{Ack, Batch, Clock, Decoder, Error, Ingest, Kind, Nanos, Result, Signal, Tenant};
+use model::{Ack, Batch, Clock, Decoder, Error, Ingest, Kind, Nanos, Payload, Result, Signal, Tenant};
 use object_store::ObjectStore;
 use tokio::sync::oneshot;
 
+use crate::aside::Aside;
 use crate::backlog::Log;
 use crate::compact::{self, Pending};
 use crate::crash::crash_point;
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
     pub ledger: StoreLedger,
     pub runs: RunBook,
     pub app_id: String,
+    pub aside: Aside,
     /// Trouble that a person should know of, newest last.
     pub damage: Mutex<Vec<String>>,
     pub refusing: Mutex<Option<String>>,
@@ -95,12 +97,24 @@ impl Shared {
 
     /// A tenant's tables; those on disk were loaded at start, so an unknown tenant begins empty.
     pub fn tables(&self, tenant: &Tenant) -> Arc<Tables> {
-        if let Some(tables) = self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant) {
-            return tables.clone();
+        if let Some(tables) = self.known_tables(tenant) {
+            return tables;
         }
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || Tables::empty(&self.objects, &self.clock, &self.memory, tenant);
-        tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(new())).clone()
+        tenants.entry(tenant.clone()).or_insert_with(|| self.empty_tables(tenant)).clone()
+    }
+
+    /// The same for a question: whoever asks for tenants that never sent anything leaves nothing behind.
+    pub fn tables_to_read(&self, tenant: &Tenant) -> Arc<Tables> {
+        self.known_tables(tenant).unwrap_or_else(|| self.empty_tables(tenant))
+    }
+
+    fn known_tables(&self, tenant: &Tenant) -> Option<Arc<Tables>> {
+        self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned()
+    }
+
+    fn empty_tables(&self, tenant: &Tenant) -> Arc<Tables> {
+        Arc::new(Tables::empty(&self.objects, &self.clock, &self.memory, tenant))
     }
 
     pub fn all_tables(&self) -> Vec<(Tenant, Arc<Table>)> {
@@ -238,7 +252,7 @@ impl Store {
 
 impl Source for Store {
     fn snapshot(&self, tenant: &Tenant) -> Result<Snapshot> {
-        let tables = self.shared.tables(tenant);
+        let tables = self.shared.tables_to_read(tenant);
         let tables = Signal::ALL.map(|signal| tables.of(signal).snapshot(&self.shared.log));
         let (taken, objects) = (self.shared.clock.now(), self.shared.objects.clone());
         Ok(Snapshot { tenant: tenant.clone(), taken, objects, tables, runs: self.shared.runs.of(tenant) })
@@ -255,6 +269,8 @@ impl Store {
     async fn append_once(&self, batch: Batch) -> Result<Ack> {
         let shared = &self.shared;
         let key = dedup::key(&batch.payload, batch.hash);
+        // Before anything depends on it: who sent this may be gone any moment.
+        let prepared = Prepared::off_the_runtime(batch).await?;
         let verdict = shared.window().admit(key);
         match verdict {
             Verdict::Duplicate => Ok(Ack { duplicate: true }),
@@ -267,7 +283,7 @@ impl Store {
             }
             Verdict::First(fate) => {
                 let (tell, told) = oneshot::channel();
-                let queued = shared.admit().and_then(|()| self.enqueue(batch, key, fate, tell));
+                let queued = shared.admit().and_then(|()| self.enqueue(prepared, key, fate, tell));
                 if let Err(error) = queued {
                     shared.window().failed(key);
                     return Err(error);
@@ -279,18 +295,13 @@ impl Store {
 
     fn enqueue(
         &self,
-        batch: Batch,
+        prepared: Prepared,
         key: u128,
         fate: tokio::sync::watch::Sender<Fate>,
         tell: oneshot::Sender<Result<Ack>>,
     ) -> Result<()> {
-        let Batch { payload, rows, hash } = batch;
-        let header = record::export_header(&payload, hash);
-        let record = wal::Record::new().part(header).part(payload.body.clone());
-        let (shared, signal) = (self.shared.clone(), payload.signal);
-        // Measured here, not on the log's one thread.
-        let (count, is_own) = (rows.num_rows() as u64, ledger::is_own(&rows));
-        let held = Held::new(signal, 0, payload.received, rows);
+        let Prepared { payload, record, held, is_own } = prepared;
+        let (shared, signal, count) = (self.shared.clone(), payload.signal, held.rows as u64);
         let done = move |answer: Result<u64, wal::WalError>| {
             let received = payload.received;
             let answer = match answer {
@@ -314,6 +325,36 @@ impl Store {
             let _ = tell.send(answer);
         };
         self.shared.log.wal.append(record, Box::new(done)).map_err(|e| wal_error(&e))
+    }
+}
+
+/// An export as the log and the table take it: its checksum is known and its rows are packed, so that the log's one
+/// thread has nothing left to work out.
+struct Prepared {
+    payload: Payload,
+    record: wal::Record,
+    held: Held,
+    is_own: bool,
+}
+
+impl Prepared {
+    /// Rows beyond which preparing takes a thread of its own: a thread that answers exports must not be held up.
+    const MANY: usize = 4_096;
+
+    fn of(Batch { payload, rows, hash }: Batch) -> Self {
+        let header = record::export_header(&payload, hash);
+        let record = wal::Record::new().part(header).part(payload.body.clone());
+        let is_own = ledger::is_own(&rows);
+        let held = Held::new(payload.signal, 0, payload.received, rows);
+        Prepared { payload, record, held, is_own }
+    }
+
+    async fn off_the_runtime(batch: Batch) -> Result<Self> {
+        if batch.rows.num_rows() <= Prepared::MANY {
+            return Ok(Prepared::of(batch));
+        }
+        let prepared = tokio::task::spawn_blocking(move || Prepared::of(batch)).await;
+        prepared.map_err(|e| Error::unavailable(format!("preparing an export: {e}")))
     }
 }
 

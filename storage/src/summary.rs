@@ -11,6 +11,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
@@ -59,6 +60,36 @@ pub trait Summary: Send {
 
     /// `None` when there is nothing worth keeping.
     fn finish(self: Box<Self>) -> Option<Vec<u8>>;
+}
+
+/// A summary, or none any more: one that fails or panics costs itself, never the rows, which are written without it.
+pub(crate) struct Guarded(Option<Box<dyn Summary>>);
+
+impl Guarded {
+    pub fn begin(summarize: &dyn Summarize, file: Expected) -> Self {
+        let begun = catch_unwind(AssertUnwindSafe(|| summarize.begin(file)));
+        Guarded(begun.unwrap_or_else(|_| given_up("its beginning panicked")))
+    }
+
+    pub fn add(&mut self, rows: &RecordBatch) {
+        let Some(mut summary) = self.0.take() else { return };
+        let added = catch_unwind(AssertUnwindSafe(move || summary.add(rows).map(|()| summary)));
+        self.0 = match added {
+            Ok(Ok(summary)) => Some(summary),
+            Ok(Err(error)) => given_up(&error.to_string()),
+            Err(_) => given_up("adding rows panicked"),
+        };
+    }
+
+    pub fn finish(self) -> Option<Vec<u8>> {
+        let finished = catch_unwind(AssertUnwindSafe(|| self.0.and_then(|summary| summary.finish())));
+        finished.unwrap_or_else(|_| given_up("its end panicked"))
+    }
+}
+
+fn given_up<T>(why: &str) -> Option<T> {
+    tracing::error!("a file goes without what it would say of its rows, which are then read instead: {why}");
+    None
 }
 
 /// Nobody wants to know anything.

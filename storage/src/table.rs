@@ -49,6 +49,8 @@ struct Inner {
     leaving: Leaving,
     /// So many of `held`, from the front, are being written: dropping them would free nothing.
     busy: usize,
+    /// So many of `held`, from the front, have left memory or are being written: looked at no more when rows are dropped.
+    passed: usize,
     /// Up to here rows were in a commit that failed, or seemed to: it may be there. They stay apart from those behind.
     attempted: u64,
     written: Written,
@@ -230,6 +232,11 @@ impl Table {
         self.inner().dropped as u64
     }
 
+    /// The record that the oldest waiting rows came with.
+    pub fn first_record(&self) -> Option<u64> {
+        self.inner().held.front().map(|held| held.first)
+    }
+
     pub fn oldest_received(&self) -> Option<Nanos> {
         self.inner().held.front().map(|h| h.oldest)
     }
@@ -271,6 +278,7 @@ impl Table {
         }
         let Some(first_seq) = inner.held.front().map(|held| held.first).filter(|_| count > 0) else { return Ok(None) };
         inner.busy = count;
+        inner.passed = inner.passed.max(count);
         let (mut context, mut later) = (Vec::new(), Vec::new());
         let newest = inner.held.iter().take(count).map(|h| h.newest).max().unwrap_or(Nanos::MAX);
         let is_assembled = reason != Reason::Pressure || newest < quiet_before;
@@ -302,12 +310,13 @@ impl Table {
 
     /// Gives up a part that was not written; its rows may be dropped from memory again.
     pub fn give_up(&self) {
-        self.inner().busy = 0;
+        let mut inner = self.inner();
+        (inner.busy, inner.passed) = (0, 0);
     }
 
-    /// Commits, and in one step shows the new files and drops the rows that are now in them. `assembled` says when their
-    /// traces were assembled, if they were: then the rest of those is still to come.
-    pub async fn commit(&self, commit: &Commit, assembled: Option<Nanos>) -> Result<Committed> {
+    /// Commits, and in one step shows the new files and drops the rows that are now in them. `written` is what is to be
+    /// kept of those rows since they were assembled at that time: the rest of their traces is still to come.
+    pub async fn commit(&self, commit: &Commit, written: Option<(Nanos, Vec<RecordBatch>)>) -> Result<Committed> {
         let mut logged = self.logged.lock().await;
         self.read_if_in_doubt(&mut logged).await?;
         if let Some(progress) = &commit.progress {
@@ -319,7 +328,7 @@ impl Table {
             let mut inner = self.inner();
             inner.attempted = inner.attempted.max(u64::try_from(progress.through).unwrap_or(0));
         }
-        self.show(&logged, assembled);
+        self.show(&logged, written.filter(|_| outcome.is_ok()));
         outcome
     }
 
@@ -338,32 +347,50 @@ impl Table {
         Ok(())
     }
 
-    /// Makes the files of the newest version visible, and in the same step drops the rows that are in them.
-    fn show(&self, logged: &Logged, assembled: Option<Nanos>) {
+    /// Makes the files of the newest version visible, and in the same step drops the rows that are in them. Exports wait
+    /// for the lock, so only that is done under it.
+    fn show(&self, logged: &Logged, written: Option<(Nanos, Vec<RecordBatch>)>) {
+        let files = self.files_of(&logged.state);
         let mut inner = self.inner();
-        if let Some(through) = logged.through() {
-            let written = inner.take_through(through, &self.memory);
-            for held in written {
-                let narrowed = held.batch.as_ref().filter(|_| self.signal == Signal::Traces);
-                if let Some((at, rows)) = assembled.zip(narrowed.and_then(|rows| rows.select(&assemble::NEEDED).ok())) {
-                    inner.written.add(at, rows, self.memory.limit() / 8);
-                }
-            }
+        let taken = logged.through().map(|through| inner.take_through(through, &self.memory));
+        let (at, rows) = written.unwrap_or_default();
+        for rows in rows {
+            inner.written.add(at, rows, self.memory.limit() / 8);
         }
-        self.show_files(&logged.state, &mut inner);
+        inner.files = files;
+        inner.version = logged.state.version;
+        inner.cached = None;
+        drop(inner);
+        drop(taken);
     }
 
-    /// Reuses the leases of files that stay.
-    fn show_files(&self, state: &TableState, inner: &mut Inner) {
-        let known: HashMap<&str, &Arc<DataFile>> = inner.files.iter().map(|f| (f.add.path.as_str(), f)).collect();
+    /// Reuses the leases of files that stay. Called with `logged` locked, so nobody else shows files meanwhile.
+    fn files_of(&self, state: &TableState) -> Arc<[Arc<DataFile>]> {
+        let shown = self.files();
+        let known: HashMap<&str, &Arc<DataFile>> = shown.iter().map(|f| (f.add.path.as_str(), f)).collect();
         let file = |add: &crate::delta::Add| match known.get(add.path.as_str()) {
             Some(file) => Arc::clone(file),
             None => Arc::new(DataFile::of(add, self.log.root(), time_column(self.signal))),
         };
-        let files: Arc<[Arc<DataFile>]> = state.files.values().map(file).collect();
-        inner.files = files;
-        inner.version = state.version;
-        inner.cached = None;
+        state.files.values().map(file).collect()
+    }
+
+    /// What is to be kept of rows that are written with their traces assembled: the newest of them, in order, narrowed to
+    /// what assembly needs, and no more than is kept of all.
+    pub fn to_remember(&self, held: &[Arc<Held>]) -> Vec<RecordBatch> {
+        if self.signal != Signal::Traces {
+            return Vec::new();
+        }
+        let mut left = self.memory.limit() / 8;
+        let mut rows = Vec::new();
+        for packed in held.iter().rev().filter_map(|held| held.batch.as_ref()) {
+            let Ok(narrowed) = packed.select(&assemble::NEEDED) else { continue };
+            let Some(after) = left.checked_sub(narrowed.get_array_memory_size()) else { break };
+            left = after;
+            rows.push(narrowed);
+        }
+        rows.reverse();
+        rows
     }
 
     /// Joins runs of small batches, so that many small exports cost a scan no more than few large ones.
@@ -429,6 +456,7 @@ impl Inner {
         self.bytes -= bytes;
         self.leaving.forget(self.held.iter().find_map(|held| held.part));
         self.busy = self.busy.saturating_sub(count);
+        self.passed = self.passed.saturating_sub(count);
         memory.give_back(bytes);
         taken
     }
@@ -443,17 +471,15 @@ impl Inner {
     fn drop_oldest(&mut self, bytes: usize, memory: &Memory) -> usize {
         let mut freed = 0;
         let newest = self.held.len().saturating_sub(1);
-        let from = self.held.iter().skip(self.busy).take_while(|h| h.batch.is_none()).count() + self.busy;
-        for held in self.held.range_mut(from.min(newest)..newest) {
-            if freed >= bytes {
-                break;
-            }
+        while freed < bytes && self.passed < newest {
+            let held = &mut self.held[self.passed];
             if held.batch.is_some() {
                 freed += held.bytes;
                 self.dropped += held.rows;
                 let part = self.leaving.take(held, memory.chunk() / PARTS_OF_CHUNK, memory.leave(held.bytes));
                 *held = Arc::new(held.dropped(part));
             }
+            self.passed += 1;
         }
         self.bytes -= freed;
         freed
@@ -491,6 +517,7 @@ impl Inner {
         if !same || at < self.fixed() {
             return false;
         }
+        self.passed = self.passed.min(at);
         let mut joined = Some(Arc::new(held));
         let mut index = 0;
         self.held.retain_mut(|there| {

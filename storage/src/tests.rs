@@ -21,6 +21,7 @@ use crate::{Expected, Settings, Source, Store, Summarize, Summary, check, parque
 
 mod assembled;
 mod leaving;
+mod trouble;
 
 /// 2026-11-22 10:00 UTC.
 pub(crate) const NOON: Nanos = 1_795_341_600 * SECOND;

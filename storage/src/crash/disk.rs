@@ -23,8 +23,12 @@ impl Fs for Disk {
         wal::Disk.read(path, limit)
     }
 
+    /// A spare that is made ahead holds nothing, wherever the process dies: the points are a segment's.
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
         let file = wal::Disk.create(path)?;
+        if is_spare(path) {
+            return Ok(file);
+        }
         crash_point!("wal.segment_created");
         Ok(Box::new(Opened(file)))
     }
@@ -42,7 +46,7 @@ impl Fs for Disk {
 
     /// A trimmed segment becomes a spare, or a segment is begun over one.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let trims = to.extension().is_some_and(|kind| kind == "spare");
+        let trims = is_spare(to);
         if trims {
             crash_point!("trim.before_rename");
         } else {
@@ -68,6 +72,10 @@ impl Fs for Disk {
         crash_point!("wal.before_folder_sync");
         wal::Disk.sync_dir(dir)
     }
+}
+
+fn is_spare(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| kind == "spare")
 }
 
 struct Opened(Box<dyn File>);

@@ -15,6 +15,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use serde_json::json;
 
+use crate::background::{self, Priority};
 use crate::crash::crash_point;
 
 use super::action::{Action, Format, Metadata, Protocol, Txn};
@@ -332,8 +333,10 @@ impl DeltaLog {
     pub async fn checkpoint(&self, state: &TableState) -> Result<()> {
         let Some(version) = state.version else { return Ok(()) };
         let actions = state.actions();
-        let file = checkpoint::encode(&actions)?;
         let size = actions.len();
+        // With many files it takes long, and exports are answered by the thread that would do it here.
+        let work = move || checkpoint::encode(&actions);
+        let file = background::run("hotspan-checkpoint", Priority::Flush, work).await?;
         let put = |name: String, bytes: Vec<u8>| async move {
             let path = self.log_path(&name);
             self.objects.put(&path, PutPayload::from(bytes)).await.map_err(|e| self.trouble("writing", &e))

@@ -94,7 +94,7 @@ impl World {
     pub async fn try_open(&self) -> model::Result<Store> {
         let folder = Folder::open(self.folder.path())?;
         let (objects, log) = (Arc::new(self.objects.clone()), Arc::new(self.disk.clone()));
-        let media = Media { objects, log, segment_bytes: 1_200 };
+        let media = Media { objects, log, segment_bytes: 1_200, makes_ahead: false };
         let decoder: Arc<dyn Decoder> = Arc::new(LineDecoder);
         let (shared, recovered) =
             recover::open_on(folder, media, self.settings.clone(), self.clock.clone(), decoder, Arc::new(SpanIds))

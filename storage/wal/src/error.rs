@@ -79,7 +79,23 @@ impl WalError {
     pub(crate) fn is_no_space(&self) -> bool {
         matches!(self, WalError::NoSpace { .. })
     }
+
+    /// Whether it passes when others give back what they have: space, open files, memory. Nothing is wrong with the log.
+    pub(crate) fn is_shortage(&self) -> bool {
+        match self {
+            WalError::NoSpace { .. } => true,
+            WalError::Io { source, .. } => {
+                source.kind() == io::ErrorKind::OutOfMemory
+                    || source.raw_os_error().is_some_and(|code| code == ENFILE || code == EMFILE)
+            }
+            _ => false,
+        }
+    }
 }
+
+/// No more files can be opened, by the system and by this process; errno(3) has the same numbers on every Unix.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
 
 /// ENOSPC, EDQUOT and EFBIG: three ways in which there is no room for a write.
 fn is_full(error: &io::Error) -> bool {

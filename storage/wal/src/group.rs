@@ -3,6 +3,7 @@
 //! ```text
 //!   clients ─append─▶ queue (bounded in bytes) ─▶ wait? (gather) ─▶ Log::commit ─▶ done, done, done … in order
 //!   trim, roll ─────▶ orders, taken between groups; what a trim does to files is done by who trims
+//!        ▲                                        └─▶ no spare left: a thread makes one (`ahead`), and says so by an order
 //! ```
 //! *Invariants:* records that wait are written before the next step of an order; the lock is never held while the disk
 //! works or a completion runs.
@@ -10,15 +11,18 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::ahead::Blank;
 use crate::gather::{Waiting, patience, smooth};
 use crate::log::{Extent, Log};
+use crate::spares::Spare;
 use crate::trim::{Doomed, Step};
-use crate::{Done, MAX_RECORD, Quota, Record, Settings, Stats, WalError};
+use crate::{Done, Fs, MAX_RECORD, Quota, Record, Settings, Stats, WalError};
 
 /// Most bytes in one group, so that a long queue is answered bit by bit.
 const GROUP_BYTES: u64 = 8 << 20;
@@ -53,11 +57,21 @@ struct Queue {
     counts: Stats,
 }
 
+/// Whether a record may be refused for want of room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quotas {
+    Apply,
+    /// It makes room: were it refused, there would never be any.
+    Pass,
+}
+
 /// Work for the writer that is no record.
 enum Order {
     Trim(Step, SyncSender<Result<Option<Doomed>, WalError>>),
     Roll(SyncSender<Result<(), WalError>>),
     ReleaseSpares,
+    /// The spare that was made ahead; nothing if that failed.
+    Made(Option<Spare>),
 }
 
 enum Work {
@@ -67,11 +81,12 @@ enum Work {
 }
 
 impl Group {
-    pub fn start(log: Log, settings: Settings) -> Result<Group, WalError> {
+    pub fn start(log: Log, settings: Settings, fs: Arc<dyn Fs>, dir: &Path) -> Result<Group, WalError> {
         let queue = Queue { extent: log.extent(), ..Queue::default() };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), wake: Condvar::new() });
-        let writer =
-            Writer { log, shared: shared.clone(), settings: settings.clone(), sync: Duration::ZERO, last_group: 0 };
+        let maker = Maker { fs, dir: dir.to_path_buf(), shared: shared.clone(), thread: None };
+        let (sync, last_group) = (Duration::ZERO, 0);
+        let writer = Writer { log, shared: shared.clone(), settings: settings.clone(), sync, last_group, maker };
         let thread = thread::Builder::new()
             .name("hotspan-wal".into())
             .spawn(move || writer.run())
@@ -79,12 +94,15 @@ impl Group {
         Ok(Group { shared, settings, writer: Mutex::new(Some(thread)) })
     }
 
-    pub fn append(&self, record: Record, done: Done) -> Result<(), WalError> {
+    pub fn append(&self, record: Record, done: Done, quotas: Quotas) -> Result<(), WalError> {
         if record.len() > MAX_RECORD {
             return Err(WalError::TooLarge { bytes: record.len(), limit: MAX_RECORD });
         }
         let mut queue = self.shared.lock();
-        queue.admit(record.len(), &self.settings)?;
+        match quotas {
+            Quotas::Apply => queue.admit(record.len(), &self.settings)?,
+            Quotas::Pass => queue.why_stopped().map_or(Ok(()), Err)?,
+        }
         queue.waiting_bytes += record.len();
         queue.waiting.push_back((record, done));
         if queue.waiting.len() >= queue.wanted || queue.waiting_bytes >= self.settings.gather_bytes {
@@ -226,6 +244,46 @@ struct Writer {
     /// Moving mean of sync times.
     sync: Duration,
     last_group: usize,
+    maker: Maker,
+}
+
+/// Makes spares ahead, one at a time, each in a thread of its own: most logs never need one.
+struct Maker {
+    fs: Arc<dyn Fs>,
+    dir: PathBuf,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Maker {
+    /// Begins one. False: there is no thread for it.
+    fn make(&mut self, blank: Blank) -> bool {
+        self.finish();
+        let (fs, dir, shared) = (self.fs.clone(), self.dir.clone(), self.shared.clone());
+        let thread = thread::Builder::new().name("hotspan-spares".into()).spawn(move || {
+            let made = blank.make(&*fs, &dir).ok();
+            // After the writer has ended, the next open finds it.
+            shared.lock().orders.push_back(Order::Made(made));
+            shared.wake.notify_one();
+        });
+        self.thread = thread.ok();
+        self.thread.is_some()
+    }
+
+    /// Waits for the last one, which has said that it is done, unless the log ends.
+    fn finish(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // Making one cannot panic; if it did, there would be none ahead.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Nobody writes to the folder when a log has been closed.
+impl Drop for Maker {
+    fn drop(&mut self) {
+        self.finish();
+    }
 }
 
 /// Refuses all who come when the writer has ended, however it ended, so that nobody waits for it.
@@ -276,6 +334,10 @@ impl Writer {
             }
             Order::ReleaseSpares => {
                 self.log.release_spares();
+                self.publish();
+            }
+            Order::Made(made) => {
+                self.log.made(made);
                 self.publish();
             }
         }
@@ -335,6 +397,16 @@ impl Writer {
         self.publish();
         self.answer(committed.map(|committed| committed.first), dones);
         self.refuse_if_failed();
+        self.make_ahead();
+    }
+
+    fn make_ahead(&mut self) {
+        if self.settings.makes_ahead
+            && let Some(blank) = self.log.blank()
+            && !self.maker.make(blank)
+        {
+            self.log.made(None);
+        }
     }
 
     /// Calls the completions in order. After one that panicked, what the others would build is no longer a prefix of

@@ -15,6 +15,7 @@
 //!
 //! The bytes on disk are drawn in `docs/format/wal.md`.
 
+mod ahead;
 mod error;
 pub mod frame;
 pub mod fs;
@@ -39,6 +40,8 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use group::Quotas;
+
 pub use error::{OpenError, Quota, WalError};
 pub use frame::MAX_RECORD;
 pub use fs::{Disk, File, Fs};
@@ -48,8 +51,8 @@ pub use settings::Settings;
 
 /// An open log. One process may have a folder open at a time; the caller holds the lock that ensures it.
 ///
-/// All methods may be called from any thread, except that [`Wal::trim`], [`Wal::roll`], [`Wal::close`] and
-/// [`Wal::append_wait`] must not be called from inside a completion: they wait for the thread that runs it.
+/// All methods may be called from any thread, except that [`Wal::trim`], [`Wal::roll`], [`Wal::close`] and those
+/// that append and wait must not be called from inside a completion: they wait for the thread that runs it.
 pub struct Wal {
     group: group::Group,
     fs: Arc<dyn Fs>,
@@ -75,7 +78,7 @@ impl Wal {
     ) -> Result<(Wal, Recovery), OpenError<E>> {
         settings.validate()?;
         let (log, recovery) = log::Log::open(fs.clone(), dir, settings.clone(), replay)?;
-        let group = group::Group::start(log, settings)?;
+        let group = group::Group::start(log, settings, fs.clone(), dir)?;
         Ok((Wal { group, fs, dir: dir.to_path_buf(), trimming: Mutex::default() }, recovery))
     }
 
@@ -89,19 +92,27 @@ impl Wal {
     /// good, and those behind it get [`WalError::Failed`].
     #[must_use = "a refused record's completion is never called"]
     pub fn append(&self, record: Record, done: Done) -> Result<(), WalError> {
-        self.group.append(record, done)
+        self.group.append(record, done, Quotas::Apply)
     }
 
     /// Appends a record and waits until it is durable. Blocks the calling thread for a write and an fdatasync.
     pub fn append_wait(&self, record: Record) -> Result<u64, WalError> {
+        self.append_and_wait(record, Quotas::Apply)
+    }
+
+    /// The same for a record without which nothing can be trimmed: neither quota holds for it, since in a full log it is
+    /// what makes room.
+    pub fn append_wait_past_quotas(&self, record: Record) -> Result<u64, WalError> {
+        self.append_and_wait(record, Quotas::Pass)
+    }
+
+    fn append_and_wait(&self, record: Record, quotas: Quotas) -> Result<u64, WalError> {
         let (tell, told) = std::sync::mpsc::sync_channel(1);
-        self.append(
-            record,
-            Box::new(move |answer| {
-                // The receiver below waits for it, so it is only gone if this thread panicked.
-                let _ = tell.send(answer);
-            }),
-        )?;
+        let done = move |answer| {
+            // The receiver below waits for it, so it is only gone if this thread panicked.
+            let _ = tell.send(answer);
+        };
+        self.group.append(record, Box::new(done), quotas)?;
         told.recv().unwrap_or_else(|_| Err(self.group.why_stopped()))
     }
 

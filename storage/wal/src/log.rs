@@ -18,13 +18,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::ahead::Blank;
 use crate::frame::{SEGMENT_HEADER, SegmentHeader, Tip};
 use crate::replay::scan;
-use crate::segment::{self, Active, WriteFailure};
+use crate::segment::{self, Active, SPARE, WriteFailure};
 use crate::spares::{Spare, Spares};
 use crate::trim::{Doomed, Fate, Step};
 use crate::walk::{Segment, Walked, walk};
 use crate::{Fs, OpenError, Record, Recovery, Replay, Settings, WalError};
+
+/// The share of a segment that is written before a spare is made for the next: a log that is hardly used makes none.
+const DUE: u64 = 4;
+/// The share by which a spare that is made is longer than a segment, whose last group goes beyond its end.
+const BEYOND: u64 = 8;
 
 /// A segment that is not written any more.
 struct Ended {
@@ -212,14 +218,14 @@ impl Log {
         self.active.as_mut().ok_or(WalError::Closed)
     }
 
-    /// Begins a segment; two failures in a row, other than for want of space, stop the log.
+    /// Begins a segment; two failures in a row, other than for want of space or of open files, stop the log.
     fn begin_or_fail(&mut self) -> Result<(), WalError> {
         let error = match self.begin() {
-            Err(error) if !error.is_no_space() => self.begin().err(),
+            Err(error) if !error.is_shortage() => self.begin().err(),
             other => other.err(),
         };
         let Some(error) = error else { return Ok(()) };
-        if !error.is_no_space() {
+        if !error.is_shortage() {
             self.fail(format!("no new segment can be begun: {error}"));
         }
         Err(error)
@@ -262,7 +268,7 @@ impl Log {
             return self.fail(format!("acknowledged records of {} cannot be read back", active.path.display()));
         }
         if let Err(error) = self.begin()
-            && !error.is_no_space()
+            && !error.is_shortage()
         {
             self.fail(format!("no new segment can be begun after a failed sync: {error}"));
         }
@@ -359,6 +365,31 @@ impl Log {
         let Some(gone) = self.ended.pop_front_if(|oldest| oldest.path == doomed.path) else { return };
         if doomed.fate == Fate::Spare && durable {
             self.spares.keep(Spare { path: doomed.renamed(), bytes: gone.size });
+        }
+    }
+
+    /// The spare that is to be made ahead now, if one is; [`Log::made`] tells what became of it.
+    ///
+    /// It is named after a record of the active segment that is not its first: no segment ever has that name.
+    pub fn blank(&mut self) -> Option<Blank> {
+        let active = self.active.as_ref()?;
+        let bytes = self.segment_bytes + self.segment_bytes / BEYOND;
+        let most = self.spare_bytes.min(self.max_log_bytes.saturating_sub(self.extent().bytes));
+        let due = self.spares.lacks() && active.len >= self.segment_bytes / DUE && active.tip.seq > active.first;
+        if !due || bytes > most {
+            return None;
+        }
+        self.spares.making();
+        let mut path = segment::path(&self.dir, active.tip.seq).into_os_string();
+        path.push(SPARE);
+        Some(Blank { path: path.into(), bytes })
+    }
+
+    /// Takes what became of a [`Log::blank`].
+    pub fn made(&mut self, made: Option<Spare>) {
+        if let Some(unwanted) = self.spares.made(made) {
+            // If it stays, the next open finds it.
+            let _ = self.fs.remove(&unwanted.path);
         }
     }
 

@@ -22,6 +22,9 @@ pub struct Settings {
     /// machine is busy. No more are kept than trims show to be needed, and together with the log they stay below
     /// `max_log_bytes`. Zero: all are deleted.
     pub spare_bytes: u64,
+    /// Whether a spare is made ahead when none is left, by a thread of its own. Without it the log appends until a trim
+    /// gives something up; for simulations, in which one seed must give one order of events.
+    pub makes_ahead: bool,
     /// The next sequence number is above this, whatever the folder holds: the last one the caller has committed.
     pub floor: u64,
 }
@@ -35,6 +38,7 @@ impl Default for Settings {
             max_queued_bytes: 64 << 20,
             max_log_bytes: 20 << 30,
             spare_bytes: 1 << 30,
+            makes_ahead: true,
             floor: 0,
         }
     }

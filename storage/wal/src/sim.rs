@@ -57,6 +57,8 @@ pub enum Errno {
     Io,
     NoSpace,
     Quota,
+    /// EMFILE: the process has too many open files.
+    ManyFiles,
 }
 
 impl From<Errno> for io::Error {
@@ -65,6 +67,7 @@ impl From<Errno> for io::Error {
             Errno::Io => io::Error::other("simulated i/o error"),
             Errno::NoSpace => io::ErrorKind::StorageFull.into(),
             Errno::Quota => io::ErrorKind::QuotaExceeded.into(),
+            Errno::ManyFiles => io::Error::from_raw_os_error(24),
         }
     }
 }

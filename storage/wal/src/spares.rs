@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!   7.wal ──trim: rename, sync the folder──▶ 7.wal.spare ──begin: header, sync, rename──▶ 92.wal
+//!                zeros, when there is none ──▶ 88.wal.spare        (`ahead`)
 //! ```
 //! *Invariants:*
 //! - A spare's name is durable before it is written over.
@@ -33,13 +34,17 @@ pub(crate) struct Spares {
     wanted: usize,
     /// Segments begun since the last trim that had one to give up.
     begun: usize,
+    /// One is being made.
+    making: bool,
+    /// None is made: space is short, or making one failed. Until a trim keeps one again.
+    barred: bool,
 }
 
 impl Spares {
     /// Those that an open found. All are kept until a trim knows better.
     pub fn found(mut kept: Vec<Spare>) -> Spares {
         kept.sort_by_key(|spare| spare.bytes);
-        Spares { wanted: kept.len(), kept, begun: 0 }
+        Spares { wanted: kept.len(), kept, ..Spares::default() }
     }
 
     /// The largest, for a segment that is begun.
@@ -67,9 +72,38 @@ impl Spares {
         self.kept.len() < self.wanted && self.bytes() + bytes <= most
     }
 
+    /// Keeps one that a trim gave up.
     pub fn keep(&mut self, spare: Spare) {
+        self.barred = false;
+        self.insert(spare);
+    }
+
+    fn insert(&mut self, spare: Spare) {
         let at = self.kept.partition_point(|kept| kept.bytes <= spare.bytes);
         self.kept.insert(at, spare);
+    }
+
+    /// Whether one is to be made ahead: the next segment has none, and nothing speaks against it.
+    pub fn lacks(&self) -> bool {
+        self.kept.is_empty() && !self.making && !self.barred
+    }
+
+    /// One is on its way.
+    pub fn making(&mut self) {
+        self.making = true;
+    }
+
+    /// Takes the one that was made, or gives it back if none is wanted any more.
+    pub fn made(&mut self, made: Option<Spare>) -> Option<Spare> {
+        self.making = false;
+        self.barred |= made.is_none();
+        let spare = made?;
+        if self.barred {
+            return Some(spare);
+        }
+        self.insert(spare);
+        self.wanted = self.wanted.max(self.kept.len());
+        None
     }
 
     /// The smallest of those that are too many.
@@ -77,8 +111,9 @@ impl Spares {
         (self.kept.len() > self.wanted).then(|| self.kept.remove(0))
     }
 
-    /// Gives their space back. One that cannot be deleted is found again by the next open.
+    /// Gives their space back, and makes none ahead. One that cannot be deleted is found again by the next open.
     pub fn release(&mut self, fs: &dyn Fs) {
+        self.barred = true;
         for spare in self.kept.drain(..) {
             let _ = fs.remove(&spare.path);
         }

@@ -1,5 +1,6 @@
 //! Tests of the log as a whole, by what they do to it.
 
+mod ahead;
 mod concurrency;
 mod damage;
 mod faults;

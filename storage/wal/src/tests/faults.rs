@@ -74,6 +74,23 @@ fn no_space_for_a_new_segment_is_no_failure() {
     assert_eq!(reopened(&fs), [seq]);
 }
 
+/// Connections of others may use up the process's files for a while.
+#[test]
+fn a_want_of_open_files_is_no_failure() {
+    let fs = SimFs::new();
+    let (mut log, ..) = open_log(&fs, settings()).unwrap();
+    for nth in 1..=4 {
+        fs.fail(Op::Create, nth, Errno::ManyFiles);
+    }
+    for _ in 0..4 {
+        let refused = append(&mut log, b"x").unwrap_err();
+        assert!(refused.retryable() && refused.to_string().contains("creating a segment"), "{refused}");
+    }
+    assert_eq!(log.failed(), None);
+    let seq = append(&mut log, b"x").unwrap();
+    assert_eq!(reopened(&fs), [seq]);
+}
+
 #[test]
 fn a_failed_sync_is_never_tried_again_on_its_segment() {
     let fs = SimFs::new();

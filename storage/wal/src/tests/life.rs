@@ -136,6 +136,20 @@ fn roll_begins_a_segment_only_behind_records() {
 }
 
 #[test]
+fn what_makes_room_is_taken_by_a_full_log() {
+    let fs = SimFs::new();
+    let (wal, ..) = open_sim(&fs, Settings { segment_bytes: 1000, max_log_bytes: 1500, ..settings() });
+    while wal.append_wait(Record::from(vec![7; 300])).is_ok() {}
+    let full = wal.append_wait(Record::from(vec![8; 500])).unwrap_err();
+    assert!(matches!(full, WalError::Full { quota: crate::Quota::Log, .. }), "{full}");
+    let seq = wal.append_wait_past_quotas(Record::from(vec![8; 500])).unwrap();
+    wal.trim(seq - 1).unwrap();
+    wal.append_wait(Record::from(vec![7; 300])).unwrap();
+    wal.close().unwrap();
+    assert!(matches!(wal.append_wait_past_quotas(Record::new()), Err(WalError::Closed)));
+}
+
+#[test]
 fn refusals_keep_nothing_and_say_why() {
     let fs = SimFs::new();
     let (wal, ..) = open_sim(&fs, settings());
