@@ -76,11 +76,25 @@ impl Remote {
         self.send(request)?.json().context("reading the answer")
     }
 
-    /// Posts JSON and returns the answer's bytes in the media type asked for.
-    pub fn post(&self, path: &str, body: &Value, accept: &str) -> Result<Vec<u8>> {
+    /// Posts JSON and returns the answer in the media type asked for.
+    pub fn post(&self, path: &str, body: &Value, accept: &str) -> Result<Posted> {
         let request = self.request(reqwest::Method::POST, path, &[])?.json(body).header("Accept", accept);
-        Ok(self.send(request)?.bytes().context("reading the answer")?.to_vec())
+        let response = self.send(request)?;
+        let truncated = is_truncated(response.headers());
+        Ok(Posted { bytes: response.bytes().context("reading the answer")?.to_vec(), truncated })
     }
+}
+
+/// An answer as it came.
+pub struct Posted {
+    pub bytes: Vec<u8>,
+    /// Whether the server cut it, having more rows than it gives at once.
+    pub truncated: bool,
+}
+
+/// Whatever the media type, a header says that an answer was cut.
+fn is_truncated(headers: &reqwest::header::HeaderMap) -> bool {
+    headers.get("x-hotspan-truncated").is_some_and(|value| value == "true")
 }
 
 /// What was given on the command line as `form`, `NAME=VALUE` say.
@@ -93,4 +107,19 @@ pub fn pairs(given: &[String], form: &str) -> Result<Vec<(String, String)>> {
         pairs.push((key.to_owned(), value.to_owned()));
     }
     Ok(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderMap, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_says_in_its_head_that_it_was_cut() {
+        let mut headers = HeaderMap::new();
+        assert!(!is_truncated(&headers));
+        headers.insert("x-hotspan-truncated", HeaderValue::from_static("true"));
+        assert!(is_truncated(&headers));
+    }
 }

@@ -78,7 +78,7 @@ impl Health {
     fn reasons(&self) -> Vec<Value> {
         let (rejected, failed) = self.parts.stats.reasons();
         let rows = |(signal, reason, count)| json!({"signal": signal, "outcome": "rejected", "reason": reason, "count": count, "unit": "rows"});
-        let exports = |(reason, count)| json!({"signal": null, "outcome": "refused", "reason": reason, "count": count, "unit": "exports"});
+        let exports = |(outcome, reason, count)| json!({"signal": null, "outcome": outcome, "reason": reason, "count": count, "unit": "exports"});
         rejected.into_iter().map(rows).chain(failed.into_iter().map(exports)).collect()
     }
 

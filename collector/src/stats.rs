@@ -12,6 +12,7 @@ use std::time::Duration;
 use model::Signal;
 
 use crate::admit::Budget;
+use crate::answer::Refusal;
 
 mod histogram;
 
@@ -123,7 +124,8 @@ pub struct Stats {
     /// (signal, reason) of rows that were left out.
     rejected: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     /// Reasons of exports that were not taken.
-    failed: Mutex<BTreeMap<&'static str, u64>>,
+    /// By reason, and whether the sender is to send it again.
+    failed: Mutex<BTreeMap<(&'static str, bool), u64>>,
     panics: AtomicU64,
     listeners: Mutex<BTreeMap<&'static str, Arc<Connections>>>,
     budget: Arc<Budget>,
@@ -166,11 +168,15 @@ impl Stats {
         histogram::quantile_ns(&all, quantile)
     }
 
-    /// Why rows were left out for good, as (signal, reason, rows), and why exports were not taken, as (reason, exports).
+    /// Why rows were left out for good, as (signal, reason, rows), and why exports were not taken, as (outcome, reason,
+    /// exports).
     #[allow(clippy::type_complexity, reason = "two short lists")]
-    pub fn reasons(&self) -> (Vec<(&'static str, &'static str, u64)>, Vec<(&'static str, u64)>) {
+    pub fn reasons(&self) -> (Vec<(&'static str, &'static str, u64)>, Vec<(&'static str, &'static str, u64)>) {
         let rejected = locked(&self.rejected).iter().map(|(&(signal, reason), &rows)| (signal, reason, rows)).collect();
-        let failed = locked(&self.failed).iter().map(|(&reason, &exports)| (reason, exports)).collect();
+        let outcome = |comes_again| if comes_again { Outcome::Refused } else { Outcome::Rejected };
+        let failed = locked(&self.failed);
+        let failed =
+            failed.iter().map(|(&(reason, again), &exports)| (outcome(again).name(), reason, exports)).collect();
         (rejected, failed)
     }
 
@@ -197,10 +203,10 @@ impl Stats {
         exports.latency.record(took);
     }
 
-    /// An export that was not taken: its reason, and as many of its bytes as are known.
-    pub(crate) fn failed(&self, protocol: Protocol, signal: Signal, reason: &'static str, bytes: u64) {
+    /// An export that was not taken: why, and as many of its bytes as are known.
+    pub(crate) fn failed(&self, protocol: Protocol, signal: Signal, refusal: &Refusal, bytes: u64) {
         self.of(protocol, signal).lost_bytes.fetch_add(bytes, Ordering::Relaxed);
-        *locked(&self.failed).entry(reason).or_default() += 1;
+        *locked(&self.failed).entry((refusal.reason, refusal.is_retryable())).or_default() += 1;
     }
 
     pub(crate) fn rows_rejected(&self, signal: Signal, reasons: &[(&'static str, u64)]) {
@@ -263,7 +269,9 @@ impl Stats {
             line(out, format_args!("hotspan_rejected_total{{signal=\"{signal}\",reason=\"{reason}\"}} {count}"));
         }
         head(out, "hotspan_exports_failed_total", "counter", "Exports not taken, by reason.");
-        for (reason, count) in locked(&self.failed).iter() {
+        let mut by_reason: BTreeMap<&str, u64> = BTreeMap::new();
+        locked(&self.failed).iter().for_each(|((reason, _), count)| *by_reason.entry(reason).or_default() += count);
+        for (reason, count) in by_reason {
             line(out, format_args!("hotspan_exports_failed_total{{reason=\"{reason}\"}} {count}"));
         }
         head(out, "hotspan_export_panics_total", "counter", "Exports whose decoding or storing panicked.");

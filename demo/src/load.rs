@@ -37,6 +37,7 @@ pub use generator::Generator;
 pub use layout::Layout;
 pub use report::{Report, Row};
 pub use run::run;
+use schedule::Schedule;
 pub use tally::{Latency, Totals};
 
 /// Largest export that the generator makes; OTLP exporters' batches are at most about as large.
@@ -55,7 +56,7 @@ pub struct Settings {
     /// Load levels, one after the other.
     pub steps: Vec<Step>,
     pub spans_per_trace: usize,
-    /// Spans in one export; all come from one instance of one service.
+    /// Spans in one export; all come from one instance of one service. At most: see [`Settings::export_spans`].
     pub spans_per_export: usize,
     pub seed: u64,
     pub encoding: Encoding,
@@ -150,7 +151,23 @@ impl Settings {
     }
 
     pub fn layout(&self) -> Layout {
-        Layout { seed: self.seed, spans_per_trace: self.spans_per_trace, spans_per_export: self.spans_per_export }
+        let spans_per_export = self.export_spans();
+        Layout { seed: self.seed, spans_per_trace: self.spans_per_trace, spans_per_export }
+    }
+
+    /// Spans of each export as it is made. Where no level fills one in its first second, exports would come late or not
+    /// at all: then they have a span for each trace of a second, so that a block of them holds the traces of a second.
+    pub fn export_spans(&self) -> usize {
+        let levels = self.levels();
+        let traces_at_first = |level: &Step| level.rate * level.duration.as_secs_f64().min(1.0);
+        let fills_one = |level: &Step| {
+            level.rate == 0.0 || traces_at_first(level) * self.spans_per_trace as f64 >= self.spans_per_export as f64
+        };
+        if levels.iter().any(fills_one) {
+            return self.spans_per_export;
+        }
+        let fewest = levels.iter().map(traces_at_first).fold(f64::INFINITY, f64::min);
+        (fewest as usize).clamp(1, self.spans_per_export)
     }
 
     fn places_per_connection(&self) -> usize {
@@ -178,10 +195,14 @@ impl Settings {
             let most = MOST_SPANS_PER_EXPORT;
             return Err(Error::Settings(format!("{} spans per export is more than {most}", self.spans_per_export)));
         }
-        match self.levels().iter().find(|level| !level.rate.is_finite() || level.rate < 0.0) {
-            Some(level) => Err(Error::Settings(format!("{} is not a rate", level.rate))),
-            None => Ok(()),
+        if let Some(level) = self.levels().iter().find(|level| !level.rate.is_finite() || level.rate < 0.0) {
+            return Err(Error::Settings(format!("{} is not a rate", level.rate)));
         }
+        if Schedule::new(self).exports() == 0 {
+            let asked = "the load is less than one span, so nothing would be sent; give a higher rate or a longer time";
+            return Err(Error::Settings(asked.to_owned()));
+        }
+        Ok(())
     }
 }
 

@@ -51,6 +51,9 @@ pub use wear::Wear;
 pub struct Settings {
     /// The same seed makes the same run: the same requests, the same place of the fault.
     pub seed: u64,
+    /// Changes the ids of traces and spans and nothing else, so that runs of one seed can be kept side by side. With 0
+    /// they follow from the seed alone.
+    pub salt: u64,
     /// The demo's shop, or a system that the seed draws.
     pub topology: Topology,
     /// Name of a fault, or `none`. Empty: the seed chooses one.
@@ -73,6 +76,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             seed: 1,
+            salt: 0,
             topology: Topology::Shop,
             fault: String::new(),
             place: None,

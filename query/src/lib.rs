@@ -33,10 +33,11 @@ pub use session::{Engine, Load, OUTCOMES, QueryResult, Settings, machine_memory}
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Schema {
     pub tables: Vec<tables::describe::Table>,
-    pub functions: &'static [functions::Doc],
+    pub functions: Vec<functions::Doc>,
 }
 
 pub fn schema() -> model::Result<Schema> {
     let tables = tables::describe::tables().map_err(error::from_datafusion)?;
-    Ok(Schema { tables, functions: functions::OURS })
+    let functions = functions::OURS.iter().copied().chain(analysis::table_function_docs()).collect();
+    Ok(Schema { tables, functions })
 }

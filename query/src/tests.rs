@@ -4,6 +4,7 @@
 mod analyses;
 mod backlog;
 mod escapes;
+mod extremes;
 pub(crate) mod fixture;
 mod hidden;
 mod hotspots;

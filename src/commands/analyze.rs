@@ -1,5 +1,9 @@
 //! `hotspan analyze`: any registered analysis, as text or JSON.
 
+mod figure;
+mod shown;
+
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -7,6 +11,8 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::client::{Remote, pairs};
+use crate::streams;
+use shown::shown;
 
 /// Run an analysis on a server: hotspots, heatmap, compare, flame, operations, …
 #[derive(Debug, Args)]
@@ -22,7 +28,7 @@ pub struct Analyze {
     /// Print the whole answer as JSON
     #[arg(long)]
     json: bool,
-    /// Another form of the answer; of capacity: sentinel or envoy, as rules of flow control
+    /// Another form of the answer: json for all of it; of capacity: sentinel or envoy, as rules of flow control
     #[arg(long, value_name = "NAME", conflicts_with = "json")]
     format: Option<String>,
     #[command(flatten)]
@@ -31,35 +37,47 @@ pub struct Analyze {
 
 impl Analyze {
     pub fn run(self) -> Result<ExitCode> {
-        let Some(name) = &self.name else {
-            for analysis in self.remote.get("/api/v1/analyses", &[])?.as_array().into_iter().flatten() {
-                println!(
-                    "{:<14} {}",
-                    text(&analysis["name"]),
-                    text(&analysis["doc"]).lines().next().unwrap_or_default()
-                );
-            }
-            return Ok(ExitCode::SUCCESS);
-        };
-        let mut parameters = pairs(&self.parameters, "NAME=VALUE")?;
-        if let Some(format) = &self.format {
-            parameters.push(("format".to_owned(), format.clone()));
-            let text = self.remote.text(&format!("/api/v1/{name}"), &parameters)?;
-            match format.as_str() {
-                "sentinel" => print_flow_rules(&serde_json::from_str(&text).context("reading the rules")?)?,
-                _ => print!("{text}"),
-            }
-            return Ok(ExitCode::SUCCESS);
-        }
-        let answer = self.remote.get(&format!("/api/v1/{name}"), &parameters)?;
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&answer)?);
-        } else if name == "hotspots" {
-            print_hotspots(&answer);
-        } else {
-            print_table(&answer);
+        match &self.name {
+            None => self.list()?,
+            Some(name) => self.ask(name)?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn list(&self) -> Result<()> {
+        let analyses = self.remote.get("/api/v1/analyses", &[])?;
+        let mut out = streams::stdout();
+        for analysis in analyses.as_array().into_iter().flatten() {
+            let doc = text(&analysis["doc"]);
+            writeln!(out, "{:<20} {}", text(&analysis["name"]), doc.lines().next().unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    fn ask(&self, name: &str) -> Result<()> {
+        let (path, mut parameters) = (format!("/api/v1/{name}"), pairs(&self.parameters, "NAME=VALUE")?);
+        if let Some(format) = self.format.as_deref().filter(|format| *format != "json") {
+            parameters.push(("format".to_owned(), format.to_owned()));
+            let text = self.remote.text(&path, &parameters)?;
+            if format == "sentinel" {
+                return print_flow_rules(&serde_json::from_str(&text).context("reading the rules")?);
+            }
+            streams::stdout().write_all(text.as_bytes())?;
+            return Ok(());
+        }
+        let answer = self.remote.get(&path, &parameters)?;
+        let mut out = streams::stdout();
+        if self.json || self.format.is_some() {
+            writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
+            return Ok(());
+        }
+        match name {
+            "hotspots" => write!(out, "{}", hotspots(&answer))?,
+            _ => write!(out, "{}", shown(name, &answer))?,
+        }
+        out.flush()?;
+        streams::note("this is the part for people; --format json has everything");
+        Ok(())
     }
 }
 
@@ -82,57 +100,25 @@ fn print_flow_rules(document: &Value) -> Result<()> {
         );
     }
     let window = &document["window"];
-    eprintln!("measured from {} to {}", text(&window["start"]), text(&window["end"]));
+    streams::note(format_args!("measured from {} to {}", text(&window["start"]), text(&window["end"])));
     for basis in services.iter().flat_map(|s| s["basis"].as_array().into_iter().flatten()) {
-        eprintln!("{}: {}", text(&basis["resource"]), text(&basis["en"]));
+        streams::note(format_args!("{}: {}", text(&basis["resource"]), text(&basis["en"])));
     }
     for left in document["left_out"].as_array().into_iter().flatten() {
         let name = ["service", "operation", "peer"].map(|key| text(&left[key]));
         let name = name.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" ");
-        eprintln!("left out: {} {name}: {}", text(&left["node"]), text(&left["en"]));
+        streams::note(format_args!("left out: {} {name}: {}", text(&left["node"]), text(&left["en"])));
     }
     let rules = services.first().map_or_else(|| Value::Array(vec![]), |service| service["rules"].clone());
-    println!("{}", serde_json::to_string_pretty(&rules)?);
+    writeln!(streams::stdout(), "{}", serde_json::to_string_pretty(&rules)?)?;
     Ok(())
 }
 
-fn print_hotspots(answer: &Value) {
-    println!("verdict: {}", text(&answer["verdict"]));
-    println!("requests: {} (baseline {})", answer["window"]["requests"], answer["baseline"]["requests"]);
+fn hotspots(answer: &Value) -> String {
+    let (window, baseline) = (&answer["window"]["requests"], &answer["baseline"]["requests"]);
+    let mut out = format!("verdict: {}\nrequests: {window} (baseline {baseline})\n", text(&answer["verdict"]));
     for spot in answer["hotspots"].as_array().into_iter().flatten() {
-        println!("{:>3}. {}", text(&spot["rank"]), text(&spot["explanation"]["en"]));
+        out += &format!("{:>3}. {}\n", text(&spot["rank"]), text(&spot["explanation"]["en"]));
     }
-}
-
-/// The first list of objects in the answer, as columns.
-fn print_table(answer: &Value) {
-    let lists = answer.as_object().into_iter().flatten().filter_map(|(_, v)| v.as_array());
-    let Some(rows) = lists.into_iter().find(|rows| rows.first().is_some_and(Value::is_object)) else {
-        println!("{answer:#}");
-        return;
-    };
-    let names: Vec<&String> = rows[0]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(_, v)| !v.is_array() && !v.is_object())
-        .map(|(k, _)| k)
-        .collect();
-    let width = |name: &String| {
-        rows.iter()
-            .map(|r| text(&r[name.as_str()]).chars().count())
-            .chain([name.chars().count()])
-            .max()
-            .unwrap_or(0)
-            .min(48)
-    };
-    let widths: Vec<usize> = names.iter().map(|n| width(n)).collect();
-    let line = |cells: Vec<String>| {
-        let cells = cells.iter().zip(&widths).map(|(c, w)| format!("{c:<w$}"));
-        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
-    };
-    line(names.iter().map(|n| n.to_string()).collect());
-    for row in rows {
-        line(names.iter().map(|n| text(&row[n.as_str()])).collect());
-    }
+    out
 }

@@ -1,5 +1,6 @@
 //! `hotspan check`: verifies a store and names what is damaged.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::serve::runtime;
+use crate::streams;
 
 /// Verify a data folder: log frames, checksums, Delta logs against files, row counts
 #[derive(Debug, Args)]
@@ -26,15 +28,17 @@ impl Check {
     pub fn run(self) -> Result<ExitCode> {
         let findings = runtime()?.block_on(storage::check(&self.data, Arc::new(model::SystemClock)))?;
         let damaged = findings.iter().filter(|f| !f.ok).count();
+        let mut out = streams::stdout();
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&findings)?);
+            writeln!(out, "{}", serde_json::to_string_pretty(&findings)?)?;
         } else {
             for finding in &findings {
-                println!("{} {}: {}", if finding.ok { "ok     " } else { "DAMAGED" }, finding.what, finding.detail);
+                let state = if finding.ok { "ok     " } else { "DAMAGED" };
+                writeln!(out, "{state} {}: {}", finding.what, finding.detail)?;
             }
             match damaged {
-                0 => println!("nothing is damaged"),
-                n => println!("{n} damaged; restore these files from a backup, the rest stays readable"),
+                0 => writeln!(out, "nothing is damaged")?,
+                n => writeln!(out, "{n} damaged; restore these files from a backup, the rest stays readable")?,
             }
         }
         Ok(if damaged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -1,5 +1,6 @@
 //! `hotspan config`: the effective configuration with the source of each value.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -7,6 +8,7 @@ use anyhow::Result;
 use clap::{ArgMatches, Args, parser::ValueSource};
 
 use crate::config::{self, Options};
+use crate::streams;
 
 /// Print the effective configuration and where each value comes from; secrets are hidden
 #[derive(Debug, Args)]
@@ -29,12 +31,13 @@ impl Config {
             used.try_contains_id(&id).unwrap_or(false) && used.value_source(&id) == Some(ValueSource::EnvVariable)
         };
         let values = config::explain(&self.options, self.config.as_deref(), from_env)?;
+        let mut out = streams::stdout();
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&values)?);
+            writeln!(out, "{}", serde_json::to_string_pretty(&values)?)?;
             return Ok(ExitCode::SUCCESS);
         }
         for value in values {
-            println!("{:<36} {:<30} # {}", value.name, value.value.to_string(), value.source);
+            writeln!(out, "{:<36} {:<30} # {}", value.name, value.value.to_string(), value.source)?;
         }
         // The same refusals that `serve` would make.
         config::Config::resolve(self.options, self.config.as_deref())?;

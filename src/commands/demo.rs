@@ -12,12 +12,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use demo::shop;
+use model::{Clock, Nanos, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 use super::serve::runtime;
 use crate::config::{Config, Options, time};
 use crate::server::{Server, asked_to_stop, write_whole};
-use crate::telemetry;
+use crate::{streams, telemetry};
 
 /// Start a server and a simulated shop under a step load, with one hidden bottleneck to find
 #[derive(Debug, Args)]
@@ -27,7 +28,7 @@ pub struct Demo {
     /// Which fault the shop has; `none` for none, `list` to list them [default: a random one]
     #[arg(long)]
     fault: Option<String>,
-    /// The same seed makes the same shop [default: from the process id]
+    /// The same seed makes the same shop, with other ids of traces [default: from the process id]
     #[arg(long)]
     seed: Option<u64>,
     /// Another system in place of the shop, drawn from the seed: chain, fan-out, shared, asynchronous or random, with 5
@@ -63,8 +64,9 @@ impl Demo {
             return reveal();
         }
         if self.fault.as_deref() == Some("list") {
+            let mut out = streams::stdout();
             for fault in shop::faults() {
-                println!("{:<24} {}", fault.name, fault.does);
+                writeln!(out, "{:<24} {}", fault.name, fault.does)?;
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -73,9 +75,13 @@ impl Demo {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn settings(&self) -> Result<shop::Settings> {
+    /// `now` is when the demo starts.
+    fn settings(&self, now: Nanos) -> Result<shop::Settings> {
+        let process = u64::from(std::process::id());
         let mut settings = shop::Settings {
-            seed: self.seed.unwrap_or_else(|| u64::from(std::process::id())),
+            seed: self.seed.unwrap_or(process),
+            // Demos follow each other in one folder, and their traces are not to become one.
+            salt: now.unsigned_abs() ^ process.rotate_right(22),
             topology: self.topology,
             fault: self.fault.clone().unwrap_or_default(),
             step_after: time(&self.step_after)?,
@@ -89,7 +95,7 @@ impl Demo {
     }
 
     async fn play(&self) -> Result<()> {
-        let mut settings = self.settings()?;
+        let mut settings = self.settings(SystemClock.now())?;
         let Some(truth) = shop::truth(&settings) else {
             let place = match settings.topology {
                 shop::Topology::Shop => String::new(),
@@ -111,14 +117,14 @@ impl Demo {
         if let Some(path) = &self.ready_file {
             write_whole(path, &serde_json::to_vec(&server.addresses)?)?;
         }
-        announce(&listen, &settings);
+        say(&announcement(&listen, &settings, &truth));
 
         let report = run_shop(settings).await?;
         if report.requests > 0 {
-            println!("{} requests made, {} spans acknowledged", report.requests, report.spans);
+            say(&format!("{} requests made, {} spans acknowledged", report.requests, report.spans));
         }
         if report.failed_spans > 0 {
-            println!("{} spans were not taken", report.failed_spans);
+            say(&format!("{} spans were not taken", report.failed_spans));
         }
         drop(answering);
         server.stop().await
@@ -151,8 +157,7 @@ async fn run_shop(settings: shop::Settings) -> Result<shop::Report> {
         report = &mut shop => return Ok(report??),
         asked = asked_to_stop() => asked?,
     }
-    println!("\nstopping: the shop sends what it has; Ctrl-C again does not wait");
-    let _ = std::io::stdout().flush();
+    say("\nstopping: the shop sends what it has; Ctrl-C again does not wait");
     over.cancel();
     tokio::select! {
         report = shop => Ok(report??),
@@ -160,20 +165,33 @@ async fn run_shop(settings: shop::Settings) -> Result<shop::Report> {
     }
 }
 
-fn announce(listen: &str, settings: &shop::Settings) {
+/// Says something to whoever reads it; that nobody does is no reason to end.
+fn say(line: &str) {
+    let mut out = streams::stdout();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn announcement(listen: &str, settings: &shop::Settings, truth: &shop::Truth) -> String {
     let system = match settings.topology {
         shop::Topology::Shop => "a shop of 13 services".to_owned(),
         shop::Topology::Generated { services, .. } => format!("a system of {services} services"),
     };
-    println!(
+    let task = match truth.is_none() {
+        true => "Nothing is wrong with it. See for yourself",
+        false => "One thing in it does not bear that. Find it",
+    };
+    let reveal = match truth.is_none() {
+        true => "",
+        false => "Is it right? In a second shell: hotspan demo --reveal\n",
+    };
+    format!(
         "hotspan demo: {system} takes {} requests/s, and from {} s on {} requests/s.\n\
-         One thing in it does not bear that. Find it:\n\n    http://{listen}/\n\n\
-         Is it right? In a second shell: hotspan demo --reveal\nStop with Ctrl-C.",
+         {task}:\n\n    http://{listen}/\n\n\
+         {reveal}Stop with Ctrl-C.",
         settings.base_rate,
         settings.step_after.as_secs_f64(),
         settings.peak_rate
-    );
-    let _ = std::io::stdout().flush();
+    )
 }
 
 /// Where running demos can be asked, readable by this user only.
@@ -228,7 +246,7 @@ fn reveal() -> Result<ExitCode> {
         asked += 1;
         let pid = socket.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let truth: serde_json::Value = serde_json::from_str(&answer).context("reading the demo's answer")?;
-        println!("demo {pid}:\n{}", serde_json::to_string_pretty(&truth)?);
+        writeln!(streams::stdout(), "demo {pid}:\n{}", serde_json::to_string_pretty(&truth)?)?;
     }
     if asked == 0 {
         bail!(model::Error::not_found("no demo of this user is running").hint("start one with: hotspan demo"));
@@ -242,4 +260,43 @@ fn ask(socket: &Path) -> Option<String> {
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).ok()?;
     (!line.is_empty()).then_some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        demo: Demo,
+    }
+
+    fn demo(arguments: &[&str]) -> Demo {
+        Alone::parse_from([&["demo"], arguments].concat()).demo
+    }
+
+    #[test]
+    fn demos_of_one_seed_have_ids_of_their_own() {
+        let demo = demo(&["--seed", "7", "--fault", "slow_sql"]);
+        let first = demo.settings(1_794_400_200_000_000_000).expect("valid");
+        let second = demo.settings(1_794_400_200_000_000_001).expect("valid");
+        assert!(first.salt != 0 && second.salt != 0 && first.salt != second.salt, "{} {}", first.salt, second.salt);
+        assert_eq!(shop::Settings { salt: first.salt, ..second }, first, "all else is the same");
+    }
+
+    #[test]
+    fn a_system_without_a_fault_is_announced_as_such() {
+        let said = |fault: &str| {
+            let settings = demo(&["--seed", "7", "--fault", fault]).settings(1).expect("valid");
+            announcement("127.0.0.1:4320", &settings, &shop::truth(&settings).expect("known"))
+        };
+        let (none, slow) = (said("none"), said("slow_sql"));
+        assert!(none.contains("Nothing is wrong with it.") && none.contains("http://127.0.0.1:4320/"), "{none}");
+        assert!(!none.contains("does not bear") && !none.contains("--reveal"), "{none}");
+        assert!(slow.contains("does not bear that. Find it:") && slow.contains("--reveal"), "{slow}");
+        assert!(!slow.contains("slow_sql"), "{slow}");
+    }
 }

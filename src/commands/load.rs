@@ -1,5 +1,6 @@
 //! `hotspan load`: OTLP volume from parts encoded once, with steps, against any OTLP endpoint.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::time;
 use crate::server::asked_to_stop;
+use crate::streams;
 
 const HELP: &str = "\
 Examples:
@@ -51,7 +53,8 @@ pub struct Load {
     /// Spans of each trace
     #[arg(long, default_value_t = 12)]
     spans_per_trace: usize,
-    /// Spans of each export, 1 to 5000; all from one instance of one service
+    /// Spans of each export, 1 to 5000; all from one instance of one service. Fewer where that would be less than one
+    /// export a second
     #[arg(long, default_value_t = 490)]
     spans_per_export: usize,
     /// The same seed sends the same ids
@@ -125,10 +128,10 @@ impl Load {
             });
             demo::load::run(settings, stop).await
         })?;
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        } else {
-            println!("{report}");
+        let mut out = streams::stdout();
+        match self.json {
+            true => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
+            false => writeln!(out, "{report}")?,
         }
         let all_taken = report.totals.refused == 0 && report.totals.failed == 0;
         Ok(if all_taken { ExitCode::SUCCESS } else { ExitCode::FAILURE })

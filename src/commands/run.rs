@@ -3,19 +3,22 @@
 mod compare;
 mod figures;
 mod import;
+mod which;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, Subcommand};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::{Remote, pairs};
+use crate::streams;
 use compare::Compare;
 use import::Import;
+use which::{going_on, id_of, namesakes, path, to_the_second};
 
 /// Mark stress-test runs on a server: start, stop, mark stages, import, list, show, compare
 #[derive(Debug, Args)]
@@ -52,7 +55,7 @@ struct Start {
     notes: String,
 }
 
-/// End a run now
+/// End a run now; one that has ended keeps its end
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hotspan run stop\n  hotspan run stop round-3")]
 struct Stop {
@@ -97,12 +100,12 @@ impl Run {
         match &self.action {
             Action::Start(start) => start.run(remote)?,
             Action::Stop(Stop { run }) => {
-                let run = id_of(remote, run.as_deref())?;
-                tell("stopped", &remote.send_json(Method::PATCH, &path(&run, ""), &json!({"end_time": "now"}))?);
+                let run = going_on(remote, run.as_deref())?;
+                tell("stopped", &remote.send_json(Method::PATCH, &path(&run, ""), &json!({"end_time": "now"}))?)?;
             }
             Action::Mark(Mark { stage, run }) => {
                 let run = id_of(remote, run.as_deref())?;
-                tell("marked", &remote.send_json(Method::POST, &path(&run, "/marks"), &json!({"name": stage}))?);
+                tell("marked", &remote.send_json(Method::POST, &path(&run, "/marks"), &json!({"name": stage}))?)?;
             }
             Action::Import(import) => import.run(remote)?,
             Action::List(list) => list.run(remote)?,
@@ -117,7 +120,11 @@ impl Start {
     fn run(&self, remote: &Remote) -> Result<()> {
         let labels: BTreeMap<_, _> = pairs(&self.label, "KEY=VALUE")?.into_iter().collect();
         let body = json!({"name": self.name, "labels": labels, "notes": self.notes});
-        tell("started", &remote.send_json(Method::POST, "/api/v1/runs", &body)?);
+        let run = remote.send_json(Method::POST, "/api/v1/runs", &body)?;
+        tell("started", &run)?;
+        if let Some(warning) = namesakes(remote, &run) {
+            streams::note(warning);
+        }
         Ok(())
     }
 }
@@ -125,23 +132,27 @@ impl Start {
 impl List {
     fn run(&self, remote: &Remote) -> Result<()> {
         let answer = remote.get("/api/v1/runs", &[])?;
+        let mut out = streams::stdout();
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&answer)?);
+            writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
             return Ok(());
         }
-        println!("{:<12}  {:<24}  {:<20}  {:<20}  labels", "id", "name", "start", "end");
+        writeln!(out, "{:<12}  {:<24}  {:<20}  {:<20}  labels", "id", "name", "start", "end")?;
         for run in answer["runs"].as_array().into_iter().flatten() {
-            let text = |key: &str| run[key].as_str().unwrap_or("going on").to_owned();
-            let second = |key: &str| text(key).split('.').next().unwrap_or_default().to_owned();
-            let labels = run["labels"].as_object().into_iter().flatten();
-            let labels: Vec<String> = labels.map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default())).collect();
-            let (start, end) = (second("start_time"), second("end_time"));
-            let line =
-                format!("{:<12}  {:<24}  {start:<20}  {end:<20}  {}", text("id"), text("name"), labels.join(" "));
-            println!("{}", line.trim_end());
+            writeln!(out, "{}", listed(run))?;
         }
         Ok(())
     }
+}
+
+/// A run as a line of the list, with its times in UTC.
+fn listed(run: &Value) -> String {
+    let text = |key: &str| run[key].as_str().unwrap_or("going on").to_owned();
+    let labels = run["labels"].as_object().into_iter().flatten();
+    let labels: Vec<String> = labels.map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default())).collect();
+    let (start, end) = (to_the_second(&text("start_time")), to_the_second(&text("end_time")));
+    let line = format!("{:<12}  {:<24}  {start:<20}  {end:<20}  {}", text("id"), text("name"), labels.join(" "));
+    line.trim_end().to_owned()
 }
 
 impl Show {
@@ -149,43 +160,36 @@ impl Show {
         let run = remote.get(&path(&self.run, ""), &[])?;
         let id = run["id"].as_str().unwrap_or_default().to_owned();
         let seen = remote.get("/api/v1/steps", &[("run".to_owned(), id)])?["total"].take();
+        let mut out = streams::stdout();
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&json!({"run": run, "seen": seen}))?);
+            writeln!(out, "{}", serde_json::to_string_pretty(&json!({"run": run, "seen": seen}))?)?;
             return Ok(());
         }
-        println!("{}", run["name"].as_str().unwrap_or_default());
-        print!("{}", figures::described(&run, Some(&seen)));
+        writeln!(out, "{}", run["name"].as_str().unwrap_or_default())?;
+        write!(out, "{}", figures::described(&run, Some(&seen)))?;
         Ok(())
     }
 }
 
-fn tell(done: &str, run: &Value) {
+fn tell(done: &str, run: &Value) -> Result<()> {
     let text = |key: &str| run[key].as_str().unwrap_or_default();
-    println!("{done} {} ({})", text("name"), text("id"));
+    writeln!(streams::stdout(), "{done} {} ({})", text("name"), text("id"))?;
+    Ok(())
 }
 
-/// The path of a run. Names may hold any character.
-fn path(run: &str, rest: &str) -> String {
-    const SPECIAL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
-    format!("/api/v1/runs/{}{rest}", utf8_percent_encode(run, SPECIAL))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The run that was named, else the only one that is going on.
-fn id_of(remote: &Remote, named: Option<&str>) -> Result<String> {
-    if let Some(name) = named {
-        return Ok(name.to_owned());
-    }
-    let answer = remote.get("/api/v1/runs", &[("active".into(), "true".into())])?;
-    let text = |run: &Value, key: &str| run[key].as_str().unwrap_or_default().to_owned();
-    match answer["runs"].as_array().map(Vec::as_slice).unwrap_or_default() {
-        [run] => Ok(text(run, "id")),
-        [] => bail!(model::Error::not_found("no run is going on").hint("begin one with: hotspan run start NAME")),
-        several => {
-            let names: Vec<String> = several.iter().map(|run| text(run, "name")).collect();
-            bail!(
-                model::Error::invalid(format!("{} runs are going on: {}", several.len(), names.join(", ")))
-                    .hint("say which one, by id or name")
-            )
-        }
+    #[test]
+    fn the_list_says_that_its_times_are_utc() {
+        let run = json!({
+            "id": "a1", "name": "round-1", "labels": {"commit": "4bf92f3"},
+            "start_time": "2026-11-11T13:00:00.250000000Z", "end_time": "2026-11-11T13:07:44.000000000Z",
+        });
+        let words: Vec<String> = listed(&run).split_whitespace().map(str::to_owned).collect();
+        assert_eq!(words, ["a1", "round-1", "2026-11-11T13:00:00Z", "2026-11-11T13:07:44Z", "commit=4bf92f3"]);
+        let going_on = json!({"id": "a1", "name": "round-1", "labels": {}, "start_time": "2026-11-11T13:00:00Z"});
+        assert!(listed(&going_on).ends_with("2026-11-11T13:00:00Z  going on"), "{}", listed(&going_on));
     }
 }

@@ -1,5 +1,6 @@
 //! `hotspan serve`: collector, store, query and web UI in one process.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use clap::Args;
 
 use crate::config::{Config, Options};
 use crate::server::{Server, asked_to_stop};
+use crate::streams;
 use crate::telemetry::{self, Own};
 
 /// Run the server: OTLP in on 4317 and 4318, web UI and SQL on 4320
@@ -33,7 +35,8 @@ impl Serve {
                 own.measure(&server.health)?;
             }
             if let Some(listen) = &server.addresses.listen {
-                println!("hotspan is ready: http://{listen}/");
+                // That nobody reads it is no reason not to serve.
+                let _ = writeln!(streams::stdout(), "hotspan is ready: http://{listen}/");
             }
             asked_to_stop().await?;
             tracing::info!("stopping: finishing exports in work, flushing");

@@ -34,6 +34,33 @@ fn wrong_usage_ends_with_2() {
 }
 
 #[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    for arguments in [&["config"] as &[&str], &["demo", "--fault", "list"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let ended = Ended::of(hotspan().args(arguments).stdout(writer).output().expect("runs"));
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_cut_is_told_on_standard_error() {
+    let home = Home::new();
+    let server = home.start_with(&["--config", &home.file("hotspan.toml", "[query]\nmax_rows = 3\n")]);
+    for at in 1..=5 {
+        otlp::send(&server, &otlp::export("shop", vec![otlp::span(at, at as u64, "checkout")]));
+    }
+    for (format, words) in [("json", "cut the answer at 3 rows"), ("csv", "max_rows"), ("table", "max_rows")] {
+        let cut = server.sql_command(&["--format", format, "SELECT name FROM spans"]).success();
+        assert!(cut.stderr.starts_with("warning: the server cut the answer") && cut.stderr.contains(words), "{cut:?}");
+        assert!(!cut.text().contains("warning"), "{cut:?}");
+        let whole = server.sql_command(&["--format", format, "SELECT name FROM spans LIMIT 3"]).success();
+        assert_eq!(whole.stderr, "", "{format}");
+    }
+    server.stop();
+}
+
+#[test]
 fn config_shows_where_each_value_comes_from_and_no_secret() {
     let home = Home::new();
     let secret = "0123456789abcdef-secret";

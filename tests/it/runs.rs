@@ -32,6 +32,9 @@ fn a_run_is_begun_marked_stopped_and_kept() {
     }
     runs(&server, &["stop"]).refused(&["2 runs are going on", "round-2", "round-3"]);
     runs(&server, &["stop", "round-2"]).success();
+    let ended = server.json("/api/v1/runs/round-2");
+    runs(&server, &["stop", "round-2"]).refused(&["round-2 (", "ended at", "already"]);
+    assert_eq!(server.json("/api/v1/runs/round-2"), ended, "a run that has ended keeps its end");
 
     // Acknowledged is kept.
     let server = server.kill().start();
@@ -47,6 +50,24 @@ fn a_run_is_begun_marked_stopped_and_kept() {
     let home = server.stop();
     let names: Vec<Vec<String>> = home.sql_on_folder("SELECT name FROM runs ORDER BY start_time");
     assert_eq!(names.concat(), ["round-1", "round-2", "round-3"], "in the folder, without a server");
+}
+
+#[test]
+fn a_second_run_of_a_name_is_warned_of_and_told_apart_by_ids() {
+    let server = Home::new().start();
+    let first = runs(&server, &["start", "round-1"]).success();
+    assert!(!first.stderr.contains("warning"), "{}", first.stderr);
+    let run = server.json("/api/v1/runs/round-1");
+    let id = run["id"].as_str().expect("an id");
+    let second = runs(&server, &["start", "round-1"]).success();
+    assert!(second.stderr.contains("warning: round-1 is also the name of") && second.stderr.contains(id), "{second:?}");
+    runs(&server, &["stop"]).refused(&["2 runs are going on", id, "by its id"]);
+    runs(&server, &["stop", id]).success();
+    runs(&server, &["stop"]).success();
+    let list = runs(&server, &["list"]).success().text();
+    let times = list.lines().skip(1).flat_map(|line| line.split_whitespace().skip(2).take(2));
+    assert!(times.clone().count() == 4 && times.clone().all(|time| time.ends_with('Z')), "{list}");
+    server.stop();
 }
 
 #[test]
@@ -121,6 +142,8 @@ fn what_a_load_generator_wrote_becomes_a_run() {
     let told = runs(&server, &["import", &file, "--name", "round-1", "--label", "commit=4bf92f3"]).success().text();
     assert!(told.starts_with("imported round-1 (") && told.contains("jmeter saw"), "{told}");
     runs(&server, &["import", &load_report("gatling-3.9.log")]).success();
+    let ahead = runs(&server, &["import", &file, "--name", "ahead", "--end", "now+8h"]).success();
+    assert!(ahead.stderr.contains("warning: the run ends in the future"), "{}", ahead.stderr);
     let summary = load_report("k6-summary-export.json");
     runs(&server, &["import", &summary, "--end", "2026-11-11T20:10:00+08:00"]).success();
 

@@ -4,24 +4,10 @@ use axum::Json;
 use query::analysis;
 use serde_json::{Map, Value, json};
 
-const SCOPE: &[(&str, &str)] = &[
-    ("start", "RFC 3339, unix seconds, or relative like now-15m (the default)"),
-    ("end", "as start; now by default"),
-    ("baseline_start", "start of what to compare with"),
-    ("baseline_end", "end of what to compare with"),
-    ("run", "a stress-test run by id or name, or RUN@MARK for a stage of it, as the window"),
-    ("baseline_run", "the run to compare with"),
-    ("service", "only spans of this service"),
-    ("operation", "only spans of this name"),
-    ("kind", "only spans of this kind"),
-    ("instance", "only spans of this instance"),
-    ("attr", "only spans with this attribute, as KEY=VALUE; may be repeated"),
-];
-
 pub async fn document() -> Json<Value> {
     let mut paths = Map::new();
     for analysis in analysis::all() {
-        let mut parameters: Vec<Value> = SCOPE.iter().map(|(name, doc)| parameter(name, doc)).collect();
+        let mut parameters: Vec<Value> = analysis::SCOPE_PARAMETERS.iter().map(|p| parameter(p.name, p.doc)).collect();
         parameters.extend(analysis.parameters.iter().map(|p| parameter(p.name, p.doc)));
         let get = json!({"summary": analysis.doc, "parameters": parameters, "responses": responses()});
         paths.insert(format!("/api/v1/{}", analysis.name), json!({"get": get}));

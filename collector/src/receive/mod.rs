@@ -111,7 +111,7 @@ impl Meter {
                 "export not taken: {}",
                 refusal.message
             );
-            self.stats.failed(self.protocol, self.signal, refusal.reason, self.bytes);
+            self.stats.failed(self.protocol, self.signal, refusal, self.bytes);
         }
         self.count(outcome);
     }

@@ -150,6 +150,8 @@ async fn refused_for_now_and_refused_for_good_are_told_apart() {
     }
     let totals = bench.spans();
     assert_eq!((totals.received, totals.refused, totals.rejected), (2, 1, 1));
+    let reasons = bench.collector.stats().reasons().1;
+    assert_eq!(reasons, [("rejected", "invalid", 1), ("refused", "unavailable", 1)]);
     let text = bench.metrics_text();
     for line in [
         "hotspan_exports_total{protocol=\"http\",signal=\"traces\",outcome=\"refused\"} 1\n",

@@ -252,7 +252,7 @@ struct Summary {
 
 impl Summary {
     fn new(settings: &Settings) -> Result<Self, Error> {
-        let spans_per_export = settings.spans_per_export as u64;
+        let spans_per_export = settings.export_spans() as u64;
         Ok(Summary {
             spans_per_export,
             all: Tally::new(3),

@@ -25,7 +25,7 @@ struct Level {
 
 impl Schedule {
     pub fn new(settings: &Settings) -> Self {
-        let exports_per_trace = settings.spans_per_trace as f64 / settings.spans_per_export as f64;
+        let exports_per_trace = settings.spans_per_trace as f64 / settings.export_spans() as f64;
         let (mut first, mut begins) = (0, Duration::ZERO);
         let mut levels = Vec::new();
         for Step { rate, duration } in settings.levels() {

@@ -188,6 +188,43 @@ fn the_schedule_follows_the_steps() {
     assert_eq!([before(0), before(1), before(10), before(11), before(15), before(99)], [0, 10, 100, 200, 600, 600]);
 }
 
+#[test]
+fn a_low_load_is_sent_in_exports_that_hold_every_trace_of_it() {
+    let at = |rate, millis| Settings { rate, duration: Duration::from_millis(millis), ..Settings::default() };
+    for (rate, millis, traces) in [(3.0, 4_000, 12), (0.5, 10_000, 5), (40.0, 2_000, 80), (100.0, 100, 10)] {
+        let generator = Generator::new(&at(rate, millis), EPOCH);
+        let mut spans_of: HashMap<Vec<u8>, usize> = HashMap::new();
+        for export in 0..generator.schedule().exports() {
+            for span in spans(&decode(&written(&generator, export))) {
+                *spans_of.entry(span.trace_id.clone()).or_default() += 1;
+            }
+        }
+        assert_eq!(spans_of.len(), traces, "{rate} a second for {millis} ms");
+        assert!(spans_of.values().all(|spans| *spans == 12), "{rate} a second for {millis} ms: {spans_of:?}");
+    }
+    assert_eq!((at(41.0, 1_000).export_spans(), at(0.0, 1_000).export_spans()), (490, 490));
+    let step = |rate| Step { rate, duration: Duration::from_secs(10) };
+    let steps = |rates: &[f64]| Settings { steps: rates.iter().copied().map(step).collect(), ..Settings::default() };
+    assert_eq!([steps(&[5.0, 2.0]).export_spans(), steps(&[5.0, 1_000.0]).export_spans()], [2, 490]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_at_a_low_rate_sends_what_is_due() {
+    let sink = Sink::new(|_| Ok(0));
+    let (address, _guard) = sink.serve().await;
+    let settings = Settings {
+        endpoint: format!("http://{address}"),
+        rate: 3.0,
+        duration: Duration::from_secs(1),
+        ..Settings::default()
+    };
+    let report = run(settings.clone(), CancellationToken::new()).await.expect("runs");
+    assert_eq!((report.asked, report.totals.sent, report.totals.accepted, report.unsent), (36, 36, 36, 0));
+    let nothing = Settings { rate: 0.001, ..settings };
+    let error = run(nothing, CancellationToken::new()).await.expect_err("refused");
+    assert!(error.to_string().contains("less than one span"), "{error}");
+}
+
 /// 60 exports of 40 spans at once.
 fn burst(endpoint: String) -> Settings {
     let steps = vec![Step { rate: 200.0, duration: Duration::from_secs(1) }];

@@ -69,7 +69,7 @@ pub async fn consume(world: Rc<World>, instance: Rc<Instance>, service: usize, o
     let messages = world.topic(topic);
     loop {
         let Message { customer, producer } = messages.receive().await;
-        let request = Rc::new(Request::follow_up(customer, world.seed, world.next_number()));
+        let request = Rc::new(Request::follow_up(customer, world.seed, world.ids, world.next_number()));
         instance.compute(&world.kernel, request.time(WAKE_UP_MS)).await;
         let span = OpenSpan::consumer(&world, &instance, &request, topic, producer);
         let thread = Thread { world: &world, instance: &instance, request: &request, parent: span.id, holding: None };

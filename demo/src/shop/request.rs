@@ -1,7 +1,7 @@
 //! One customer request on its way through the shop: who makes it, its ids, and its own source of chance.
 //!
 //! *Invariant:* everything random about a request comes from its own generator, seeded by the run's seed and the
-//! request's number. What other requests do changes only how long it waits.
+//! request's number. What other requests do changes only how long it waits, and the run's salt only its ids.
 
 use std::cell::RefCell;
 
@@ -25,7 +25,12 @@ pub struct Request {
     pub trace_id: TraceId,
     pub customer: Customer,
     chance: RefCell<StdRng>,
+    ids: Ids,
 }
+
+/// What all requests of a run make ids with: what is drawn from chance, changed in the same way for all.
+#[derive(Debug, Clone, Copy)]
+pub struct Ids(u64);
 
 /// Who asks for what; travels with the request as baggage would.
 #[derive(Debug, Clone)]
@@ -40,7 +45,7 @@ pub struct Customer {
 
 impl Request {
     /// Request `number` of a run, made while `rate` requests per second come in.
-    pub fn new(plan: &Plan, seed: u64, number: u64, rate: f64) -> Self {
+    pub fn new(plan: &Plan, seed: u64, ids: Ids, number: u64, rate: f64) -> Self {
         let mut chance = StdRng::seed_from_u64(mix(seed ^ mix(number)));
         let active = (rate * ACTIVE_PER_RATE).max(1.0);
         let user = (chance.random::<f64>() * active) as u64;
@@ -53,17 +58,17 @@ impl Request {
             channel: pick(&CHANNELS, chance.random()),
             address: format!("203.0.{}.{}", 113 + user % 4, 1 + mix(user) % 250).into(),
         };
-        Request { trace_id: new_trace_id(&mut chance), customer, chance: RefCell::new(chance) }
+        Request { trace_id: ids.trace_id(&mut chance), customer, chance: RefCell::new(chance), ids }
     }
 
     /// A request that another one gave rise to: a new trace, the same customer.
-    pub fn follow_up(customer: Customer, seed: u64, number: u64) -> Self {
+    pub fn follow_up(customer: Customer, seed: u64, ids: Ids, number: u64) -> Self {
         let mut chance = StdRng::seed_from_u64(mix(seed ^ mix(number ^ 0x5eed)));
-        Request { trace_id: new_trace_id(&mut chance), customer, chance: RefCell::new(chance) }
+        Request { trace_id: ids.trace_id(&mut chance), customer, chance: RefCell::new(chance), ids }
     }
 
     pub fn new_span_id(&self) -> SpanId {
-        SpanId::from_bytes(self.chance.borrow_mut().random::<u64>().max(1).to_be_bytes())
+        self.ids.span_id(&mut self.chance.borrow_mut())
     }
 
     /// True with this probability.
@@ -116,8 +121,20 @@ impl Request {
     }
 }
 
-fn new_trace_id(chance: &mut StdRng) -> TraceId {
-    TraceId::from_bytes(chance.random::<u128>().max(1).to_be_bytes())
+impl Ids {
+    /// Of a run with this salt; 0 leaves ids as they are drawn.
+    pub fn of(salt: u64) -> Self {
+        Ids(if salt == 0 { 0 } else { mix(salt) })
+    }
+
+    fn trace_id(self, chance: &mut StdRng) -> TraceId {
+        let change = u128::from(self.0) << 64 | u128::from(self.0);
+        TraceId::from_bytes((chance.random::<u128>() ^ change).max(1).to_be_bytes())
+    }
+
+    fn span_id(self, chance: &mut StdRng) -> SpanId {
+        SpanId::from_bytes((chance.random::<u64>() ^ self.0).max(1).to_be_bytes())
+    }
 }
 
 /// The value in whose share of the whole `at` (0 to 1) falls.

@@ -12,7 +12,7 @@ use super::engine::{consume, serve};
 use super::faults;
 use super::kernel::{Instant, MILLISECOND};
 use super::plan::ENTRANCE;
-use super::request::{Request, mix, pick_entry};
+use super::request::{Ids, Request, mix, pick_entry};
 use super::span::SimSpan;
 use super::world::World;
 
@@ -42,7 +42,7 @@ impl Simulation {
     pub fn new(settings: &Settings, duration: Duration) -> Self {
         let mut plan = settings.topology.plan(settings.seed);
         faults::edit(&mut plan, settings);
-        let world = World::new(plan, mix(settings.seed));
+        let world = World::new(plan, mix(settings.seed), Ids::of(settings.salt));
         let end = nanoseconds(duration);
         start_consumers(&world);
         world.kernel.spawn(arrivals(world.clone(), settings.clone(), end));
@@ -110,7 +110,7 @@ async fn arrivals(world: Rc<World>, settings: Settings, end: Instant) {
 }
 
 fn arrive(world: &Rc<World>, rate: f64, draw: f64) {
-    let request = Rc::new(Request::new(&world.plan, world.seed, world.next_number(), rate));
+    let request = Rc::new(Request::new(&world.plan, world.seed, world.ids, world.next_number(), rate));
     let entry = pick_entry(&world.plan, draw);
     let gateways = &world.instances[ENTRANCE];
     let instance = gateways[request.below(gateways.len())].clone();

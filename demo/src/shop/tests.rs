@@ -120,6 +120,29 @@ fn the_same_settings_make_the_same_run() {
 }
 
 #[test]
+fn a_salt_makes_other_ids_and_no_other_run() {
+    let salted = |salt| simulate(&Settings { salt, duration: Duration::from_secs(25), ..settings("", 0, 3) });
+    let (plain, one, other) = (salted(0), salted(1), salted(2));
+    let traces = |spans: &[SimSpan]| spans.iter().map(|span| span.trace_id).collect::<HashSet<_>>();
+    let spans = |spans: &[SimSpan]| spans.iter().map(|span| span.span_id).collect::<HashSet<_>>();
+    for (a, b) in [(&plain, &one), (&plain, &other), (&one, &other)] {
+        assert!(traces(a).is_disjoint(&traces(b)) && spans(a).is_disjoint(&spans(b)), "runs share ids");
+        assert_eq!((traces(a).len(), spans(a).len()), (traces(b).len(), spans(b).len()));
+    }
+    // The same spans at the same times, joined to each other in the same way.
+    let shape = |all: &[SimSpan]| -> Vec<_> {
+        let place: HashMap<_, _> = all.iter().enumerate().map(|(at, span)| (span.span_id, at)).collect();
+        let of = |span: &SimSpan| {
+            let parent = span.parent.map(|parent| place.get(&parent.span_id).copied());
+            let links: Vec<_> = span.links.iter().map(|(_, id)| place.get(id).copied()).collect();
+            (span.name.clone(), span.start, span.end, span.process.instance.clone(), parent, links)
+        };
+        all.iter().map(of).collect()
+    };
+    assert!(shape(&plain) == shape(&one) && shape(&one) == shape(&other), "a salt changes what happens");
+}
+
+#[test]
 fn a_run_with_its_metrics_is_the_same_run() {
     let settings = Settings { duration: Duration::from_secs(20), ..settings("gc_pauses", 0, 3) };
     let mut alone = simulate(&settings);

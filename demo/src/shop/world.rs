@@ -10,7 +10,7 @@ use opentelemetry::trace::{SpanId, TraceId};
 
 use super::kernel::{Instant, Kernel, MILLISECOND, Mailbox};
 use super::plan::{Heap, Lock, Plan, Scope, Service};
-use super::request::{Customer, mix};
+use super::request::{Customer, Ids, mix};
 use super::span::{Process, SimSpan};
 use super::station::Station;
 
@@ -21,6 +21,7 @@ pub struct World {
     pub kernel: Kernel,
     pub plan: Plan,
     pub seed: u64,
+    pub ids: Ids,
     pub instances: BTreeMap<&'static str, Vec<Rc<Instance>>>,
     pub finished: RefCell<Vec<SimSpan>>,
     stations: Stations,
@@ -67,13 +68,14 @@ impl Stations {
 }
 
 impl World {
-    pub fn new(plan: Plan, seed: u64) -> Rc<Self> {
+    pub fn new(plan: Plan, seed: u64, ids: Ids) -> Rc<Self> {
         let kernel = Kernel::default();
         let instances = plan.services.iter().map(|service| (service.name, start(&kernel, service, seed))).collect();
         Rc::new(World {
             kernel,
             plan,
             seed,
+            ids,
             instances,
             finished: RefCell::default(),
             stations: Stations::default(),

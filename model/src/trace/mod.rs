@@ -84,7 +84,7 @@ pub mod flag {
     /// A SERVER span outside its CLIENT parent's time, so clocks disagree; it was moved for the calculation where
     /// it fits into the parent, else cut to it.
     pub const CLOCK_SKEW: i64 = 8;
-    /// A consumer of a message: the root of its own tree, linked to its producer by parent id.
+    /// A consumer of a message: the root of its own tree, tied to its producer by parent id, or in a trace of its own.
     pub const ASYNC_ROOT: i64 = 16;
     /// Another copy of this span (same id and kind) is in the trace and starts no later; this one counts for nothing.
     pub const DUPLICATE: i64 = 32;

@@ -139,6 +139,13 @@ fn a_consumer_starts_its_own_tree() {
     assert_eq!(out.iter().map(|a| a.entry).collect::<Vec<_>>(), [0, 0, 0, 3, 3]);
 }
 
+/// Instrumentation that links: what is consumed is no request, whether or not it is in its producer's trace.
+#[test]
+fn a_consumer_in_a_trace_of_its_own_is_no_request() {
+    let nodes = [span(1, 0, Consumer, 0, 100), span(2, 1, Internal, 10, 80)];
+    assert_eq!(flags(&assemble(&nodes)), [ROOT_AND_ENTRY | flag::ASYNC_ROOT, 0]);
+}
+
 #[test]
 fn a_consumer_tree_is_entered_at_the_consumer_whatever_it_calls() {
     let nodes = [

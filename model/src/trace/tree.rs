@@ -58,7 +58,9 @@ fn parent_of(span: usize, nodes: &[Node], by_id: &[usize]) -> (Option<usize>, i6
             return (client, 0);
         }
     }
-    let Some(id) = node.parent_span_id else { return (None, 0) };
+    let Some(id) = node.parent_span_id else {
+        return (None, if node.kind == SpanKind::Consumer { flag::ASYNC_ROOT } else { 0 });
+    };
     let others = with_id(id, nodes, by_id).filter(|&i| identity(&nodes[i]) != identity(node));
     // `min_by_key` keeps the first of equals, so it never picks a duplicate.
     let parent = others.min_by_key(|&i| match nodes[i].kind {

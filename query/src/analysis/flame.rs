@@ -13,6 +13,7 @@ use super::columns::{self, int, text};
 use super::ranking::Operation;
 use super::report::Report;
 use super::scope::{Scope, Window};
+use super::times;
 use super::traces::{Limits, SLICE, SpanRecord, each_trace};
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
@@ -55,9 +56,9 @@ impl Figures {
 
     fn add(&mut self, more: &Figures) {
         self.calls += more.calls;
-        self.total += more.total;
-        self.own += more.own;
-        self.critical += more.critical;
+        times::add(&mut self.total, more.total);
+        times::add(&mut self.own, more.own);
+        times::add(&mut self.critical, more.critical);
         self.errors += more.errors;
     }
 }
@@ -198,7 +199,7 @@ async fn read_side(
 /// The nodes as JSON, parents first; small ones are folded into one sibling named `(other)`.
 fn folded(tree: &Tree, operations: &Operations, min_share: f64, compared: bool) -> Vec<Value> {
     let total =
-        |side: usize| -> i64 { tree.nodes.iter().filter(|n| n.parent.is_none()).map(|n| n.figures[side].total).sum() };
+        |side: usize| times::total(tree.nodes.iter().filter(|n| n.parent.is_none()).map(|n| n.figures[side].total));
     let totals = [total(0).max(1) as f64, total(1).max(1) as f64];
     let large = |node: &Node| (0..2).any(|side| node.figures[side].total as f64 / totals[side] >= min_share);
     let mut ids: HashMap<usize, usize> = HashMap::new();

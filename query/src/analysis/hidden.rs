@@ -20,6 +20,7 @@ use super::histogram::Histogram;
 use super::report::Report;
 use super::scope::{Scope, Window};
 use super::timeline::settled;
+use super::times;
 use super::traces::{Limits, SLICE, SpanRecord, each_trace};
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
@@ -120,7 +121,7 @@ impl Side {
     fn look_at(&mut self, operations: &Operations, trace: &[SpanRecord]) {
         for span in trace.iter().filter(|span| span.is_request()) {
             self.requests += 1;
-            self.latency += (span.end - span.start).max(0);
+            times::add(&mut self.latency, (span.end - span.start).max(0));
         }
         // The two sides of a call may share an id; the one that starts later is the receiving one.
         let by_id: HashMap<u64, usize> = trace.iter().enumerate().map(|(at, span)| (span.span, at)).collect();
@@ -163,7 +164,7 @@ impl Side {
                     self.lose(key(Pattern::Retry), time, calls, parent.trace);
                 } else if run.len() >= N_PLUS_ONE {
                     let took = |span: &&SpanRecord| (span.end - span.start).max(0);
-                    let time = run.iter().map(took).sum::<i64>() - run.iter().map(took).max().unwrap_or(0);
+                    let time = times::total(run.iter().map(took)) - run.iter().map(took).max().unwrap_or(0);
                     self.lose(key(Pattern::NPlusOne), time, run.len() as u64, parent.trace);
                 }
             }
@@ -174,7 +175,7 @@ impl Side {
         let lost = self.lost.entry(key).or_default();
         lost.count += 1;
         lost.calls += calls;
-        lost.time += time;
+        times::add(&mut lost.time, time);
         lost.each.record(time);
         lost.longest = lost.longest.max((time, trace));
     }

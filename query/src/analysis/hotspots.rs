@@ -21,8 +21,9 @@ use super::sample::typical_of;
 use super::scope::{Scope, Window, quoted, started_in};
 use super::timeline::{Timeline, settled};
 use super::vitals::{self, Vital};
-use super::{Analysis, Parameter, Running, compare, log_patterns};
+use super::{Analysis, Parameter, Running, compare, log_patterns, rates};
 use crate::fold::Folded;
+use crate::functions::sketch::Sketch;
 use crate::query::Query;
 
 pub const ANALYSIS: Analysis = Analysis {
@@ -69,7 +70,16 @@ async fn sides(query: &Query, scope: &Scope) -> Result<Sides> {
     let timeline = Timeline::read(query, &all, Window { start: from, end: window.end }).await?;
     let (current, baseline) = timeline.current_and_baseline(scope.window_given.then_some(window));
     let window = current.map_or(window, |level| timeline.window_of(&level));
-    Ok(Sides { window, baseline: baseline.map(|level| timeline.window_of(&level)) })
+    let baseline = baseline.map(|level| of_the_run(timeline.window_of(&level), scope));
+    Ok(Sides { window, baseline })
+}
+
+/// A level that a run began with is not part of the run before its start, even where the load was the same.
+fn of_the_run(baseline: Window, scope: &Scope) -> Window {
+    match scope.run_start {
+        Some(start) if start < baseline.end => Window { start: baseline.start.max(start), ..baseline },
+        _ => baseline,
+    }
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
@@ -250,13 +260,7 @@ async fn narrowed(
 /// have it, and few of the others.
 async fn confined_to(query: &Query, sides: &Sides, asked: &Scope, operation: &Operation) -> Result<Option<Attribute>> {
     let Some(baseline) = sides.baseline else { return Ok(None) };
-    let sql = format!(
-        "SELECT quantile(duration_ns, 0.99) FROM spans WHERE {} AND {}{}",
-        started_in(baseline),
-        spans_of(operation),
-        members(asked, 1)
-    );
-    let slow = number(query, &sql).await?;
+    let slow = p99(query, baseline, asked, operation).await?;
     if slow == 0 {
         return Ok(None);
     }
@@ -273,6 +277,24 @@ async fn confined_to(query: &Query, sides: &Sides, asked: &Scope, operation: &Op
     scope.members[0].clone_from(&asked.members[0]);
     let report = compare::run(query.clone(), scope).await?;
     Ok(report.json["differences"].as_array().into_iter().flatten().find_map(confining))
+}
+
+/// The 99th percentile of an operation's spans in the baseline, ns; 0 when there are none. Where all traces take part,
+/// files say it.
+async fn p99(query: &Query, baseline: Window, asked: &Scope, operation: &Operation) -> Result<i64> {
+    if asked.members[1].is_some() {
+        let spans = format!("{} AND {}{}", started_in(baseline), spans_of(operation), members(asked, 1));
+        return number(query, &format!("SELECT quantile(duration_ns, 0.99) FROM spans WHERE {spans}")).await;
+    }
+    let mut scope = asked.without_filters();
+    (scope.window, scope.members) = (baseline, [None, None]);
+    scope.service = Some(operation.service.clone());
+    scope.operation = Some(operation.operation.clone());
+    scope.kind = Some(operation.kind.name().to_owned());
+    let rates = rates::read(query, &scope, 1).await?.fold;
+    let mut latency = Sketch::default();
+    rates.iter().for_each(|rated| latency.merge(&rated.figures.latency));
+    Ok(latency.quantile(0.99).unwrap_or(0))
 }
 
 /// Slow is what lies beyond the baseline's p99 by this part of it: else one in a hundred of the others is among them, as

@@ -7,6 +7,7 @@ use model::trace::{Node, SpanKind, adopted};
 use super::called::Operations;
 use super::observe::Kept;
 use super::ranking::{Details, FactBook, Operation};
+use super::times;
 
 /// Sums of what [`Details`] are the means of.
 #[derive(Default)]
@@ -67,7 +68,7 @@ impl Sums {
             |q: f64| self.own.get(((self.own.len() as f64 * q) as usize).min(self.own.len().saturating_sub(1)));
         let mean = |sum: f64, n: usize| (n > 0).then(|| sum / n as f64);
         Details {
-            wait_before_first_child_ns: mean(self.waits.iter().sum::<i64>() as f64, self.waits.len()),
+            wait_before_first_child_ns: mean(times::total(self.waits.iter().copied()) as f64, self.waits.len()),
             exclusive_p10_ns: quantile(0.1).map(|v| *v as f64),
             exclusive_p50_ns: quantile(0.5).map(|v| *v as f64),
             repeats_per_parent: mean(self.repeats as f64, self.parents as usize),

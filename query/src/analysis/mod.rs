@@ -50,6 +50,7 @@ pub mod steps;
 pub mod summed;
 mod table_function;
 pub mod timeline;
+mod times;
 mod traces;
 mod vitals;
 pub mod what_if;
@@ -63,8 +64,8 @@ use serde_json::Value;
 use crate::query::Query;
 use crate::session::Engine;
 pub use report::Report;
-pub use scope::{Scope, Window};
-pub use table_function::table_functions;
+pub use scope::{PARAMETERS as SCOPE_PARAMETERS, Scope, Window};
+pub use table_function::{docs as table_function_docs, table_functions};
 
 pub type Running = Pin<Box<dyn Future<Output = Result<Report>> + Send>>;
 
@@ -157,7 +158,8 @@ pub fn export(analysis: &str, parameters: &[(String, String)]) -> Result<Option<
         return Ok(Some(export));
     }
     let known: Vec<&str> = std::iter::once("json").chain(of_it().map(|export| export.format)).collect();
-    Err(Error::invalid(format!("{analysis} has no format {format:?}")).hint(format!("there are {}", known.join(", "))))
+    Err(Error::invalid(format!("{analysis} has no format {format:?}"))
+        .hint(format!("its formats: {}", known.join(", "))))
 }
 
 /// Runs an analysis with URL parameters and returns its JSON answer with `meta`.
@@ -167,8 +169,9 @@ pub async fn run(engine: &Engine, tenant: &Tenant, name: &str, parameters: &[(St
     let answer = engine.run(tenant, move |query| async move {
         let started = std::time::Instant::now();
         let scope = runs::scope(&query, analysis, &parameters).await?;
-        let window = scope.window;
+        let (window, fresh) = (scope.window, runs::too_fresh(&scope, query.now()));
         let mut report = (analysis.run)(query, scope).await?;
+        report.notes.extend(fresh);
         report.finish(window, started.elapsed());
         Ok(report.json)
     });

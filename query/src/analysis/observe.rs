@@ -18,6 +18,7 @@ use super::partial::{Piece, split};
 use super::ranking::{CellStat, Observed, OperationKey, Place, RequestStat};
 use super::sample::{Part, hash};
 use super::scope::{Scope, Window, entered_in, near};
+use super::times;
 use crate::fold::{Fold, Folded};
 use crate::query::Query;
 
@@ -110,8 +111,8 @@ impl Cell {
     fn add(&mut self, more: &Cell) {
         self.spans += more.spans;
         self.errors += more.errors;
-        self.critical += more.critical;
-        self.duration += more.duration;
+        times::add(&mut self.critical, more.critical);
+        times::add(&mut self.duration, more.duration);
     }
 }
 
@@ -125,13 +126,13 @@ pub struct Requests {
 impl Requests {
     pub fn count(&mut self, duration: i64, failed: bool) {
         self.latency.record(duration);
-        self.duration += duration;
+        times::add(&mut self.duration, duration);
         self.errors += u64::from(failed);
     }
 
     pub fn add(&mut self, more: &Requests) {
         self.latency.merge(&more.latency);
-        self.duration += more.duration;
+        times::add(&mut self.duration, more.duration);
         self.errors += more.errors;
     }
 }
@@ -360,8 +361,8 @@ impl Side {
         let cell = self.cell(column, bin);
         cell.spans += 1;
         cell.errors += u64::from(span.failed);
-        cell.critical += span.critical;
-        cell.duration += span.duration;
+        times::add(&mut cell.critical, span.critical);
+        times::add(&mut cell.duration, span.duration);
         if span.is_entry {
             self.requests(span.key.entry, bin).count(span.duration, span.failed);
         }

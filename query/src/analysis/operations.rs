@@ -10,6 +10,7 @@ use super::columns::{self, float, int, text};
 use super::rates::{self, Figures};
 use super::report::Report;
 use super::scope::Scope;
+use super::times;
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
 
@@ -59,7 +60,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         let key = [rated.service, rated.operation, rated.kind, rated.peer];
         operations.entry(key).or_default().merge(rated.figures);
     }
-    let total: i64 = operations.values().map(|figures| figures.critical_ns).sum();
+    let total = times::total(operations.values().map(|figures| figures.critical_ns));
     let seconds = scope.window.seconds();
     let mut operations: Vec<_> = operations.into_iter().collect();
     operations.sort_by_key(|(_, figures)| std::cmp::Reverse(figures.critical_ns));

@@ -25,6 +25,7 @@ use super::called::{self, Called, Operations};
 use super::names::TextColumn;
 use super::partial::{split_by, whole_second};
 use super::scope::{Scope, Window, started_in};
+use super::times;
 use crate::fold::{Fold, Folded};
 use crate::functions::sketch::Sketch;
 use crate::query::Query;
@@ -102,14 +103,16 @@ impl Times {
 
     /// Whether one more at this bin keeps it short enough to be held by bins.
     fn has_room(&self, bin: i64) -> bool {
-        self.counts.is_empty() || (bin - self.first).abs() < MOST_BINS
+        let last = self.first.saturating_add(self.counts.len() as i64 - 1);
+        self.counts.is_empty() || bin.max(last).saturating_sub(bin.min(self.first)) < MOST_BINS
     }
 }
 
 /// Bins of one operation, at most. A file's are seconds of a few minutes; a question's are a few dozen.
 const MOST_BINS: i64 = 2_000;
 
-/// What is known of one operation.
+/// What is known of one operation. Sums of times stop at the greatest number (292 years): a span may say that it lasted
+/// so long.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     pub errors: u64,
@@ -132,8 +135,8 @@ impl Figures {
     /// Adds what was counted by bins that are others here.
     fn add(&mut self, more: &Figures, here: impl Fn(i64) -> i64) {
         self.errors += more.errors;
-        self.self_ns += more.self_ns;
-        self.critical_ns += more.critical_ns;
+        times::add(&mut self.self_ns, more.self_ns);
+        times::add(&mut self.critical_ns, more.critical_ns);
         self.latency.merge(&more.latency);
         more.times.iter().for_each(|(bin, count)| self.times.add(here(bin), count));
     }
@@ -271,8 +274,8 @@ impl Fold for Rates {
             let bin = self.bins.number(int(start, row));
             let figures = self.of(operation);
             figures.errors += u64::from(status.text(row) == Some("ERROR"));
-            figures.self_ns += int(own, row);
-            figures.critical_ns += int(critical, row);
+            times::add(&mut figures.self_ns, int(own, row));
+            times::add(&mut figures.critical_ns, int(critical, row));
             figures.latency.add(int(duration, row));
             if figures.times.has_room(bin) {
                 figures.times.add(bin, 1);

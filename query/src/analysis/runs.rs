@@ -6,13 +6,14 @@
 
 use model::run::{RUN_ATTRIBUTE, Run, find};
 use model::schema::column;
-use model::time::MINUTE;
+use model::time::{MINUTE, SECOND};
 use model::{Error, Nanos, Result, Tenant};
 
 use super::Analysis;
 use super::report::rfc3339;
 use super::rows::read;
-use super::scope::{Scope, Window, quoted, started_in};
+use super::scope::{self, Scope, Window, quoted, started_in};
+use super::timeline::SETTLE;
 use crate::query::Query;
 use crate::session::Engine;
 
@@ -28,6 +29,7 @@ pub async fn scope(query: &Query, analysis: &Analysis, parameters: &[(String, St
     let given = |name: &str| parameters.iter().find(|(k, v)| k == name && !v.is_empty()).map(|(_, v)| v.as_str());
     let sides = [("run", "start", "end"), ("baseline_run", "baseline_start", "baseline_end")];
     let (mut asked, mut times) = ([None, None], Vec::new());
+    check_names(analysis, parameters)?;
     for (at, (name, start, end)) in sides.into_iter().enumerate() {
         let Some(run) = given(name) else { continue };
         let found = look_up(query, run).await?;
@@ -39,8 +41,11 @@ pub async fn scope(query: &Query, analysis: &Analysis, parameters: &[(String, St
     let times = times.into_iter().map(|(name, time)| (name.to_owned(), rfc3339(time)));
     let parameters: Vec<(String, String)> = parameters.iter().cloned().chain(times).collect();
     let mut scope = Scope::parse(&parameters, query.now())?;
+    scope.run_start = asked[0].as_ref().map(|asked| asked.window.start);
     for (at, asked) in asked.iter().enumerate() {
         let Some(asked) = asked else { continue };
+        let side = if at == 0 { &mut scope.window } else { scope.baseline.get_or_insert(asked.window) };
+        *side = within(*side, asked)?;
         scope.members[at] = tagged(query, asked).await?;
     }
     if let ([Some(a), Some(b)], [Some(_), Some(_)]) = (&asked, &scope.members)
@@ -52,6 +57,43 @@ pub async fn scope(query: &Query, analysis: &Analysis, parameters: &[(String, St
             .hint(format!("{} compares such runs; others take one of them", super::run_diff::NAME)));
     }
     Ok(scope)
+}
+
+/// Says that a run has only just ended: the traces of its last seconds are still on their way, and left out.
+pub fn too_fresh(scope: &Scope, now: Nanos) -> Option<String> {
+    scope.run_start?;
+    let left = (scope.window.end + SETTLE - now + SECOND - 1) / SECOND;
+    // One that goes on is looked at while it does.
+    let has_ended = scope.window.end < now;
+    (has_ended && left > 0).then(|| {
+        format!(
+            "the run has only just ended: the traces of its last {left} s are not assembled yet and left out; \
+             ask again in {left} s for all of it"
+        )
+    })
+}
+
+/// Refuses parameters that the analysis does not have: a misspelt one would be taken for its default.
+fn check_names(analysis: &Analysis, parameters: &[(String, String)]) -> Result<()> {
+    let known = || scope::PARAMETERS.iter().chain(analysis.parameters).map(|parameter| parameter.name);
+    // `format` says how the answer is written.
+    let unknown = |name: &str| name != "format" && known().all(|known| known != name);
+    match parameters.iter().find(|(name, _)| unknown(name)) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::invalid(format!("{} has no parameter {name:?}", analysis.name))
+            .hint(format!("there are {}", known().collect::<Vec<_>>().join(", ")))),
+    }
+}
+
+/// The part of a window that lies in its run.
+fn within(asked: Window, Asked { run, window }: &Asked) -> Result<Window> {
+    let part = Window { start: asked.start.max(window.start), end: asked.end.min(window.end) };
+    if part.start < part.end {
+        return Ok(part);
+    }
+    let [start, end] = [window.start, window.end].map(rfc3339);
+    Err(Error::invalid(format!("start and end lie outside of {}, which went from {start} to {end}", run.name))
+        .hint("leave them out to ask about all of it"))
 }
 
 /// The run of this id or name, or the stage after its `@`.

@@ -5,6 +5,8 @@ use model::schema::column;
 use model::time::{DAY, HOUR, MINUTE, SECOND};
 use model::{Error, Nanos, Result};
 
+use super::Parameter;
+
 /// Half-open, in Unix nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
@@ -39,6 +41,8 @@ pub struct Scope {
     pub instance: Option<String>,
     /// Attributes by key, with the text they have to have.
     pub attributes: Vec<(String, String)>,
+    /// The start of the run that the window is of.
+    pub(super) run_start: Option<Nanos>,
     /// Which traces take part, for the window and for the baseline, as SQL; set by [`super::runs`].
     pub(super) members: [Option<String>; 2],
     /// The analysis' own parameters.
@@ -46,6 +50,28 @@ pub struct Scope {
 }
 
 const DEFAULT_WINDOW: Nanos = 15 * MINUTE;
+
+/// The parameters that every analysis takes, with what they are.
+pub const PARAMETERS: &[Parameter] = &[
+    parameter("start", "RFC 3339, unix seconds, or relative like now-15m (the default)"),
+    parameter("end", "as start; now by default"),
+    parameter("baseline_start", "start of what to compare with"),
+    parameter("baseline_end", "end of what to compare with"),
+    parameter(
+        "run",
+        "a stress-test run by id or name, or RUN@MARK for a stage of it, as the window; start and end cut a part out of it",
+    ),
+    parameter("baseline_run", "the run to compare with"),
+    parameter("service", "only spans of this service"),
+    parameter("operation", "only spans of this name"),
+    parameter("kind", "only spans of this kind"),
+    parameter("instance", "only spans of this instance"),
+    parameter("attr", "only spans with this attribute, as KEY=VALUE; may be repeated"),
+];
+
+const fn parameter(name: &'static str, doc: &'static str) -> Parameter {
+    Parameter { name, doc }
+}
 
 impl Scope {
     /// Reads URL parameters; unknown names are left to the analysis.
@@ -76,6 +102,7 @@ impl Scope {
             kind: text("kind"),
             instance: text("instance"),
             attributes,
+            run_start: None,
             members: [None, None],
             others: parameters.to_vec(),
         })

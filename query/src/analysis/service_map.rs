@@ -16,6 +16,7 @@ use super::ranking::PeerKind;
 use super::report::Report;
 use super::rows::{Found, Row, read};
 use super::scope::{Scope, started_in};
+use super::times;
 use super::{Analysis, Running};
 use crate::query::Query;
 
@@ -93,7 +94,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
          FROM spans WHERE {window} GROUP BY 1"
     );
     let served = read(&query, &served).await?;
-    let total: i64 = served.iter().map(|row| row.int("critical")).sum();
+    let total = times::total(served.iter().map(|row| row.int("critical")));
     let share = |critical: i64| if total == 0 { 0.0 } else { critical as f64 / total as f64 };
     let nodes = nodes(&served, &edges);
     let node = |(name, n): (&String, &Node)| {
@@ -140,7 +141,7 @@ fn joined(found: &Found) -> BTreeMap<(String, String), Edge> {
         }
         edge.calls += calls;
         edge.errors += row.int("errors");
-        edge.critical += row.int("critical");
+        times::add(&mut edge.critical, row.int("critical"));
     }
     edges
 }
@@ -170,7 +171,7 @@ fn nodes(served: &Found, edges: &Found) -> BTreeMap<String, Node> {
         // Over several callers the worst is shown.
         node.p50 = node.p50.max(row.int("p50"));
         node.p99 = node.p99.max(row.int("p99"));
-        node.critical += row.int("critical");
+        times::add(&mut node.critical, row.int("critical"));
     }
     nodes
 }

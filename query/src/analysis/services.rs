@@ -12,6 +12,7 @@ use super::operations::{TREND, error_rate};
 use super::rates::{self, Figures, Rated, Rates};
 use super::report::Report;
 use super::scope::Scope;
+use super::times;
 use super::{Analysis, Running};
 use crate::query::Query;
 
@@ -72,7 +73,7 @@ fn services(rates: &Rates) -> BTreeMap<&str, Service<'_>> {
         names.insert(rated.number, rated.service);
         let service = services.entry(rated.service).or_default();
         service.spans += rated.figures.count();
-        service.critical_ns += rated.figures.critical_ns;
+        times::add(&mut service.critical_ns, rated.figures.critical_ns);
         service.whole.add(&rated);
         if matches!(SpanKind::parse(rated.kind), SpanKind::Server | SpanKind::Consumer) {
             service.serving.add(&rated);
@@ -90,7 +91,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let rates = rates::read(&query, &scope, TREND).await?;
     let bins = rates.fold.bins.before(scope.window.end);
     let services = services(&rates.fold);
-    let critical: i64 = services.values().map(|service| service.critical_ns).sum();
+    let critical = times::total(services.values().map(|service| service.critical_ns));
     let seconds = scope.window.seconds();
     let mut services: Vec<_> = services.into_iter().collect();
     services.sort_by_key(|(_, service)| std::cmp::Reverse(service.critical_ns));

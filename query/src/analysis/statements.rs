@@ -18,6 +18,7 @@ use super::histogram::Histogram;
 use super::names::{Names, TextColumn};
 use super::report::Report;
 use super::scope::{Scope, started_in};
+use super::times;
 use super::{Analysis, Parameter, Running};
 use crate::fold::Fold;
 use crate::query::Query;
@@ -109,7 +110,7 @@ impl Statements {
     }
 
     fn answer(&self, seconds: f64, limit: usize) -> Value {
-        let all: i64 = self.by_key.values().map(|figures| figures.critical).sum();
+        let all = times::total(self.by_key.values().map(|figures| figures.critical));
         let mut rows: Vec<(&Key, &Figures)> = self.by_key.iter().collect();
         rows.sort_by_key(|(key, f)| (std::cmp::Reverse((f.critical, f.total)), key.operation, key.statement));
         let row = |(key, figures): (&Key, &Figures)| {
@@ -156,8 +157,8 @@ impl Fold for Statements {
             let duration = int(durations, row);
             let figures = self.figures(key);
             figures.errors += u64::from(status.text(row) == Some("ERROR"));
-            figures.total += duration;
-            figures.critical += int(critical, row);
+            times::add(&mut figures.total, duration);
+            times::add(&mut figures.critical, int(critical, row));
             figures.latency.record(duration);
             figures.slowest = figures.slowest.max((duration, trace_id(traces, row)));
         }
@@ -174,8 +175,8 @@ impl Fold for Statements {
                 statement: names[key.statement as usize],
             });
             figures.errors += more.errors;
-            figures.total += more.total;
-            figures.critical += more.critical;
+            times::add(&mut figures.total, more.total);
+            times::add(&mut figures.critical, more.critical);
             figures.latency.merge(&more.latency);
             figures.slowest = figures.slowest.max(more.slowest);
         }

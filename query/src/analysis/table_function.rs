@@ -1,7 +1,7 @@
 //! Every analysis as a SQL table function: `SELECT * FROM hotspots('now-15m', 'now', 'service=cart')`.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::{Analysis, all, runs};
+use crate::functions::Doc;
 use crate::query::Asker;
 
 /// One function for each analysis, by its name in SQL.
@@ -23,6 +24,21 @@ pub fn table_functions() -> HashMap<String, Arc<TableFunction>> {
     };
     all().iter().map(function).collect()
 }
+
+/// What SQL can call them by, for completion.
+pub fn docs() -> impl Iterator<Item = Doc> {
+    NAMES.iter().zip(all()).map(|((name, example), analysis)| Doc { name, doc: analysis.doc, example })
+}
+
+/// Name in SQL and a call of each analysis, in the order of the registry.
+static NAMES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+    let of = |analysis: &Analysis| {
+        let name = analysis.name.replace('-', "_");
+        let example = format!("SELECT * FROM {name}('now-15m', 'now')");
+        (name, example)
+    };
+    all().iter().map(of).collect()
+});
 
 struct Function(&'static Analysis);
 

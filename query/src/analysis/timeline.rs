@@ -71,10 +71,20 @@ pub fn bin_of(Window { start, end }: Window) -> Nanos {
 
 /// A span that is a request: the entry of a tree that is neither an orphan's nor a consumer's.
 pub const IS_REQUEST: &str = "(tree_flags & 128) <> 0 AND (tree_flags & 17) = 0";
+/// A span that is a message's: the entry of a consumer's tree. What a system that only consumes is loaded with.
+const IS_MESSAGE: &str = "(tree_flags & 128) <> 0 AND (tree_flags & 17) = 16";
 
 impl Timeline {
-    /// The requests that match the scope, over `window`.
+    /// The requests that match the scope, over `window`; where there are none at all, the messages.
     pub async fn read(query: &Query, scope: &Scope, window: Window) -> Result<Timeline> {
+        let timeline = Timeline::read_only(query, scope, window, IS_REQUEST).await?;
+        if scope.service.is_none() && timeline.requests.iter().all(|n| *n == 0) {
+            return Timeline::read_only(query, scope, window, IS_MESSAGE).await;
+        }
+        Ok(timeline)
+    }
+
+    async fn read_only(query: &Query, scope: &Scope, window: Window, entries: &str) -> Result<Timeline> {
         let bin = bin_of(window);
         // Bins begin with whole seconds, as the pieces of files do; what lies before the window is left out all the same.
         let asked = window;
@@ -82,13 +92,16 @@ impl Timeline {
         let bins = ((window.end - window.start + bin - 1) / bin).max(1) as usize;
         let (query, requests) = match scope.service {
             // They are marked when traces are assembled, which rows in the log are not.
-            None => (query.without_backlog(), IS_REQUEST),
+            None => (query.without_backlog(), entries),
             Some(_) => (query.clone(), "kind IN ('SERVER', 'CONSUMER')"),
         };
         let conditions = format!("{} AND {} AND {requests}", started_in(asked), scope.conditions());
         let sql = load_sql(&format!("(start_time_unix_nano - {}) / {bin}", window.start), &conditions);
-        let (known, rest) =
-            if scope.conditions() == "TRUE" { entries::split(&query, asked).await? } else { (Vec::new(), query) };
+        let (known, rest) = if scope.conditions() == "TRUE" && requests == IS_REQUEST {
+            entries::split(&query, asked).await?
+        } else {
+            (Vec::new(), query)
+        };
         let mut timeline = Timeline {
             window,
             bin,

@@ -217,7 +217,7 @@ fn explain(vital: &Vital) -> Explanation {
     let of = |value: f64| figure(value, vital);
     let now = of(vital.window);
     let (limit_en, limit_zh) = match vital.limit.filter(|_| vital.sign == Sign::Saturated) {
-        Some(limit) => (format!(" of {}", of(limit)), format!("(上限 {})", of(limit))),
+        Some(limit) => (format!(" of {}", of(limit)), format!("（上限 {}）", of(limit))),
         None => Default::default(),
     };
     let (since_en, since_zh) = match vital.since.as_deref().and_then(clock) {

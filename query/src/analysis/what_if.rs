@@ -15,6 +15,7 @@ use super::replay::{Piece, durations};
 use super::report::Report;
 use super::scope::Scope;
 use super::timeline::settled;
+use super::times;
 use super::traces::{Limits, SLICE, SpanRecord, each_trace};
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
@@ -153,7 +154,7 @@ impl WhatIf {
             entry.requests += 1;
             entry.touched += u64::from(touched);
             for (side, duration) in [before, after].into_iter().enumerate() {
-                entry.sums[side] += duration;
+                times::add(&mut entry.sums[side], duration);
                 entry.latency[side].record(duration);
             }
         }

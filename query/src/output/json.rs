@@ -45,7 +45,8 @@ pub fn answer(result: &QueryResult) -> Vec<u8> {
         "],\"truncated\":{},\"elapsed_ms\":{:.3},\"rows_total\":{},\"rows_scanned\":{}}}",
         result.truncated,
         result.elapsed.as_secs_f64() * 1e3,
-        result.rows(),
+        // Of an answer that is cut nobody has counted the rest.
+        if result.truncated { "null".to_owned() } else { result.rows().to_string() },
         result.rows_scanned
     );
     out.into_bytes()

@@ -379,3 +379,20 @@ async fn attributes_seen_are_listed() {
         assert!(keys.contains(&key), "{key} in {keys:?}");
     }
 }
+
+#[tokio::test]
+async fn messages_are_counted_apart_from_requests_and_are_the_load_where_there_are_no_requests() {
+    let message = |n: u64| {
+        span(500 + n, 500 + n, 0, ("mailer", "process orders", "CONSUMER"), n as i64 * 100, n as i64 * 100 + 50)
+    };
+    let messages: Vec<_> = (0..30).map(message).collect();
+    let mut both = shop(20);
+    both.extend(messages.clone());
+    for (rows, counted) in [(both, 20), (messages, 30)] {
+        for state in STATES {
+            let engine = Fixture::new().with(Signal::Traces, &rows, state).await.engine();
+            let found = run(&engine, "steps", &[]).await;
+            assert_eq!(found["total"]["requests"], json!(counted), "{state:?}");
+        }
+    }
+}

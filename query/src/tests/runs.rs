@@ -43,6 +43,8 @@ async fn a_run_is_its_time_or_the_traces_that_name_it() {
         assert_eq!(count(&engine, &[("run", "b2"), ("service", "shop"), ("kind", "CLIENT")]).await, 1, "{state:?}");
         let half = [("run", "a1"), ("start", "1699999945")];
         assert_eq!(count(&engine, &half).await, 5, "{state:?}: a part of it");
+        let wider = [("run", "a1"), ("start", "1699999930"), ("end", "1699999990")];
+        assert_eq!(count(&engine, &wider).await, 10, "{state:?}: never more than it");
         let hotspots = run(&engine, "hotspots", &[("run", "tagged"), ("baseline_run", "untagged")]).await;
         let hotspots = hotspots.expect("an answer");
         let sides = [&hotspots["window"]["requests"], &hotspots["baseline"]["requests"]];
@@ -81,6 +83,10 @@ async fn what_cannot_be_meant_is_refused_with_what_there_is() {
     };
     assert!(refused("operations", &[("run", "c")]).await.contains("no run \"c\""));
     assert!(refused("operations", &[("run", "a@40k")]).await.contains("no mark \"40k\""));
+    let outside = [("run", "a"), ("start", "1699999990"), ("end", "1700000000")];
+    assert!(refused("operations", &outside).await.contains("outside of a"));
+    let misspelt = refused("hotspots", &[("run", "a"), ("sevice", "shop")]).await;
+    assert!(misspelt.contains("no parameter \"sevice\"") && misspelt.contains("service"), "{misspelt}");
     let both = [("run", "b"), ("baseline_run", "a")];
     assert!(refused("hotspots", &both).await.contains("at the same time"));
     let alone = run(&engine, "run-diff", &[("run", "a")]).await.expect("an answer");
@@ -88,6 +94,36 @@ async fn what_cannot_be_meant_is_refused_with_what_there_is() {
     assert!(alone["meta"]["notes"][0].as_str().is_some_and(|note| note.contains("baseline_run")), "{alone}");
     let compared = run(&engine, "run-diff", &both).await.expect("told apart by what names them");
     assert_eq!([&compared["a"]["requests"], &compared["b"]["requests"]], [&json!(20), &json!(10)], "{compared:#}");
+}
+
+/// The load did not change when the run began: its quiet level is compared from its start on, as its page does.
+#[tokio::test]
+async fn what_came_before_a_run_is_no_part_of_its_baseline() {
+    let every = |first: u64, from_s: i64, seconds: i64, each: u64| {
+        let copies = (0..each).flat_map(move |n| requests(first + 1_000 * n, from_s, seconds, ORDER, ""));
+        copies.collect::<Vec<Value>>()
+    };
+    let mut rows = every(1, -60, 90, 5);
+    rows.extend(every(10_000, 30, 25, 30));
+    let fixture = Fixture::new().with(Signal::Traces, &rows, State::Mixed).await;
+    let engine = fixture.with_run("a1", "steps", 0, 55_000).engine();
+    let found = run(&engine, "hotspots", &[("run", "steps")]).await.expect("an answer");
+    assert_eq!(found["baseline"]["start"], json!("2023-11-14T22:12:20.000000000Z"), "{found:#}");
+    assert_eq!(found["baseline"]["requests"], json!(150));
+}
+
+#[tokio::test]
+async fn a_run_that_has_only_just_ended_says_what_is_left_out() {
+    let rows = requests(1, 0, 60, ORDER, "");
+    let fixture = Fixture::new().with(Signal::Traces, &rows, State::Mixed).await;
+    let engine = fixture.with_run("a1", "fresh", 0, 56_000).with_run("b1", "old", 0, 40_000).engine();
+    let notes = async |name: &str| {
+        let found = run(&engine, "hotspots", &[("run", name)]).await.expect("an answer");
+        found["meta"]["notes"].to_string()
+    };
+    let told = notes("fresh").await;
+    assert!(told.contains("last 8 s") && told.contains("ask again in 8 s"), "ended 4 s ago, and 12 are needed: {told}");
+    assert!(!notes("old").await.contains("left out"));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! `hotspan run compare A B`: every operation of two runs at matched load, as text, JSON or Markdown, with an exit code
 //! for pipelines.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -8,6 +9,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use crate::client::{Remote, pairs};
+use crate::streams;
 
 /// Compare run B with the earlier run A, operation by operation, at the loads that both had
 #[derive(Debug, Args)]
@@ -50,11 +52,12 @@ impl Compare {
         let mut parameters = vec![("a".to_owned(), self.a.clone()), ("b".to_owned(), self.b.clone())];
         parameters.extend(pairs(&self.with, "NAME=VALUE")?);
         let answer = remote.get("/api/v1/runs/compare", &parameters)?;
-        match self.format {
-            Format::Json => println!("{}", serde_json::to_string_pretty(&answer)?),
-            Format::Text => print!("{}", self.text(&answer)),
-            Format::Markdown => print!("{}", self.markdown(&answer)),
-        }
+        let text = match self.format {
+            Format::Json => serde_json::to_string_pretty(&answer)? + "\n",
+            Format::Text => self.text(&answer),
+            Format::Markdown => self.markdown(&answer),
+        };
+        streams::stdout().write_all(text.as_bytes())?;
         let failed = match (self.fail_on, answer["verdict"].as_str()) {
             (Some(_), Some("worse")) => true,
             (Some(FailOn::WorseOrUnknown), verdict) => verdict == Some("not_enough_data"),

@@ -1,9 +1,9 @@
 //! `hotspan run import FILE`: a test that a load generator has driven becomes a run, with the generator's own figures.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat};
@@ -11,6 +11,7 @@ use clap::Args;
 use flate2::bufread::MultiGzDecoder;
 use model::load_report::{self, Kind, LoadReport};
 use model::run::Mark;
+use model::time::SECOND;
 use model::{Clock, Nanos, SystemClock};
 use query::analysis::scope::parse_time;
 use reqwest::Method;
@@ -18,10 +19,13 @@ use serde_json::{Value, json};
 
 use super::figures;
 use crate::client::{Remote, pairs};
+use crate::streams;
 
 /// How a file that gzip packed begins.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const BUFFER: usize = 256 << 10;
+/// By how much clocks of machines may differ without a word.
+const AHEAD: Nanos = 2 * SECOND;
 
 /// Make a run of what k6, JMeter or Gatling wrote about a test
 #[derive(Debug, Args)]
@@ -61,22 +65,27 @@ fn format_named(name: &str) -> std::result::Result<&'static Kind, String> {
 
 impl Import {
     pub fn run(&self, remote: &Remote) -> Result<()> {
-        let body = self.body().with_context(|| format!("importing {}", self.file.display()))?;
+        let now = SystemClock.now();
+        let (body, end) = self.body(now).with_context(|| format!("importing {}", self.file.display()))?;
         let run = remote.send_json(Method::POST, "/api/v1/runs", &body)?;
+        if let Some(warning) = in_the_future(end, now) {
+            streams::note(warning);
+        }
+        let mut out = streams::stdout();
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&run)?);
+            writeln!(out, "{}", serde_json::to_string_pretty(&run)?)?;
             return Ok(());
         }
-        super::tell("imported", &run);
-        print!("{}", figures::described(&run, None));
-        println!("hotspan run show {} puts beside it what hotspan saw", run["id"].as_str().unwrap_or_default());
+        super::tell("imported", &run)?;
+        write!(out, "{}", figures::described(&run, None))?;
+        writeln!(out, "hotspan run show {} puts beside it what hotspan saw", run["id"].as_str().unwrap_or_default())?;
         Ok(())
     }
 
-    /// What the server is sent.
-    fn body(&self) -> Result<Value> {
+    /// What the server is sent, and when the run ends.
+    fn body(&self, now: Nanos) -> Result<(Value, Nanos)> {
         let time = |given: &Option<String>, name: &str| {
-            let read = |text: &String| parse_time(text, SystemClock.now()).map_err(|e| e.context(name));
+            let read = |text: &String| parse_time(text, now).map_err(|e| e.context(name));
             given.as_ref().map(read).transpose()
         };
         let (start, end) = (time(&self.start, "--start")?, time(&self.end, "--end")?);
@@ -86,7 +95,7 @@ impl Import {
         let times = report.times(start, end, modified)?;
         report.generator.notes.extend(times.note.clone());
         let mark = |mark: &Mark| json!({"name": mark.name, "time": rfc3339(mark.at)});
-        Ok(json!({
+        let body = json!({
             "name": self.name.clone().or(report.name.clone()).unwrap_or_else(|| stem(&self.file)),
             "start_time": rfc3339(times.start),
             "end_time": rfc3339(times.end),
@@ -94,7 +103,8 @@ impl Import {
             "notes": self.notes,
             "marks": report.marks_within(&times).iter().map(mark).collect::<Vec<_>>(),
             "generator": report.generator,
-        }))
+        });
+        Ok((body, times.end))
     }
 
     fn read(&self) -> Result<(LoadReport, Option<Nanos>)> {
@@ -112,6 +122,19 @@ impl Import {
     }
 }
 
+/// A warning where a run that is over would end later than now.
+fn in_the_future(end: Nanos, now: Nanos) -> Option<String> {
+    if end - now < AHEAD {
+        return None;
+    }
+    let ahead = humantime::format_duration(Duration::from_secs((end - now).unsigned_abs() / SECOND.unsigned_abs()));
+    let end = DateTime::from_timestamp_nanos(end).to_rfc3339_opts(SecondsFormat::Secs, true);
+    Some(format!(
+        "warning: the run ends in the future, at {end}, {ahead} from now: compare the clocks of this machine and of the \
+         one that drove the load, and the zone of --start and --end (2026-11-11T20:30:00+08:00, or Z for UTC)"
+    ))
+}
+
 /// The file's name without its endings.
 fn stem(file: &Path) -> String {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -120,4 +143,42 @@ fn stem(file: &Path) -> String {
 
 fn rfc3339(at: Nanos) -> String {
     DateTime::from_timestamp_nanos(at).to_rfc3339_opts(SecondsFormat::Nanos, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_ends_in_the_future_is_warned_of() {
+        let now = 1_794_400_200 * SECOND;
+        assert_eq!(in_the_future(now - SECOND, now), None);
+        assert_eq!(in_the_future(now + SECOND, now), None, "clocks differ a little");
+        // A log whose times are Shanghai's, read as UTC.
+        let told = in_the_future(now + 8 * 3600 * SECOND, now).expect("a warning");
+        assert!(
+            told.starts_with("warning: the run ends in the future, at 2026-11-11T20:30:00Z, 8h from now:"),
+            "{told}"
+        );
+        assert!(told.contains("clocks") && told.contains("zone"), "{told}");
+    }
+
+    #[test]
+    fn a_summary_takes_the_end_that_is_given_for_it() {
+        let now = 1_794_400_200 * SECOND;
+        let import = Import {
+            file: "testdata/load-reports/k6-summary-export.json".into(),
+            name: None,
+            format: None,
+            start: None,
+            end: Some("now+8h".to_owned()),
+            label: Vec::new(),
+            notes: String::new(),
+            json: false,
+        };
+        let (body, end) = import.body(now).expect("reads");
+        assert_eq!(end, now + 8 * 3600 * SECOND);
+        assert_eq!(body["end_time"], "2026-11-11T20:30:00.000000000Z");
+        assert!(in_the_future(end, now).is_some());
+    }
 }

@@ -30,6 +30,11 @@ describe.runIf(!real)("from the symptom to the guilty span", () => {
     await settled(page);
     expect(search(page).get("sel_min_ns")).not.toBeNull();
     expect(search(page).get("baseline_start")).toBe("2026-11-22T06:00:00.000Z");
+    // The range is fixed as well, so that the selection still lies in it when the link is opened later.
+    expect([search(page).get("start"), search(page).get("end")]).toEqual([
+      "2026-11-22T06:00:00.000Z",
+      "2026-11-22T06:15:00.000Z",
+    ]);
     const compare = fixture("compare");
     expect(await page.getByText(/selection n=/).innerText()).toBe(
       `selection n=${compare.selection.spans.toLocaleString("en")}, baseline n=${compare.baseline.spans.toLocaleString("en")}`,
@@ -132,6 +137,27 @@ describe.runIf(!real)("stress-test runs", () => {
     expect(problems).toEqual([]);
   });
 
+  test("of many rounds the newest are shown under their numbers, and all on demand", async () => {
+    const at = (day: number) => new Date(Date.UTC(2026, 9, day, 6)).toISOString();
+    const runs = Array.from({ length: 14 }, (_, i) => ({
+      ...{ id: `n${i + 1}`, name: `Nightly ${i + 1}`, start_time: at(i + 1), end_time: at(i + 1) },
+      ...{ labels: {}, notes: "", marks: [] },
+    }));
+    const { page } = await open("runs", {}, (p) =>
+      p.route("**/api/v1/runs", (r) =>
+        r.fulfill({ contentType: "application/json", body: JSON.stringify({ runs: runs.toReversed() }) }),
+      ),
+    );
+    const rounds = page.locator(".board thead a");
+    expect(await rounds.allInnerTexts()).toEqual([7, 8, 9, 10, 11, 12, 13, 14].map((n) => `${n} · Nightly ${n}`));
+    expect(await page.getByText("the newest 8 of 14").count()).toBe(1);
+    await page.getByRole("button", { name: "Show all 14" }).click();
+    await page.waitForURL(/tab=all/);
+    await settled(page);
+    expect(await rounds.first().innerText()).toBe("1 · Nightly 1");
+    expect(await rounds.count()).toBe(14);
+  });
+
   test("a run is started, marked, noted and stopped; a refused one says why", async () => {
     const { page, problems } = await open("runs");
     await page.getByLabel("Name").fill("taken");
@@ -164,7 +190,7 @@ describe.runIf(!real)("stress-test runs", () => {
     await page.getByRole("link", { name: "Compare the two" }).click();
     await page.waitForURL((u) => u.searchParams.get("a") === "r2" && u.searchParams.get("b") === "r3");
     await settled(page);
-    expect(await text(page, ".verdict-main")).toBe("Worse: 1 operations got worse, 1 better.");
+    expect(await text(page, ".verdict-main")).toBe("Worse: 1 operation got worse, 1 better.");
     const rows = page.getByRole("region", { name: "Operations" }).locator("tbody tr");
     expect(await rows.first().innerText()).toContain("Worse");
     expect(await rows.nth(1).innerText()).toContain("Better");
@@ -287,8 +313,12 @@ describe.runIf(!real)("by keyboard alone", () => {
     await press("[");
     await press("f");
     expect(await page.locator(".wf-row.selected .wf-critical").count()).toBe(1);
+    await press("g");
+    await press("p");
+    await page.waitForURL(/\/operations/);
     await press("?");
     await page.locator("dialog[open]").waitFor();
+    expect(await text(page, "dialog")).toContain("Operations");
     await press("Escape");
     expect(await page.locator("dialog[open]").count()).toBe(0);
   });
@@ -412,9 +442,10 @@ describe.runIf(!real)("when things go wrong", () => {
   });
 
   test("before the first span the page says where to send", async () => {
-    const status = fixture("status");
-    for (const signal of Object.values(status.ledger) as Record<string, number>[])
-      for (const k of Object.keys(signal)) signal[k] = 0;
+    const status = { ...fixture("status"), tables: [] };
+    for (const ledger of [status.ledger, status.ledger_since_creation])
+      for (const signal of Object.values(ledger) as Record<string, number>[])
+        for (const k of Object.keys(signal)) signal[k] = 0;
     const hot = { ...fixture("hotspots"), verdict: "not_enough_data", hotspots: [], baseline: null };
     hot.window.requests = 0;
     const steps = { ...fixture("steps"), timeline: [], steps: [], baseline_step: null, current_step: null };
@@ -426,6 +457,61 @@ describe.runIf(!real)("when things go wrong", () => {
     expect(await text(page, "h1")).toBe("Waiting for the first span");
     expect(await text(page, ".snippet pre")).toContain("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317");
     expect(await text(page, ".banner.warn")).toContain("without authentication");
+  });
+
+  test("a range without requests names itself and the filter, and offers the way out", async () => {
+    const status = fixture("status");
+    for (const k of Object.keys(status.ledger.spans)) status.ledger.spans[k] = 0;
+    const hot = { ...fixture("hotspots"), verdict: "not_enough_data", hotspots: [], baseline: null };
+    hot.window.requests = 0;
+    const steps = { ...fixture("steps"), timeline: [], steps: [], baseline_step: null, current_step: null };
+    const { page } = await open("?service=inventory&kind=CLIENT", {}, async (p) => {
+      await p.route("**/api/v1/status", failing(200, status));
+      await p.route("**/api/v1/hotspots?*", failing(200, hot));
+      await p.route("**/api/v1/steps?*", failing(200, steps));
+    });
+    expect(await text(page, ".verdict-main")).toMatch(
+      /^No request in .* the filter: Service inventory, Kind CLIENT\.$/,
+    );
+    await page.getByRole("button", { name: "Clear the filter" }).click();
+    await page.waitForURL((u) => !u.searchParams.has("service") && !u.searchParams.has("kind"));
+    expect(await text(page, ".verdict-main")).toMatch(/^No request in [^:]+ .*\.$/);
+    await page.getByRole("button", { name: "Last hour" }).click();
+    await page.waitForURL((u) => u.searchParams.get("start") === "now-1h");
+  });
+
+  test("services that only call have no trend, and the page stands", async () => {
+    const services = fixture("services");
+    services.services[0].trend = null;
+    const { page, problems } = await open("services", {}, (p) =>
+      p.route("**/api/v1/services?*", failing(200, services)),
+    );
+    expect(await page.locator(".grid tbody tr").count()).toBe(services.services.length);
+    expect(await page.locator(".sparkline").count()).toBe(services.services.length - 1);
+    expect(problems).toEqual([]);
+  });
+
+  test("bounds of traces apply on Enter; what is no duration is marked and told", async () => {
+    const { page } = await open("traces");
+    const min = page.getByLabel("Min");
+    await min.fill("abc");
+    await min.press("Enter");
+    expect(await min.getAttribute("aria-invalid")).toBe("true");
+    expect(await page.getByRole("status").filter({ hasText: "Not a duration" }).count()).toBe(1);
+    expect(search(page).has("sel_min_ns")).toBe(false);
+    await min.fill("2 min 30 s");
+    await min.press("Enter");
+    await page.waitForURL((u) => u.searchParams.get("sel_min_ns") === "150000000000");
+    await settled(page);
+    expect(await min.inputValue()).toBe("2 min 30 s");
+    expect(await min.evaluate((input) => input === document.activeElement)).toBe(true);
+  });
+
+  test("work that no request waits for is not said to limit the system", async () => {
+    const hot = fixture("hotspots");
+    hot.hotspots[0] = { ...hot.hotspots[0], off_path: true, share_of_latency: 0 };
+    const { page } = await open("", {}, (p) => p.route("**/api/v1/hotspots?*", failing(200, hot)));
+    expect(await text(page, ".verdict-main")).toBe("inventory · UPDATE stock falls behind; no request waits for it.");
   });
 
   test("the banner counts what was lost in the shown range, or says that it cannot know", async () => {

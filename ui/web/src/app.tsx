@@ -8,7 +8,7 @@ import { KeyboardHelp } from "./parts/keyboard-help";
 import { Navigation } from "./parts/navigation";
 import { Contained } from "./parts/panel";
 import { TopBar } from "./parts/top-bar";
-import { isTyping } from "./state/keys";
+import { isTyping, PAGE_KEYS } from "./state/keys";
 import { live } from "./state/settings";
 import { useScope } from "./state/use-scope";
 import { NotFound } from "./views/not-found";
@@ -72,32 +72,16 @@ export function App() {
   );
 }
 
-const GO: Record<string, string> = {
-  o: "/",
-  h: "/heat",
-  f: "/flame",
-  l: "/hidden",
-  t: "/traces",
-  s: "/services",
-  m: "/map",
-  r: "/runs",
-  c: "/capacity",
-  w: "/what-if",
-  e: "/metrics-explorer",
-  q: "/sql",
-  i: "/health",
-};
-
 /** `?` helps, Space pauses live, `g` then a letter opens a page. */
 function globalKeys(act: { help(): void; go(path: string): void }) {
   let prefix = 0;
   return (e: KeyboardEvent) => {
     if (isTyping(e) || e.ctrlKey || e.metaKey || e.altKey) return;
-    if (performance.now() - prefix < 1500 && GO[e.key]) {
+    if (performance.now() - prefix < 1500 && PAGE_KEYS[e.key]) {
       prefix = 0;
       e.preventDefault();
       e.stopImmediatePropagation();
-      act.go(GO[e.key]);
+      act.go(PAGE_KEYS[e.key]);
     } else if (e.key === "g") {
       prefix = performance.now();
     } else if (e.key === "?") {

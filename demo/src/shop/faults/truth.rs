@@ -34,6 +34,11 @@ pub struct Attribute {
 }
 
 impl Truth {
+    /// Whether there is nothing to be found.
+    pub fn is_none(&self) -> bool {
+        self.fault == super::NONE
+    }
+
     pub(super) fn none() -> Self {
         Truth { fault: super::NONE.to_owned(), does: "nothing is wrong".to_owned(), ..Truth::at("", "", "", "", &[]) }
     }

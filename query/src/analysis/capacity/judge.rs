@@ -22,6 +22,8 @@ const LEAST_BLOCKS: usize = 8;
 pub const LEAST_RANGE: f64 = 1.8;
 /// A limit whose interval reaches further than this many times beyond the busy end is a guess and not told.
 const FARTHEST: f64 = 3.0;
+/// A limit below this part of the busy end contradicts what was seen; noise takes some off.
+const SERVED: f64 = 0.9;
 /// Loads that are told apart for percentiles, and the requests each of them needs.
 const GROUPS: usize = 12;
 const GROUP: u64 = 100;
@@ -157,13 +159,7 @@ impl Judgement {
 
 pub fn judge(bins: &[Bin], bin_seconds: f64, asked: Asked) -> Judgement {
     let blocks = blocks(bins, bin_seconds);
-    let ends = |of: &dyn Fn(&Block) -> f64| {
-        let mut values: Vec<f64> = blocks.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        let at = |q: f64| values.get(((values.len().saturating_sub(1)) as f64 * q).round() as usize).copied();
-        at(0.1).zip(at(0.9))
-    };
-    let (rates, concurrency) = (ends(&Block::throughput), ends(&Block::concurrency));
+    let (rates, concurrency) = (ends(&blocks, Block::throughput), ends(&blocks, Block::concurrency));
     let loads = groups(&blocks);
     let crossed = |limit: Option<f64>, of: &dyn Fn(&Block) -> f64| {
         let load = |group: &Block| Load { rate: group.rate(), value: of(group), weight: group.sum.arrivals as f64 };
@@ -193,13 +189,31 @@ pub fn judge(bins: &[Bin], bin_seconds: f64, asked: Asked) -> Judgement {
     let points: Vec<Point> = judgement.blocks.iter().map(point).collect();
     judgement.verdict = Verdict::NoSaturation;
     judgement.law = fit(&points).zip(intervals(&points, RESAMPLES, 1));
+    // Where there were hardly ever two at once, nothing was seen of how they get in each other's way.
+    let shared = concurrency.is_some_and(|(_, busy)| busy >= 1.0);
     // With an interval that reaches far beyond the loads seen there may be no limit at all.
-    let near = judgement.law.filter(|(_, intervals)| intervals.limit.1 <= FARTHEST * high);
-    judgement.limit = near.and_then(|(law, _)| law.limit());
+    let near = judgement.law.filter(|(_, intervals)| shared && intervals.limit.1 <= FARTHEST * high);
+    // Below what was served there is none: then the law is not this node's.
+    judgement.limit = near.and_then(|(law, _)| law.limit()).filter(|limit| limit.throughput >= SERVED * high);
     if judgement.limit.is_some() {
         judgement.verdict = Verdict::Fitted;
     }
     judgement
+}
+
+/// The quiet and the busy end of a figure: a tenth of the time had less than the first, and a tenth of the blocks more
+/// than the second. Blocks have about as many completions each, so a quiet time has few of them.
+fn ends(blocks: &[Block], of: impl Fn(&Block) -> f64) -> Option<(f64, f64)> {
+    let mut sorted: Vec<(f64, f64)> = blocks.iter().map(|block| (of(block), block.seconds)).collect();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let tenth = sorted.iter().map(|(_, seconds)| seconds).sum::<f64>() / 10.0;
+    let passed = sorted.iter().scan(0.0, |time, (value, seconds)| {
+        *time += seconds;
+        Some((*value, *time))
+    });
+    let quiet = passed.filter(|(_, time)| *time >= tenth).map(|(value, _)| value).next()?;
+    let busy = (sorted.len() - 1) as f64 * 0.9;
+    Some((quiet, sorted[busy.round() as usize].0))
 }
 
 /// Blocks of like arrival rate together, from the quietest to the busiest.
@@ -292,5 +306,40 @@ mod tests {
         let found = judge(&bins, seconds, Asked { p99_ns: Some(500e6), error_rate: None });
         assert_eq!(found.verdict, Verdict::NoSaturation, "{:?}", found.law);
         assert!(matches!(found.p99, Some(Crossing::Beyond(rate)) if rate > 100.0), "{:?}", found.p99);
+    }
+
+    /// Bins of a second with so many requests each, of so many ms.
+    fn bins(loads: &[(u64, f64)], seconds: usize) -> Vec<Bin> {
+        let bin = |&(n, ms): &(u64, f64)| Bin {
+            arrivals: n,
+            completions: n,
+            occupied: n as f64 * ms * 1e6,
+            ..Bin::default()
+        };
+        loads.iter().flat_map(|load| std::iter::repeat_n(bin(load), seconds)).collect()
+    }
+
+    /// 15 per second of 4 ms are 0.06 at a time: that they take longer than at 3 per second says nothing of a limit.
+    #[test]
+    fn a_node_that_hardly_ever_has_two_at_once_shows_no_limit() {
+        let loads = [(3, 1.0), (6, 1.6), (9, 2.4), (12, 3.2), (15, 4.0)];
+        let found = judge(&bins(&loads, 120), 1.0, Asked::default());
+        assert_eq!((found.verdict, found.limit), (Verdict::NoSaturation, None), "{:?}", found.law);
+    }
+
+    /// Waits that grow and shrink again, with ever more load: whatever the law makes of it, 400 per second were served.
+    #[test]
+    fn a_limit_is_never_below_what_was_served() {
+        let loads = [(100, 10.0), (150, 60.0), (200, 150.0), (250, 200.0), (300, 60.0), (350, 30.0), (400, 12.0)];
+        let found = judge(&bins(&loads, 60), 1.0, Asked::default());
+        let (_, busy) = found.rates.expect("loads");
+        assert!(found.limit.is_none_or(|limit| limit.throughput >= 0.9 * busy), "{:?} of {busy}", found.limit);
+    }
+
+    /// Half of the time had 12 per second, but only a sixth of the requests.
+    #[test]
+    fn the_range_of_load_is_that_of_time() {
+        let found = judge(&bins(&[(12, 5.0), (60, 5.0)], 120), 1.0, Asked::default());
+        assert_eq!(found.rates, Some((12.0, 60.0)));
     }
 }

@@ -9,6 +9,7 @@
 //! instances there are. Two instances are compared over the time in which both took calls: one that came late, or
 //! left early, has nothing to do with the load of the rest.
 
+use super::super::times;
 use std::ops::Range;
 
 use super::super::significance::{Estimate, false_discovery_rates, mean_of_bins};
@@ -38,8 +39,8 @@ impl Cell {
     pub fn add(&mut self, more: &Cell) {
         self.calls += more.calls;
         self.errors += more.errors;
-        self.own += more.own;
-        self.critical += more.critical;
+        times::add(&mut self.own, more.own);
+        times::add(&mut self.critical, more.critical);
     }
 }
 

@@ -96,7 +96,7 @@ fn time(story: &Story) -> Explanation {
         ),
         Category::Instance => (
             format!("instance {instance} of {service} is slow in \"{operation}\" while its siblings are not"),
-            format!("{service} 的实例 {instance} 在“{operation}”中变慢,其他实例正常"),
+            format!("{service} 的实例 {instance} 在“{operation}”中变慢，其他实例正常"),
         ),
     };
     let (share, now) = (100.0 * story.share, duration(story.critical));
@@ -108,12 +108,12 @@ fn time(story: &Story) -> Explanation {
                 en: format!(
                     "{en}: {now} per request, {more} {en_word} than in the baseline, {share:.0} % of the latency."
                 ),
-                zh: format!("{zh}:每个请求 {now},比基线{zh_word} {more},占延迟的 {share:.0}%。"),
+                zh: format!("{zh}：每个请求 {now}，比基线{zh_word} {more}，占延迟的 {share:.0}%。"),
             }
         }
         None => Explanation {
             en: format!("{en}: {now} per request, {share:.0} % of the latency."),
-            zh: format!("{zh}:每个请求 {now},占延迟的 {share:.0}%。"),
+            zh: format!("{zh}：每个请求 {now}，占延迟的 {share:.0}%。"),
         },
     }
 }
@@ -121,10 +121,10 @@ fn time(story: &Story) -> Explanation {
 fn error(story: &Story, (before, after): (f64, f64)) -> Explanation {
     let (service, operation) = (story.service, story.operation);
     let (before, after) = (percent(before), percent(after));
-    let (to_en, to_zh) = story.peer.map_or(Default::default(), |p| (format!(" to {p}"), format!("(调用 {p})")));
+    let (to_en, to_zh) = story.peer.map_or(Default::default(), |p| (format!(" to {p}"), format!("（调用 {p}）")));
     Explanation {
         en: format!("\"{operation}\" of {service}{to_en} fails in {after} of the requests, {before} in the baseline."),
-        zh: format!("{service} 的“{operation}”{to_zh}在 {after} 的请求中出错,基线为 {before}。"),
+        zh: format!("{service} 的“{operation}”{to_zh}在 {after} 的请求中出错，基线为 {before}。"),
     }
 }
 
@@ -135,7 +135,7 @@ fn structure(story: &Story, (before, after): (f64, f64)) -> Explanation {
         en: format!(
             "{service} in \"{operation}\" makes {after:.2} calls of \"{call}\" per request, {before:.2} in the baseline."
         ),
-        zh: format!("{service} 的“{operation}”每个请求调用“{call}”{after:.2} 次,基线为 {before:.2} 次。"),
+        zh: format!("{service} 的“{operation}”每个请求调用“{call}”{after:.2} 次，基线为 {before:.2} 次。"),
     }
 }
 
@@ -147,7 +147,9 @@ fn said(story: &Story, (before, after): (f64, f64)) -> Explanation {
                 "{service} in \"{operation}\" no longer says \"{line}\" in its log: {after:.2} lines per call, \
                  {before:.2} in the baseline."
             ),
-            zh: format!("{service} 的“{operation}”不再写出日志“{line}”:每次调用 {after:.2} 行,基线为 {before:.2} 行。"),
+            zh: format!(
+                "{service} 的“{operation}”不再写出日志“{line}”：每次调用 {after:.2} 行，基线为 {before:.2} 行。"
+            ),
         };
     }
     Explanation {
@@ -155,7 +157,7 @@ fn said(story: &Story, (before, after): (f64, f64)) -> Explanation {
             "{service} in \"{operation}\" says \"{line}\" in its log: {after:.2} lines per call, {before:.2} in the \
              baseline."
         ),
-        zh: format!("{service} 的“{operation}”写出日志“{line}”:每次调用 {after:.2} 行,基线为 {before:.2} 行。"),
+        zh: format!("{service} 的“{operation}”写出日志“{line}”：每次调用 {after:.2} 行，基线为 {before:.2} 行。"),
     }
 }
 
@@ -174,7 +176,7 @@ pub(super) fn explain_waiting(lag: &Lagging) -> Explanation {
         ),
         Left::Piled { before, now } => (
             format!("by its metrics {now:.0} of them lay there on average, {before:.0} in the baseline"),
-            format!("据其指标,平均积压 {now:.0} 条,基线为 {before:.0} 条"),
+            format!("据其指标，平均积压 {now:.0} 条，基线为 {before:.0} 条"),
         ),
     };
     Explanation {
@@ -183,7 +185,7 @@ pub(super) fn explain_waiting(lag: &Lagging) -> Explanation {
              request waits for this."
         ),
         zh: format!(
-            "{of_zh}在 {service} 的“{operation}”取走之前等待 {now},基线为 {before};{left_zh}。没有请求等待它。"
+            "{of_zh}在 {service} 的“{operation}”取走之前等待 {now}，基线为 {before}；{left_zh}。没有请求等待它。"
         ),
     }
 }
@@ -194,10 +196,11 @@ fn percent(share: f64) -> String {
 
 /// Three digits and the fitting unit.
 pub(crate) fn duration(ns: f64) -> String {
+    // What would be rounded to 1,000 of a unit is one of the next.
     let (value, unit) = match ns {
-        n if n >= 1e9 => (n / 1e9, "s"),
-        n if n >= 1e6 => (n / 1e6, "ms"),
-        n if n >= 1e3 => (n / 1e3, "µs"),
+        n if n >= 999.5e6 => (n / 1e9, "s"),
+        n if n >= 999.5e3 => (n / 1e6, "ms"),
+        n if n >= 999.5 => (n / 1e3, "µs"),
         n => (n, "ns"),
     };
     let digits = if value >= 100.0 {
@@ -219,6 +222,8 @@ mod tests {
         assert_eq!(duration(41_000_000.0), "41.0 ms");
         assert_eq!(duration(1_234_000_000.0), "1.23 s");
         assert_eq!(duration(987_600.0), "988 µs");
+        assert_eq!(duration(999_600.0), "1.00 ms");
+        assert_eq!(duration(999.6), "1.00 µs");
         assert_eq!(duration(0.0), "0.00 ns");
     }
 
@@ -246,7 +251,7 @@ mod tests {
         );
         assert_eq!(
             said.zh,
-            "inventory 在“UPDATE stock”中等待数据库 inventory-db:每个请求 41.0 ms,比基线多 38.0 ms,占延迟的 61%。"
+            "inventory 在“UPDATE stock”中等待数据库 inventory-db：每个请求 41.0 ms，比基线多 38.0 ms，占延迟的 61%。"
         );
     }
 }

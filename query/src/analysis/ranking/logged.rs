@@ -69,7 +69,7 @@ impl LineChange {
                 en: format!(
                     "{what_en}{pattern}\": {now:.2} lines per call of \"{operation}\"; {before:.2} in the baseline."
                 ),
-                zh: format!("{what_zh}{pattern}”:每次调用“{operation}”{now:.2} 行;基线为 {before:.2} 行。"),
+                zh: format!("{what_zh}{pattern}”：每次调用“{operation}”{now:.2} 行；基线为 {before:.2} 行。"),
             },
             operation,
         }

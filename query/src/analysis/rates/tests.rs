@@ -144,3 +144,21 @@ fn what_spans_years_is_not_written_and_takes_no_memory() {
     assert!(rates.is_too_long && rates.size() < 100_000);
     assert_eq!(rates.iter().map(|rated| rated.figures.count()).sum::<u64>(), 2, "counted all the same");
 }
+
+/// One operation's spans of a few hours ago, of long ago and of now: in whichever order they come, the bins do not grow
+/// beyond what is allowed, and what is summed up says that it is not all.
+#[test]
+fn times_that_are_too_far_apart_are_told_in_any_order() {
+    let ago = [0, 1_999, 3_998, 5_997];
+    let orders: [&dyn Fn() -> Vec<i64>; 2] = [&|| ago.to_vec(), &|| ago.iter().rev().copied().collect()];
+    for order in orders {
+        let mut rates = Rates::new(Bins::SECONDS);
+        for ago in order() {
+            let row = (9_000_000_000 - ago, 0, 0, 1, false, 0);
+            rates.add(&batch(&[row])).expect("counts");
+        }
+        assert!(rates.is_too_long);
+        assert!(rates.figures.iter().all(|figures| figures.times.counts.len() as i64 <= MOST_BINS));
+        assert_eq!(rates.figures[0].count(), 4, "but for their times all count");
+    }
+}

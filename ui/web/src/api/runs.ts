@@ -1,39 +1,11 @@
 // Stress-test runs as the HTTP API tells them (docs/api.md). Times are RFC 3339.
 
+import type { Generator } from "../lib/generator";
 import type { Meta } from "./types";
 
 export interface Mark {
   time: string;
   name: string;
-}
-
-/** What is not known is null. Times in ns, the rate per second. */
-export interface Figures {
-  requests: number | null;
-  errors: number | null;
-  rate: number | null;
-  mean_ns: number | null;
-  p50_ns: number | null;
-  p90_ns: number | null;
-  p95_ns: number | null;
-  p99_ns: number | null;
-  max_ns?: number | null;
-}
-
-export interface NamedFigures extends Figures {
-  name: string;
-  what: "request" | "transaction" | "selection";
-}
-
-/** What a load generator saw. */
-export interface Generator {
-  tool: string;
-  version: string | null;
-  format: string | null;
-  total: Figures;
-  /** Not in lists of runs. */
-  named?: NamedFigures[];
-  notes: string[];
 }
 
 export interface Run {

@@ -1,8 +1,8 @@
 // The HTTP API's answers, as docs/api.md and interface.md promise them. Durations are nanoseconds; `t_us` and `start_us`
 // are microseconds since the answer's `t0`, a decimal text of unix nanoseconds.
 
+import type { Figures } from "../lib/generator";
 import type { LoadLevel } from "../lib/levels";
-import type { Figures } from "./runs";
 
 export interface Meta {
   start: string;
@@ -184,6 +184,7 @@ export interface MapEdge {
   p50_ns: number | null;
   p99_ns: number | null;
   critical_share: number;
+  /** 0 as well where no span of the callee is known. */
   gap_ns: number | null;
 }
 
@@ -205,7 +206,8 @@ export interface ServiceRow {
   p90_ns: number | null;
   p99_ns: number | null;
   critical_share: number;
-  trend: number[];
+  /** Null of a service that only calls. */
+  trend: number[] | null;
 }
 
 export interface ServicesAnswer {
@@ -229,7 +231,7 @@ export interface OperationRow {
   self_ns: number | null;
   critical_ns: number | null;
   critical_share: number;
-  trend: number[];
+  trend: number[] | null;
 }
 
 export interface OperationsAnswer {

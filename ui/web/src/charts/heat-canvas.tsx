@@ -7,6 +7,7 @@ import { useText } from "../i18n";
 import { clock, count, duration } from "../lib/format";
 import { type Cells, cellsOf, type HeatGrid, nudge, type Selection, selectionOf } from "../lib/heat";
 import { density } from "../lib/palette";
+import { timeTicks } from "../lib/time";
 import { dark, frozen } from "../state/settings";
 import { CHART_FONT, ink } from "./theme";
 
@@ -230,12 +231,14 @@ function drawDurations(context: CanvasRenderingContext2D, grid: HeatGrid, h: num
 
 function drawTimes(context: CanvasRenderingContext2D, grid: HeatGrid, w: number, h: number) {
   context.textBaseline = "top";
-  const wanted = Math.max(2, Math.floor(w / 110));
-  const every = Math.max(1, Math.ceil(grid.columns / wanted));
-  for (let c = 0; c < grid.columns; c += every) {
-    const x = LEFT + (c / grid.columns) * w;
-    context.textAlign = c === 0 ? "left" : "center";
-    context.fillText(clock((grid.t0 + c * grid.binUs) / 1e3), x, TOP + h + 7);
+  const from = grid.t0 / 1e6;
+  const seconds = (grid.columns * grid.binUs) / 1e6;
+  for (const at of timeTicks(from, from + seconds, Math.max(2, Math.floor(w / 110)))) {
+    const x = LEFT + ((at - from) / seconds) * w;
+    const text = clock(at * 1e3);
+    const half = context.measureText(text).width / 2;
+    context.textAlign = x + half > LEFT + w ? "right" : "center";
+    context.fillText(text, Math.min(x, LEFT + w), TOP + h + 7);
     context.fillRect(x, TOP + h + 1, 1, 4);
   }
 }

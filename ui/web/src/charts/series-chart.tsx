@@ -10,7 +10,7 @@ import { aligned } from "../lib/series";
 import { microsOfT0 } from "../lib/time";
 import { dark } from "../state/settings";
 import { Plot } from "./plot";
-import { ink, timeAxis, valueAxis } from "./theme";
+import { ink, RIGHT, timeAxis, valueAxis } from "./theme";
 
 export const MOST_SERIES = 24;
 
@@ -31,7 +31,7 @@ export function SeriesChart({ answer, summary }: { answer: MetricSeriesAnswer; s
     return {
       cursor: { sync: { key: "metrics" }, points: { size: 6 } },
       legend: { show: true },
-      padding: [10, 12, 0, 0],
+      padding: [10, RIGHT, 0, 0],
       scales: { x: { time: true } },
       axes: [timeAxis(colors), valueAxis(colors, print)],
       series: [

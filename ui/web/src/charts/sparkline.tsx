@@ -5,11 +5,11 @@ export function Sparkline({
   width = 88,
   height = 18,
 }: {
-  values: readonly number[];
+  values: readonly number[] | null;
   width?: number;
   height?: number;
 }) {
-  if (values.length < 2) return null;
+  if (!values || values.length < 2) return null;
   const top = Math.max(...values, Number.MIN_VALUE);
   const x = (i: number) => 1 + (i / (values.length - 1)) * (width - 2);
   const y = (v: number) => height - 1.5 - (Math.max(0, v) / top) * (height - 3);

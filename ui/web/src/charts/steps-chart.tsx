@@ -7,10 +7,11 @@ import type uPlot from "uplot";
 import type { LoadStep, StepsAnswer } from "../api/types";
 import { useText } from "../i18n";
 import { clock, duration, number } from "../lib/format";
+import { wholeBins } from "../lib/series";
 import { microsOf, microsOfT0 } from "../lib/time";
 import { dark } from "../state/settings";
 import { Plot } from "./plot";
-import { CHART_FONT, type Ink, ink, timeAxis, valueAxis } from "./theme";
+import { CHART_FONT, type Ink, ink, RIGHT, timeAxis, valueAxis } from "./theme";
 
 /** Seconds since the epoch. */
 export interface Interval {
@@ -96,11 +97,12 @@ function rateText(v: number | null): string {
 
 function columnsOf(answer: StepsAnswer): { load: uPlot.AlignedData; latency: uPlot.AlignedData } {
   const t0 = microsOfT0(answer.t0) / 1e6;
-  const x = answer.timeline.map((b) => t0 + b.t_us / 1e6);
+  const bins = wholeBins(answer);
+  const x = bins.map((b) => t0 + b.t_us / 1e6);
   const seconds = answer.bin_us / 1e6;
   return {
-    load: [x, answer.timeline.map((b) => b.requests / seconds)],
-    latency: [x, answer.timeline.map((b) => b.p50_ns), answer.timeline.map((b) => b.p99_ns)],
+    load: [x, bins.map((b) => b.requests / seconds)],
+    latency: [x, bins.map((b) => b.p50_ns), bins.map((b) => b.p99_ns)],
   };
 }
 
@@ -119,7 +121,7 @@ function options(
   return {
     cursor: { sync: { key: "steps" }, drag: { x: true, y: false, setScale: false, dist: 5 }, points: { size: 6 } },
     legend: { show: true, live: true },
-    padding: [18, 12, 0, 0],
+    padding: [18, RIGHT, 0, 0],
     scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
     axes: [timeAxis(colors), valueAxis(colors, print)],
     series: [{ label: timeLabel, value: (_, v) => (v === null ? "–" : clock(v * 1e3)) }, ...series],

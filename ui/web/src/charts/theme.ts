@@ -2,6 +2,7 @@
 
 import type uPlot from "uplot";
 import { clock } from "../lib/format";
+import { TIME_STEPS } from "../lib/time";
 
 export interface Ink {
   text: string;
@@ -34,11 +35,8 @@ export function ink(): Ink {
 
 export const CHART_FONT = '11px system-ui, -apple-system, "Segoe UI", "Noto Sans CJK SC", sans-serif';
 
-/** Seconds between two marks of a time axis, so dense that an axis never has only one. */
-const TIME_STEPS = [
-  0.01, 0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1200, 1800, 3600, 7200, 14400, 21600, 43200, 86400,
-  172800, 604800, 2419200,
-];
+/** Room at the right of a chart: half of a time below its last mark. */
+export const RIGHT = 30;
 
 export function timeAxis(colors: Ink): uPlot.Axis {
   return {

@@ -1,17 +1,17 @@
 // Texts in the reader's language. English is the source of keys; a language that lacks one does not compile.
 
+import { fill, type Vars } from "../lib/fill";
 import { type Language, language } from "../state/settings";
 import { en } from "./en";
 import { zh } from "./zh";
 
 export type Key = keyof typeof en;
-export type Vars = Record<string, string | number>;
 export type Translate = (key: Key, vars?: Vars) => string;
 
 const DICTIONARIES: Record<Language, Record<Key, string>> = { en, zh };
 
 export function translate(lang: Language, key: Key, vars: Vars = {}): string {
-  return DICTIONARIES[lang][key].replace(/\{(\w+)\}/g, (whole, name) => (name in vars ? String(vars[name]) : whole));
+  return fill(DICTIONARIES[lang][key], vars);
 }
 
 /** The text of a word that the server chose (a category, a flag); unknown ones stay as they are. */

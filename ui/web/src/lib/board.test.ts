@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { boardOf, type Finding, type Round } from "./board";
+import { boardOf, emptiness, type Finding, newestOf, type Round } from "./board";
 
 function finding(operation: string, rank: number, more: Partial<Finding> = {}): Finding {
   return {
@@ -16,6 +16,7 @@ function finding(operation: string, rank: number, more: Partial<Finding> = {}): 
 
 const round = (n: number, verdict: string | null, ...findings: Finding[]): Round => ({
   id: `r${n}`,
+  number: n,
   name: `round ${n}`,
   start: new Date(Date.UTC(2026, 10, n)).toISOString(),
   verdict,
@@ -50,4 +51,20 @@ test("unsure, shrinking and far-off findings are not weak nodes; a round still a
   ]);
   expect(rows.map((r) => [r.operation, r.cells.map((c) => c.state)])).toEqual([["a", ["found", "unknown"]]]);
   expect(boardOf([])).toEqual([]);
+});
+
+test("the newest of many rounds keep their numbers", () => {
+  const runs = Array.from({ length: 14 }, (_, i) => ({
+    start_time: new Date(Date.UTC(2026, 10, 1 + i)).toISOString(),
+  }));
+  expect(newestOf([...runs].reverse(), 8).map((r) => r.number)).toEqual([7, 8, 9, 10, 11, 12, 13, 14]);
+  expect(newestOf(runs, 14)[0]).toEqual({ run: runs[0], number: 1 });
+});
+
+test("no bottleneck is claimed before all rounds are judged", () => {
+  const none = round(1, "no_significant_change");
+  expect(emptiness([none, round(2, null)], 1)).toBe("pending");
+  expect(emptiness([round(1, "not_enough_data"), round(2, null)], 0)).toBe("unjudged");
+  expect(emptiness([none, round(2, null)], 0)).toBe("judged");
+  expect(emptiness([none, none], 0)).toBe("none");
 });

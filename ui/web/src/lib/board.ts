@@ -12,6 +12,8 @@ export interface Finding {
 
 export interface Round {
   id: string;
+  /** Its place among all rounds, from 1. */
+  number: number;
   name: string;
   /** RFC 3339. */
   start: string;
@@ -36,6 +38,15 @@ export interface BoardRow {
   cells: Cell[];
 }
 
+/** The newest of all rounds, each with its place among them. */
+export function newestOf<R extends { start_time: string }>(
+  runs: readonly R[],
+  most: number,
+): { run: R; number: number }[] {
+  const inOrder = [...runs].sort((a, b) => a.start_time.localeCompare(b.start_time));
+  return inOrder.map((run, i) => ({ run, number: i + 1 })).slice(-most);
+}
+
 const SURE = 0.9;
 /** Findings below this place are victims or noise of the first ones. */
 const DEEPEST = 5;
@@ -46,6 +57,22 @@ export function weakNodes(round: Round): Finding[] {
   return round.findings.filter(
     (f) => f.rank === 1 || (f.rank <= DEEPEST && (f.confidence ?? 0) >= SURE && (f.change_ns_per_request ?? 0) > 0),
   );
+}
+
+/** Why a board has no row: answers are still to come, no round could be judged, only some, or none had a weak node. */
+export function emptiness(rounds: readonly Round[], waiting: number): "pending" | "unjudged" | "judged" | "none" {
+  if (waiting > 0) return "pending";
+  const judged = judgedOf(rounds);
+  return judged === 0 ? "unjudged" : judged < rounds.length ? "judged" : "none";
+}
+
+/** How many rounds tell whether they had a weak node. */
+export function judgedOf(rounds: readonly Round[]): number {
+  return rounds.filter(isJudged).length;
+}
+
+function isJudged(round: Round): boolean {
+  return round.verdict !== null && round.verdict !== "not_enough_data";
 }
 
 /** Rows for every node that was weak in some round; `rounds` from the first to the latest. */
@@ -72,7 +99,7 @@ function cellsOf(rounds: readonly Round[], findingOf: (round: number) => Finding
   let weak = false;
   return rounds.map((round, i) => {
     const finding = findingOf(i);
-    if (round.verdict === null || round.verdict === "not_enough_data") return { state: "unknown", finding: null };
+    if (!isJudged(round)) return { state: "unknown", finding: null };
     if (finding) {
       const state = weak ? "still" : seen ? "back" : "found";
       seen = true;

@@ -7,6 +7,7 @@ import {
   count,
   duration,
   inUnit,
+  isDuration,
   momentText,
   number,
   parseDuration,
@@ -50,6 +51,7 @@ describe("figures", () => {
 
   test("shares, sizes and units", () => {
     expect([percent(0.61), percent(0.0084), percent(1), percent(0.034)]).toEqual(["61 %", "0.84 %", "100 %", "3.4 %"]);
+    expect(percent(5968.75)).toBe("596,875 %");
     expect([bytes(512), bytes(4.5 * 1024), bytes(64 * 2 ** 20)]).toEqual(["512 B", "4.5 KiB", "64 MiB"]);
     expect([inUnit(0.25, "s"), inUnit(2048, "By"), inUnit(5, "{connection}")]).toEqual(["250 ms", "2 KiB", "5"]);
     expect([unitName("{connection}"), unitName("1"), unitName("s")]).toEqual(["connection", "", "s"]);
@@ -63,6 +65,11 @@ describe("figures", () => {
       parseDuration("7"),
       parseDuration("x"),
     ]).toEqual([12e6, 1.5e9, 800e3, 7e6, null]);
+    expect(["", "  ", "5", "abc", "5 abc", "5 ms x"].map(isDuration)).toEqual([true, true, true, false, false, false]);
+  });
+
+  test("what a duration is printed as is read back", () => {
+    for (const ns of [1, 38e6, 61e9, 150e9, 3600e9, 5400e9, 50 * 3600e9]) expect(parseDuration(duration(ns))).toBe(ns);
   });
 
   test("clocks have two digits", () => {

@@ -48,7 +48,7 @@ export function percent(share: number | null | undefined, digits?: number): stri
   if (share === null || share === undefined || !Number.isFinite(share)) return "–";
   const p = share * 100;
   const places = digits ?? (p === 0 || p === 100 || Math.abs(p) >= 10 ? 0 : Math.abs(p) >= 1 ? 1 : 2);
-  return `${p.toFixed(places)} %`;
+  return `${group(p.toFixed(places))} %`;
 }
 
 /** A confidence: never certain. */
@@ -98,6 +98,13 @@ export function dateTime(ms: number): string {
   return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${clock(ms)}`;
 }
 
+/** How far local time is from UTC at a moment: `UTC+08:00`. */
+export function timeZone(ms: number): string {
+  const minutes = -new Date(ms).getTimezoneOffset();
+  const size = Math.abs(minutes);
+  return minutes === 0 ? "UTC" : `UTC${minutes < 0 ? "−" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+}
+
 /** The time of day for today's moments, else with the date. */
 export function clockOrDate(ms: number, nowMs = Date.now()): string {
   const text = dateTime(ms);
@@ -123,12 +130,22 @@ export function value(v: unknown): string {
   return typeof v === "string" ? v : (JSON.stringify(v) ?? String(v));
 }
 
-/** "12 ms", "1.5 s", "800us", "0.2" (milliseconds when no unit is given) as nanoseconds; null when it is not one. */
+const UNITS: Record<string, number> = {
+  ...{ ns: NS, us: US, µs: US, ms: MS, s: S, m: 60 * S, min: 60 * S },
+  ...{ h: 3600 * S, d: 86_400 * S },
+};
+
+/** "12 ms", "1.5 s", "2 min 30 s", "800us", "0.2" (milliseconds without a unit) as nanoseconds; null when it is not one. */
 export function parseDuration(text: string): number | null {
-  const m = /^\s*([0-9]*\.?[0-9]+)\s*(ns|us|µs|ms|s|m|min)?\s*$/.exec(text);
-  if (!m) return null;
-  const scale: Record<string, number> = { ns: NS, us: US, µs: US, ms: MS, s: S, m: 60 * S, min: 60 * S };
-  return Number(m[1]) * scale[m[2] ?? "ms"];
+  if (/^\s*[0-9]*\.?[0-9]+\s*$/.test(text)) return Number(text) * MS;
+  if (!/^(\s*[0-9]*\.?[0-9]+\s*(ns|us|µs|ms|s|m|min|h|d)(?![a-z]))+\s*$/.test(text)) return null;
+  const parts = text.matchAll(/([0-9]*\.?[0-9]+)\s*([a-zµ]+)/g);
+  return [...parts].reduce((sum, [, figure, unit]) => sum + Number(figure) * UNITS[unit], 0);
+}
+
+/** Whether a field for a duration holds one, or nothing. */
+export function isDuration(text: string): boolean {
+  return text.trim() === "" || parseDuration(text) !== null;
 }
 
 function significant(v: number): string {

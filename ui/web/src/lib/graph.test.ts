@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { edgePath, edgeWidth, visibleNodes } from "./graph";
+import { edgePath, edgeWidth, gapOf, visibleNodes } from "./graph";
 
 const edge = (from: string, to: string, critical_share = 0) => ({ from, to, critical_share, calls: 1 });
 
@@ -33,4 +33,8 @@ test("a line leaves a box on its right, arrives on the left, and goes straight b
     "M150,10 C190,10 190,200 230,200 H330 C370,200 370,70 410,70",
   );
   expect(edgePath(at(460, 10), at(100, 10), 100, [], columns).startsWith("M410,10")).toBe(true);
+});
+
+test("a gap of nothing is not known", () => {
+  expect([gapOf({ gap_ns: 1.5e6 }), gapOf({ gap_ns: 0 }), gapOf({ gap_ns: null })]).toEqual([1.5e6, null, null]);
 });

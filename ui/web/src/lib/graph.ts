@@ -76,6 +76,11 @@ function backwards(from: Point, to: Point, boxWidth: number): string {
   return `M${from.x - half},${from.y} C${from.x - half - 40},${low} ${to.x + half + 40},${low} ${to.x + half},${to.y}`;
 }
 
+/** What a call takes longer at the caller than at the callee, where that is known: a database has no spans of its own. */
+export function gapOf(edge: { gap_ns: number | null }): number | null {
+  return edge.gap_ns || null;
+}
+
 /** Pixels for a share of the time on critical paths: area-true, never invisible. */
 export function edgeWidth(share: number): number {
   return 1 + 9 * Math.sqrt(Math.min(1, Math.max(0, share)));

@@ -3,7 +3,7 @@
 /** Null when a part is not of the form key=value. */
 export function parseLabels(text: string): Record<string, string> | null {
   const labels: Record<string, string> = {};
-  for (const part of text.split(",")) {
+  for (const part of text.split(/[,，]/)) {
     if (part.trim() === "") continue;
     const at = part.indexOf("=");
     if (at <= 0 || part.slice(0, at).trim() === "") return null;

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { timeZone } from "./format";
 import {
   fileName,
   type Report,
@@ -21,6 +22,16 @@ const WORDS: ReportWords = {
   change: "Change",
   confidence: "Confidence",
   critical: "Critical",
+  categories: "Category",
+  generator: "What the load generator saw",
+  who: "Seen by",
+  errorCount: "Errors",
+  mean: "mean",
+  times: (zone) => `All times are ${zone}.`,
+  pair: (name, value) => `${name}: ${value}`,
+  aside: (text, aside) => `${text} (${aside})`,
+  saw: (name) => `${name} saw`,
+  generatorWhat: (what) => what,
   knee: (from, to) => `knee between ${from} and ${to}`,
   noKnee: "no knee",
   none: "none",
@@ -92,6 +103,8 @@ const REPORT: Report = {
     { time: "2026-11-22T06:00:00Z", requests_per_second: 8, p99_ns: 50e6 },
     { time: "2026-11-22T06:15:00Z", requests_per_second: 24, p99_ns: null },
   ],
+  generator: null,
+  seen: null,
   source: "http://127.0.0.1:4320/runs/r1",
 };
 
@@ -101,7 +114,8 @@ test("Markdown has the levels, the finding, the interval, and no markup of the d
   expect(text).toContain("knee between 8 and 24");
   expect(text).toContain("warm \\*cache\\*");
   expect(text).toContain("| 24/s | 12,480 |");
-  expect(text).toContain("20.4 ms (18.6 ms … 22.1 ms)");
+  expect(text).toContain("| Category |");
+  expect(text).toContain("+20.4 ms (+18.6 ms … +22.1 ms)");
   expect(text).toContain("24 \\| up");
   // Every row of a table has as many cells as its head.
   for (const block of text.split("\n\n").filter((b) => b.startsWith("|"))) {
@@ -133,4 +147,26 @@ test("a timeline becomes rates", () => {
   expect(reportTimeline(1e6, 10e6, [{ t_us: 0, requests: 80, p99_ns: null }])).toEqual([
     { time: "1970-01-01T00:00:01.000Z", requests_per_second: 8, p99_ns: null },
   ]);
+});
+
+test("the report names its time zone", () => {
+  expect(timeZone(0)).toMatch(/^UTC([+−]\d\d:\d\d)?$/);
+  for (const text of [reportMarkdown(REPORT, WORDS), reportHtml(REPORT, WORDS)]) {
+    expect(text).toContain(`All times are ${timeZone(Date.parse(REPORT.run.start))}.`);
+  }
+});
+
+test("a run that was imported carries what its load generator saw, beside what hotspan saw", () => {
+  const times = { mean_ns: 62e6, p50_ns: 50e6, p90_ns: null, p95_ns: null, p99_ns: 390e6, max_ns: 558e6 };
+  const total = { requests: 3600, errors: 12, rate: 40, ...times };
+  const named = [{ name: "Flow", what: "transaction" as const, ...total }];
+  const generator = { tool: "k6", version: "1.3", format: null, total, named, notes: ["counted from the log"] };
+  const report = { ...REPORT, generator, seen: { ...total, requests: 3599, errors: null } };
+  const text = reportMarkdown(report, WORDS);
+  expect(text).toContain("| k6 1.3 saw | 3,600 | 12 (0.33 %) | 40/s | 62 ms | 50 ms | – | – | 390 ms | 558 ms |");
+  expect(text).toContain("| hotspan saw | 3,599 | – |");
+  expect(text).toContain("| Flow (transaction) |");
+  expect(reportHtml(report, WORDS)).toContain("<td>k6 1.3 saw</td>");
+  expect(reportHtml(report, WORDS)).toContain("counted from the log");
+  expect(JSON.parse(reportJson(report)).generator.tool).toBe("k6");
 });

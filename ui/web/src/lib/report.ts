@@ -1,7 +1,9 @@
 // A run on paper: the same report as Markdown, as one HTML file that needs nothing else, and as JSON for programs.
 
-import { confidence, count, dateTime, duration, number, percent } from "./format";
+import { change, confidence, count, dateTime, duration, number, percent, timeZone } from "./format";
+import { type Figures, figureCells, figureHeads, type Generator, toolName } from "./generator";
 import type { LoadLevel } from "./levels";
+import { claimed, isClaim } from "./verdict";
 
 export interface ReportLevel {
   index: number;
@@ -42,6 +44,10 @@ export interface Report {
   knee: { from: number; to: number } | null;
   levels: ReportLevel[];
   timeline: { time: string; requests_per_second: number; p99_ns: number | null }[];
+  /** What the load generator saw, of an imported run. */
+  generator: Generator | null;
+  /** What hotspan saw in the same time. */
+  seen: Figures | null;
   /** Where the report was made from. */
   source: string;
 }
@@ -59,6 +65,18 @@ export interface ReportWords {
   change: string;
   confidence: string;
   critical: string;
+  categories: string;
+  generator: string;
+  who: string;
+  errorCount: string;
+  mean: string;
+  times(zone: string): string;
+  /** "name: value". */
+  pair(name: string, value: string): string;
+  /** "text (aside)". */
+  aside(text: string, aside: string): string;
+  saw(name: string): string;
+  generatorWhat(what: string): string;
   knee(from: string, to: string): string;
   noKnee: string;
   none: string;
@@ -95,7 +113,8 @@ function facts(report: Report, words: ReportWords): string[] {
   const labels = Object.entries(run.labels).map(([k, v]) => `${k}=${v}`);
   return [
     `${dateTime(Date.parse(run.start))} – ${end}`,
-    ...(labels.length > 0 ? [`${words.labels}: ${labels.join(", ")}`] : []),
+    words.times(timeZone(Date.parse(run.start))),
+    ...(labels.length > 0 ? [words.pair(words.labels, labels.join(", "))] : []),
     report.knee ? words.knee(number(report.knee.from), number(report.knee.to)) : words.noKnee,
     ...(run.notes ? [run.notes] : []),
   ];
@@ -103,15 +122,16 @@ function facts(report: Report, words: ReportWords): string[] {
 
 function levelTable(report: Report, words: ReportWords): { head: Row; rows: Row[] } {
   const head = [words.level, words.rate, words.requests, "p50", "p95", "p99", words.errors, words.hotSpots];
+  const begins = (l: ReportLevel) => dateTime(Date.parse(l.start));
   const rows = report.levels.map((l) => [
-    `${dateTime(Date.parse(l.start))}${l.index === report.baseline_level ? ` (${words.baseline})` : ""}`,
+    l.index === report.baseline_level ? words.aside(begins(l), words.baseline) : begins(l),
     `${number(l.qps)}/s`,
     count(l.requests),
     duration(l.p50_ns),
     duration(l.p95_ns),
     duration(l.p99_ns),
     percent(l.error_share),
-    l.hot_spots[0] && l.verdict !== "no_significant_change"
+    l.hot_spots[0] && isClaim(l.verdict)
       ? `${l.hot_spots[0].service} · ${l.hot_spots[0].operation}`
       : l.verdict
         ? words.verdict(l.verdict)
@@ -121,28 +141,59 @@ function levelTable(report: Report, words: ReportWords): { head: Row; rows: Row[
 }
 
 function spotTable(level: ReportLevel, words: ReportWords): { head: Row; rows: Row[] } {
-  const head = ["#", words.hotSpots, "", words.critical, words.change, words.confidence];
+  const head = ["#", words.hotSpots, words.categories, words.critical, words.change, words.confidence];
   const rows = level.hot_spots.map((s) => [
     String(s.rank),
     [`${s.service} · ${s.operation}`, s.peer && `→ ${s.peer}`, s.instance].filter(Boolean).join(" "),
     words.category(s.category),
     duration(s.critical_path_ns_per_request),
-    s.change_ns_per_request === null
-      ? "–"
-      : duration(s.change_ns_per_request) +
-        (s.interval_ns ? ` (${duration(s.interval_ns[0])} … ${duration(s.interval_ns[1])})` : ""),
-    confidence(s.confidence),
+    changeText(s, words),
+    confidence(claimed(level.verdict, s)),
   ]);
   return { head, rows };
+}
+
+function changeText(spot: ReportSpot, words: ReportWords): string {
+  const text = change(spot.change_ns_per_request);
+  if (spot.change_ns_per_request === null || spot.interval_ns === null) return text;
+  return words.aside(text, `${change(spot.interval_ns[0])} … ${change(spot.interval_ns[1])}`);
+}
+
+/** What the load generator saw, and hotspan in the same time; null for a run that was not imported. */
+function generatorTable(report: Report, words: ReportWords): { head: Row; rows: Row[] } | null {
+  const { generator, seen } = report;
+  if (!generator) return null;
+  const row = (name: string, figures: Figures) => [name, ...figureCells(figures, words.aside)];
+  const named = (generator.named ?? []).map((f) =>
+    row(f.what === "request" ? f.name : words.aside(f.name, words.generatorWhat(f.what)), f),
+  );
+  return {
+    head: [words.who, ...figureHeads({ ...words, errors: words.errorCount })],
+    rows: [
+      row(words.saw(toolName(generator)), generator.total),
+      ...(seen ? [row(words.saw("hotspan"), seen)] : []),
+      ...named,
+    ],
+  };
+}
+
+/** The heading of a level's hot spots. */
+function levelHeading(level: ReportLevel, words: ReportWords): string {
+  return words.pair(`${number(level.qps)}/s`, level.verdict ? words.verdict(level.verdict) : words.hotSpots);
 }
 
 export function reportMarkdown(report: Report, words: ReportWords): string {
   const out = [`# ${inMarkdown(report.run.name)}`, ""];
   for (const line of facts(report, words)) out.push(inMarkdown(line), "");
   out.push(`## ${words.levels}`, "", ...markdownTable(levelTable(report, words)), "");
+  const generator = generatorTable(report, words);
+  if (generator) {
+    out.push(`## ${words.generator}`, "", ...markdownTable(generator), "");
+    for (const note of report.generator?.notes ?? []) out.push(inMarkdown(note), "");
+  }
   for (const level of report.levels) {
     if (level.hot_spots.length === 0) continue;
-    out.push(`## ${number(level.qps)}/s: ${level.verdict ? words.verdict(level.verdict) : words.hotSpots}`, "");
+    out.push(`## ${levelHeading(level, words)}`, "");
     out.push(...markdownTable(spotTable(level, words)), "");
     if (level.hot_spots[0].explanation) out.push(inMarkdown(level.hot_spots[0].explanation), "");
   }
@@ -167,14 +218,22 @@ function inMarkdown(text: string): string {
 
 export function reportHtml(report: Report, words: ReportWords): string {
   const levels = report.levels.filter((l) => l.hot_spots.length > 0);
+  const generator = generatorTable(report, words);
   const body = [
     `<h1>${inHtml(report.run.name)}</h1>`,
     ...facts(report, words).map((f) => `<p>${inHtml(f)}</p>`),
     chart(report, words),
     `<h2>${inHtml(words.levels)}</h2>`,
     htmlTable(levelTable(report, words)),
+    ...(generator
+      ? [
+          `<h2>${inHtml(words.generator)}</h2>`,
+          htmlTable(generator),
+          ...(report.generator?.notes ?? []).map((note) => `<p>${inHtml(note)}</p>`),
+        ]
+      : []),
     ...levels.flatMap((l) => [
-      `<h2>${inHtml(`${number(l.qps)}/s: ${l.verdict ? words.verdict(l.verdict) : words.hotSpots}`)}</h2>`,
+      `<h2>${inHtml(levelHeading(l, words))}</h2>`,
       htmlTable(spotTable(l, words)),
       `<p>${inHtml(l.hot_spots[0].explanation)}</p>`,
     ]),
@@ -240,9 +299,9 @@ function chart(report: Report, words: ReportWords): string {
   const last = dateTime(Date.parse(line[line.length - 1].time));
   return [
     `<svg viewBox="0 0 ${WIDTH} 250" role="img" aria-label="${inHtml(words.chart)}">`,
-    `<text x="0" y="12">${inHtml(`${words.rate}, ≤ ${number(topRate)}/s`)}</text>`,
+    `<text x="0" y="12">${inHtml(`${words.rate} ≤ ${number(topRate)}/s`)}</text>`,
     `<polyline fill="none" stroke="#17202b" stroke-width="1.5" points="${points((p) => p.requests_per_second, topRate, 18)}"/>`,
-    `<text x="0" y="132">${inHtml(`p99, ≤ ${duration(topP99)}`)}</text>`,
+    `<text x="0" y="132">${inHtml(`p99 ≤ ${duration(topP99)}`)}</text>`,
     `<polyline fill="none" stroke="#b54a00" stroke-width="1.5" points="${points((p) => p.p99_ns, topP99, 138)}"/>`,
     `<text x="0" y="246">${inHtml(first)}</text><text x="${WIDTH}" y="246" text-anchor="end">${inHtml(last)}</text></svg>`,
   ].join("");

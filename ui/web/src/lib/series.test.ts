@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { aligned } from "./series";
+import { aligned, wholeBins, wholeSteps } from "./series";
 
 test("a series that is sent every second moment is one line; where it pauses the line breaks", () => {
   const t_us = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
@@ -24,4 +24,20 @@ test("series with other moments share one axis and stay unbroken", () => {
 test("nothing, and single points, are no lines", () => {
   expect(aligned([])).toEqual({ moments: [], columns: [] });
   expect(aligned([{ t_us: [3], values: [null] }]).columns).toEqual([[null]]);
+});
+
+test("a bin that time begins or ends within is left out, a whole one stays", () => {
+  const timeline = [{ t_us: 0 }, { t_us: 10e6 }, { t_us: 20e6 }];
+  const bins = (start: string, steps: { end: string }[]) =>
+    wholeBins({ meta: { start }, t0: "1795327200000000000", bin_us: 10e6, timeline, steps }).map((b) => b.t_us / 1e6);
+  expect(bins("2026-11-22T06:00:00Z", [{ end: "2026-11-22T06:00:30Z" }])).toEqual([0, 10, 20]);
+  expect(bins("2026-11-22T06:00:00Z", [{ end: "2026-11-22T06:00:24.939309125Z" }])).toEqual([0, 10]);
+  expect(bins("2026-11-22T06:00:00.516754142Z", [{ end: "2026-11-22T06:00:30Z" }])).toEqual([10, 20]);
+  expect(bins("2026-11-22T05:00:00Z", [])).toEqual([0, 10, 20]);
+});
+
+test("a step of a metric that is not over is left out", () => {
+  const series = [{ labels: {}, t_us: [0, 7, 14], values: [5, 6, 1] }];
+  expect(wholeSteps(series, 7, 18)).toEqual([{ labels: {}, t_us: [0, 7], values: [5, 6] }]);
+  expect(wholeSteps(series, 7, 21)).toEqual(series);
 });

@@ -1,4 +1,37 @@
-// Series of a metric on one axis of time.
+// Series over time: bins of load, and those of a metric on one axis.
+
+import { microsOf, microsOfT0 } from "./time";
+
+interface Binned<Bin> {
+  meta: { start: string };
+  /** Decimal text of unix nanoseconds. */
+  t0: string;
+  bin_us: number;
+  timeline: readonly Bin[];
+  /** In the order of time; the last one ends with what is known. */
+  steps: readonly { end: string }[];
+}
+
+/** The bins that lie wholly within what was asked for and is known: any other would draw a plunge where there was none. */
+export function wholeBins<Bin extends { t_us: number }>(answer: Binned<Bin>): Bin[] {
+  const t0 = microsOfT0(answer.t0);
+  const from = microsOf(answer.meta.start);
+  const known = answer.steps.at(-1)?.end;
+  const to = known ? microsOf(known) : Number.POSITIVE_INFINITY;
+  const last = answer.timeline.length - 1;
+  return answer.timeline.filter((bin, i) => {
+    const begin = t0 + bin.t_us;
+    return !(i === 0 && begin < from) && !(i === last && begin + answer.bin_us > to);
+  });
+}
+
+/** Series without the last step where it is not over; the range begins with the first one and has that length. */
+export function wholeSteps<S extends TimedSeries>(series: readonly S[], stepUs: number, lengthUs: number): S[] {
+  return series.map((s) => {
+    const over = s.t_us.findIndex((t) => t + stepUs > lengthUs);
+    return over < 0 ? s : { ...s, t_us: s.t_us.slice(0, over), values: s.values.slice(0, over) };
+  });
+}
 
 export interface TimedSeries {
   t_us: readonly number[];

@@ -46,3 +46,33 @@ export function microsOf(iso: string): number {
 export function microsOfT0(t0: string): number {
   return t0.length > 3 ? Number(t0.slice(0, -3)) : 0;
 }
+
+/** A range cut loose from now, which was `nowMs`, so that it stays where it is; stretched to hold a part. */
+export function fixedRange(range: Window, nowMs: number, part: Window): Window {
+  const start = Math.min(parseTime(range.start, nowMs) ?? nowMs, parseTime(part.start, nowMs) ?? nowMs);
+  const end = Math.max(parseTime(range.end, nowMs) ?? nowMs, parseTime(part.end, nowMs) ?? nowMs);
+  return { start: new Date(start).toISOString(), end: new Date(end).toISOString() };
+}
+
+const WIDER = ["now-1h", "now-1d", "now-7d"] as const;
+
+/** The next longer look back from now than a range; null when there is none. */
+export function widerThan(range: Window, nowMs: number): (typeof WIDER)[number] | null {
+  const start = parseTime(range.start, nowMs) ?? nowMs;
+  return WIDER.find((wider) => (parseTime(wider, nowMs) ?? nowMs) < start) ?? null;
+}
+
+/** Seconds between two marks of a time axis. */
+export const TIME_STEPS = [
+  0.01, 0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1200, 1800, 3600, 7200, 14400, 21600, 43200, 86400,
+  172800, 604800, 2419200,
+];
+
+/** Round moments of local time in [from, to], in unix seconds: at most so many. */
+export function timeTicks(from: number, to: number, most: number): number[] {
+  const step = TIME_STEPS.find((s) => (to - from) / s <= most - 1) ?? to - from;
+  const local = new Date(from * 1e3).getTimezoneOffset() * -60;
+  const ticks: number[] = [];
+  for (let i = Math.ceil((from + local) / step); i * step - local <= to; i++) ticks.push(i * step - local);
+  return ticks;
+}

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { loadChange, loadMoved } from "./verdict";
+import { claimed, loadChange, loadMoved } from "./verdict";
 
 const at = (minute: number) => new Date(Date.UTC(2026, 10, 22, 6, minute)).toISOString();
 const level = (from: number, to: number, qps: number, transition = false) => ({
@@ -21,4 +21,13 @@ test("windows that are levels carry their rates", () => {
 test("a window over several levels, or without a baseline, has no figure", () => {
   expect(loadChange(LEVELS, { start: at(0), end: at(13) }, null)).toEqual({ since: at(0), before: null, now: null });
   expect(loadMoved({ since: at(0), before: null, now: 3 })).toBe(null);
+});
+
+test("a confidence is told where something is claimed", () => {
+  const row = (rank: number, confidence: number | null) => ({ rank, confidence });
+  expect(claimed("bottleneck", row(1, 0.99))).toBe(0.99);
+  expect(claimed("bottleneck", row(4, 0.92))).toBe(0.92);
+  expect(claimed("bottleneck", row(4, 0.068))).toBe(null);
+  expect(claimed("no_significant_change", row(1, 0.068))).toBe(null);
+  expect(claimed(null, row(1, 0.99))).toBe(null);
 });

@@ -14,6 +14,22 @@ export interface LoadChange {
   now: number | null;
 }
 
+export interface Finding {
+  rank: number;
+  confidence: number | null;
+}
+
+/** Whether a verdict names what is to blame. */
+export function isClaim(verdict: string | null): boolean {
+  return verdict === "bottleneck" || verdict === "behaviour_changed";
+}
+
+/** How sure a finding is, where the verdict claims one: a row that did not change has a figure that means nothing. */
+export function claimed(verdict: string | null, finding: Finding): number | null {
+  if (!isClaim(verdict)) return null;
+  return finding.rank === 1 || (finding.confidence ?? 0) >= 0.5 ? finding.confidence : null;
+}
+
 interface Span {
   start: string;
   end: string;

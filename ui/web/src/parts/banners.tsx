@@ -5,7 +5,7 @@ import { Link } from "wouter";
 import type { StatusAnswer } from "../api/types";
 import { useText } from "../i18n";
 import { clockOrDate, count } from "../lib/format";
-import { type Losses, lossesIn } from "../lib/losses";
+import { type Losses, lossesIn, mainReason } from "../lib/losses";
 import { parseTime } from "../lib/time";
 import { useAnswer } from "../state/answers";
 import { lostRows, readings, remember } from "../state/status-history";
@@ -44,7 +44,8 @@ export function Banners() {
       {(losses.kind !== "none" || damaged) && (
         <div className="banner bad" role="status">
           <p>
-            {losses.kind !== "none" && <Lost losses={losses} status={status} reason={word("reason", worst(status))} />}{" "}
+            {losses.kind !== "none" && <Lost losses={losses} status={status} reason={word("reason", worst(status))} />}
+            {losses.kind !== "none" && damaged && t("text.between")}
             {damaged && t("banner.damage", { what: status.damage[0] })}
           </p>
           <Link href={link("/health")}>{t("page.health")}</Link>
@@ -70,10 +71,13 @@ function Lost({
 }) {
   const { t } = useText();
   const rows = count(losses.rows);
-  const last = losses.lastAt === null ? "" : ` ${t("banner.lost.last", { time: clockOrDate(losses.lastAt) })}`;
-  if (losses.kind === "range") return `${t("banner.lost.range", { n: rows, reason })}${last}`;
   const since = clockOrDate(Date.parse(status.started_at));
-  return `${t("banner.lost.start", { n: rows, reason, time: since })}${last}`;
+  const said =
+    losses.kind === "range"
+      ? t("banner.lost.range", { n: rows, reason })
+      : t("banner.lost.start", { n: rows, reason, time: since });
+  if (losses.lastAt === null) return said;
+  return said + t("text.between") + t("banner.lost.last", { time: clockOrDate(losses.lastAt) });
 }
 
 /** When the last row was lost, if the server says it for every reason that has cost rows. */
@@ -85,5 +89,6 @@ function lastLoss(status: StatusAnswer): number | null {
 }
 
 function worst(status: StatusAnswer): string {
-  return [...(status.reasons ?? [])].sort((a, b) => b.count - a.count)[0]?.reason ?? "?";
+  const rows = (of: "rejected" | "refused") => Object.values(status.ledger).reduce((sum, l) => sum + (l?.[of] ?? 0), 0);
+  return mainReason(status.reasons ?? [], { rejected: rows("rejected"), refused: rows("refused") }) ?? "?";
 }

@@ -4,7 +4,7 @@ import { Link } from "wouter";
 import type { Run } from "../api/runs";
 import type { HotSpotsAnswer } from "../api/types";
 import { useText } from "../i18n";
-import { type BoardRow, boardOf, type Cell, type Round } from "../lib/board";
+import { type BoardRow, boardOf, type Cell, emptiness, judgedOf, newestOf, type Round } from "../lib/board";
 import { change, confidence } from "../lib/format";
 import { useAnswers } from "../state/answers";
 import { useScope } from "../state/use-scope";
@@ -17,21 +17,36 @@ const MOST = 8;
 
 export function Board({ runs }: { runs: readonly Run[] }) {
   const { t } = useText();
-  const shown = [...runs].sort((a, b) => a.start_time.localeCompare(b.start_time)).slice(-MOST);
-  const answers = useAnswers<HotSpotsAnswer>("hotspots", shown.map(ofRun));
+  const { scope, change } = useScope();
+  const isAll = scope.tab === "all";
+  const shown = newestOf(runs, isAll ? runs.length : MOST);
+  const answers = useAnswers<HotSpotsAnswer>(
+    "hotspots",
+    shown.map(({ run }) => ofRun(run)),
+  );
   const failed = answers.find((a) => a.error);
-  const rounds: Round[] = shown.map((run, i) => ({
+  const rounds: Round[] = shown.map(({ run, number }, i) => ({
     id: run.id,
+    number,
     name: run.name,
     start: run.start_time,
     verdict: answers[i].data?.verdict ?? null,
     findings: answers[i].data?.hotspots ?? [],
   }));
   const waiting = answers.filter((a) => a.loading).length;
+  const of =
+    shown.length < runs.length ? t("board.note.newest", { n: shown.length, all: runs.length }) : t("board.note");
   return (
     <Panel
       title={t("board.title")}
-      note={waiting > 0 ? t("board.waiting", { n: waiting }) : t("board.note")}
+      note={waiting > 0 ? t("board.waiting", { n: waiting }) : of}
+      actions={
+        runs.length > MOST && (
+          <button type="button" onClick={() => change({ tab: isAll ? "" : "all" }, { replace: true })}>
+            {isAll ? t("board.newest", { n: MOST }) : t("board.all", { n: runs.length })}
+          </button>
+        )
+      }
       answer={{
         error: failed && waiting === 0 && answers.every((a) => !a.data) ? failed.error : null,
         loading: answers.length > 0 && waiting === answers.length,
@@ -44,15 +59,15 @@ export function Board({ runs }: { runs: readonly Run[] }) {
       minHeight={120}
       flush
     >
-      <Rows rounds={rounds} rows={boardOf(rounds)} />
+      <Rows rounds={rounds} rows={boardOf(rounds)} waiting={waiting} />
     </Panel>
   );
 }
 
-function Rows({ rounds, rows }: { rounds: readonly Round[]; rows: readonly BoardRow[] }) {
+function Rows({ rounds, rows, waiting }: { rounds: readonly Round[]; rows: readonly BoardRow[]; waiting: number }) {
   const { t } = useText();
   const { link } = useScope();
-  if (rows.length === 0) return <p className="empty">{t("board.none")}</p>;
+  if (rows.length === 0) return <Empty rounds={rounds} waiting={waiting} />;
   return (
     <div className="table-scroll" tabIndex={0} role="region" aria-label={t("board.title")}>
       <table className="grid board">
@@ -60,10 +75,10 @@ function Rows({ rounds, rows }: { rounds: readonly Round[]; rows: readonly Board
         <thead>
           <tr>
             <th scope="col">{t("col.operation")}</th>
-            {rounds.map((round, i) => (
+            {rounds.map((round) => (
               <th scope="col" key={round.id}>
                 <Link href={link(`/runs/${encodeURIComponent(round.id)}`)}>
-                  {i + 1} · {round.name}
+                  {round.number} · {round.name}
                 </Link>
               </th>
             ))}
@@ -86,6 +101,16 @@ function Rows({ rounds, rows }: { rounds: readonly Round[]; rows: readonly Board
         </tbody>
       </table>
     </div>
+  );
+}
+
+function Empty({ rounds, waiting }: { rounds: readonly Round[]; waiting: number }) {
+  const { t } = useText();
+  const why = emptiness(rounds, waiting);
+  return (
+    <p className="empty">
+      {why === "pending" ? t("state.loading") : t(`board.${why}`, { n: judgedOf(rounds), all: rounds.length })}
+    </p>
   );
 }
 

@@ -80,7 +80,8 @@ function factsOf(node: CapacityNode, t: Translate): [string, string][] {
 }
 
 function limitText(node: CapacityNode, t: Translate): string {
-  return node.limit_qps === null ? t("capacity.unknown") : `${number(node.limit_qps)}/s (${limitInterval(node)})`;
+  if (node.limit_qps === null) return t("capacity.unknown");
+  return t("text.aside", { text: `${number(node.limit_qps)}/s`, aside: limitInterval(node) });
 }
 
 /** Between which rates the limit lies, by all that was measured. */

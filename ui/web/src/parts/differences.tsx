@@ -79,14 +79,18 @@ function Actions({
   return (
     <span className="diff-actions">
       {example && (
-        <Link className="button small" href={link(`/trace/${example}`)} aria-label={`${t("action.trace")}: ${of}`}>
+        <Link
+          className="button small"
+          href={link(`/trace/${example}`)}
+          aria-label={t("text.pair", { name: t("action.trace"), value: of })}
+        >
           {t("action.trace")}
         </Link>
       )}
       <button
         type="button"
         className="small"
-        aria-label={`${t("diff.filter")}: ${of}`}
+        aria-label={t("text.pair", { name: t("diff.filter"), value: of })}
         onClick={() => change(filterFor(d, text, scope))}
       >
         {t("diff.filter")}
@@ -95,7 +99,7 @@ function Actions({
         <button
           type="button"
           className="small"
-          aria-label={`${t("diff.group")}: ${d.key}`}
+          aria-label={t("text.pair", { name: t("diff.group"), value: d.key })}
           onClick={() => change({ group: d.key }, { replace: true })}
         >
           {t("diff.group")}

@@ -4,7 +4,8 @@ import { Link } from "wouter";
 import type { HotSpot, HotSpotsAnswer } from "../api/types";
 import { useText } from "../i18n";
 import { change, confidence, duration, number, percent, value } from "../lib/format";
-import { microsOf } from "../lib/time";
+import { fixedRange, microsOf } from "../lib/time";
+import { claimed } from "../lib/verdict";
 import { type ScopeHandle, useScope } from "../state/use-scope";
 import { useOpenRow, useOrder } from "../state/use-table";
 import { Before } from "./before";
@@ -16,8 +17,8 @@ export function hotSpotKey(h: HotSpot): string {
   return [h.service, h.operation, h.span_kind, h.category, h.peer ?? "", h.instance ?? ""].join("|");
 }
 
-/** The heat map of a hot spot with its slow band of the window already selected. */
-export function heatLink(link: ScopeHandle["link"], answer: HotSpotsAnswer, h: HotSpot): string {
+/** The heat map of a hot spot with its slow band of the window already selected, in a range that no longer moves. */
+export function heatLink(from: Pick<ScopeHandle, "scope" | "link">, answer: HotSpotsAnswer, h: HotSpot): string {
   const slowFrom = h.baseline_p99_ns ?? null;
   const selection =
     answer.baseline && slowFrom
@@ -32,7 +33,9 @@ export function heatLink(link: ScopeHandle["link"], answer: HotSpotsAnswer, h: H
   const baseline = answer.baseline && { start: answer.baseline.start, end: answer.baseline.end };
   // Without a figure to begin with, the heat map takes the preset once it knows its cells.
   const tab = selection ? "" : answer.baseline ? "above-baseline" : "slowest";
-  return link("/heat", { service: h.service, operation: h.operation, kind: h.span_kind, baseline, selection, tab });
+  const range = baseline && fixedRange(from.scope, Date.parse(answer.meta.end), answer.window);
+  const at = { service: h.service, operation: h.operation, kind: h.span_kind };
+  return from.link("/heat", { ...at, ...range, baseline, selection, tab });
 }
 
 export function traceLink(link: ScopeHandle["link"], h: HotSpot, id = h.exemplars[0]): string {
@@ -102,8 +105,8 @@ export function HotSpotTable({ answer, current }: { answer: HotSpotsAnswer; curr
       id: "confidence",
       title: t("col.confidence"),
       numeric: true,
-      value: (h) => h.confidence,
-      cell: (h) => confidence(h.confidence),
+      value: (h) => claimed(answer.verdict, h),
+      cell: (h) => confidence(claimed(answer.verdict, h)),
     },
   ];
   return (
@@ -170,7 +173,7 @@ function Evidence<S extends { explanation: { en: string; zh: string } }>(props: 
 
 function HotSpotDetail({ answer, spot }: { answer: HotSpotsAnswer; spot: HotSpot }) {
   const { t, lang } = useText();
-  const { link } = useScope();
+  const { scope, link } = useScope();
   return (
     <div className="spot-detail">
       <p className="spot-why">{spot.explanation[lang]}</p>
@@ -205,7 +208,7 @@ function HotSpotDetail({ answer, spot }: { answer: HotSpotsAnswer; spot: HotSpot
         </div>
       </div>
       <p className="verdict-links">
-        <Link className="button primary" href={heatLink(link, answer, spot)}>
+        <Link className="button primary" href={heatLink({ scope, link }, answer, spot)}>
           {t("action.heat")}
         </Link>
         {spot.exemplars.length > 0 && (

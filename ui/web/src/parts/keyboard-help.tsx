@@ -2,27 +2,13 @@
 
 import { useEffect, useRef } from "react";
 import { type Key, useText } from "../i18n";
+import { PAGE_KEYS } from "../state/keys";
+import { PAGES, type Page } from "../views/pages";
 
 const SHEETS: { title: Key; keys: [string, Key][] }[] = [
   {
     title: "help.everywhere",
-    keys: [
-      ["?", "help.help"],
-      ["Space", "help.live"],
-      ["g o", "page.overview"],
-      ["g h", "page.heat"],
-      ["g f", "page.flame"],
-      ["g l", "page.hidden"],
-      ["g t", "page.traces"],
-      ["g r", "page.runs"],
-      ["g c", "page.capacity"],
-      ["g w", "page.whatif"],
-      ["g s", "page.services"],
-      ["g m", "page.map"],
-      ["g e", "page.metrics"],
-      ["g q", "page.sql"],
-      ["g i", "page.health"],
-    ],
+    keys: [["?", "help.help"], ["Space", "help.live"], ...PAGES.flatMap(openers)],
   },
   {
     title: "page.overview",
@@ -46,7 +32,7 @@ const SHEETS: { title: Key; keys: [string, Key][] }[] = [
     keys: [
       ["j  k", "help.row"],
       ["← →", "help.fold"],
-      ["f", "help.critical"],
+      ["f  F", "help.critical"],
       ["e", "help.error"],
       ["[  ]", "help.sibling"],
       ["+  −  0", "help.zoom"],
@@ -54,6 +40,11 @@ const SHEETS: { title: Key; keys: [string, Key][] }[] = [
   },
   { title: "page.sql", keys: [["Ctrl + Enter", "help.run"]] },
 ];
+
+function openers(page: Page): [string, Key][] {
+  const keys = Object.keys(PAGE_KEYS).filter((key) => PAGE_KEYS[key] === page.path);
+  return keys.map((key) => [`g ${key}`, page.title]);
+}
 
 export function KeyboardHelp({ open, close }: { open: boolean; close(): void }) {
   const { t } = useText();

@@ -14,6 +14,7 @@ import {
   reportMarkdown,
   reportTimeline,
 } from "../lib/report";
+import { wholeBins } from "../lib/series";
 import { microsOfT0 } from "../lib/time";
 import { Popover } from "./popover";
 
@@ -108,7 +109,9 @@ function reportOf({ run, steps, levels, baseline, hot }: RunExportProps, lang: "
         exemplars: h.exemplars,
       })),
     })),
-    timeline: reportTimeline(microsOfT0(steps.t0), steps.bin_us, steps.timeline),
+    timeline: reportTimeline(microsOfT0(steps.t0), steps.bin_us, wholeBins(steps)),
+    generator: run.generator ?? null,
+    seen: run.generator ? (steps.total ?? null) : null,
     source: location.href,
   };
 }
@@ -126,6 +129,16 @@ function wordsOf(t: Translate, word: (prefix: string, w: string) => string, lang
     change: t("col.change"),
     confidence: t("col.confidence"),
     critical: t("col.critical"),
+    categories: t("col.category"),
+    generator: t("run.generator"),
+    who: t("run.generator.who"),
+    errorCount: t("col.errorcount"),
+    mean: t("run.generator.mean"),
+    times: (zone) => t("run.export.times", { zone }),
+    pair: (name, value) => t("text.pair", { name, value }),
+    aside: (text, aside) => t("text.aside", { text, aside }),
+    saw: (name) => t("run.generator.saw", { name }),
+    generatorWhat: (what) => word("generatorwhat", what),
     knee: (from, to) => t("run.knee", { from, to }),
     noKnee: t("run.noknee"),
     none: t("overview.hotspots.empty"),

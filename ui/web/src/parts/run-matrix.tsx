@@ -73,7 +73,10 @@ function Figure({ cell }: { cell: MatrixCell }) {
     <span className="two-lines">
       <span>{duration(cell.ns)}</span>
       {cell.change !== null && (
-        <span className={sure ? "rose" : "dim"} title={t("verdict.sure", { p: confidence(cell.confidence) })}>
+        <span
+          className={sure ? "rose" : "dim"}
+          title={sure ? t("verdict.sure", { p: confidence(cell.confidence) }) : undefined}
+        >
           {change(cell.change)}
         </span>
       )}

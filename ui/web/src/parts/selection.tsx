@@ -2,10 +2,11 @@
 
 import { useState } from "react";
 import { useText } from "../i18n";
-import { dateTime, duration, parseDuration } from "../lib/format";
+import { dateTime, duration, isDuration, parseDuration } from "../lib/format";
 import { type HeatGrid, quantileEdge, type Selection } from "../lib/heat";
 import { parseTime, type Window } from "../lib/time";
 import { useScope } from "../state/use-scope";
+import { DurationField } from "./duration-field";
 
 export interface SelectionProps {
   grid: HeatGrid;
@@ -71,6 +72,7 @@ export function SelectionFields({ grid, selection, select }: SelectionProps) {
   const [low, setLow] = useState(selection?.minNs ? duration(selection.minNs) : "0 ms");
   const [high, setHigh] = useState(selection?.maxNs ? duration(selection.maxNs) : "");
   const apply = () => {
+    if (!isDuration(low) || !isDuration(high)) return;
     const bounds = {
       startUs: edited(from, dateTime(start / 1e3), selection?.startUs ?? null),
       endUs: edited(to, dateTime(end / 1e3), selection?.endUs ?? null),
@@ -95,14 +97,8 @@ export function SelectionFields({ grid, selection, select }: SelectionProps) {
         {t("time.to")}
         <input value={to} onChange={(e) => setTo(e.target.value)} size={19} spellCheck={false} />
       </label>
-      <label>
-        {t("heat.min")}
-        <input value={low} onChange={(e) => setLow(e.target.value)} size={8} spellCheck={false} />
-      </label>
-      <label>
-        {t("heat.max")}
-        <input value={high} placeholder="∞" onChange={(e) => setHigh(e.target.value)} size={8} spellCheck={false} />
-      </label>
+      <DurationField label={t("heat.min")} text={low} change={setLow} />
+      <DurationField label={t("heat.max")} text={high} placeholder="∞" change={setHigh} />
       <label className="check">
         <input
           type="checkbox"

@@ -56,10 +56,10 @@ export function StepsTable({ answer, window, baseline, pick, more }: StepsTableP
               <td>{windowText(s)}</td>
               <td className="num strong">{number(s.qps)}/s</td>
               <td className="num">{count(s.requests)}</td>
-              <td className="num">{duration(s.p50_ns)}</td>
-              <td className="num">{duration(s.p95_ns)}</td>
-              <td className="num">{duration(s.p99_ns)}</td>
-              <td className="num">{percent(s.requests > 0 ? s.errors / s.requests : 0)}</td>
+              <td className="num">{duration(s.requests > 0 ? s.p50_ns : null)}</td>
+              <td className="num">{duration(s.requests > 0 ? s.p95_ns : null)}</td>
+              <td className="num">{duration(s.requests > 0 ? s.p99_ns : null)}</td>
+              <td className="num">{percent(s.requests > 0 ? s.errors / s.requests : null)}</td>
               {more && <td className="more">{more.cell(s)}</td>}
               <td className="choices">
                 <Choice

@@ -89,7 +89,8 @@ const FIELD_NAMES = {
   instance: "col.instance",
 } as const satisfies Record<string, Key>;
 
-function chipsOf(scope: Scope, t: Translate): { name: string; value: string; without: Partial<Scope> }[] {
+/** The filters with their names, and each with the change that takes it away. */
+export function chipsOf(scope: Scope, t: Translate): { name: string; value: string; without: Partial<Scope> }[] {
   const fields = (["service", "operation", "kind", "instance"] as const)
     .filter((f) => scope[f])
     .map((f) => ({ name: t(FIELD_NAMES[f]), value: scope[f], without: { [f]: "" } as Partial<Scope> }));

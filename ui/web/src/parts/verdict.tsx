@@ -10,7 +10,7 @@ import { heatLink, traceLink } from "./hot-spot-table";
 
 export function VerdictSentence({ answer, steps }: { answer: HotSpotsAnswer; steps: StepsAnswer | undefined }) {
   const { t, lang } = useText();
-  const { link } = useScope();
+  const { scope, link } = useScope();
   const top: HotSpot | undefined = answer.hotspots[0];
   const named = top && (answer.verdict === "bottleneck" || answer.verdict === "behaviour_changed");
   return (
@@ -37,7 +37,7 @@ export function VerdictSentence({ answer, steps }: { answer: HotSpotsAnswer; ste
       )}
       {named && (
         <p className="verdict-links">
-          <Link className="button primary" href={heatLink(link, answer, top)}>
+          <Link className="button primary" href={heatLink({ scope, link }, answer, top)}>
             {t("action.heat")}
           </Link>
           {top.exemplars.length > 0 && (
@@ -97,6 +97,7 @@ function Evidence({ worse }: { worse: EntryChange[] }) {
 }
 
 function bottleneckText(top: HotSpot, t: Translate): string {
+  if (top.off_path) return t("verdict.behind");
   const whole = top.share_of_latency > 0 ? top.critical_path_ns_per_request / top.share_of_latency : null;
   if (top.change_ns_per_request === null || whole === null) return t("verdict.limits");
   return t("verdict.limits.by", { change: change(top.change_ns_per_request), whole: duration(whole) });

@@ -66,6 +66,15 @@ export const DEFAULT_SCOPE: Scope = {
   errorLimit: "",
 };
 
+/** The change that takes all filters away. */
+export const NO_FILTER = {
+  service: "",
+  operation: "",
+  kind: "",
+  instance: "",
+  attributes: [],
+} satisfies Partial<Scope>;
+
 const TEXTS = [
   ["start", "start"],
   ["end", "end"],

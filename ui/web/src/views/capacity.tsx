@@ -144,8 +144,8 @@ function Verdict({ answer }: { answer: CapacityAnswer }) {
               : t("capacity.holds", { target })}
         </p>
         <p className="verdict-why">
-          {t("capacity.nowqps", { rate: number(forecast.now_qps) })}{" "}
-          {forecast.unknown > 0 && t("capacity.unknown.nodes", { n: forecast.unknown })}
+          {t("capacity.nowqps", { rate: number(forecast.now_qps) })}
+          {forecast.unknown > 0 && t("text.between") + t("capacity.unknown.nodes", { n: forecast.unknown })}
         </p>
       </>
     );

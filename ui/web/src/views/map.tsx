@@ -6,7 +6,7 @@ import { Link } from "wouter";
 import type { MapEdge, MapNode, ServiceMapAnswer } from "../api/types";
 import { useText } from "../i18n";
 import { count, duration, number, percent } from "../lib/format";
-import { edgePath, edgeWidth, type Point, visibleNodes } from "../lib/graph";
+import { edgePath, edgeWidth, gapOf, type Point, visibleNodes } from "../lib/graph";
 import { Panel } from "../parts/panel";
 import { ShareBar, Table } from "../parts/table";
 import { useAnswer } from "../state/answers";
@@ -218,8 +218,8 @@ function Edges({ answer }: { answer: ServiceMapAnswer }) {
           title: t("map.gap"),
           doc: t("map.gap.doc"),
           numeric: true,
-          value: (e) => e.gap_ns,
-          cell: (e) => duration(e.gap_ns),
+          value: (e) => gapOf(e),
+          cell: (e) => duration(gapOf(e)),
         },
       ]}
     />

@@ -5,10 +5,13 @@ import type { MetricName, MetricNamesAnswer, MetricSeriesAnswer } from "../api/t
 import { labelOf, MOST_SERIES, SeriesChart } from "../charts/series-chart";
 import { useText } from "../i18n";
 import { count, inUnit, unitName } from "../lib/format";
+import { wholeSteps } from "../lib/series";
+import { parseTime } from "../lib/time";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
 import { Table } from "../parts/table";
 import { useAnswer } from "../state/answers";
+import type { Scope } from "../state/scope";
 import { useScope } from "../state/use-scope";
 
 const AGGREGATES = ["avg", "max", "min", "sum", "rate", "p50", "p99", "count"] as const;
@@ -92,7 +95,7 @@ function Metric({ metric }: { metric: MetricName }) {
       { replace: true },
     );
   const extra = groups.filter((g) => g !== "none" && !(GROUPS as readonly string[]).includes(g)).join(",");
-  const data = answer.data;
+  const data = useMemo(() => answer.data && withoutRest(answer.data, scope), [answer.data, scope]);
   const more = data ? data.series.length - MOST_SERIES : 0;
   return (
     <Panel
@@ -128,7 +131,7 @@ function Metric({ metric }: { metric: MetricName }) {
             onBlur={(e) => {
               const kept = groups.filter((g) => (GROUPS as readonly string[]).includes(g));
               const named = e.target.value
-                .split(",")
+                .split(/[,，]/)
                 .map((g) => g.trim())
                 .filter(Boolean);
               const next = [...kept, ...named].join(",") || "none";
@@ -152,6 +155,15 @@ function Metric({ metric }: { metric: MetricName }) {
       )}
     </Panel>
   );
+}
+
+/** An answer without its last step where that counts what has come so far: it would look like a fall. */
+function withoutRest(answer: MetricSeriesAnswer, scope: Scope): MetricSeriesAnswer {
+  const counts =
+    ["rate", "sum", "count"].includes(scope.aggregate) || (scope.aggregate === "" && answer.type === "SUM");
+  const now = Date.now();
+  const length = (parseTime(scope.end, now) ?? now) - (parseTime(scope.start, now) ?? now);
+  return counts ? { ...answer, series: wholeSteps(answer.series, answer.step_us, length * 1e3) } : answer;
 }
 
 function SeriesTable({ answer }: { answer: MetricSeriesAnswer }) {

@@ -6,10 +6,12 @@ import type { HotSpotsAnswer, LoadStep, StepsAnswer } from "../api/types";
 import { type Interval, StepsChart } from "../charts/steps-chart";
 import { useText } from "../i18n";
 import { count } from "../lib/format";
+import { hasSpans } from "../lib/stored";
 import { isoMicros, microsOf } from "../lib/time";
 import { useStatus } from "../parts/banners";
 import { FirstRun } from "../parts/first-run";
 import { HotSpotTable, heatLink, hotSpotKey } from "../parts/hot-spot-table";
+import { NoRequest } from "../parts/no-request";
 import { Panel } from "../parts/panel";
 import { StepsTable } from "../parts/steps-table";
 import { windowText } from "../parts/top-bar";
@@ -35,7 +37,7 @@ export function Overview() {
     change({ window: { start: isoMicros(fromUs), end: isoMicros(toUs) } });
 
   const nothing = hot.data?.window.requests === 0 && (steps.data?.timeline ?? []).every((b) => b.requests === 0);
-  if (nothing && status && status.ledger.spans.received === 0) return <FirstRun endpoints={status.endpoints} />;
+  if (nothing && status && !hasSpans(status)) return <FirstRun endpoints={status.endpoints} />;
 
   const window = intervalOf(hot.data?.window ?? null);
   const baseline = intervalOf(hot.data?.baseline ?? null);
@@ -49,7 +51,8 @@ export function Overview() {
         minHeight={96}
         note={<Compared hot={hot.data} />}
       >
-        {hot.data && <VerdictSentence answer={hot.data} steps={steps.data} />}
+        {hot.data?.window.requests === 0 && <NoRequest window={hot.data.window} />}
+        {hot.data && hot.data.window.requests > 0 && <VerdictSentence answer={hot.data} steps={steps.data} />}
       </Panel>
       <Panel title={t("overview.load")} note={t("overview.load.note")} answer={steps} minHeight={320}>
         {steps.data && (
@@ -104,7 +107,7 @@ function HotSpots({ answer, steps }: { answer: HotSpotsAnswer; steps: StepsAnswe
       else if (e.key === "k") setAt((i) => Math.max(0, i - 1));
       else if (e.key === "Enter" && !inControl)
         change({ focus: scope.focus === hotSpotKey(current) ? "" : hotSpotKey(current) });
-      else if (e.key === "h") navigate(heatLink(link, answer, current));
+      else if (e.key === "h") navigate(heatLink({ scope, link }, answer, current));
       else if (e.key === "b") change({ baseline: scope.window ?? stepWindow(steps, steps?.baseline_step) });
       else return;
       e.preventDefault();

@@ -128,7 +128,11 @@ function Sides({ answer }: { answer: CompareRunsAnswer }) {
       columns={[
         { id: "name", title: "", cell: (r) => <b>{r.name}</b> },
         { id: "time", title: t("chart.time"), cell: (r) => windowText(r.side) },
-        { id: "levels", title: t("compare.levels"), cell: (r) => r.levels.join(", ") || t("compare.levels.none") },
+        {
+          id: "levels",
+          title: t("compare.levels"),
+          cell: (r) => r.levels.join(t("text.comma")) || t("compare.levels.none"),
+        },
         { id: "requests", title: t("col.requests"), numeric: true, cell: (r) => count(r.side.requests) },
         {
           id: "errors",

@@ -4,8 +4,10 @@ import { useState } from "react";
 import { Link } from "wouter";
 import type { SearchAnswer, TraceHead } from "../api/types";
 import { useText } from "../i18n";
-import { count, duration, momentText, parseDuration } from "../lib/format";
+import { count, duration, isDuration, momentText, parseDuration } from "../lib/format";
+import type { Selection } from "../lib/heat";
 import { microsOfT0 } from "../lib/time";
+import { DurationField } from "../parts/duration-field";
 import { OperationPicker } from "../parts/operation-picker";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
@@ -43,7 +45,7 @@ export default function Traces() {
         flush
         actions={
           <>
-            <Bounds key={JSON.stringify(bounds)} />
+            <Bounds />
             <Segmented
               name={t("traces.order")}
               value={order}
@@ -59,52 +61,57 @@ export default function Traces() {
   );
 }
 
+const NO_BOUNDS: Selection = { startUs: null, endUs: null, minNs: null, maxNs: null, errors: false };
+
+/** Applied by Enter, by the button, and when a field is left; another address fills the fields anew. */
 function Bounds() {
   const { t } = useText();
   const { scope, change } = useScope();
-  const s = scope.selection ?? { startUs: null, endUs: null, minNs: null, maxNs: null, errors: false };
-  const [low, setLow] = useState(s.minNs ? duration(s.minNs) : "");
-  const [high, setHigh] = useState(s.maxNs ? duration(s.maxNs) : "");
+  const bounds = scope.selection ?? NO_BOUNDS;
+  const shown = { low: boundText(bounds.minNs), high: boundText(bounds.maxNs) };
+  const [typed, setTyped] = useState({ ...shown, of: shown });
+  if (typed.of.low !== shown.low || typed.of.high !== shown.high) setTyped({ ...shown, of: shown });
+  const { low, high } = typed;
   const apply = (errors: boolean) => {
-    const minNs = parseDuration(low);
-    const maxNs = parseDuration(high);
+    if (!isDuration(low) || !isDuration(high)) return;
+    const minNs = low === shown.low ? bounds.minNs : parseDuration(low);
+    const maxNs = high === shown.high ? bounds.maxNs : parseDuration(high);
     const some = minNs !== null || maxNs !== null || errors;
-    change({ selection: some ? { startUs: null, endUs: null, minNs, maxNs, errors } : null }, { replace: true });
+    change({ selection: some ? { ...NO_BOUNDS, minNs, maxNs, errors } : null }, { replace: true });
   };
   return (
     <form
       className="fields inline"
       onSubmit={(e) => {
         e.preventDefault();
-        apply(s.errors);
+        apply(bounds.errors);
       }}
     >
-      <label>
-        {t("heat.min")}
-        <input
-          value={low}
-          size={7}
-          placeholder="0 ms"
-          onChange={(e) => setLow(e.target.value)}
-          onBlur={() => apply(s.errors)}
-        />
-      </label>
-      <label>
-        {t("heat.max")}
-        <input
-          value={high}
-          size={7}
-          placeholder="∞"
-          onChange={(e) => setHigh(e.target.value)}
-          onBlur={() => apply(s.errors)}
-        />
-      </label>
+      <DurationField
+        label={t("heat.min")}
+        text={low}
+        placeholder="0 ms"
+        change={(text) => setTyped({ ...typed, low: text })}
+        leave={() => apply(bounds.errors)}
+      />
+      <DurationField
+        label={t("heat.max")}
+        text={high}
+        placeholder="∞"
+        change={(text) => setTyped({ ...typed, high: text })}
+        leave={() => apply(bounds.errors)}
+      />
       <label className="check">
-        <input type="checkbox" checked={s.errors} onChange={(e) => apply(e.target.checked)} />
+        <input type="checkbox" checked={bounds.errors} onChange={(e) => apply(e.target.checked)} />
         {t("heat.onlyerrors")}
       </label>
+      <button type="submit">{t("action.apply")}</button>
     </form>
   );
+}
+
+function boundText(ns: number | null): string {
+  return ns ? duration(ns) : "";
 }
 
 function Found({ answer }: { answer: SearchAnswer }) {

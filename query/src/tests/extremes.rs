@@ -1,0 +1,53 @@
+//! Spans with the most extreme times that OTLP can say: each analysis still answers, about them and about the others.
+
+use model::time::SECOND;
+use model::{Kind, Signal, Tenant};
+use serde_json::{Value, json};
+
+use super::fixture::{Fixture, NOW, State, and, shop, span};
+use crate::{Engine, analysis};
+
+/// Two spans of one operation that begin at `start`, Unix ns, and never end.
+fn endless(number: u64, start: i64) -> Vec<Value> {
+    let row = |n: u64| {
+        let id = 9_000 + number * 10 + n;
+        let row = span(id, id, 0, ("gateway", "GET /for-ever", "SERVER"), 0, 1);
+        let duration = i64::MAX - start;
+        and(
+            row,
+            json!({ "start_time_unix_nano": start, "end_time_unix_nano": i64::MAX, "duration_ns": duration, "status_code": "ERROR" }),
+        )
+    };
+    vec![row(1), row(2)]
+}
+
+async fn trouble(engine: &Engine, window: (i64, i64)) -> Vec<String> {
+    let mut found = Vec::new();
+    for known in analysis::all() {
+        let window = [("start", window.0), ("end", window.1)];
+        let parameters: Vec<_> = window.into_iter().map(|(key, at)| (key.to_owned(), at.to_string())).collect();
+        match analysis::run(engine, &Tenant::default(), known.name, &parameters).await {
+            Err(error) if !matches!(error.kind, Kind::Invalid | Kind::NotFound) => {
+                found.push(format!("{}: {error:?}", known.name));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_that_never_end_break_no_analysis() {
+    let starts = [0, 1, NOW - 30 * SECOND, NOW - SECOND, i64::MAX - 1, i64::MAX];
+    let endless = (0..).zip(starts).flat_map(|(number, start)| endless(number, start));
+    let rows: Vec<Value> = shop(40).into_iter().chain(endless).collect();
+    for state in [State::Memory, State::Stored, State::Mixed] {
+        let fixture = Fixture::new().summarized(crate::summaries()).with(Signal::Traces, &rows, state).await;
+        let engine = fixture.engine();
+        let now = NOW / SECOND;
+        for window in [(now - 60, now), (0, now), (now - 1, i64::MAX / SECOND)] {
+            let found = trouble(&engine, window).await;
+            assert!(found.is_empty(), "{state:?}, {window:?}:\n{}", found.join("\n"));
+        }
+    }
+}

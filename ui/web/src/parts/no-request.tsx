@@ -1,0 +1,43 @@
+// No request lies in what is looked at: which filter or range leaves none, and the ways out of it.
+
+import { useText } from "../i18n";
+import { type Window, widerThan } from "../lib/time";
+import { NO_FILTER } from "../state/scope";
+import { useScope } from "../state/use-scope";
+import { chipsOf, windowText } from "./top-bar";
+
+const WIDER = { "now-1h": "time.1h", "now-1d": "time.1d", "now-7d": "time.7d" } as const;
+
+export function NoRequest({ window }: { window: Window }) {
+  const { t } = useText();
+  const { scope, change } = useScope();
+  const time = windowText(window);
+  const filter = chipsOf(scope, t)
+    .map((chip) => `${chip.name} ${chip.value}`)
+    .join(t("text.comma"));
+  const wider = widerThan(scope, Date.now());
+  return (
+    <div className="verdict">
+      <p className="verdict-main" aria-live="polite">
+        {filter ? t("verdict.norequest.filter", { time, filter }) : t("verdict.norequest", { time })}
+      </p>
+      <p className="verdict-links">
+        {filter && (
+          <button type="button" className="primary" onClick={() => change(NO_FILTER)}>
+            {t("action.clear.filter")}
+          </button>
+        )}
+        {scope.window && (
+          <button type="button" onClick={() => change({ window: null })}>
+            {t("action.clear.window")}
+          </button>
+        )}
+        {wider && (
+          <button type="button" onClick={() => change({ start: wider, end: "now", window: null })}>
+            {t(WIDER[wider])}
+          </button>
+        )}
+      </p>
+    </div>
+  );
+}
