@@ -4,6 +4,7 @@
 //! JSON, columns of JSON text as text, binary as lower-case hex.
 
 pub mod json;
+pub(crate) mod size;
 
 use std::sync::Arc;
 
@@ -140,9 +141,28 @@ fn table(result: &QueryResult) -> arrow::error::Result<Vec<u8>> {
     if batches.is_empty() {
         batches.push(RecordBatch::new_empty(shown));
     }
+    check_width(&batches)?;
     let mut text = arrow::util::pretty::pretty_format_batches(&batches)?.to_string();
     text.push('\n');
     Ok(text.into_bytes())
+}
+
+/// Most bytes of a table. Each row of it is as long as the longest values of all columns.
+const LARGEST_TABLE: usize = 256 << 20;
+
+fn check_width(batches: &[RecordBatch]) -> arrow::error::Result<()> {
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let longest = |column: usize| {
+        let values = batches.iter().filter_map(|batch| size::longest(batch.column(column))).max();
+        values.unwrap_or(0).max(batches[0].schema_ref().field(column).name().len()) + 3
+    };
+    let width: usize = (0..batches[0].num_columns()).map(longest).sum();
+    if rows.saturating_mul(width) > LARGEST_TABLE {
+        return Err(arrow::error::ArrowError::InvalidArgumentError(format!(
+            "{rows} rows of {width} letters are too wide for a table; ask for JSON or CSV, or for fewer rows"
+        )));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

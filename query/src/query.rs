@@ -146,19 +146,18 @@ impl Query {
         let (mut batches, mut rows, mut bytes, mut truncated) = (Vec::new(), 0, 0, false);
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(from_datafusion)?;
-            let room = settings.max_rows - rows;
-            let kept = batch.slice(0, batch.num_rows().min(room));
+            let (fits, size) = crate::output::size::fitting(&batch, settings.max_bytes - bytes);
+            let kept = batch.slice(0, fits.min(settings.max_rows - rows));
             truncated |= kept.num_rows() < batch.num_rows();
             rows += kept.num_rows();
-            bytes += kept.get_array_memory_size();
-            truncated |= bytes > settings.max_bytes;
+            bytes += size;
             batches.push(kept);
             if truncated {
                 break;
             }
         }
         let rows_scanned = plan.map_or(0, |plan| scanned(&plan));
-        Ok(QueryResult { schema, batches, truncated, elapsed: started.elapsed(), rows_scanned })
+        Ok(QueryResult { schema, batches, truncated, bytes, elapsed: started.elapsed(), rows_scanned })
     }
 
     /// A user's statement, checked; rows go to `rows` as they are made, after the schema went to `first`.
@@ -211,7 +210,7 @@ struct Prepared {
 
 async fn physical(state: &SessionState, plan: &LogicalPlan) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
     let plan = state.optimize(plan).map_err(from_datafusion)?;
-    sandbox::delimiters::check(&plan).map_err(from_datafusion)?;
+    sandbox::planned::check(&plan).map_err(from_datafusion)?;
     let physical = state.query_planner().create_physical_plan(&plan, state).await.map_err(from_datafusion)?;
     Ok((physical, state.task_ctx()))
 }

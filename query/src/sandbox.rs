@@ -10,8 +10,9 @@
 //!
 //! *Invariant:* the allow-list is of what may be, not of what may not: a statement nobody thought of is refused.
 
-pub mod delimiters;
 mod expansion;
+pub mod planned;
+pub mod width;
 
 use std::ops::ControlFlow;
 
@@ -225,6 +226,15 @@ fn check_query(query: &Query) -> Result<()> {
 struct Inspection {
     /// Functions around the expression being visited.
     functions: usize,
+    counted: width::Counted,
+}
+
+/// Goes on unless something is wrong.
+fn flow(checked: Result<()>) -> ControlFlow<Error> {
+    match checked {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    }
 }
 
 impl Visitor for Inspection {
@@ -247,14 +257,18 @@ impl Visitor for Inspection {
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
                 ControlFlow::Break(refused("writing inside a query"))
             }
-            _ => ControlFlow::Continue(()),
+            _ => flow(width::check_query(query)),
         }
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &ast::TableFactor) -> ControlFlow<Error> {
+        flow(self.counted.table(table))
     }
 
     fn pre_visit_select(&mut self, select: &ast::Select) -> ControlFlow<Error> {
         match &select.into {
             Some(_) => ControlFlow::Break(refused("SELECT INTO")),
-            None => ControlFlow::Continue(()),
+            None => flow(width::check_select(select)),
         }
     }
 
@@ -275,7 +289,7 @@ impl Visitor for Inspection {
             Expr::InList { list, .. } if list.len() > MAX_LIST => {
                 ControlFlow::Break(too_large("values in one IN list", list.len(), MAX_LIST, "split the list"))
             }
-            _ => ControlFlow::Continue(()),
+            _ => flow(self.counted.expression(expr)),
         }
     }
 

@@ -65,6 +65,8 @@ pub struct QueryResult {
     pub batches: Vec<RecordBatch>,
     /// A limit on rows or bytes cut the answer short.
     pub truncated: bool,
+    /// Of the rows as they are written, about.
+    pub bytes: usize,
     pub elapsed: Duration,
     /// Rows that came out of scans, after the conditions that scans apply themselves.
     pub rows_scanned: u64,
@@ -109,6 +111,11 @@ impl Engine {
         let pieces = Pieces::new(settings.pieces_bytes());
         let shared = Arc::new(Shared { settings, clock, source, functions, outcomes, pieces });
         Ok(Engine { shared, lanes: Arc::new(lanes) })
+    }
+
+    /// As it was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
     }
 
     /// Runs one statement with `$1`, `$2`, … bound to `params`. Dropping the future cancels the query.

@@ -11,6 +11,7 @@
 mod analyses;
 mod answer;
 mod assets;
+mod handover;
 mod live;
 mod login;
 mod openapi;
@@ -38,6 +39,7 @@ use serde_json::Value;
 use tower_http::compression::CompressionLayer;
 
 use answer::{Answer, Failure};
+use handover::Handover;
 
 /// The part of the status that changes from second to second.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
@@ -65,6 +67,7 @@ struct Server {
     access: Arc<Access>,
     health: Arc<dyn Health>,
     runs: Arc<dyn Runs>,
+    handover: Handover,
 }
 
 /// The tenant that a request may read.
@@ -97,7 +100,9 @@ pub fn router(
     runs: Arc<dyn Runs>,
     names: Names,
 ) -> Router {
-    let server = Server { engine, access, health, runs };
+    // Two of the largest answers at once, besides those that are being made.
+    let handover = Handover::new(2 * engine.settings().max_bytes);
+    let server = Server { engine, access, health, runs, handover };
     let api = Router::new()
         .route("/status", get(status))
         .route("/live", get(live::stream))

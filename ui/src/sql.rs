@@ -34,10 +34,11 @@ pub async fn run(
     let question = server.engine.sql(&tenant, &statement.query, &statement.params);
     let result = traced::question("sql", &tenant, question, |r| r.rows() as u64).await?;
     let truncated = result.truncated;
+    let room = server.handover.room_for(result.bytes).await?;
     // Encoding a large answer takes a while; the ingest threads must not wait for it.
     let body = tokio::task::spawn_blocking(move || output::write(&result, format)).await;
     let body = body.map_err(|e| Error::internal(format!("encoding the answer: {e}")))??;
-    let mut response = body.into_response();
+    let mut response = server.handover.body(body, room).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     if truncated {
         response.headers_mut().insert("x-hotspan-truncated", HeaderValue::from_static("true"));

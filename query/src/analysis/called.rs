@@ -79,13 +79,19 @@ impl Operations {
     pub fn operation(&self, number: u32) -> Operation {
         let key = self.keys[number as usize];
         let text = |number: u32| self.names.text(number).to_owned();
-        let kind = PeerKind::of(self.names.some_text(key.db), self.names.some_text(key.messaging));
+        let kind = self.peer_kind(number);
         Operation {
             service: text(key.service),
             operation: text(key.name),
             kind: SpanKind::parse(self.names.text(key.kind)),
             peer: self.names.some_text(key.peer).map(|name| Peer { name: name.to_owned(), kind }),
         }
+    }
+
+    /// What an operation that calls somebody calls.
+    pub fn peer_kind(&self, number: u32) -> PeerKind {
+        let key = self.keys[number as usize];
+        PeerKind::of(self.names.some_text(key.db), self.names.some_text(key.messaging))
     }
 
     /// The number of an operation, if it was seen.

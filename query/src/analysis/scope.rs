@@ -49,6 +49,10 @@ pub struct Scope {
     others: Vec<(String, String)>,
 }
 
+/// 2200-01-01T00:00:00Z.
+const LATEST: Nanos = 7_258_118_400 * SECOND;
+/// Attributes that a question may be narrowed by.
+const MOST_ATTRIBUTES: usize = 32;
 const DEFAULT_WINDOW: Nanos = 15 * MINUTE;
 
 /// The parameters that every analysis takes, with what they are.
@@ -92,6 +96,9 @@ impl Scope {
                 return Err(Error::invalid(format!("attr {value:?} is not KEY=VALUE")));
             };
             attributes.push((key.to_owned(), value.to_owned()));
+        }
+        if attributes.len() > MOST_ATTRIBUTES {
+            return Err(Error::invalid(format!("{} times attr, at most {MOST_ATTRIBUTES}", attributes.len())));
         }
         Ok(Scope {
             window: window("window", start, end)?,
@@ -220,6 +227,11 @@ pub fn quoted(text: &str) -> String {
 fn window(what: &str, start: Nanos, end: Nanos) -> Result<Window> {
     if end <= start {
         return Err(Error::invalid(format!("the {what} ends before it starts")).hint("start has to be before end"));
+    }
+    // Within these no calculation with times, and what lies around them, overflows.
+    if start < 0 || end > LATEST {
+        return Err(Error::invalid(format!("the {what} lies outside of the years 1970 to 2199"))
+            .hint("give RFC 3339 (2026-11-11T00:00:00Z), unix seconds, or a time like now-15m"));
     }
     Ok(Window { start, end })
 }

@@ -1,24 +1,33 @@
 //! Service map: who calls whom, how often, with which errors and latency, and where the critical path goes.
 //!
-//! A client span joined with the server span below it is an edge between services; a client span without one is an
-//! edge to a dependency that sends no spans (a database, a cache, a third party), named by its peer attributes.
+//! A client span with a server span below it is an edge between services; a client span without one is an edge to a
+//! dependency that sends no spans (a database, a cache, a third party), named by its peer attributes.
+//!
+//! ```text
+//! what files say of operations (`rates`) ─▶ counts, errors, latency, critical path ─┐
+//! traces (`callees`) ─▶ which service serves a call, and the gap ───────────────────┴─▶ nodes and edges
+//! ```
 
-use std::collections::BTreeMap;
+mod callees;
+
+use std::collections::{BTreeMap, HashSet};
 
 use arrow::datatypes::SchemaRef;
 use model::Result;
+use model::trace::SpanKind;
 use serde_json::{Value, json};
 
-use super::called::{self, DB_SYSTEM};
 use super::columns::{self, float, int, text};
 use super::operations::error_rate;
 use super::ranking::PeerKind;
+use super::rates::{self, Figures, Rated, Rates};
 use super::report::Report;
-use super::rows::{Found, Row, read};
-use super::scope::{Scope, started_in};
+use super::scope::Scope;
 use super::times;
 use super::{Analysis, Running};
+use crate::functions::sketch::Sketch;
 use crate::query::Query;
+use callees::{Callees, Served};
 
 pub const ANALYSIS: Analysis = Analysis {
     name: "service-map",
@@ -43,135 +52,186 @@ fn schema() -> SchemaRef {
     ])
 }
 
-/// What kind of thing a peer without spans is.
-fn kind(call: &Row) -> &'static str {
-    match PeerKind::of(call.some_text("db"), call.some_text("msg")) {
-        PeerKind::Cache => "cache",
-        PeerKind::Database => "database",
-        PeerKind::Messaging => "messaging",
-        PeerKind::Remote if call.text("kind") == "PRODUCER" => "messaging",
-        PeerKind::Remote => "external",
+/// Of spans that are alike for the map.
+#[derive(Default)]
+struct Sum {
+    calls: u64,
+    errors: u64,
+    critical: i64,
+    latency: Sketch,
+}
+
+impl Sum {
+    /// Adds all that is known of an operation.
+    fn add(&mut self, figures: &Figures) {
+        self.add_part(figures, Share { calls: 1.0, errors: 1.0 });
+    }
+
+    /// Adds a part of it, whose latency is like that of the whole.
+    fn add_part(&mut self, figures: &Figures, share: Share) {
+        let part = |n: u64, share: f64| (n as f64 * share).round() as u64;
+        self.calls += part(figures.count(), share.calls);
+        self.errors += part(figures.errors, share.errors);
+        times::add(&mut self.critical, (figures.critical_ns as f64 * share.calls).round() as i64);
+        self.latency.merge(&figures.latency);
+    }
+
+    fn quantile(&self, q: f64) -> Option<i64> {
+        self.latency.quantile(q)
+    }
+}
+
+/// The part of an operation's calls, and of those that failed, which one service served.
+#[derive(Clone, Copy)]
+struct Share {
+    calls: f64,
+    errors: f64,
+}
+
+impl Share {
+    fn of(one: &Served, all: &Served) -> Share {
+        let calls = one.calls as f64 / all.calls.max(1) as f64;
+        let errors = if all.errors > 0 { one.errors as f64 / all.errors as f64 } else { calls };
+        Share { calls, errors }
+    }
+}
+
+struct Node {
+    kind: &'static str,
+    served: Sum,
+    /// Time on the critical path of all its spans.
+    critical: i64,
+    instances: HashSet<String>,
+}
+
+impl Node {
+    fn new(kind: &'static str) -> Self {
+        Node { kind, served: Sum::default(), critical: 0, instances: HashSet::new() }
     }
 }
 
 #[derive(Default)]
-struct Node {
-    kind: String,
-    calls: i64,
-    errors: i64,
-    p50: i64,
-    p99: i64,
-    critical: i64,
-    instances: i64,
+struct Edge {
+    sum: Sum,
+    gap: Served,
+}
+
+#[derive(Default)]
+struct Map {
+    nodes: BTreeMap<String, Node>,
+    edges: BTreeMap<(String, String), Edge>,
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
-    let (window, peer) = (started_in(scope.window), called::peer());
-    let seconds = scope.window.seconds();
-    let calls = format!(
-        "SELECT c.service_name AS a, coalesce(s.service_name, c.peer, c.name) AS b, \
-                s.service_name IS NOT NULL AS answered, c.kind AS kind, c.db AS db, c.msg AS msg, \
-                count(*) AS n, sum(CASE WHEN c.status_code = 'ERROR' THEN 1 ELSE 0 END) AS errors, \
-                quantile(c.duration_ns, 0.5) AS p50, quantile(c.duration_ns, 0.99) AS p99, \
-                sum(c.critical_path_ns) AS critical, \
-                CAST(avg(CASE WHEN s.duration_ns IS NULL OR c.kind = 'PRODUCER' THEN NULL \
-                              ELSE greatest(c.duration_ns - s.duration_ns, 0) END) AS BIGINT) AS gap \
-         FROM (SELECT trace_id, span_id, service_name, name, kind, status_code, duration_ns, critical_path_ns, \
-                      {peer} AS peer, {DB_SYSTEM} AS db, messaging_system AS msg \
-               FROM spans WHERE {window} AND kind IN ('CLIENT', 'PRODUCER')) c \
-         LEFT JOIN (SELECT trace_id, parent_span_id, service_name, duration_ns \
-                    FROM spans WHERE {window} AND kind IN ('SERVER', 'CONSUMER')) s \
-           ON s.trace_id = c.trace_id AND s.parent_span_id = c.span_id \
-         GROUP BY 1, 2, 3, 4, 5, 6"
-    );
-    let edges = read(&query, &calls).await?;
-    let served = format!(
-        "SELECT service_name, count(DISTINCT instance_id) AS instances, sum(critical_path_ns) AS critical, \
-                sum(CASE WHEN kind IN ('SERVER', 'CONSUMER') THEN 1 ELSE 0 END) AS n, \
-                sum(CASE WHEN kind IN ('SERVER', 'CONSUMER') AND status_code = 'ERROR' THEN 1 ELSE 0 END) AS errors, \
-                quantile(CASE WHEN kind IN ('SERVER', 'CONSUMER') THEN duration_ns END, 0.5) AS p50, \
-                quantile(CASE WHEN kind IN ('SERVER', 'CONSUMER') THEN duration_ns END, 0.99) AS p99 \
-         FROM spans WHERE {window} GROUP BY 1"
-    );
-    let served = read(&query, &served).await?;
-    let total = times::total(served.iter().map(|row| row.int("critical")));
-    let share = |critical: i64| if total == 0 { 0.0 } else { critical as f64 / total as f64 };
-    let nodes = nodes(&served, &edges);
-    let node = |(name, n): (&String, &Node)| {
-        json!({
-            "id": name, "name": name, "type": n.kind,
-            "requests": n.calls, "rate": n.calls as f64 / seconds,
-            "errors": n.errors, "error_rate": error_rate(n.errors.unsigned_abs(), n.calls.unsigned_abs()),
-            "p50_ns": n.p50, "p99_ns": n.p99,
-            "critical_share": share(n.critical), "instances": n.instances,
-        })
-    };
-    let edge = |((from, to), e): (&(String, String), &Edge)| {
-        json!({
-            "from": from, "to": to,
-            "calls": e.calls, "rate": e.calls as f64 / seconds, "errors": e.errors,
-            "p50_ns": e.p50, "p99_ns": e.p99,
-            "critical_share": share(e.critical), "gap_ns": e.gap,
-        })
-    };
-    let nodes: Vec<Value> = nodes.iter().map(node).collect();
-    let edges: Vec<Value> = joined(&edges).iter().map(edge).collect();
-    Ok(Report::new("edges", json!({"nodes": nodes, "edges": edges})))
-}
-
-/// Calls from one place to another, whether or not the callee's span was found (it may lie outside the window).
-#[derive(Default)]
-struct Edge {
-    calls: i64,
-    errors: i64,
-    p50: i64,
-    p99: i64,
-    critical: i64,
-    gap: i64,
-}
-
-fn joined(found: &Found) -> BTreeMap<(String, String), Edge> {
-    let mut edges: BTreeMap<(String, String), Edge> = BTreeMap::new();
-    for row in found.iter() {
-        let edge = edges.entry((row.text("a").to_owned(), row.text("b").to_owned())).or_default();
-        let calls = row.int("n");
-        // The larger part tells the latency.
-        if calls > edge.calls {
-            (edge.p50, edge.p99, edge.gap) = (row.int("p50"), row.int("p99"), row.int("gap"));
-        }
-        edge.calls += calls;
-        edge.errors += row.int("errors");
-        times::add(&mut edge.critical, row.int("critical"));
+    let scope = scope.without_filters();
+    let mut rates = rates::read(&query, &scope, 1).await?.fold;
+    let spans = rates.iter().map(|rated| rated.figures.count()).sum();
+    let (callees, part) = Callees::read(&query, &scope, spans, &mut rates.operations).await?;
+    let map = Map::of(&rates, &callees);
+    let mut report = Report::new("edges", map.json(scope.window.seconds()));
+    if part < 1.0 {
+        report.notes.push(format!(
+            "counts and latency are of all spans; which service serves a call, and the gap, are told from {:.1} % of the time",
+            100.0 * part
+        ));
     }
-    edges
+    Ok(report)
 }
 
-fn nodes(served: &Found, edges: &Found) -> BTreeMap<String, Node> {
-    let mut nodes: BTreeMap<String, Node> = BTreeMap::new();
-    for row in served.iter() {
-        let node = Node {
-            kind: "service".to_owned(),
-            calls: row.int("n"),
-            errors: row.int("errors"),
-            p50: row.int("p50"),
-            p99: row.int("p99"),
-            critical: row.int("critical"),
-            instances: row.int("instances"),
+impl Map {
+    fn of(rates: &Rates, callees: &Callees) -> Map {
+        let mut map = Map::default();
+        for rated in rates.iter() {
+            map.add_to_service(&rated);
+        }
+        for (operation, instance) in rates.instances() {
+            let [service, ..] = rates.operations.texts(operation);
+            if let Some(node) = map.nodes.get_mut(service) {
+                node.instances.insert(instance.to_owned());
+            }
+        }
+        for rated in rates.iter() {
+            map.add_calls(rates, callees, &rated);
+        }
+        map
+    }
+
+    fn add_to_service(&mut self, rated: &Rated<'_>) {
+        let node = self.nodes.entry(rated.service.to_owned()).or_insert_with(|| Node::new("service"));
+        times::add(&mut node.critical, rated.figures.critical_ns);
+        if matches!(SpanKind::parse(rated.kind), SpanKind::Server | SpanKind::Consumer) {
+            node.served.add(rated.figures);
+        }
+    }
+
+    /// The calls of one operation, divided among those who served those that were looked at.
+    fn add_calls(&mut self, rates: &Rates, callees: &Callees, rated: &Rated<'_>) {
+        if !matches!(SpanKind::parse(rated.kind), SpanKind::Client | SpanKind::Producer) {
+            return;
+        }
+        let found = callees.of(rated.number);
+        let all = found.iter().fold(Served::default(), |all, (_, one)| Served {
+            calls: all.calls + one.calls,
+            errors: all.errors + one.errors,
+            gap: 0,
+        });
+        for (service, served) in found {
+            let share = Share::of(&served, &all);
+            let callee = match service {
+                Some(service) => rates.operations.names.text(service),
+                None if rated.peer.is_empty() => rated.operation,
+                None => rated.peer,
+            };
+            let edge = self.edges.entry((rated.service.to_owned(), callee.to_owned())).or_default();
+            edge.sum.add_part(rated.figures, share);
+            if service.is_some() && rated.kind != SpanKind::Producer.name() {
+                edge.gap.calls += served.calls;
+                times::add(&mut edge.gap.gap, served.gap);
+            }
+            let node = self.nodes.entry(callee.to_owned()).or_insert_with(|| Node::new(kind_of(rates, rated)));
+            if node.kind != "service" {
+                node.served.add_part(rated.figures, share);
+                node.critical = node.served.critical;
+            }
+        }
+    }
+
+    fn json(&self, seconds: f64) -> Value {
+        let services = self.nodes.values().filter(|node| node.kind == "service");
+        let total = times::total(services.map(|node| node.critical));
+        let share = |critical: i64| if total == 0 { 0.0 } else { critical as f64 / total as f64 };
+        let node = |(name, Node { kind, served, critical, instances }): (&String, &Node)| {
+            json!({
+                "id": name, "name": name, "type": kind,
+                "requests": served.calls, "rate": served.calls as f64 / seconds,
+                "errors": served.errors, "error_rate": error_rate(served.errors, served.calls),
+                "p50_ns": served.quantile(0.5).unwrap_or(0), "p99_ns": served.quantile(0.99).unwrap_or(0),
+                "critical_share": share(*critical), "instances": instances.len(),
+            })
         };
-        nodes.insert(row.text("service_name").to_owned(), node);
+        let edge = |((from, to), Edge { sum, gap }): (&(String, String), &Edge)| {
+            json!({
+                "from": from, "to": to,
+                "calls": sum.calls, "rate": sum.calls as f64 / seconds, "errors": sum.errors,
+                "p50_ns": sum.quantile(0.5).unwrap_or(0), "p99_ns": sum.quantile(0.99).unwrap_or(0),
+                "critical_share": share(sum.critical),
+                // Of who sends no spans nobody knows it.
+                "gap_ns": (gap.calls > 0).then(|| gap.gap / gap.calls as i64),
+            })
+        };
+        let nodes: Vec<Value> = self.nodes.iter().map(node).collect();
+        let edges: Vec<Value> = self.edges.iter().filter(|(_, edge)| edge.sum.calls > 0).map(edge).collect();
+        json!({"nodes": nodes, "edges": edges})
     }
-    for row in edges.iter().filter(|row| row.int("answered") == 0) {
-        let node = nodes.entry(row.text("b").to_owned()).or_default();
-        if node.kind == "service" {
-            continue;
-        }
-        node.kind = kind(&row).to_owned();
-        node.calls += row.int("n");
-        node.errors += row.int("errors");
-        // Over several callers the worst is shown.
-        node.p50 = node.p50.max(row.int("p50"));
-        node.p99 = node.p99.max(row.int("p99"));
-        times::add(&mut node.critical, row.int("critical"));
+}
+
+/// What kind of thing a peer without spans is.
+fn kind_of(rates: &Rates, call: &Rated<'_>) -> &'static str {
+    match rates.operations.peer_kind(call.number) {
+        PeerKind::Cache => "cache",
+        PeerKind::Database => "database",
+        PeerKind::Messaging => "messaging",
+        PeerKind::Remote if call.kind == SpanKind::Producer.name() => "messaging",
+        PeerKind::Remote => "external",
     }
-    nodes
 }

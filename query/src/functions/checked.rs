@@ -22,6 +22,10 @@ const BATCH: usize = 128 << 20;
 const ROW: usize = 4 << 20;
 /// Most bytes that a constant may grow to: the planner copies and prints constants again and again.
 const CONSTANT: usize = 64 << 10;
+/// Bytes of a value in a list of texts.
+const PART: usize = 16;
+/// Most bytes of a text that says how something is written.
+const FORMAT: usize = 256;
 /// Most pairs of letters that one call of `levenshtein` may look at: 0.9 ns each.
 const EDITS: usize = 1 << 30;
 /// The same for `strpos`, which gives up at the first difference or compares 32 letters at once.
@@ -34,6 +38,10 @@ enum Growth {
     Sum,
     /// With the product of the first argument's length and that of the argument at this position.
     Product(usize),
+    /// With the number of parts that the delimiter makes of the text, each of which takes [`PART`] bytes.
+    Parts,
+    /// As the sum of the arguments, of which the one at this position is short: it says how a row is written.
+    Format(usize),
     /// Not at all, but its time does: by the product of both texts' lengths, of which there may be so much in all.
     Time(usize),
 }
@@ -43,7 +51,8 @@ const GROWING: &[(&str, Growth)] = &[
     ("concat_ws", Growth::Sum),
     ("overlay", Growth::Sum),
     ("encode", Growth::Sum),
-    ("to_char", Growth::Sum),
+    ("string_to_array", Growth::Parts),
+    ("to_char", Growth::Format(1)),
     ("array_append", Growth::Sum),
     ("array_concat", Growth::Sum),
     ("array_prepend", Growth::Sum),
@@ -106,6 +115,8 @@ impl ScalarUDFImpl for Checked {
         }
         match self.growth {
             Growth::Sum => {}
+            Growth::Parts => self.check_parts(&args)?,
+            Growth::Format(at) => self.check_format(&args, at)?,
             Growth::Product(other) => self.check_product(&args, other)?,
             Growth::Time(most) => self.check_time(&args, most)?,
         }
@@ -126,6 +137,35 @@ impl Checked {
             }
         }
         Ok(())
+    }
+
+    /// A text has at most as many parts as letters.
+    fn check_parts(&self, args: &ScalarFunctionArgs) -> Result<()> {
+        let Some(text) = args.args.first() else { return Ok(()) };
+        let texts = cast(&text.to_array(args.number_rows)?, &DataType::Utf8View)?;
+        let delimiter = match args.args.get(1) {
+            Some(ColumnarValue::Scalar(value)) => value.try_as_str().flatten(),
+            _ => None,
+        };
+        let parts = |text: &str| match delimiter {
+            Some(delimiter) if !delimiter.is_empty() => text.matches(delimiter).count() + 1,
+            _ => text.len() + 1,
+        };
+        let made: usize = texts.as_string_view().iter().flatten().map(parts).sum::<usize>().saturating_mul(PART);
+        if made > BATCH {
+            return exec_err!("{} would make more than {BATCH} bytes at once", self.name());
+        }
+        Ok(())
+    }
+
+    fn check_format(&self, args: &ScalarFunctionArgs, at: usize) -> Result<()> {
+        let Some(format) = args.args.get(at) else { return Ok(()) };
+        match lengths(format, args.number_rows)?.into_iter().max() {
+            Some(longest) if longest > FORMAT => {
+                exec_err!("{} with a format of {longest} bytes, at most {FORMAT} are allowed", self.name())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_time(&self, args: &ScalarFunctionArgs, most: usize) -> Result<()> {

@@ -12,6 +12,7 @@ fn result(columns: Vec<(&str, ArrayRef)>) -> QueryResult {
         schema: batch.schema(),
         batches: vec![batch],
         truncated: false,
+        bytes: 0,
         elapsed: Duration::ZERO,
         rows_scanned: 0,
     }

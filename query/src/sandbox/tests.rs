@@ -76,3 +76,34 @@ fn columns_that_double_are_counted_through_nested_queries() {
     check("SELECT a FROM (SELECT name AS a FROM (SELECT * FROM spans) x WHERE kind = 'SERVER' AND name <> '') y")
         .expect("small");
 }
+
+#[test]
+fn what_makes_plans_wide_is_counted() {
+    let list = |n: usize, of: &dyn Fn(usize) -> String| (0..n).map(of).collect::<Vec<_>>().join(", ");
+    let keys = |n: usize| list(n, &|i| format!("substr(name, {i})"));
+    let cases = [
+        (format!("SELECT {} FROM spans", list(1_001, &|i| format!("name a{i}"))), "1001 columns in one SELECT"),
+        (format!("SELECT 1 FROM {}", list(66, &|i| format!("spans r{i}"))), "66 tables"),
+        (format!("SELECT name FROM spans ORDER BY {}", keys(65)), "65 sort keys"),
+        (format!("SELECT 1 FROM spans GROUP BY {}", keys(65)), "65 grouping keys"),
+        (format!("SELECT array_agg(name ORDER BY {}) FROM spans", keys(65)), "65 sort keys"),
+        (format!("SELECT 1 FROM spans GROUP BY CUBE({})", keys(16)), "65536 grouping sets"),
+        (format!("SELECT 1 FROM spans GROUP BY CUBE({}), CUBE({})", keys(4), keys(4)), "256 grouping sets"),
+        (format!("SELECT {} FROM spans", list(65, &|i| format!("sum(1) OVER (ORDER BY name, {i}) w{i}"))), "65 window"),
+        (format!("SELECT sum(1) OVER (PARTITION BY {}) FROM spans", keys(65)), "65 partition keys"),
+    ];
+    for (text, part) in cases {
+        assert!(message(&text).contains(part), "{part}: {}", message(&text));
+    }
+    let frame =
+        "SELECT sum(1) OVER (ORDER BY name ROWS BETWEEN 1 PRECEDING AND 18446744073709551615 FOLLOWING) FROM spans";
+    assert!(message(frame).contains("reaches 18446744073709551615 rows"), "{}", message(frame));
+    assert!(message("SELECT count(*) FROM spans TABLESAMPLE (10)").contains("TABLESAMPLE is refused"));
+    for text in [
+        "SELECT service_name, name, count(*) FROM spans GROUP BY CUBE(service_name, name)",
+        "SELECT sum(1) OVER (ORDER BY name ROWS BETWEEN UNBOUNDED PRECEDING AND 10 FOLLOWING) FROM spans",
+        "SELECT sum(1) OVER (ORDER BY start_time RANGE BETWEEN INTERVAL '1 minute' PRECEDING AND CURRENT ROW) FROM spans",
+    ] {
+        check(text).expect(text);
+    }
+}

@@ -25,7 +25,7 @@ pub struct Settings {
     pub timeout_seconds: f64,
     /// Most rows of one answer; the rest is cut off and `truncated` is set.
     pub max_rows: usize,
-    /// Most bytes of one answer in memory; the rest is cut off and `truncated` is set.
+    /// Most bytes of one answer, as it is written; the rest is cut off and `truncated` is set.
     pub max_bytes: usize,
     /// Where sorts and aggregations too large for memory go; empty: the system's folder for temporary files. Wiped
     /// when the engine stops.
@@ -45,7 +45,7 @@ impl Default for Settings {
             queue: 64,
             timeout_seconds: 30.0,
             max_rows: 100_000,
-            max_bytes: 128 << 20,
+            max_bytes: 64 << 20,
             spill_folder: None,
             spill_bytes: 4 << 30,
         }

@@ -396,3 +396,56 @@ async fn messages_are_counted_apart_from_requests_and_are_the_load_where_there_a
         }
     }
 }
+
+/// Forty requests that call the inventory, which tells of thirty of them only, a database and a queue.
+#[tokio::test]
+async fn the_service_map_says_who_serves_calls_and_what_nobody_knows() {
+    let mut rows = Vec::new();
+    for trace in 1..=40_u64 {
+        let (at, id) = (trace as i64 * 200, |n: u64| trace * 10 + n);
+        rows.push(span(trace, id(1), 0, ("gateway", "POST /order", "SERVER"), at, at + 100));
+        let call = span(trace, id(2), id(1), ("gateway", "reserve", "CLIENT"), at, at + 30);
+        rows.push(and(
+            call,
+            json!({ "peer_service": "inventory-lb", "status_code": if trace <= 4 { "ERROR" } else { "UNSET" } }),
+        ));
+        if trace <= 30 {
+            let served = span(trace, id(3), id(2), ("inventory", "reserve", "SERVER"), at + 5, at + 25);
+            rows.push(and(served, json!({ "instance_id": format!("inventory-{}", trace % 3) })));
+            let query = span(trace, id(4), id(3), ("inventory", "SELECT", "CLIENT"), at + 6, at + 16);
+            rows.push(and(query, json!({ "db_system_name": "postgresql", "server_address": "stock-db" })));
+        }
+        let sent = span(trace, id(5), id(1), ("gateway", "send orders", "PRODUCER"), at + 40, at + 41);
+        rows.push(and(sent, json!({ "messaging_system": "kafka", "messaging_destination_name": "orders" })));
+    }
+    for state in STATES {
+        let engine = Fixture::new().summarized(crate::summaries()).with(Signal::Traces, &rows, state).await.engine();
+        let map = run(&engine, "service-map", &[]).await;
+        let list = |name: &str| map[name].as_array().expect("a list").clone();
+        let edges: Vec<_> = list("edges")
+            .iter()
+            .map(|e| {
+                format!("{} {} {} {} {} {}", e["from"], e["to"], e["calls"], e["errors"], e["gap_ns"], e["p99_ns"])
+            })
+            .collect();
+        let expected = [
+            r#""gateway" "inventory" 30 4 10000000 30000000"#,
+            r#""gateway" "inventory-lb" 10 0 null 30000000"#,
+            r#""gateway" "orders" 40 0 null 1000000"#,
+            r#""inventory" "stock-db" 30 0 null 10000000"#,
+        ];
+        assert_eq!(edges, expected, "{state:?}");
+        let nodes: Vec<_> = list("nodes")
+            .iter()
+            .map(|n| format!("{} {} {} {}", n["id"], n["type"], n["requests"], n["instances"]))
+            .collect();
+        let expected = [
+            r#""gateway" "service" 40 1"#,
+            r#""inventory" "service" 30 3"#,
+            r#""inventory-lb" "external" 10 0"#,
+            r#""orders" "messaging" 40 0"#,
+            r#""stock-db" "database" 30 0"#,
+        ];
+        assert_eq!(nodes, expected, "{state:?}");
+    }
+}

@@ -116,8 +116,8 @@ async fn a_wrong_pattern_is_told_in_one_line() {
     let engines = [store(State::Memory).await, store(State::Files).await];
     for (condition, why) in [
         ("name ~ '(unclosed'", "unclosed group"),
-        ("name ~ name || '('", "unclosed group"),
-        ("regexp_like(name, name || '(')", "unclosed group"),
+        ("name ~ ('x' || '(')", "unclosed group"),
+        ("regexp_like(name, concat('x', '('))", "unclosed group"),
         ("name !~* '[z-a]'", "invalid character class range, the start must be <= the end"),
         ("name ~ '(((a{1,100}){1,100}){1,100})'", "it is too large when its repetitions are written out"),
         ("regexp_like(name, '(((a{1,100}){1,100}){1,100})')", "it is too large when its repetitions are written out"),
@@ -190,4 +190,67 @@ async fn a_trace_in_many_files_needs_little_memory() {
     let text = format!("SELECT url_path FROM spans WHERE trace_id = '{:032x}' ORDER BY start_time LIMIT 30", 7);
     let found = lines(&sql(&engine, &text).await.expect("answers"));
     assert_eq!(found, (0..20).map(|file| format!("/{}{}", file * 1_000 + 200, "x".repeat(5_000))).collect::<Vec<_>>());
+}
+
+/// Each of these took gigabytes, or the process with it, before anybody looked how much memory it has.
+#[tokio::test]
+async fn what_takes_memory_before_anybody_looks_is_refused_and_says_why() {
+    let engine = Fixture::new().with(model::Signal::Traces, &shop(2), State::Memory).await.engine();
+    let tower = format!("SELECT arrow_cast(1, '{}Int8{}')", "List(".repeat(6_000), ")".repeat(6_000));
+    let literal = format!("SELECT '{}' AS r FROM spans", "x".repeat(17_000));
+    let cases = [
+        ("SELECT approx_percentile_cont(duration_ns, 0.5, 100000000000000) FROM spans", "centroids"),
+        ("SELECT approx_percentile_cont(duration_ns, 0.5, 9223372036854775807) FROM spans", "centroids"),
+        ("SELECT approx_percentile_cont_with_weight(duration_ns, 1, 0.5, 100000000000000) FROM spans", "centroids"),
+        (
+            "SELECT DISTINCT arrow_cast(NULL, 'FixedSizeList(2147483647, Int64)') s, span_id FROM spans",
+            "a type of size",
+        ),
+        (
+            "SELECT arrow_try_cast(NULL, 'FixedSizeBinary(2147483647)') s, count(*) FROM spans GROUP BY 1",
+            "a type of size",
+        ),
+        (&tower, "levels deep"),
+        (&literal, "a constant of"),
+        ("SELECT repeat('x', 60000) AS r FROM spans", "a constant of"),
+        ("SELECT sum(cardinality(a)) FROM (SELECT array_agg(span_id) OVER () a FROM spans)", "over a window"),
+        ("SELECT string_agg(trace_id, ',') OVER (ORDER BY start_time) FROM spans", "over a window"),
+        ("SELECT count(*) FROM spans WHERE name ~ ('\\w{60}' || duration_ns::text)", "has to be a constant"),
+        ("SELECT regexp_like(name, span_id) FROM spans", "has to be a constant"),
+        (
+            "SELECT count(u) FROM (SELECT unnest(string_to_array(repeat(name || ',', 200000), ',')) u FROM spans)",
+            "make",
+        ),
+        ("SELECT to_char(start_time, repeat('%+', 3500 + duration_ns % 3)) FROM spans", "a format of"),
+    ];
+    for (text, part) in cases {
+        let error = sql(&engine, text).await.expect_err(part);
+        assert!(error.message.contains(part) && error.message.len() < 300, "{part}: {error:?}");
+        assert!(matches!(error.kind, model::Kind::Invalid | model::Kind::Limit), "{error:?}");
+    }
+    let text = "SELECT approx_percentile_cont(duration_ns, 0.5, 200) > 0, max(arrow_cast(duration_ns, 'Int32')) > 0, \
+                max(cardinality(string_to_array(name, ' '))), count(*) FILTER (WHERE name ~ 'POST') > 0, \
+                max(length(to_char(start_time, '%Y-%m-%d'))) FROM spans";
+    assert_eq!(lines(&sql(&engine, text).await.expect("answers")), ["true\ttrue\t2\ttrue\t10"]);
+}
+
+#[tokio::test]
+async fn an_answer_is_cut_by_what_is_written_not_by_what_its_rows_share() {
+    let fixture = Fixture::new().with(model::Signal::Traces, &shop(40), State::Mixed).await;
+    let engine = fixture.engine_with(Settings { threads: 2, max_bytes: 100_000, ..Settings::default() });
+    let result = sql(&engine, "SELECT repeat('x', 9996) AS r FROM spans").await.expect("answers");
+    assert_eq!((result.rows(), result.truncated, result.bytes), (10, true, 100_000));
+    let json = crate::output::write(&result, crate::output::Format::Json).expect("JSON");
+    assert!((100_000..101_000).contains(&json.len()), "{}", json.len());
+}
+
+#[tokio::test]
+async fn a_table_that_its_longest_value_makes_too_wide_is_refused() {
+    let fixture = Fixture::new().with(model::Signal::Traces, &shop(200), State::Memory).await;
+    let engine = fixture.engine();
+    let text = "SELECT repeat(name, CASE WHEN span_id = (SELECT min(span_id) FROM spans) THEN 90000 ELSE 0 END) AS r FROM spans";
+    let result = sql(&engine, text).await.expect("answers");
+    let error = crate::output::write(&result, crate::output::Format::Table).expect_err("half a gigabyte of spaces");
+    assert!(error.message.contains("too wide for a table"), "{error:?}");
+    crate::output::write(&result, crate::output::Format::Csv).expect("CSV");
 }
