@@ -80,8 +80,8 @@ impl Remote {
     pub fn post(&self, path: &str, body: &Value, accept: &str) -> Result<Posted> {
         let request = self.request(reqwest::Method::POST, path, &[])?.json(body).header("Accept", accept);
         let response = self.send(request)?;
-        let truncated = is_truncated(response.headers());
-        Ok(Posted { bytes: response.bytes().context("reading the answer")?.to_vec(), truncated })
+        let (truncated, rows) = (is_truncated(response.headers()), rows_of(response.headers()));
+        Ok(Posted { bytes: response.bytes().context("reading the answer")?.to_vec(), truncated, rows })
     }
 }
 
@@ -90,11 +90,17 @@ pub struct Posted {
     pub bytes: Vec<u8>,
     /// Whether the server cut it, having more rows than it gives at once.
     pub truncated: bool,
+    /// How many rows it has, if the server says so.
+    pub rows: Option<u64>,
 }
 
 /// Whatever the media type, a header says that an answer was cut.
 fn is_truncated(headers: &reqwest::header::HeaderMap) -> bool {
     headers.get("x-hotspan-truncated").is_some_and(|value| value == "true")
+}
+
+fn rows_of(headers: &reqwest::header::HeaderMap) -> Option<u64> {
+    headers.get("x-hotspan-rows")?.to_str().ok()?.parse().ok()
 }
 
 /// What was given on the command line as `form`, `NAME=VALUE` say.
@@ -121,5 +127,8 @@ mod tests {
         assert!(!is_truncated(&headers));
         headers.insert("x-hotspan-truncated", HeaderValue::from_static("true"));
         assert!(is_truncated(&headers));
+        assert_eq!(rows_of(&headers), None, "an older server");
+        headers.insert("x-hotspan-rows", HeaderValue::from_static("17"));
+        assert_eq!(rows_of(&headers), Some(17));
     }
 }

@@ -10,7 +10,6 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use model::{SystemClock, Tenant};
 use query::output;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::serve::runtime;
@@ -99,9 +98,9 @@ impl Sql {
     }
 
     fn on_server(&self, text: &str, format: output::Format) -> Result<(Vec<u8>, Option<Cut>)> {
-        let Posted { bytes, truncated } =
+        let Posted { bytes, truncated, rows } =
             self.remote.post("/api/v1/sql", &json!({"query": text}), format.media_type())?;
-        let cut = truncated.then(|| Cut { rows: rows_of(format, &bytes), by: "the server" });
+        let cut = truncated.then_some(Cut { rows, by: "the server" });
         Ok((bytes, cut))
     }
 
@@ -168,27 +167,12 @@ impl fmt::Display for Cut {
     }
 }
 
-/// How many rows an answer in this format says that it has.
-fn rows_of(format: output::Format, bytes: &[u8]) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Counted {
-        rows_total: u64,
-    }
-    match format {
-        output::Format::Json => serde_json::from_slice(bytes).ok().map(|Counted { rows_total }| rows_total),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_answer_that_was_cut_says_at_how_many_rows() {
-        let json = br#"{"columns":[],"rows":[[1],[2]],"truncated":true,"elapsed_ms":0.1,"rows_total":2}"#;
-        assert_eq!(rows_of(output::Format::Json, json), Some(2));
-        assert_eq!(rows_of(output::Format::Csv, b"n\n1\n2\n"), None, "a value may have several lines");
         let told = Cut { rows: Some(2), by: "the server" }.to_string();
         assert!(told.starts_with("warning: the server cut the answer at 2 rows, there are more"), "{told}");
         let told = Cut { rows: None, by: "the server" }.to_string();

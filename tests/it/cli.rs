@@ -50,9 +50,9 @@ fn an_answer_that_is_cut_is_told_on_standard_error() {
     for at in 1..=5 {
         otlp::send(&server, &otlp::export("shop", vec![otlp::span(at, at as u64, "checkout")]));
     }
-    for (format, words) in [("json", "cut the answer at 3 rows"), ("csv", "max_rows"), ("table", "max_rows")] {
+    for format in ["json", "csv", "table"] {
         let cut = server.sql_command(&["--format", format, "SELECT name FROM spans"]).success();
-        assert!(cut.stderr.starts_with("warning: the server cut the answer") && cut.stderr.contains(words), "{cut:?}");
+        assert!(cut.stderr.starts_with("warning: the server cut the answer at 3 rows"), "{cut:?}");
         assert!(!cut.text().contains("warning"), "{cut:?}");
         let whole = server.sql_command(&["--format", format, "SELECT name FROM spans LIMIT 3"]).success();
         assert_eq!(whole.stderr, "", "{format}");

@@ -33,13 +33,14 @@ pub async fn run(
     let format = Format::accepted(headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()));
     let question = server.engine.sql(&tenant, &statement.query, &statement.params);
     let result = traced::question("sql", &tenant, question, |r| r.rows() as u64).await?;
-    let truncated = result.truncated;
+    let (truncated, rows) = (result.truncated, result.rows());
     let room = server.handover.room_for(result.bytes).await?;
     // Encoding a large answer takes a while; the ingest threads must not wait for it.
     let body = tokio::task::spawn_blocking(move || output::write(&result, format)).await;
     let body = body.map_err(|e| Error::internal(format!("encoding the answer: {e}")))??;
     let mut response = server.handover.body(body, room).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+    response.headers_mut().insert("x-hotspan-rows", HeaderValue::from(rows));
     if truncated {
         response.headers_mut().insert("x-hotspan-truncated", HeaderValue::from_static("true"));
     }

@@ -72,6 +72,10 @@ impl Fs for Disk {
         crash_point!("wal.before_folder_sync");
         wal::Disk.sync_dir(dir)
     }
+
+    fn free(&self, dir: &Path) -> u64 {
+        crate::maintain::disk(dir).0
+    }
 }
 
 fn is_spare(path: &Path) -> bool {

@@ -10,7 +10,7 @@
 //! *Invariants:* its bytes and its name are durable before the writer hears of it; it has no header, so wherever a crash
 //! leaves it, an open takes it for a spare that holds nothing.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
 use crate::fs::append_all;
@@ -20,6 +20,9 @@ use crate::{Fs, WalError};
 
 /// Zeros that are written and synced at a time: the log's own syncs wait behind what the disk has been given.
 const PIECE: usize = 1 << 20;
+
+/// One takes at most this part of what is free: it must not be what fills the disk.
+const SHARE: u64 = 16;
 
 /// A file that is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +35,13 @@ impl Blank {
     /// Makes it, durably. Of a failure nothing is left, unless the disk refuses that as well; then the next open finds a
     /// shorter spare.
     pub fn make(&self, fs: &dyn Fs, dir: &Path) -> Result<Spare, WalError> {
+        if fs.free(dir) / SHARE < self.bytes {
+            let why = io::Error::new(io::ErrorKind::StorageFull, "the space that is free is left to records");
+            return Err(WalError::io("making a spare segment", why));
+        }
         let mut file = fs.create(&self.path).map_err(|e| WalError::io("making a spare segment", e))?;
         let zeros = vec![0; PIECE.min(usize::try_from(self.bytes).unwrap_or(PIECE))];
-        let mut fill = || -> std::io::Result<()> {
+        let mut fill = || -> io::Result<()> {
             let mut left = self.bytes;
             while left > 0 {
                 let piece = &zeros[..zeros.len().min(usize::try_from(left).unwrap_or(PIECE))];

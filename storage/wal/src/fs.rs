@@ -35,6 +35,11 @@ pub trait Fs: Send + Sync + 'static {
 
     /// Makes the folder's names durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Bytes free on the folder's disk; without limit where nobody knows.
+    fn free(&self, _dir: &Path) -> u64 {
+        u64::MAX
+    }
 }
 
 /// An open file that is written from one place on.

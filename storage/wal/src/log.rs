@@ -167,14 +167,16 @@ impl Log {
         self.fs.rewrite(&last.path, last.unproven, tail).map_err(|e| WalError::io("writing the last group again", e))
     }
 
-    /// Writes and syncs a group. On `Err` none of its records is acknowledged; [`Log::failed`] tells whether the log
-    /// can go on.
+    /// Writes and syncs a group, if need be where spares were. On `Err` none of its records is acknowledged;
+    /// [`Log::failed`] tells whether the log can go on.
     pub fn commit(&mut self, records: &[&Record]) -> Result<Committed, WalError> {
         let committed = self.write(records);
-        if committed.as_ref().is_err_and(WalError::is_no_space) {
-            self.release_spares();
+        if !committed.as_ref().is_err_and(WalError::is_no_space) {
+            return committed;
         }
-        committed
+        let had_spares = self.spares.len() > 0;
+        self.release_spares();
+        if had_spares { self.write(records) } else { committed }
     }
 
     fn write(&mut self, records: &[&Record]) -> Result<Committed, WalError> {

@@ -246,6 +246,11 @@ impl State {
 }
 
 impl Fs for SimFs {
+    fn free(&self, _: &Path) -> u64 {
+        let state = self.lock();
+        state.capacity.map_or(u64::MAX, |all| all.saturating_sub(state.used()) as u64)
+    }
+
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         self.lock().dirs.insert(dir.to_path_buf());
         Ok(())

@@ -87,6 +87,18 @@ fn one_that_cannot_be_made_leaves_nothing_and_is_not_tried_again_until_a_trim_ke
 }
 
 #[test]
+fn none_is_made_of_what_little_space_is_left() {
+    let fs = SimFs::new();
+    let (mut log, _) = begun(&fs, small(), 2);
+    let used = fs.read(&segment(1), u64::MAX).unwrap().len() as u64;
+    let blank = log.blank().unwrap();
+    fs.capacity(Some(used + 16 * BLANK - 1));
+    assert!(blank.make(&fs, &dir()).unwrap_err().is_no_space());
+    fs.capacity(Some(used + 16 * BLANK));
+    blank.make(&fs, &dir()).unwrap();
+}
+
+#[test]
 fn one_that_comes_after_spares_were_given_up_goes_too() {
     let fs = SimFs::new();
     let (mut log, _) = begun(&fs, small(), 2);
