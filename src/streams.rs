@@ -17,6 +17,12 @@ pub fn note(line: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// What came of printing, a reader that has gone being none of its failures: for commands whose exit code says what was
+/// found.
+pub fn printed(result: anyhow::Result<()>) -> anyhow::Result<()> {
+    result.or_else(|error| if is_unread(&error) { Ok(()) } else { Err(error) })
+}
+
 /// Whether what ended a command is that nobody reads its output any more, which is no failure.
 pub fn is_unread(error: &anyhow::Error) -> bool {
     let unread = |e: &io::Error| e.get_ref().is_some_and(|inner| inner.is::<Unread>());

@@ -28,19 +28,24 @@ impl Check {
     pub fn run(self) -> Result<ExitCode> {
         let findings = runtime()?.block_on(storage::check(&self.data, Arc::new(model::SystemClock)))?;
         let damaged = findings.iter().filter(|f| !f.ok).count();
+        streams::printed(self.print(&findings, damaged))?;
+        Ok(if damaged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn print(&self, findings: &[storage::Finding], damaged: usize) -> Result<()> {
         let mut out = streams::stdout();
         if self.json {
-            writeln!(out, "{}", serde_json::to_string_pretty(&findings)?)?;
-        } else {
-            for finding in &findings {
-                let state = if finding.ok { "ok     " } else { "DAMAGED" };
-                writeln!(out, "{state} {}: {}", finding.what, finding.detail)?;
-            }
-            match damaged {
-                0 => writeln!(out, "nothing is damaged")?,
-                n => writeln!(out, "{n} damaged; restore these files from a backup, the rest stays readable")?,
-            }
+            writeln!(out, "{}", serde_json::to_string_pretty(findings)?)?;
+            return Ok(());
         }
-        Ok(if damaged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        for finding in findings {
+            let state = if finding.ok { "ok     " } else { "DAMAGED" };
+            writeln!(out, "{state} {}: {}", finding.what, finding.detail)?;
+        }
+        match damaged {
+            0 => writeln!(out, "nothing is damaged")?,
+            n => writeln!(out, "{n} damaged; restore these files from a backup, the rest stays readable")?,
+        }
+        Ok(())
     }
 }

@@ -128,11 +128,8 @@ impl Load {
             });
             demo::load::run(settings, stop).await
         })?;
-        let mut out = streams::stdout();
-        match self.json {
-            true => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
-            false => writeln!(out, "{report}")?,
-        }
+        let text = if self.json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
+        streams::printed(writeln!(streams::stdout(), "{text}").map_err(Into::into))?;
         let all_taken = report.totals.refused == 0 && report.totals.failed == 0;
         Ok(if all_taken { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -73,7 +73,7 @@ fn whole(holdings: &[Holding], mut through: u64, reason: Reason) -> Option<u64> 
 }
 
 /// Proof that every table holds every record up to `through`, durably.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flushed {
     through: u64,
 }
@@ -108,24 +108,40 @@ pub(crate) async fn flush(shared: &Arc<Shared>, through: u64, reason: Reason) ->
     Ok(Flushed { through })
 }
 
-/// Forgets in the log what is in the tables and what nobody reads. The window of seen exports goes into the log first,
-/// so that a re-send is recognised after a crash even when its first copy's record is gone.
-pub(crate) async fn trim(shared: &Arc<Shared>, flushed: Flushed) -> Result<()> {
-    let shared = shared.clone();
-    let task = tokio::task::spawn_blocking(move || -> Result<(), wal::WalError> {
-        let through = shared.log.trimmable(flushed.through);
+/// Puts the window of seen exports into the log, so that a re-send is recognised after a crash even when its first copy's
+/// record is gone: what a trim must have before it.
+pub(crate) async fn remember(shared: &Arc<Shared>) -> Result<()> {
+    in_the_log(shared, |shared| {
         let seen = record::seen(&shared.window().remembered());
         // Past its quotas: a full log is emptied by this.
         shared.log.wal.append_wait_past_quotas(wal::Record::from(seen))?;
         crash_point!("trim.remembered");
+        Ok(())
+    })
+    .await
+}
+
+/// Forgets in the log what is in the tables and what nobody reads. [`remember`] comes first.
+pub(crate) async fn trim(shared: &Arc<Shared>, flushed: Flushed) -> Result<()> {
+    in_the_log(shared, move |shared| {
+        let through = shared.log.trimmable(flushed.through);
         shared.ledger.write(flushed.through);
         crash_point!("trim.counted");
         shared.log.wal.trim(through)?;
         crash_point!("trim.done");
         Ok(())
-    });
-    let done = task.await.map_err(|e| Error::internal(format!("trimming the log: {e}")))?;
-    done.map_err(|e| crate::store::wal_error(&e))
+    })
+    .await
+}
+
+/// Does what waits for the log's disk.
+async fn in_the_log(
+    shared: &Arc<Shared>,
+    work: impl FnOnce(&Shared) -> Result<(), wal::WalError> + Send + 'static,
+) -> Result<()> {
+    let shared = shared.clone();
+    let done = tokio::task::spawn_blocking(move || work(&shared)).await;
+    done.map_err(|e| Error::internal(format!("trimming the log: {e}")))?.map_err(|e| crate::store::wal_error(&e))
 }
 
 async fn flush_table(shared: &Arc<Shared>, table: &Arc<Table>, part: Part, (through, now): (u64, Nanos)) -> Result<()> {

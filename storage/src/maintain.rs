@@ -52,6 +52,8 @@ struct Tidying {
 struct Flushing {
     /// What was written and is still in the log.
     untrimmed: Option<Flushed>,
+    /// For which of it the window of seen exports is in the log.
+    remembered: Option<Flushed>,
     trimmed_at: Nanos,
 }
 
@@ -70,7 +72,7 @@ impl Maintenance {
     /// Does only what it is asked for.
     pub fn idle(shared: Arc<Shared>) -> Self {
         let (stop, _) = watch::channel(false);
-        let flushing = Flushing { untrimmed: Flushed::found(&shared), trimmed_at: 0 };
+        let flushing = Flushing { untrimmed: Flushed::found(&shared), remembered: None, trimmed_at: 0 };
         let (flushing, tidying) = (Arc::new(Mutex::new(flushing)), Arc::default());
         Maintenance { shared, flushing, tidying, stop, tasks: Default::default() }
     }
@@ -127,6 +129,11 @@ impl Flushing {
     async fn trim(&mut self, shared: &Arc<Shared>) -> Result<()> {
         let Some(flushed) = self.untrimmed else { return Ok(()) };
         self.trimmed_at = shared.clock.now();
+        // Once: where trimming goes on failing, each try would add to a log that is full.
+        if self.remembered != Some(flushed) {
+            flush::remember(shared).await?;
+            self.remembered = Some(flushed);
+        }
         flush::trim(shared, flushed).await?;
         self.untrimmed = None;
         Ok(())

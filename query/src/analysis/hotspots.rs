@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use arrow::datatypes::SchemaRef;
-use model::time::MINUTE;
+use model::time::{MINUTE, SECOND};
 use model::trace::SpanKind;
 use model::{Result, Signal, TraceId};
 use serde_json::{Value, json};
@@ -74,13 +74,20 @@ async fn sides(query: &Query, scope: &Scope) -> Result<Sides> {
     Ok(Sides { window, baseline })
 }
 
-/// A level that a run began with is not part of the run before its start, even where the load was the same.
+/// Of a level that reaches into a run from before it, the run's own part, where that is long enough to compare with; else
+/// what came before.
 fn of_the_run(baseline: Window, scope: &Scope) -> Window {
     match scope.run_start {
-        Some(start) if start < baseline.end => Window { start: baseline.start.max(start), ..baseline },
+        Some(start) if baseline.start < start && start < baseline.end => {
+            let own = Window { start, ..baseline };
+            if own.end - own.start >= LEAST_OWN { own } else { Window { end: start, ..baseline } }
+        }
         _ => baseline,
     }
 }
+
+/// Shorter, a run's first level has only just begun when its load rises.
+const LEAST_OWN: i64 = 5 * SECOND;
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
     let settings = Settings { limit: scope.number("limit", 10, 1, 100)? as usize, ..Settings::default() };
@@ -338,4 +345,25 @@ fn waiting(query: &Query, window: Window) -> Option<String> {
     (rows > 0).then(|| {
         format!("{rows} spans wait to be written, since they come faster than that; they are taken in when they are")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_that_reaches_into_a_run_is_cut_at_its_start() {
+        let at = |seconds: i64| seconds * SECOND;
+        let window = |start, end| Window { start: at(start), end: at(end) };
+        let scope = |start: Option<i64>| {
+            let parameters = [("start".to_owned(), "100".to_owned()), ("end".to_owned(), "200".to_owned())];
+            let mut scope = Scope::parse(&parameters, at(300)).expect("a scope");
+            scope.run_start = start.map(at);
+            scope
+        };
+        assert_eq!(of_the_run(window(10, 130), &scope(Some(100))), window(100, 130), "its own part");
+        assert_eq!(of_the_run(window(10, 104), &scope(Some(100))), window(10, 100), "which is too short here");
+        assert_eq!(of_the_run(window(10, 90), &scope(Some(100))), window(10, 90), "before it");
+        assert_eq!(of_the_run(window(10, 130), &scope(None)), window(10, 130), "no run");
+    }
 }

@@ -42,6 +42,7 @@ pub async fn scope(query: &Query, analysis: &Analysis, parameters: &[(String, St
     let parameters: Vec<(String, String)> = parameters.iter().cloned().chain(times).collect();
     let mut scope = Scope::parse(&parameters, query.now())?;
     scope.run_start = asked[0].as_ref().map(|asked| asked.window.start);
+    scope.run_end = asked[0].as_ref().and_then(|asked| asked.run.end);
     for (at, asked) in asked.iter().enumerate() {
         let Some(asked) = asked else { continue };
         let side = if at == 0 { &mut scope.window } else { scope.baseline.get_or_insert(asked.window) };
@@ -61,11 +62,9 @@ pub async fn scope(query: &Query, analysis: &Analysis, parameters: &[(String, St
 
 /// Says that a run has only just ended: the traces of its last seconds are still on their way, and left out.
 pub fn too_fresh(scope: &Scope, now: Nanos) -> Option<String> {
-    scope.run_start?;
-    let left = (scope.window.end + SETTLE - now + SECOND - 1) / SECOND;
-    // One that goes on is looked at while it does.
-    let has_ended = scope.window.end < now;
-    (has_ended && left > 0).then(|| {
+    let end = scope.run_end?;
+    let left = (end.min(scope.window.end) + SETTLE - now + SECOND - 1) / SECOND;
+    (left > 0).then(|| {
         format!(
             "the run has only just ended: the traces of its last {left} s are not assembled yet and left out; \
              ask again in {left} s for all of it"

@@ -43,6 +43,8 @@ pub struct Scope {
     pub attributes: Vec<(String, String)>,
     /// The start of the run that the window is of.
     pub(super) run_start: Option<Nanos>,
+    /// Its end, once it has ended.
+    pub(super) run_end: Option<Nanos>,
     /// Which traces take part, for the window and for the baseline, as SQL; set by [`super::runs`].
     pub(super) members: [Option<String>; 2],
     /// The analysis' own parameters.
@@ -110,6 +112,7 @@ impl Scope {
             instance: text("instance"),
             attributes,
             run_start: None,
+            run_end: None,
             members: [None, None],
             others: parameters.to_vec(),
         })

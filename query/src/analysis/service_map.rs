@@ -27,7 +27,7 @@ use super::times;
 use super::{Analysis, Running};
 use crate::functions::sketch::Sketch;
 use crate::query::Query;
-use callees::{Callees, Served};
+use callees::{Callees, Looked, Served};
 
 pub const ANALYSIS: Analysis = Analysis {
     name: "service-map",
@@ -120,6 +120,8 @@ struct Edge {
 struct Map {
     nodes: BTreeMap<String, Node>,
     edges: BTreeMap<(String, String), Edge>,
+    /// Operations whose calls nobody has looked at.
+    left_out: usize,
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
@@ -133,6 +135,12 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         report.notes.push(format!(
             "counts and latency are of all spans; which service serves a call, and the gap, are told from {:.1} % of the time",
             100.0 * part
+        ));
+    }
+    if map.left_out > 0 {
+        report.notes.push(format!(
+            "the calls of {} operations are not shown: none of their traces was looked at",
+            map.left_out
         ));
     }
     Ok(report)
@@ -169,16 +177,22 @@ impl Map {
         if !matches!(SpanKind::parse(rated.kind), SpanKind::Client | SpanKind::Producer) {
             return;
         }
-        let found = callees.of(rated.number);
-        let all = found.iter().fold(Served::default(), |all, (_, one)| Served {
-            calls: all.calls + one.calls,
-            errors: all.errors + one.errors,
-            gap: 0,
-        });
-        for (service, served) in found {
-            let share = Share::of(&served, &all);
+        let only_by_name = Looked { all: Served { calls: 1, ..Served::default() }, by: BTreeMap::new() };
+        let looked = match callees.of(rated.number) {
+            Some(looked) => looked,
+            // A service that is called may send spans, or not: nobody has looked.
+            None if kind_of(rates, rated) == "external" => {
+                self.left_out += 1;
+                return;
+            }
+            None => &only_by_name,
+        };
+        let nobody = (&None, &looked.all);
+        let by = looked.by.iter().chain(looked.by.is_empty().then_some(nobody));
+        for (service, served) in by {
+            let share = Share::of(served, &looked.all);
             let callee = match service {
-                Some(service) => rates.operations.names.text(service),
+                Some(service) => rates.operations.names.text(*service),
                 None if rated.peer.is_empty() => rated.operation,
                 None => rated.peer,
             };

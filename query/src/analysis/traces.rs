@@ -21,8 +21,12 @@ use super::scope::{Scope, Window, entered_in};
 use crate::fold::Fold;
 use crate::query::Query;
 
-/// Spans held at once, about: 80 bytes each.
+/// Spans held at once, about, where there is memory for them: 80 bytes each.
 pub const SLICE: u64 = 1_500_000;
+/// Bytes of a span that is held, with the room that lists leave to grow.
+const HELD: u64 = 160;
+/// Fewer at once would read files again and again for little.
+const LEAST_SLICE: u64 = 5_000;
 /// Bins in which spans are counted to cut slices.
 const BINS: i64 = 512;
 /// Sorting many small pieces is faster than sorting a large one, and only one is copied at a time.
@@ -79,7 +83,8 @@ pub async fn each_trace(
     while total / part.one_in() > limits.most {
         part = part.halved();
     }
-    for slice in slices(&counts, limits.slice.saturating_mul(part.one_in())) {
+    let most = room(query.settings().analyses_bytes() as u64, limits.slice);
+    for slice in slices(&counts, most.saturating_mul(part.one_in())) {
         for share in 0..slice.shares {
             let sql = sql(scope, slice.window);
             let empty = || Slice { part, shares: slice.shares, share, ..Slice::default() };
@@ -96,6 +101,11 @@ pub async fn each_trace(
         }
     }
     Ok(part)
+}
+
+/// So many spans at once that another question like this has room beside it in what analyses may take.
+fn room(analyses_bytes: u64, most: u64) -> u64 {
+    most.min((analyses_bytes / 2 / HELD).max(LEAST_SLICE))
 }
 
 fn sql(scope: &Scope, window: Window) -> String {
@@ -280,5 +290,15 @@ mod tests {
         let piece = |start: i64, end: i64, shares: u64| Piece { window: Window { start, end }, shares };
         assert_eq!(found, [piece(0, 20, 1), piece(20, 30, 1), piece(50, 60, 4), piece(60, 70, 1), piece(90, 100, 1)]);
         assert!(slices(&[], 100).is_empty());
+    }
+
+    /// The default of a machine with 1 GiB for hotspan: 256 MiB for queries, 96 of them for analyses.
+    #[test]
+    fn what_is_held_at_once_fits_into_half_of_what_analyses_may_take() {
+        let settings = crate::Settings { memory_bytes: 256 << 20, ..crate::Settings::default() };
+        assert_eq!(settings.analyses_bytes(), 96 << 20);
+        let held = room(96 << 20, SLICE);
+        assert!(held < SLICE && held * 2 * size_of::<SpanRecord>() as u64 <= 48 << 20, "{held}");
+        assert_eq!((room(0, SLICE), room(u64::MAX, SLICE), room(u64::MAX, 100)), (LEAST_SLICE, SLICE, 100));
     }
 }

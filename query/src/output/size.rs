@@ -60,6 +60,9 @@ fn add(array: &ArrayRef, sizes: &mut [usize]) {
         DataType::Struct(_) => array.as_struct().columns().iter().for_each(|column| add(column, sizes)),
         DataType::Dictionary(..) => {
             let dictionary = array.as_any_dictionary();
+            if dictionary.values().is_empty() {
+                return texts(sizes.iter().map(|_| None).collect::<Vec<_>>().into_iter(), sizes);
+            }
             let mut values = vec![0; dictionary.values().len()];
             add(dictionary.values(), &mut values);
             for (size, key) in sizes.iter_mut().zip(dictionary.normalized_keys()) {
@@ -109,6 +112,12 @@ mod tests {
             assert_eq!(fits(column.clone(), 99), (0, 0), "not even one");
             assert_eq!(fits(column.slice(90, 10), 5_000), (10, 1_000));
         }
+    }
+
+    #[test]
+    fn a_dictionary_without_values_is_all_null() {
+        let nulls: DictionaryArray<Int32Type> = [None::<&str>; 3].into_iter().collect();
+        assert_eq!(fits(Arc::new(nulls), 1_000), (3, 3 * PLAIN));
     }
 
     #[test]

@@ -102,6 +102,7 @@ fn what_makes_plans_wide_is_counted() {
     for text in [
         "SELECT service_name, name, count(*) FROM spans GROUP BY CUBE(service_name, name)",
         "SELECT sum(1) OVER (ORDER BY name ROWS BETWEEN UNBOUNDED PRECEDING AND 10 FOLLOWING) FROM spans",
+        "SELECT sum(1) OVER (ORDER BY duration_ns RANGE BETWEEN 60000000000 PRECEDING AND CURRENT ROW) FROM spans",
         "SELECT sum(1) OVER (ORDER BY start_time RANGE BETWEEN INTERVAL '1 minute' PRECEDING AND CURRENT ROW) FROM spans",
     ] {
         check(text).expect(text);

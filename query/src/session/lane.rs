@@ -119,12 +119,12 @@ impl Lanes {
             })
         };
         let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX) - settings.pieces_bytes();
-        let for_statements = memory / 2;
+        let for_statements = memory - settings.analyses_bytes();
         Ok(Lanes {
             analyses: lane(
                 ("query", ANALYSES_NICE, first),
                 settings.concurrency.div_ceil(2),
-                memory - for_statements,
+                settings.analyses_bytes(),
                 ceiling.saturating_add(ceiling / 8),
                 None,
             )?,

@@ -63,6 +63,12 @@ impl Settings {
         usize::try_from(self.memory_bytes / 4).unwrap_or(0)
     }
 
+    /// What analyses may take, all together.
+    pub(crate) fn analyses_bytes(&self) -> usize {
+        let memory = usize::try_from(self.memory_bytes).unwrap_or(usize::MAX) - self.pieces_bytes();
+        memory - memory / 2
+    }
+
     /// Says which value is out of range and what it may be.
     pub fn validate(&self) -> model::Result<()> {
         let wrong = |name: &str, why: &str| Err(model::Error::invalid(format!("query.{name} {why}")));

@@ -57,7 +57,7 @@ impl Compare {
             Format::Text => self.text(&answer),
             Format::Markdown => self.markdown(&answer),
         };
-        streams::stdout().write_all(text.as_bytes())?;
+        streams::printed(streams::stdout().write_all(text.as_bytes()).map_err(Into::into))?;
         let failed = match (self.fail_on, answer["verdict"].as_str()) {
             (Some(_), Some("worse")) => true,
             (Some(FailOn::WorseOrUnknown), verdict) => verdict == Some("not_enough_data"),

@@ -31,9 +31,17 @@ pub struct Served {
     pub gap: i64,
 }
 
-/// By the number of the calling operation and of the name of the service.
+/// What was looked at of an operation's calls.
 #[derive(Debug, Default)]
-pub struct Callees(HashMap<u32, BTreeMap<Option<u32>, Served>>);
+pub struct Looked {
+    pub all: Served,
+    /// By the number of the name of the service that served them. A message may have been taken by several.
+    pub by: BTreeMap<Option<u32>, Served>,
+}
+
+/// By the number of the calling operation.
+#[derive(Debug, Default)]
+pub struct Callees(HashMap<u32, Looked>);
 
 impl Callees {
     /// Looks at the traces of a window that holds so many spans. Answers, too, which part of its time was looked at.
@@ -51,29 +59,41 @@ impl Callees {
     fn look_at(&mut self, operations: &Operations, trace: &[SpanRecord]) {
         let is = |span: &SpanRecord, kinds: [SpanKind; 2]| kinds.contains(&operations.kind(span.operation));
         let calls = trace.iter().filter(|span| is(span, [SpanKind::Client, SpanKind::Producer]));
-        let mut open: HashMap<u64, &SpanRecord> = calls.map(|span| (span.span, span)).collect();
+        // With the services that served each, and how much longer its caller waited.
+        let mut calls: HashMap<u64, (&SpanRecord, Vec<(u32, i64)>)> =
+            calls.map(|span| (span.span, (span, Vec::new()))).collect();
         for served in trace.iter().filter(|span| is(span, [SpanKind::Server, SpanKind::Consumer])) {
-            // Of several that were made by one call, as by a retry below it, the first counts.
-            let Some(call) = open.remove(&served.parent) else { continue };
+            let Some((call, by)) = calls.get_mut(&served.parent) else { continue };
             let (service, ..) = operations.names_of(served.operation);
-            self.count(call, Some(service), duration(call).saturating_sub(duration(served)).max(0));
+            // A call is served once, whatever was tried below it; a message by each service that takes it.
+            let is_message = operations.kind(call.operation) == SpanKind::Producer;
+            if by.is_empty() || is_message && by.iter().all(|(known, _)| *known != service) {
+                by.push((service, duration(call).saturating_sub(duration(served)).max(0)));
+            }
         }
-        open.into_values().for_each(|call| self.count(call, None, 0));
+        for (call, by) in calls.into_values() {
+            let looked = self.0.entry(call.operation).or_default();
+            looked.all.add(call, 0);
+            if by.is_empty() {
+                looked.by.entry(None).or_default().add(call, 0);
+            }
+            for (service, gap) in by {
+                looked.by.entry(Some(service)).or_default().add(call, gap);
+            }
+        }
     }
 
-    fn count(&mut self, call: &SpanRecord, service: Option<u32>, gap: i64) {
-        let served = self.0.entry(call.operation).or_default().entry(service).or_default();
-        served.calls += 1;
-        served.errors += u64::from(call.failed);
-        times::add(&mut served.gap, gap);
+    /// What was looked at of the calls of an operation; `None`: none of them.
+    pub fn of(&self, call: u32) -> Option<&Looked> {
+        self.0.get(&call)
     }
+}
 
-    /// Who served the calls of an operation, with how many of those that were looked at; nobody when none was.
-    pub fn of(&self, call: u32) -> Vec<(Option<u32>, Served)> {
-        match self.0.get(&call) {
-            Some(found) => found.iter().map(|(service, served)| (*service, *served)).collect(),
-            None => vec![(None, Served { calls: 1, ..Served::default() })],
-        }
+impl Served {
+    fn add(&mut self, call: &SpanRecord, gap: i64) {
+        self.calls += 1;
+        self.errors += u64::from(call.failed);
+        times::add(&mut self.gap, gap);
     }
 }
 

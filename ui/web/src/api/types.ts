@@ -328,7 +328,8 @@ export interface SqlAnswer {
   rows: unknown[][];
   truncated: boolean;
   elapsed_ms: number;
-  rows_total: number;
+  /** Unknown when the answer was cut. */
+  rows_total: number | null;
 }
 
 export interface SchemaAnswer {

@@ -647,7 +647,7 @@ export const en = {
   "sql.running": "Running…",
   "sql.result": "Result",
   "sql.facts": "{n} {n|row|rows} in {time}",
-  "sql.truncated": "Cut at the row limit ({total} in all).",
+  "sql.truncated": "Cut where an answer ends; there are more rows.",
   "sql.norows": "The statement ran and gave no rows.",
   "sql.download": "Download as {format}",
   "sql.schema": "Schema",

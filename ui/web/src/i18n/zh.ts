@@ -638,7 +638,7 @@ export const zh = {
   "sql.running": "执行中…",
   "sql.result": "结果",
   "sql.facts": "{n} 行，用时 {time}",
-  "sql.truncated": "已按行数上限截断（共 {total} 行）。",
+  "sql.truncated": "已在答案上限处截断，还有更多行。",
   "sql.norows": "语句已执行，没有返回行。",
   "sql.download": "下载为 {format}",
   "sql.schema": "表结构",

@@ -100,7 +100,7 @@ function ResultFacts({ answer }: { answer: SqlAnswer }) {
   return (
     <p className={answer.truncated ? "note warn-text" : "note"} aria-live="polite">
       {facts}
-      {answer.truncated && ` ${t("sql.truncated", { total: count(answer.rows_total) })}`}
+      {answer.truncated && ` ${t("sql.truncated")}`}
     </p>
   );
 }
