@@ -59,11 +59,9 @@ impl Callees {
     fn look_at(&mut self, operations: &Operations, trace: &[SpanRecord]) {
         let is = |span: &SpanRecord, kinds: [SpanKind; 2]| kinds.contains(&operations.kind(span.operation));
         let calls = trace.iter().filter(|span| is(span, [SpanKind::Client, SpanKind::Producer]));
-        // With the services that served each, and how much longer its caller waited.
-        let mut calls: HashMap<u64, (&SpanRecord, Vec<(u32, i64)>)> =
-            calls.map(|span| (span.span, (span, Vec::new()))).collect();
+        let mut calls: HashMap<u64, Call<'_>> = calls.map(|span| (span.span, Call { span, by: Vec::new() })).collect();
         for served in trace.iter().filter(|span| is(span, [SpanKind::Server, SpanKind::Consumer])) {
-            let Some((call, by)) = calls.get_mut(&served.parent) else { continue };
+            let Some(Call { span: call, by }) = calls.get_mut(&served.parent) else { continue };
             let (service, ..) = operations.names_of(served.operation);
             // A call is served once, whatever was tried below it; a message by each service that takes it.
             let is_message = operations.kind(call.operation) == SpanKind::Producer;
@@ -71,7 +69,7 @@ impl Callees {
                 by.push((service, duration(call).saturating_sub(duration(served)).max(0)));
             }
         }
-        for (call, by) in calls.into_values() {
+        for Call { span: call, by } in calls.into_values() {
             let looked = self.0.entry(call.operation).or_default();
             looked.all.add(call, 0);
             if by.is_empty() {
@@ -87,6 +85,12 @@ impl Callees {
     pub fn of(&self, call: u32) -> Option<&Looked> {
         self.0.get(&call)
     }
+}
+
+/// A call, and the services that served it with how much longer its caller waited, ns.
+struct Call<'a> {
+    span: &'a SpanRecord,
+    by: Vec<(u32, i64)>,
 }
 
 impl Served {
