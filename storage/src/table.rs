@@ -303,9 +303,14 @@ impl Table {
         (inner.written.aware_of(received).collect(), waiting.collect())
     }
 
+    /// Bytes of narrowed rows that are kept after they were written.
+    fn most_remembered(&self) -> usize {
+        self.memory.limit() / 8
+    }
+
     /// Keeps narrowed rows that were written, for the traces whose rest is still to come.
     pub fn remember(&self, at: Nanos, rows: RecordBatch) {
-        self.inner().written.add(at, rows, self.memory.limit() / 8);
+        self.inner().written.add(at, rows, self.most_remembered());
     }
 
     /// Gives up a part that was not written; its rows may be dropped from memory again.
@@ -355,7 +360,7 @@ impl Table {
         let taken = logged.through().map(|through| inner.take_through(through, &self.memory));
         let (at, rows) = written.unwrap_or_default();
         for rows in rows {
-            inner.written.add(at, rows, self.memory.limit() / 8);
+            inner.written.add(at, rows, self.most_remembered());
         }
         inner.files = files;
         inner.version = logged.state.version;
@@ -381,7 +386,7 @@ impl Table {
         if self.signal != Signal::Traces {
             return Vec::new();
         }
-        let mut left = self.memory.limit() / 8;
+        let mut left = self.most_remembered();
         let mut rows = Vec::new();
         for packed in held.iter().rev().filter_map(|held| held.batch.as_ref()) {
             let Ok(narrowed) = packed.select(&assemble::NEEDED) else { continue };

@@ -177,7 +177,8 @@ impl Map {
         if !matches!(SpanKind::parse(rated.kind), SpanKind::Client | SpanKind::Producer) {
             return;
         }
-        let only_by_name = Looked { all: Served { calls: 1, ..Served::default() }, by: BTreeMap::new() };
+        let one = Served { calls: 1, ..Served::default() };
+        let only_by_name = Looked { all: one, by: BTreeMap::from([(None, one)]) };
         let looked = match callees.of(rated.number) {
             Some(looked) => looked,
             // A service that is called may send spans, or not: nobody has looked.
@@ -187,9 +188,7 @@ impl Map {
             }
             None => &only_by_name,
         };
-        let nobody = (&None, &looked.all);
-        let by = looked.by.iter().chain(looked.by.is_empty().then_some(nobody));
-        for (service, served) in by {
+        for (service, served) in &looked.by {
             let share = Share::of(served, &looked.all);
             let callee = match service {
                 Some(service) => rates.operations.names.text(*service),

@@ -24,7 +24,7 @@ use crate::query::Query;
 /// Spans held at once, about, where there is memory for them: 80 bytes each.
 pub const SLICE: u64 = 1_500_000;
 /// Bytes of a span that is held, with the room that lists leave to grow.
-const HELD: u64 = 160;
+const HELD: u64 = 2 * size_of::<SpanRecord>() as u64;
 /// Fewer at once would read files again and again for little.
 const LEAST_SLICE: u64 = 5_000;
 /// Bins in which spans are counted to cut slices.

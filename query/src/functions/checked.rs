@@ -12,9 +12,12 @@ use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, exec_err};
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+
+use super::typed;
 
 /// Most bytes that one call may be given, or make of them.
 const BATCH: usize = 128 << 20;
@@ -42,6 +45,8 @@ enum Growth {
     Parts,
     /// As the sum of the arguments, of which the one at this position is short: it says how a row is written.
     Format(usize),
+    /// Not at all, but the argument at this position names a type, which is made before anybody looks.
+    Type(usize),
     /// Not at all, but its time does: by the product of both texts' lengths, of which there may be so much in all.
     Time(usize),
 }
@@ -61,6 +66,8 @@ const GROWING: &[(&str, Growth)] = &[
     ("named_struct", Growth::Sum),
     ("struct", Growth::Sum),
     ("array_to_string", Growth::Product(1)),
+    ("arrow_cast", Growth::Type(1)),
+    ("arrow_try_cast", Growth::Type(1)),
     ("levenshtein", Growth::Time(EDITS)),
     ("regexp_replace", Growth::Product(2)),
     ("replace", Growth::Product(2)),
@@ -100,6 +107,9 @@ impl ScalarUDFImpl for Checked {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        if let Growth::Type(at) = self.growth {
+            typed::check_argument(args.scalar_arguments.get(at).copied().flatten())?;
+        }
         self.inner.inner().return_field_from_args(args)
     }
 
@@ -107,14 +117,29 @@ impl ScalarUDFImpl for Checked {
         self.inner.inner().coerce_types(args)
     }
 
+    /// Those that make no more than they are given are what they say; of the others the plan keeps the check.
+    fn simplify(&self, args: Vec<Expr>, context: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        let Growth::Type(at) = self.growth else { return Ok(ExprSimplifyResult::Original(args)) };
+        if let Some(Expr::Literal(name, _)) = args.get(at) {
+            typed::check_argument(Some(name))?;
+        }
+        self.inner.inner().simplify(args, context)
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Growth::Type(at) = self.growth {
+            if let Some(ColumnarValue::Scalar(name)) = args.args.get(at) {
+                typed::check_argument(Some(name))?;
+            }
+            return self.inner.inner().invoke_with_args(args);
+        }
         let given: usize = args.args.iter().map(|arg| bytes(arg, args.number_rows)).sum();
         let most = if constant(&args.args) { CONSTANT } else { BATCH };
         if given > most {
             return exec_err!("{} would make more than {most} bytes at once", self.name());
         }
         match self.growth {
-            Growth::Sum => {}
+            Growth::Sum | Growth::Type(_) => {}
             Growth::Parts => self.check_parts(&args)?,
             Growth::Format(at) => self.check_format(&args, at)?,
             Growth::Product(other) => self.check_product(&args, other)?,

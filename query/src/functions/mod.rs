@@ -14,7 +14,7 @@ pub mod latency;
 pub mod nested;
 pub mod sketch;
 pub mod time_bucket;
-pub mod typed;
+mod typed;
 
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ pub struct Functions {
 
 impl Default for Functions {
     fn default() -> Self {
-        let mut scalar: Vec<_> = allowed::scalar().into_iter().map(checked::checked).map(typed::checked).collect();
+        let mut scalar: Vec<_> = allowed::scalar().into_iter().map(checked::checked).collect();
         scalar.extend(json::functions());
         scalar.extend(hex::functions());
         scalar.extend(bounded::functions());

@@ -2,8 +2,8 @@
 //! planning grows faster than their number, in steps that nothing can interrupt.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArgumentClause, FunctionArguments, GroupByExpr, GroupByWithModifier, OrderByKind, Query, Select,
-    TableFactor, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
+    Expr, FunctionArgumentClause, FunctionArguments, GroupByExpr, GroupByWithModifier, NamedWindowExpr, OrderByKind,
+    Query, Select, TableFactor, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
 };
 use model::{Error, Result};
 
@@ -80,7 +80,7 @@ pub fn check_select(select: &Select) -> Result<()> {
         ));
     }
     for window in &select.named_window {
-        if let datafusion::sql::sqlparser::ast::NamedWindowExpr::WindowSpec(spec) = &window.1 {
+        if let NamedWindowExpr::WindowSpec(spec) = &window.1 {
             check_window(spec)?;
         }
     }

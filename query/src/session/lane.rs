@@ -118,8 +118,6 @@ impl Lanes {
                 threads: Threads(Some(threads::start(name, settings.threads, nice)?)),
             })
         };
-        let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX) - settings.pieces_bytes();
-        let for_statements = memory - settings.analyses_bytes();
         Ok(Lanes {
             analyses: lane(
                 ("query", ANALYSES_NICE, first),
@@ -131,7 +129,7 @@ impl Lanes {
             statements: lane(
                 ("statement", STATEMENTS_NICE, behind),
                 settings.concurrency,
-                for_statements,
+                settings.statements_bytes(),
                 ceiling - ceiling / 8,
                 Some(PATIENCE),
             )?,

@@ -63,10 +63,18 @@ impl Settings {
         usize::try_from(self.memory_bytes / 4).unwrap_or(0)
     }
 
-    /// What analyses may take, all together.
+    /// What statements may take, all together.
+    pub(crate) fn statements_bytes(&self) -> usize {
+        self.queries_bytes() / 2
+    }
+
+    /// The same of analyses.
     pub(crate) fn analyses_bytes(&self) -> usize {
-        let memory = usize::try_from(self.memory_bytes).unwrap_or(usize::MAX) - self.pieces_bytes();
-        memory - memory / 2
+        self.queries_bytes() - self.statements_bytes()
+    }
+
+    fn queries_bytes(&self) -> usize {
+        usize::try_from(self.memory_bytes).unwrap_or(usize::MAX) - self.pieces_bytes()
     }
 
     /// Says which value is out of range and what it may be.

@@ -80,7 +80,7 @@ fn cell(key: &str, value: &Value) -> String {
     }
 }
 
-fn text(value: &Value) -> &str {
+pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 

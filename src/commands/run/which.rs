@@ -5,6 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::figures::text;
 use crate::client::Remote;
 
 /// Runs of the same name that a warning lists.
@@ -104,10 +105,6 @@ pub fn to_the_second(time: &str) -> String {
         Some((whole, fraction)) if fraction.ends_with('Z') => format!("{whole}Z"),
         _ => time.to_owned(),
     }
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -375,16 +375,19 @@ impl Log {
     /// It is named after a record of the active segment that is not its first: no segment ever has that name.
     pub fn blank(&mut self) -> Option<Blank> {
         let active = self.active.as_ref()?;
-        let bytes = self.segment_bytes + self.segment_bytes / BEYOND;
-        let most = self.spare_bytes.min(self.max_log_bytes.saturating_sub(self.extent().bytes));
+        // Asked after each group: what is cheap to know comes first.
         let due = self.spares.lacks() && active.len >= self.segment_bytes / DUE && active.tip.seq > active.first;
-        if !due || bytes > most {
+        if !due {
             return None;
         }
+        let bytes = self.segment_bytes + self.segment_bytes / BEYOND;
+        let most = self.spare_bytes.min(self.max_log_bytes.saturating_sub(self.extent().bytes));
+        if bytes > most {
+            return None;
+        }
+        let path = segment::become_of(&segment::path(&self.dir, active.tip.seq), SPARE);
         self.spares.making();
-        let mut path = segment::path(&self.dir, active.tip.seq).into_os_string();
-        path.push(SPARE);
-        Some(Blank { path: path.into(), bytes })
+        Some(Blank { path, bytes })
     }
 
     /// Takes what became of a [`Log::blank`].

@@ -34,6 +34,13 @@ pub(crate) fn parse(name: &str) -> Option<u64> {
     (1..u64::MAX / 2).contains(&first).then_some(first)
 }
 
+/// The name of what a segment becomes: [`SPARE`] or [`ASIDE`] behind its own.
+pub(crate) fn become_of(segment: &Path, suffix: &str) -> PathBuf {
+    let mut name = segment.to_path_buf().into_os_string();
+    name.push(suffix);
+    name.into()
+}
+
 /// The first sequence number of the segment that a spare was.
 pub(crate) fn parse_spare(name: &str) -> Option<u64> {
     name.strip_suffix(SPARE).and_then(parse)

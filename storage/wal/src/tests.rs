@@ -26,6 +26,10 @@ fn segment(first: u64) -> PathBuf {
     dir().join(format!("{first:020}.wal"))
 }
 
+fn spare(was: u64) -> PathBuf {
+    dir().join(format!("{was:020}.wal.spare"))
+}
+
 fn settings() -> Settings {
     Settings { max_log_bytes: 1 << 30, ..Settings::default() }
 }

@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::segment::{ASIDE, SPARE, sync_dir};
+use crate::segment::{ASIDE, SPARE, become_of, sync_dir};
 use crate::{Fs, Trimmed, WalError};
 
 /// What is to become of a file.
@@ -38,9 +38,7 @@ pub(crate) struct Doomed {
 impl Doomed {
     /// What it is called afterwards.
     pub fn renamed(&self) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(if self.fate == Fate::Aside { ASIDE } else { SPARE });
-        name.into()
+        become_of(&self.path, if self.fate == Fate::Aside { ASIDE } else { SPARE })
     }
 
     fn leave(&self, fs: &dyn Fs) -> Result<(), WalError> {

@@ -7,10 +7,6 @@ use crate::sim::{Errno, Op};
 /// An eighth longer than a segment.
 const BLANK: u64 = 1125;
 
-fn spare(was: u64) -> PathBuf {
-    dir().join(format!("{was:020}.wal.spare"))
-}
-
 /// Segment 1, with so many records that three fill it.
 fn begun(fs: &SimFs, settings: Settings, records: usize) -> (Log, Found) {
     let (mut log, ..) = open_log(fs, settings).unwrap();

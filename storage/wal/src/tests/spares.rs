@@ -10,10 +10,6 @@ const BEGIN: usize = SEGMENT_HEADER + FRAME_HEADER + LEFTOVERS;
 /// A record of 400 bytes with its frame.
 const FRAME: usize = FRAME_HEADER + 400;
 
-fn spare(was: u64) -> PathBuf {
-    dir().join(format!("{was:020}.wal.spare"))
-}
-
 fn fill(log: &mut Log, byte: u8, records: usize) -> Found {
     (0..records).flat_map(|_| commit(log, &[&[&[byte; 400]]])).collect()
 }
