@@ -97,7 +97,8 @@ impl Server {
             ingest,
             clock.clone(),
         );
-        let engine = Arc::new(query::Engine::new(config.query.clone(), Arc::new(store.clone()), clock.clone())?);
+        let engine = query::Engine::new(querying(&config), Arc::new(store.clone()), clock.clone())?;
+        let engine = Arc::new(engine);
 
         let address = |bound: &Option<Bound>| bound.as_ref().map(|b| b.address.to_string());
         let addresses = Addresses {
@@ -149,6 +150,12 @@ impl Server {
         }
         closed.context("closing the store")
     }
+}
+
+/// Queries spill beside the data: the system's temporary folder may be in memory, or missing.
+fn querying(config: &Config) -> query::Settings {
+    let spill_folder = config.query.spill_folder.clone().unwrap_or_else(|| config.data.join("spill"));
+    query::Settings { spill_folder: Some(spill_folder), ..config.query.clone() }
 }
 
 /// Opens the store and tells what that took.

@@ -12,6 +12,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use model::{Error, Result};
 use parquet::arrow::ArrowWriter;
+use parquet::errors::ParquetError;
 
 use crate::session::QueryResult;
 
@@ -76,7 +77,7 @@ pub fn write(result: &QueryResult, format: Format) -> Result<Vec<u8>> {
         Format::Json => Ok(json::answer(result)),
         Format::Csv => csv(schema, batches).map_err(|e| trouble(&e)),
         Format::Arrow => ipc(schema, batches).map_err(|e| trouble(&e)),
-        Format::Parquet => columns(schema, batches).map_err(|e| trouble(&e)),
+        Format::Parquet => columns(schema, batches),
         Format::Table => table(result).map_err(|e| trouble(&e)),
     }
 }
@@ -124,12 +125,17 @@ fn ipc(schema: &SchemaRef, batches: &[RecordBatch]) -> arrow::error::Result<Vec<
     writer.into_inner()
 }
 
-fn columns(schema: &SchemaRef, batches: &[RecordBatch]) -> parquet::errors::Result<Vec<u8>> {
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), None)?;
+fn columns(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>> {
+    let unfit = |e: ParquetError| {
+        Error::invalid(format!("the answer cannot be written as Parquet: {e}"))
+            .hint("cast the column to text, or ask for another format")
+    };
+    // Which types Parquet has, intervals not among them, is known when it begins or at the first batch.
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), None).map_err(unfit)?;
     for batch in batches {
-        writer.write(batch)?;
+        writer.write(batch).map_err(unfit)?;
     }
-    writer.into_inner()
+    writer.into_inner().map_err(|e| Error::internal(format!("writing the answer: {e}")))
 }
 
 fn table(result: &QueryResult) -> arrow::error::Result<Vec<u8>> {

@@ -17,6 +17,7 @@ mod running;
 mod settings;
 mod share;
 mod slices;
+mod spill;
 mod store;
 mod threads;
 mod through;

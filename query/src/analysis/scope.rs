@@ -239,7 +239,8 @@ fn window(what: &str, start: Nanos, end: Nanos) -> Result<Window> {
     Ok(Window { start, end })
 }
 
-/// RFC 3339, Unix seconds (may be fractional), or relative: `now`, `now-15m`.
+/// RFC 3339, Unix seconds (may be fractional), or relative: `now`, `now-15m`. Whole numbers that no year of ours has as
+/// seconds are milli-, micro- or nanoseconds, by their digits: the unit of our own answers, and of dashboards.
 pub fn parse_time(text: &str, now: Nanos) -> Result<Nanos> {
     let text = text.trim();
     let wrong = || {
@@ -267,6 +268,9 @@ pub fn parse_time(text: &str, now: Nanos) -> Result<Nanos> {
         };
         return Ok(now.saturating_add((sign * number * unit as f64) as Nanos));
     }
+    if let Some(time) = finer(text) {
+        return Ok(time);
+    }
     if let Ok(seconds) = text.parse::<f64>() {
         // Split before scaling: a double holds whole seconds exactly, and the fraction to a microsecond.
         let whole = seconds.trunc();
@@ -275,6 +279,18 @@ pub fn parse_time(text: &str, now: Nanos) -> Result<Nanos> {
     }
     let parsed = DateTime::parse_from_rfc3339(text).map_err(|_| wrong())?;
     parsed.timestamp_nanos_opt().ok_or_else(wrong)
+}
+
+/// A whole number of Unix milli-, micro- or nanoseconds of the years 2001 to 2199: they have 13, 16 or 19 digits.
+fn finer(digits: &str) -> Option<Nanos> {
+    let unit = match digits.len() {
+        13 => SECOND / 1_000,
+        16 => SECOND / 1_000_000,
+        19 => 1,
+        _ => return None,
+    };
+    let number = digits.bytes().all(|c| c.is_ascii_digit()).then(|| digits.parse::<Nanos>().ok())??;
+    number.checked_mul(unit)
 }
 
 #[cfg(test)]
@@ -294,7 +310,10 @@ mod tests {
         assert_eq!(parse_time("now-1.5s", now).expect("relative"), now - 1_500_000_000);
         assert_eq!(parse_time("1700000000.25", now).expect("unix"), 1_700_000_000_250_000_000);
         assert_eq!(parse_time("2023-11-14T22:13:20Z", now).expect("rfc"), 1_700_000_000 * SECOND);
-        for bad in ["", "yesterday", "now-", "now-5", "now*5m", "1e30"] {
+        for finer in ["1700000000123", "1700000000123000", "1700000000123000000"] {
+            assert_eq!(parse_time(finer, now).expect("unix"), 1_700_000_000_123_000_000, "{finer}");
+        }
+        for bad in ["", "yesterday", "17000000001234", "9999999999999999999", "now-", "now-5", "now*5m", "1e30"] {
             assert!(parse_time(bad, now).is_err(), "{bad:?}");
         }
     }

@@ -71,6 +71,15 @@ fn every_format_holds_the_rows() {
 }
 
 #[test]
+fn what_parquet_cannot_hold_is_told_to_whoever_asked() {
+    let intervals = IntervalMonthDayNanoArray::from(vec![arrow::datatypes::IntervalMonthDayNano::new(0, 0, 1)]);
+    let result = result(vec![("gap", Arc::new(intervals) as ArrayRef)]);
+    let error = write(&result, Format::Parquet).expect_err("no such type");
+    assert_eq!(error.kind, model::Kind::Invalid, "{error:?}");
+    assert!(write(&result, Format::Csv).is_ok() && write(&result, Format::Arrow).is_ok());
+}
+
+#[test]
 fn the_accept_header_picks_the_format() {
     assert_eq!(Format::accepted(None), Format::Json);
     assert_eq!(Format::accepted(Some("text/html, text/csv;q=0.9")), Format::Csv);

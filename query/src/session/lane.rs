@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datafusion::execution::cache::cache_manager::{CacheManager, CacheManagerConfig};
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use model::{Error, Kind, Result};
@@ -21,6 +21,7 @@ use tokio::runtime::{Handle, Runtime};
 use super::admission::Admission;
 use super::running::{Running, Seat};
 use super::settings::Settings;
+use super::spill::SpillFolder;
 use super::{meter, threads};
 use crate::error::from_datafusion;
 
@@ -94,6 +95,8 @@ impl Lane {
 pub struct Lanes {
     analyses: Lane,
     statements: Lane,
+    /// After the lanes, whose queries write into it.
+    _spilled: Option<SpillFolder>,
 }
 
 impl Lanes {
@@ -104,10 +107,11 @@ impl Lanes {
         meter::carry();
         let preparing = |e| from_datafusion(e).context("preparing the query memory");
         let footers = footers(settings).map_err(preparing)?;
+        let spilled = spill_folder(settings);
         let first: Arc<Running> = Arc::default();
         let behind = Running::behind(&first);
         let lane = |(name, nice, running), places: usize, memory: usize, ceiling, patience| {
-            let env = environment(settings, memory, footers.clone());
+            let env = environment(memory, spilled.as_ref(), settings.spill_bytes, footers.clone());
             Ok::<_, Error>(Lane {
                 admission: Admission::new(places.max(1), settings.queue),
                 running,
@@ -133,6 +137,7 @@ impl Lanes {
                 ceiling - ceiling / 8,
                 Some(PATIENCE),
             )?,
+            _spilled: spilled,
         })
     }
 
@@ -169,20 +174,26 @@ fn footers(settings: &Settings) -> datafusion::common::Result<CacheManagerConfig
     Ok(own.with_file_metadata_cache(Some(shared)))
 }
 
+/// Where both lanes spill. That it cannot be made, on a full disk say, is no reason not to start.
+fn spill_folder(settings: &Settings) -> Option<SpillFolder> {
+    let above = settings.spill_folder.clone().unwrap_or_else(std::env::temp_dir);
+    let made = SpillFolder::make(&above);
+    if let Err(e) = &made {
+        tracing::warn!(folder = %above.display(), "queries spill into the system's temporary folder: {e}");
+    }
+    made.ok()
+}
+
 fn environment(
-    settings: &Settings,
     memory: usize,
+    spilled: Option<&SpillFolder>,
+    most_spilled: u64,
     footers: CacheManagerConfig,
 ) -> datafusion::common::Result<RuntimeEnv> {
     let pool = TrackConsumersPool::new(FairSpillPool::new(memory), NonZeroUsize::MIN.saturating_add(2));
-    let mode = match &settings.spill_folder {
-        Some(folder) => {
-            std::fs::create_dir_all(folder)?;
-            DiskManagerMode::Directories(vec![folder.clone()])
-        }
-        None => DiskManagerMode::OsTmpDirectory,
-    };
-    let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(settings.spill_bytes / 2);
+    let disk = DiskManagerBuilder::default()
+        .with_mode(SpillFolder::mode(spilled))
+        .with_max_temp_directory_size(SpillFolder::room(spilled, most_spilled) / 2);
     RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(pool))
         .with_disk_manager_builder(disk)

@@ -27,10 +27,10 @@ pub struct Settings {
     pub max_rows: usize,
     /// Most bytes of one answer, as it is written; the rest is cut off and `truncated` is set.
     pub max_bytes: usize,
-    /// Where sorts and aggregations too large for memory go; empty: the system's folder for temporary files. Wiped
-    /// when the engine stops.
+    /// Where sorts and aggregations too large for memory go, in a folder of the engine's own that is deleted when it stops,
+    /// or after a kill at the next start; `None`: the system's folder for temporary files.
     pub spill_folder: Option<PathBuf>,
-    /// Most bytes on disk for that.
+    /// Most bytes on disk for that, and at most a quarter of what is free at the start.
     pub spill_bytes: u64,
 }
 
