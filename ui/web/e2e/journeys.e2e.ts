@@ -335,6 +335,9 @@ describe.runIf(!real)("by keyboard alone", () => {
     await page.getByRole("searchbox").pressSequentially("db x");
     expect(await page.getByRole("searchbox").inputValue()).toBe("db x");
     expect(await page.getByRole("switch", { name: "Live" }).getAttribute("aria-checked")).toBe("false");
+    await page.goto(`${url()}capacity`);
+    await settled(page);
+    expect(await page.getByRole("switch", { name: "Live" }).isDisabled()).toBe(true);
   });
 });
 
@@ -419,6 +422,21 @@ describe.runIf(!real)("when things go wrong", () => {
     await page.goto(`${url()}trace/${"0".repeat(32)}`);
     await page.getByRole("alert").waitFor();
     expect(await page.getByRole("alert").innerText()).toContain("it may be older than the retention");
+  });
+
+  test("a server that is back is found without a click, and one that is gone leaves its last figures", async () => {
+    let gone = true;
+    const { page } = await open("services", {}, (p) =>
+      p.route("**/api/v1/services?*", (route) => (gone ? route.abort() : route.continue())),
+    );
+    await page.getByRole("alert").waitFor();
+    expect(await page.locator(".grid").count()).toBe(0);
+    gone = false;
+    await page.locator(".grid").waitFor();
+    await page.getByRole("switch", { name: "Live" }).click();
+    gone = true;
+    await page.getByRole("alert").waitFor();
+    expect(await page.locator(".grid tbody tr").count()).toBeGreaterThan(0);
   });
 
   test("a server that wants a token is given one, once, and the page does not keep it", async () => {

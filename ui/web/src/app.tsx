@@ -27,10 +27,14 @@ export function App() {
   }, [page, t]);
 
   useEffect(() => {
-    const onKey = globalKeys({ help: () => setHelpOpen(true), go: (to) => navigate(link(to)) });
+    const onKey = globalKeys({
+      help: () => setHelpOpen(true),
+      go: (to) => navigate(link(to)),
+      live: page?.still ? null : () => live.set(!live.get()),
+    });
     document.addEventListener("keydown", onKey);
     return () => document.removeEventListener("keydown", onKey);
-  }, [navigate, link]);
+  }, [navigate, link, page]);
 
   return (
     <div className="shell">
@@ -46,7 +50,7 @@ export function App() {
       </a>
       <Navigation />
       <div className="column">
-        <TopBar openHelp={() => setHelpOpen(true)} timeless={page?.timeless ?? false} />
+        <TopBar openHelp={() => setHelpOpen(true)} timeless={page?.timeless ?? false} still={page?.still ?? false} />
         <Banners />
         <main id="main" ref={main} tabIndex={-1}>
           <Contained key={path}>
@@ -73,7 +77,7 @@ export function App() {
 }
 
 /** `?` helps, Space pauses live, `g` then a letter opens a page. */
-function globalKeys(act: { help(): void; go(path: string): void }) {
+function globalKeys(act: { help(): void; go(path: string): void; live: (() => void) | null }) {
   let prefix = 0;
   return (e: KeyboardEvent) => {
     if (isTyping(e) || e.ctrlKey || e.metaKey || e.altKey) return;
@@ -88,10 +92,11 @@ function globalKeys(act: { help(): void; go(path: string): void }) {
       act.help();
     } else if (
       e.key === " " &&
+      act.live &&
       !(e.target as HTMLElement).closest("button, a, summary, [role=button], .table-scroll, pre")
     ) {
       e.preventDefault();
-      live.set(!live.get());
+      act.live();
     }
   };
 }

@@ -47,7 +47,7 @@ export function CapacityChart({ node, summary }: { node: CapacityNode; summary: 
           ticks: { show: false },
           values: (_, splits) => splits.map(number),
         },
-        valueAxis(colors, number),
+        valueAxis(colors, perSecond),
       ],
       series: [
         { label: t("capacity.concurrency"), value: (_, v) => (v === null ? "–" : number(v)) },
@@ -103,7 +103,11 @@ function limits(u: uPlot, node: CapacityNode, colors: Ink, words: { limit: strin
     line(ctx, colors.orange, bbox.left, y(node.limit_qps), bbox.left + bbox.width, y(node.limit_qps));
     ctx.fillStyle = colors.text;
     ctx.textBaseline = "bottom";
-    ctx.fillText(`${words.limit} ${number(node.limit_qps)}/s`, bbox.left + 6 * ratio, y(node.limit_qps) - 2 * ratio);
+    // Away from the knee, which lies at the left.
+    ctx.textAlign = "right";
+    const right = bbox.left + bbox.width - 6 * ratio;
+    ctx.fillText(`${words.limit} ${number(node.limit_qps)}/s`, right, y(node.limit_qps) - 2 * ratio);
+    ctx.textAlign = "left";
   }
   if (node.knee_concurrency !== null && node.knee_concurrency <= (u.scales.x.max ?? 0)) {
     const x = u.valToPos(node.knee_concurrency, "x", true);

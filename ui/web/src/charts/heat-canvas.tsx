@@ -4,7 +4,7 @@
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { useText } from "../i18n";
-import { clock, count, duration } from "../lib/format";
+import { clockOrDate, count, duration, timeMark } from "../lib/format";
 import { type Cells, cellsOf, type HeatGrid, nudge, type Selection, selectionOf } from "../lib/heat";
 import { density } from "../lib/palette";
 import { timeTicks } from "../lib/time";
@@ -163,7 +163,7 @@ function cellText(props: HeatCanvasProps, at: { c: number; r: number }, t: Retur
   const top = at.r === grid.rows - 1 ? "∞" : duration(grid.edges[at.r + 1]);
   const i = at.c * grid.rows + at.r;
   return t("heat.cell", {
-    time: clock(from),
+    time: clockOrDate(from),
     low: duration(grid.edges[at.r]),
     high: top,
     n: count(grid.counts[i]),
@@ -235,7 +235,7 @@ function drawTimes(context: CanvasRenderingContext2D, grid: HeatGrid, w: number,
   const seconds = (grid.columns * grid.binUs) / 1e6;
   for (const at of timeTicks(from, from + seconds, Math.max(2, Math.floor(w / 110)))) {
     const x = LEFT + ((at - from) / seconds) * w;
-    const text = clock(at * 1e3);
+    const text = timeMark(at * 1e3);
     const half = context.measureText(text).width / 2;
     context.textAlign = x + half > LEFT + w ? "right" : "center";
     context.fillText(text, Math.min(x, LEFT + w), TOP + h + 7);

@@ -4,7 +4,7 @@ import { useMemo } from "react";
 import type uPlot from "uplot";
 import type { MetricSeriesAnswer } from "../api/types";
 import { useText } from "../i18n";
-import { clock, inUnit } from "../lib/format";
+import { clockOrDate, inUnit } from "../lib/format";
 import { seriesColor } from "../lib/palette";
 import { aligned } from "../lib/series";
 import { microsOfT0 } from "../lib/time";
@@ -35,7 +35,7 @@ export function SeriesChart({ answer, summary }: { answer: MetricSeriesAnswer; s
       scales: { x: { time: true } },
       axes: [timeAxis(colors), valueAxis(colors, print)],
       series: [
-        { label: t("chart.time"), value: (_, v) => (v === null ? "–" : clock(v * 1e3)) },
+        { label: t("chart.time"), value: (_, v) => (v === null ? "–" : clockOrDate(v * 1e3)) },
         ...names.map((label, i) => ({
           label,
           stroke: names.length === 1 ? colors.blue : seriesColor(i),

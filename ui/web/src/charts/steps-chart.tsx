@@ -6,7 +6,7 @@ import { useMemo, useRef } from "react";
 import type uPlot from "uplot";
 import type { LoadStep, StepsAnswer } from "../api/types";
 import { useText } from "../i18n";
-import { clock, duration, number } from "../lib/format";
+import { clockOrDate, duration, number } from "../lib/format";
 import { wholeBins } from "../lib/series";
 import { microsOf, microsOfT0 } from "../lib/time";
 import { dark } from "../state/settings";
@@ -124,7 +124,7 @@ function options(
     padding: [18, RIGHT, 0, 0],
     scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
     axes: [timeAxis(colors), valueAxis(colors, print)],
-    series: [{ label: timeLabel, value: (_, v) => (v === null ? "–" : clock(v * 1e3)) }, ...series],
+    series: [{ label: timeLabel, value: (_, v) => (v === null ? "–" : clockOrDate(v * 1e3)) }, ...series],
     hooks: {
       drawClear: [(u) => shade(u, colors, picture.current, labelled)],
       setSelect: [
@@ -182,7 +182,7 @@ function shade(u: uPlot, colors: Ink, picture: Picture, labelled: boolean) {
     ctx.fillStyle = colors.text;
     ctx.font = scaledFont(ratio);
     ctx.textBaseline = "bottom";
-    ctx.fillText(word, left + 2 * ratio, bbox.top - 4 * ratio, width);
+    ctx.fillText(word, left + 2 * ratio, bbox.top - 4 * ratio, width - 8 * ratio);
   }
   for (const mark of picture.marks) {
     ctx.globalAlpha = 1;

@@ -1,7 +1,7 @@
 // The page's colours for canvases, and the axes that all line charts share.
 
 import type uPlot from "uplot";
-import { clock } from "../lib/format";
+import { timeMark } from "../lib/format";
 import { TIME_STEPS } from "../lib/time";
 
 export interface Ink {
@@ -47,7 +47,7 @@ export function timeAxis(colors: Ink): uPlot.Axis {
     incrs: TIME_STEPS,
     grid: { stroke: colors.line, width: 1 },
     ticks: { stroke: colors.line, width: 1, size: 4 },
-    values: (_, splits) => splits.map((s) => clock(s * 1e3)),
+    values: (_, splits) => splits.map((s) => timeMark(s * 1e3)),
   };
 }
 

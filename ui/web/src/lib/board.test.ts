@@ -37,6 +37,15 @@ test("found in round 1, still in 2, gone in 3, back in 5", () => {
   ]);
 });
 
+test("a node that does not show in a running round is not gone yet", () => {
+  const rows = boardOf([
+    round(1, "bottleneck", finding("UPDATE stock", 1)),
+    { ...round(2, "no_significant_change"), running: true },
+    round(3, "bottleneck", finding("UPDATE stock", 1)),
+  ]);
+  expect(rows[0].cells.map((c) => c.state)).toEqual(["found", "pending", "still"]);
+});
+
 test("unsure, shrinking and far-off findings are not weak nodes; a round still asked for is unknown", () => {
   const rows = boardOf([
     round(

@@ -17,12 +17,14 @@ export interface Round {
   name: string;
   /** RFC 3339. */
   start: string;
+  /** The load may not have reached the weak node yet. */
+  running?: boolean;
   /** Null while it is not known yet. */
   verdict: string | null;
   findings: readonly Finding[];
 }
 
-export type CellState = "found" | "still" | "gone" | "back" | "absent" | "unknown";
+export type CellState = "found" | "still" | "gone" | "back" | "absent" | "unknown" | "pending";
 
 export interface Cell {
   state: CellState;
@@ -106,6 +108,7 @@ function cellsOf(rounds: readonly Round[], findingOf: (round: number) => Finding
       weak = true;
       return { state, finding };
     }
+    if (round.running) return { state: "pending", finding: null };
     const state = weak ? "gone" : "absent";
     weak = false;
     return { state, finding: null };

@@ -12,10 +12,16 @@ import {
   number,
   parseDuration,
   percent,
+  timeMark,
   unitName,
 } from "./format";
 import { parseOrder, printOrder, sorted } from "./sort";
 import { isoMicros, isRelative, lookBack, microsOf, microsOfT0, parseTime } from "./time";
+
+test("an axis of time names the day where one begins", () => {
+  const midnight = new Date(2026, 10, 22).getTime();
+  expect([timeMark(midnight), timeMark(midnight + 3_600_000)]).toEqual(["2026-11-22", "01:00:00"]);
+});
 
 describe("figures", () => {
   test("durations take the unit that keeps three digits", () => {
@@ -37,6 +43,7 @@ describe("figures", () => {
 
   test("changes carry their sign", () => {
     expect([change(38e6), change(-1.5e6), change(0), change(null)]).toEqual(["+38 ms", "−1.5 ms", "0", "–"]);
+    expect([percent(-0.023), percent(-0.5), percent(0)]).toEqual(["−2.3 %", "−50 %", "0 %"]);
   });
 
   test("numbers are grouped and never abbreviated", () => {

@@ -46,8 +46,9 @@ export function change(ns: number | null | undefined): string {
 
 export function percent(share: number | null | undefined, digits?: number): string {
   if (share === null || share === undefined || !Number.isFinite(share)) return "–";
+  if (share < 0) return `−${percent(-share, digits)}`;
   const p = share * 100;
-  const places = digits ?? (p === 0 || p === 100 || Math.abs(p) >= 10 ? 0 : Math.abs(p) >= 1 ? 1 : 2);
+  const places = digits ?? (p === 0 || p === 100 || p >= 10 ? 0 : p >= 1 ? 1 : 2);
   return `${group(p.toFixed(places))} %`;
 }
 
@@ -90,6 +91,12 @@ export function clock(ms: number, tenths = false): string {
   const d = new Date(ms);
   const text = `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
   return tenths ? `${text}.${Math.floor(d.getMilliseconds() / 100)}` : text;
+}
+
+/** A mark on an axis of time: the day where one begins, else the time of day. */
+export function timeMark(ms: number): string {
+  const text = clock(ms);
+  return text === "00:00:00" ? dateTime(ms).slice(0, 10) : text;
 }
 
 /** `2026-11-22 14:03:07` in local time: the same in every language, never ambiguous. */

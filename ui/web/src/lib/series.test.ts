@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { aligned, wholeBins, wholeSteps } from "./series";
+import { aligned, wholeBins, wholeSteps, wholeTrend } from "./series";
 
 test("a series that is sent every second moment is one line; where it pauses the line breaks", () => {
   const t_us = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
@@ -40,4 +40,14 @@ test("a step of a metric that is not over is left out", () => {
   const series = [{ labels: {}, t_us: [0, 7, 14], values: [5, 6, 1] }];
   expect(wholeSteps(series, 7, 18)).toEqual([{ labels: {}, t_us: [0, 7], values: [5, 6] }]);
   expect(wholeSteps(series, 7, 21)).toEqual(series);
+});
+
+test("a trend ends with the last part that is over", () => {
+  const trend = Array.from({ length: 30 }, (_, i) => i);
+  const end = "2026-11-22T06:15:00.5Z";
+  // 30 parts of 31 s, from the second in which the window starts: the last one is cut by the window's end.
+  expect(wholeTrend(trend, { start: "2026-11-22T06:00:00.5Z", end })).toHaveLength(29);
+  expect(wholeTrend(trend, { start: "2026-11-22T06:00:00Z", end: "2026-11-22T06:15:00Z" })).toBe(trend);
+  expect(wholeTrend(trend, { start: "2026-11-22T06:14:50.5Z", end })).toBe(trend);
+  expect(wholeTrend(null, { start: "2026-11-22T06:00:00Z", end })).toBe(null);
 });

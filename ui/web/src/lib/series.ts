@@ -33,6 +33,21 @@ export function wholeSteps<S extends TimedSeries>(series: readonly S[], stepUs: 
   });
 }
 
+/** Parts of a window in a row's trend, as the server cuts them: of whole seconds where they are not shorter than half one. */
+const TREND_PARTS = 30;
+
+/** A row's trend without the last part where the window ends within it: it would draw a plunge where there was none. */
+export function wholeTrend(
+  trend: readonly number[] | null,
+  window: { start: string; end: string },
+): readonly number[] | null {
+  const start = Math.floor(microsOf(window.start) / 1e6);
+  const end = microsOf(window.end) / 1e6;
+  if (!trend || end - start < TREND_PARTS / 2) return trend;
+  const width = Math.ceil((end - start) / TREND_PARTS);
+  return start + trend.length * width > end ? trend.slice(0, -1) : trend;
+}
+
 export interface TimedSeries {
   t_us: readonly number[];
   values: readonly (number | null)[];

@@ -30,6 +30,7 @@ export function Board({ runs }: { runs: readonly Run[] }) {
     number,
     name: run.name,
     start: run.start_time,
+    running: run.end_time === null,
     verdict: answers[i].data?.verdict ?? null,
     findings: answers[i].data?.hotspots ?? [],
   }));
@@ -121,6 +122,7 @@ const SIGNS: Record<Cell["state"], string> = {
   gone: "✓",
   absent: "",
   unknown: "?",
+  pending: "…",
 };
 
 function State({ cell }: { cell: Cell }) {

@@ -4,7 +4,7 @@ import { Link } from "wouter";
 import type { HotSpot, HotSpotsAnswer } from "../api/types";
 import { useText } from "../i18n";
 import { change, confidence, duration, number, percent, value } from "../lib/format";
-import { fixedRange, microsOf } from "../lib/time";
+import { fixedRange, microsOf, type Window } from "../lib/time";
 import { claimed } from "../lib/verdict";
 import { type ScopeHandle, useScope } from "../state/use-scope";
 import { useOpenRow, useOrder } from "../state/use-table";
@@ -17,8 +17,10 @@ export function hotSpotKey(h: HotSpot): string {
   return [h.service, h.operation, h.span_kind, h.category, h.peer ?? "", h.instance ?? ""].join("|");
 }
 
+type From = Pick<ScopeHandle, "scope" | "link">;
+
 /** The heat map of a hot spot with its slow band of the window already selected, in a range that no longer moves. */
-export function heatLink(from: Pick<ScopeHandle, "scope" | "link">, answer: HotSpotsAnswer, h: HotSpot): string {
+export function heatLink(from: From, answer: HotSpotsAnswer, h: HotSpot): string {
   const slowFrom = h.baseline_p99_ns ?? null;
   const selection =
     answer.baseline && slowFrom
@@ -30,16 +32,37 @@ export function heatLink(from: Pick<ScopeHandle, "scope" | "link">, answer: HotS
           errors: false,
         }
       : null;
-  const baseline = answer.baseline && { start: answer.baseline.start, end: answer.baseline.end };
   // Without a figure to begin with, the heat map takes the preset once it knows its cells.
   const tab = selection ? "" : answer.baseline ? "above-baseline" : "slowest";
-  const range = baseline && fixedRange(from.scope, Date.parse(answer.meta.end), answer.window);
-  const at = { service: h.service, operation: h.operation, kind: h.span_kind };
-  return from.link("/heat", { ...at, ...range, baseline, selection, tab });
+  return from.link("/heat", { ...operationOf(h), ...rangeAndBaseline(from, answer), selection, tab });
 }
 
-export function traceLink(link: ScopeHandle["link"], h: HotSpot, id = h.exemplars[0]): string {
-  return link(`/trace/${id}`, { service: h.service, operation: h.operation, kind: h.span_kind });
+/** An example with the baseline that its operation is compared with. */
+export function traceLink(from: From, answer: HotSpotsAnswer, h: HotSpot, id = h.exemplars[0]): string {
+  return from.link(`/trace/${id}`, { ...operationOf(h), ...rangeAndBaseline(from, answer) });
+}
+
+/** What requests of the window in which it was found would gain, not those of the whole range. */
+function whatIfLink(from: From, answer: HotSpotsAnswer, h: HotSpot): string {
+  return from.link("/what-if", { ...operationOf(h), window: times(answer.window), baseline: baselineOf(answer) });
+}
+
+function operationOf(h: HotSpot) {
+  return { service: h.service, operation: h.operation, kind: h.span_kind };
+}
+
+function rangeAndBaseline(from: From, answer: HotSpotsAnswer) {
+  const baseline = baselineOf(answer);
+  const range = baseline && fixedRange(from.scope, Date.parse(answer.meta.end), answer.window);
+  return { ...range, baseline };
+}
+
+function baselineOf(answer: HotSpotsAnswer): Window | null {
+  return answer.baseline && times(answer.baseline);
+}
+
+function times({ start, end }: Window): Window {
+  return { start, end };
 }
 
 /** Columns that are left out when no row has a figure for them. */
@@ -199,7 +222,7 @@ function HotSpotDetail({ answer, spot }: { answer: HotSpotsAnswer; spot: HotSpot
           <ul>
             {spot.exemplars.slice(0, 5).map((id) => (
               <li key={id}>
-                <Link href={traceLink(link, spot, id)} className="mono">
+                <Link href={traceLink({ scope, link }, answer, spot, id)} className="mono">
                   {id.slice(0, 16)}
                 </Link>
               </li>
@@ -212,14 +235,11 @@ function HotSpotDetail({ answer, spot }: { answer: HotSpotsAnswer; spot: HotSpot
           {t("action.heat")}
         </Link>
         {spot.exemplars.length > 0 && (
-          <Link className="button" href={traceLink(link, spot)}>
+          <Link className="button" href={traceLink({ scope, link }, answer, spot)}>
             {t("action.trace")}
           </Link>
         )}
-        <Link
-          className="button"
-          href={link("/what-if", { service: spot.service, operation: spot.operation, kind: spot.span_kind })}
-        >
+        <Link className="button" href={whatIfLink({ scope, link }, answer, spot)}>
           {t("action.whatif")}
         </Link>
       </p>

@@ -1,7 +1,7 @@
 // No request lies in what is looked at: which filter or range leaves none, and the ways out of it.
 
 import { useText } from "../i18n";
-import { type Window, widerThan } from "../lib/time";
+import { isRelative, type Window, widerThan } from "../lib/time";
 import { NO_FILTER } from "../state/scope";
 import { useScope } from "../state/use-scope";
 import { chipsOf, windowText } from "./top-bar";
@@ -15,7 +15,6 @@ export function NoRequest({ window }: { window: Window }) {
   const filter = chipsOf(scope, t)
     .map((chip) => `${chip.name} ${chip.value}`)
     .join(t("text.comma"));
-  const wider = widerThan(scope, Date.now());
   return (
     <div className="verdict">
       <p className="verdict-main" aria-live="polite">
@@ -32,12 +31,33 @@ export function NoRequest({ window }: { window: Window }) {
             {t("action.clear.window")}
           </button>
         )}
-        {wider && (
-          <button type="button" onClick={() => change({ start: wider, end: "now", window: null })}>
-            {t(WIDER[wider])}
-          </button>
-        )}
+        <Wider />
+        {!isRelative(scope.end) && <Recent />}
       </p>
     </div>
+  );
+}
+
+/** The way to the next longer range, where there is one. */
+export function Wider() {
+  const { t } = useText();
+  const { scope, change } = useScope();
+  const wider = widerThan(scope, Date.now());
+  if (!wider) return null;
+  return (
+    <button type="button" onClick={() => change({ start: wider, end: "now", window: null })}>
+      {t(WIDER[wider])}
+    </button>
+  );
+}
+
+/** Back from a range that lies where it is. */
+function Recent() {
+  const { t } = useText();
+  const { change } = useScope();
+  return (
+    <button type="button" onClick={() => change({ start: "now-15m", end: "now", window: null })}>
+      {t("time.15m")}
+    </button>
   );
 }

@@ -4,7 +4,7 @@
 import { Component, type ReactNode } from "react";
 import type { Meta } from "../api/types";
 import { useText } from "../i18n";
-import { count } from "../lib/format";
+import { count, span } from "../lib/format";
 import { Failure } from "./failure";
 
 interface StateOf {
@@ -27,32 +27,39 @@ export interface PanelProps {
   flush?: boolean;
   /** Another panel already says what the server says about this answer. */
   unsaid?: boolean;
+  /** The header says which time the answer is about. */
+  timed?: boolean;
   children: ReactNode;
 }
 
-export function Panel({ title, note, actions, answer, minHeight, className, flush, unsaid, children }: PanelProps) {
+export function Panel(props: PanelProps) {
+  const { title, note, actions, answer, minHeight, className, flush, unsaid, timed, children } = props;
   const { t } = useText();
+  const meta = (answer?.data as { meta?: Meta } | undefined)?.meta;
   return (
     <section className={`panel ${className ?? ""}`} aria-busy={answer?.loading || answer?.old || undefined}>
       <header className="panel-head">
         <h2>{title}</h2>
         {note && <p className="note">{note}</p>}
+        {timed && meta && <p className="note">{span(Date.parse(meta.start), Date.parse(meta.end), Date.now())}</p>}
         {actions && <div className="actions">{actions}</div>}
       </header>
       <div className={flush ? "panel-body flush" : "panel-body"}>
-        {answer?.error && !answer.loading ? (
-          <Failure error={answer.error} retry={answer.retry} />
-        ) : answer?.loading ? (
+        {answer?.error && !answer.loading && <Failure error={answer.error} retry={answer.retry} />}
+        {answer?.loading ? (
           <p className="skeleton" style={{ minHeight: minHeight ?? 64 }}>
             <span>{t("state.loading")}</span>
           </p>
         ) : (
-          <Contained>
-            <div className={answer?.old ? "old" : undefined}>{children}</div>
-          </Contained>
+          // What was there before a refresh failed is still worth more than nothing.
+          (!answer?.error || answer.data !== undefined) && (
+            <Contained>
+              <div className={answer?.old || answer?.error ? "old" : undefined}>{children}</div>
+            </Contained>
+          )
         )}
       </div>
-      {answer && !unsaid && <MetaNotes meta={(answer.data as { meta?: Meta } | undefined)?.meta} />}
+      {answer && !unsaid && <MetaNotes meta={meta} />}
     </section>
   );
 }

@@ -1,6 +1,12 @@
 // The SQL editor: CodeMirror with the server's schema for completion, in the page's own colours.
 
-import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
+import {
+  autocompletion,
+  closeBrackets,
+  closeBracketsKeymap,
+  closeCompletion,
+  completionKeymap,
+} from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { PostgreSQL, sql } from "@codemirror/lang-sql";
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
@@ -53,7 +59,8 @@ export function SqlEditor(props: SqlEditorProps) {
   useEffect(() => {
     if (!place.current) return;
     const { label, hint, text } = latest.current;
-    const runLatest = () => {
+    const runLatest = (view: EditorView) => {
+      closeCompletion(view);
       latest.current.run();
       return true;
     };

@@ -12,9 +12,15 @@ import { Popover } from "./popover";
 import { Segmented } from "./segmented";
 import { TimeRange } from "./time-range";
 
-export function TopBar({ openHelp, timeless }: { openHelp(): void; timeless: boolean }) {
+interface TopBarProps {
+  openHelp(): void;
+  timeless: boolean;
+  still: boolean;
+}
+
+export function TopBar({ openHelp, timeless, still }: TopBarProps) {
   const { t } = useText();
-  const isLive = live.use();
+  const isLive = live.use() && !still;
   return (
     <header className="top-bar">
       {timeless ? <span /> : <TimeRange />}
@@ -25,7 +31,8 @@ export function TopBar({ openHelp, timeless }: { openHelp(): void; timeless: boo
           role="switch"
           aria-checked={isLive}
           className={isLive ? "live on" : "live"}
-          title={t("live.doc")}
+          disabled={still}
+          title={t(still ? "live.still" : "live.doc")}
           onClick={() => live.set(!isLive)}
         >
           <span className="live-dot" aria-hidden="true" />

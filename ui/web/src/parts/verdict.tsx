@@ -4,7 +4,7 @@ import { Link } from "wouter";
 import type { EntryChange, HotSpot, HotSpotsAnswer, StepsAnswer } from "../api/types";
 import { type Translate, useText } from "../i18n";
 import { change, clockOrDate, confidence, count, duration, number, percent } from "../lib/format";
-import { loadChange, loadMoved } from "../lib/verdict";
+import { largestRise, loadChange, loadMoved } from "../lib/verdict";
 import { useScope } from "../state/use-scope";
 import { heatLink, traceLink } from "./hot-spot-table";
 
@@ -35,13 +35,14 @@ export function VerdictSentence({ answer, steps }: { answer: HotSpotsAnswer; ste
           {t("verdict.largest", { name: `${top.service} · ${top.operation}`, share: percent(top.share_of_latency) })}
         </p>
       )}
+      {answer.verdict === "no_significant_change" && <Risen answer={answer} />}
       {named && (
         <p className="verdict-links">
           <Link className="button primary" href={heatLink({ scope, link }, answer, top)}>
             {t("action.heat")}
           </Link>
           {top.exemplars.length > 0 && (
-            <Link className="button" href={traceLink(link, top)}>
+            <Link className="button" href={traceLink({ scope, link }, answer, top)}>
               {t("action.trace")}
             </Link>
           )}
@@ -60,10 +61,19 @@ function unnamedText(answer: HotSpotsAnswer, t: Translate): string {
   return t("verdict.nodata", { n: count(answer.window.requests) });
 }
 
+/** What the ranking shows as risen although that is no verdict yet. */
+function Risen({ answer }: { answer: HotSpotsAnswer }) {
+  const { t } = useText();
+  const risen = largestRise(answer.hotspots);
+  if (!risen) return null;
+  const name = `${risen.service} · ${risen.operation}`;
+  return <p className="verdict-why">{t("verdict.risen", { name, change: change(risen.change_ns_per_request) })}</p>;
+}
+
 /** How sure, since when, what kind. */
 function Facts({ answer, top, steps }: { answer: HotSpotsAnswer; top: HotSpot; steps: StepsAnswer | undefined }) {
   const { t, word } = useText();
-  const load = loadChange(steps?.steps ?? [], answer.window, answer.baseline);
+  const load = loadChange(steps?.steps ?? [], answer.window, answer.baseline, steps?.meta.start);
   const moved = loadMoved(load);
   const since = clockOrDate(Date.parse(load.since));
   return (
@@ -73,7 +83,7 @@ function Facts({ answer, top, steps }: { answer: HotSpotsAnswer; top: HotSpot; s
       <span>
         {moved
           ? t(`verdict.load.${moved}`, { time: since, before: number(load.before ?? 0), now: number(load.now ?? 0) })
-          : t("verdict.since", { time: since })}
+          : t(load.earlier ? "verdict.since.earlier" : "verdict.since", { time: since })}
       </span>
     </p>
   );

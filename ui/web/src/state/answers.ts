@@ -8,12 +8,21 @@ import { frozen, live } from "./settings";
 export const queryClient = new QueryClient({
   defaultOptions: {
     queries: {
+      // The server may be this machine or behind a network that leads nowhere else: only asking tells whether it answers.
+      networkMode: "always",
       staleTime: 5_000,
       refetchOnWindowFocus: false,
       retry: (failures, error) => failures < 1 && error instanceof ApiError && error.status === 503,
     },
   },
 });
+
+/** How often a server that did not answer is asked again. */
+const AGAIN_MS = 5_000;
+
+function isUnreachable(error: Error | null): boolean {
+  return error instanceof ApiError && error.kind === "unreachable";
+}
 
 export interface Answer<T> {
   data: T | undefined;
@@ -37,13 +46,13 @@ export interface AskOptions {
 export function useAnswer<T>(path: string, params: Params, options: AskOptions = {}): Answer<T> {
   const isLive = live.use();
   const isFrozen = frozen.use();
-  const refetchInterval = options.everyMs ?? (isLive && !isFrozen && options.live ? 1_000 : false);
+  const everyMs = options.everyMs ?? (isLive && !isFrozen && options.live ? 1_000 : false);
   const query = useQuery({
     queryKey: [path, params],
     queryFn: ({ signal }) => get<T>(path, params, signal),
     placeholderData: keepPreviousData,
     enabled: !options.off,
-    refetchInterval,
+    refetchInterval: ({ state }) => everyMs || (isUnreachable(state.error) && AGAIN_MS),
   });
   return {
     data: options.off ? undefined : query.data,

@@ -7,6 +7,7 @@ import { useText } from "../i18n";
 import { nodeKey, nodeName, positive, standing } from "../lib/capacity";
 import { duration, number, percent } from "../lib/format";
 import { CapacityDetail, limitInterval } from "../parts/capacity-node";
+import { NoRequest, Wider } from "../parts/no-request";
 import { OperationPicker } from "../parts/operation-picker";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
@@ -39,7 +40,7 @@ export default function Capacity() {
       <Panel title={t("capacity.question")} note={t("capacity.question.note")}>
         <Question key={[scope.target, scope.p99Limit, scope.errorLimit].join("|")} />
       </Panel>
-      <Panel title={t("overview.verdict")} answer={answer} minHeight={96}>
+      <Panel title={t("overview.verdict")} answer={answer} minHeight={96} timed>
         {answer.data && <Verdict answer={answer.data} />}
       </Panel>
       {chosen && <CapacityDetail node={chosen} />}
@@ -127,9 +128,10 @@ function Question() {
 function Verdict({ answer }: { answer: CapacityAnswer }) {
   const { t } = useText();
   const { forecast, nodes } = answer;
-  if (nodes.length === 0) return <p className="verdict-main">{t("capacity.nothing")}</p>;
+  if (nodes.length === 0) return <NoRequest window={answer.window} />;
   if (forecast) {
     const target = number(forecast.target_qps);
+    const isUntold = nodes.every((n) => n.gives_way === null);
     return (
       <>
         <p className={forecast.first ? "verdict-main compare-worse" : "verdict-main"} aria-live="polite">
@@ -139,27 +141,42 @@ function Verdict({ answer }: { answer: CapacityAnswer }) {
                 name: nodeName(forecast.first),
                 load: percent(forecast.first.load_at_target),
               })
-            : forecast.unknown > 0
-              ? t("capacity.holds.known", { target })
-              : t("capacity.holds", { target })}
+            : t(isUntold ? "capacity.untold" : forecast.unknown > 0 ? "capacity.holds.known" : "capacity.holds", {
+                target,
+              })}
         </p>
         <p className="verdict-why">
           {t("capacity.nowqps", { rate: number(forecast.now_qps) })}
           {forecast.unknown > 0 && t("text.between") + t("capacity.unknown.nodes", { n: forecast.unknown })}
         </p>
+        {isUntold && <WiderRange />}
       </>
     );
   }
   const nearest = nodes.find((n) => n.headroom !== null);
+  // A range that holds one load only says nothing of limits, however high that load is.
+  const isUntold = nodes.every((n) => n.capacity_qps === null && n.verdict !== "no_saturation");
   return (
-    <p className="verdict-main" aria-live="polite">
-      {nearest
-        ? t((nearest.headroom ?? 0) < 0 ? "capacity.beyond.now" : "capacity.nearest", {
-            name: nodeName(nearest),
-            room: percent(Math.abs(nearest.headroom ?? 0)),
-            limit: number(nearest.capacity_qps ?? 0),
-          })
-        : t("capacity.nolimit")}
+    <>
+      <p className="verdict-main" aria-live="polite">
+        {nearest
+          ? t((nearest.headroom ?? 0) < 0 ? "capacity.beyond.now" : "capacity.nearest", {
+              name: nodeName(nearest),
+              room: percent(Math.abs(nearest.headroom ?? 0)),
+              limit: number(nearest.capacity_qps ?? 0),
+            })
+          : t(isUntold ? "capacity.unjudged" : "capacity.nolimit")}
+      </p>
+      {isUntold && <WiderRange />}
+    </>
+  );
+}
+
+/** A longer range may hold the lower loads that a limit is read from. */
+function WiderRange() {
+  return (
+    <p className="verdict-links">
+      <Wider />
     </p>
   );
 }
@@ -239,6 +256,7 @@ function useColumns(hasTarget: boolean): Column<CapacityNode>[] {
     {
       id: "qps",
       title: t("capacity.now"),
+      doc: t("capacity.now.doc"),
       numeric: true,
       value: (n) => n.qps,
       cell: (n) => (n.qps === null ? "–" : `${number(n.qps)}/s`),

@@ -37,6 +37,7 @@ export default function Flame() {
         note={data && t("flame.note", { n: count(data.requests) })}
         answer={answer}
         minHeight={260}
+        timed
         actions={
           <>
             <input

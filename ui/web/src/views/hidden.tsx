@@ -63,8 +63,13 @@ function Patterns({ params }: { params: Params }) {
   const { t } = useText();
   const answer = useAnswer<HiddenAnswer>("hidden", params);
   return (
-    <Panel title={t("hidden.patterns")} note={t("hidden.patterns.note")} answer={answer} minHeight={240} flush>
-      {answer.data && <HiddenTable rows={answer.data.rows} />}
+    <Panel title={t("hidden.patterns")} note={t("hidden.patterns.note")} answer={answer} minHeight={240} flush timed>
+      {answer.data &&
+        (answer.data.requests > 0 ? (
+          <HiddenTable rows={answer.data.rows} />
+        ) : (
+          <p className="empty">{t("state.empty")}</p>
+        ))}
     </Panel>
   );
 }
@@ -73,7 +78,14 @@ function Statements({ params }: { params: Params }) {
   const { t } = useText();
   const answer = useAnswer<StatementsAnswer>("statements", params);
   return (
-    <Panel title={t("hidden.statements")} note={t("hidden.statements.note")} answer={answer} minHeight={240} flush>
+    <Panel
+      title={t("hidden.statements")}
+      note={t("hidden.statements.note")}
+      answer={answer}
+      minHeight={240}
+      flush
+      timed
+    >
       {answer.data && <StatementTable rows={answer.data.statements} />}
     </Panel>
   );
@@ -83,7 +95,14 @@ function Exceptions({ params }: { params: Params }) {
   const { t } = useText();
   const answer = useAnswer<ExceptionsAnswer>("exceptions", params);
   return (
-    <Panel title={t("hidden.exceptions")} note={t("hidden.exceptions.note")} answer={answer} minHeight={240} flush>
+    <Panel
+      title={t("hidden.exceptions")}
+      note={t("hidden.exceptions.note")}
+      answer={answer}
+      minHeight={240}
+      flush
+      timed
+    >
       {answer.data && <ExceptionTable rows={answer.data.exceptions} />}
     </Panel>
   );
@@ -93,7 +112,7 @@ function Logs({ params }: { params: Params }) {
   const { t } = useText();
   const answer = useAnswer<LogPatternsAnswer>("log-patterns", params);
   return (
-    <Panel title={t("hidden.logs")} note={t("hidden.logs.note")} answer={answer} minHeight={240} flush>
+    <Panel title={t("hidden.logs")} note={t("hidden.logs.note")} answer={answer} minHeight={240} flush timed>
       {answer.data && <LogPatternTable rows={answer.data.patterns} />}
     </Panel>
   );
@@ -103,7 +122,7 @@ function Instances({ params }: { params: Params }) {
   const { t, lang } = useText();
   const answer = useAnswer<InstanceSkewAnswer>("instance-skew", params);
   return (
-    <Panel title={t("hidden.instances")} note={t("hidden.instances.note")} answer={answer} minHeight={240} flush>
+    <Panel title={t("hidden.instances")} note={t("hidden.instances.note")} answer={answer} minHeight={240} flush timed>
       {answer.data && (
         <>
           <p className="pad">{answer.data.summary[lang]}</p>
@@ -118,7 +137,7 @@ function Starts({ params }: { params: Params }) {
   const { t, lang } = useText();
   const answer = useAnswer<ColdStartsAnswer>("cold-starts", params);
   return (
-    <Panel title={t("hidden.starts")} note={t("hidden.starts.note")} answer={answer} minHeight={240} flush>
+    <Panel title={t("hidden.starts")} note={t("hidden.starts.note")} answer={answer} minHeight={240} flush timed>
       {answer.data && (
         <>
           <p className="pad">{answer.data.summary[lang]}</p>
@@ -133,7 +152,7 @@ function Omission({ params }: { params: Params }) {
   const { t, lang } = useText();
   const answer = useAnswer<OmissionAnswer>("coordinated-omission", params);
   return (
-    <Panel title={t("hidden.omission")} note={t("hidden.omission.note")} answer={answer} minHeight={240} flush>
+    <Panel title={t("hidden.omission")} note={t("hidden.omission.note")} answer={answer} minHeight={240} flush timed>
       {answer.data && (
         <>
           {answer.data.hint && <p className="hint">{answer.data.hint[lang]}</p>}

@@ -31,6 +31,7 @@ export default function ServiceMap() {
         note={t("map.note")}
         answer={answer}
         minHeight={320}
+        timed
         actions={
           scope.focus && (
             <button type="button" onClick={() => change({ focus: "" })}>

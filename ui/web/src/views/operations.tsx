@@ -1,9 +1,10 @@
 // Operations, of one service or of all: what it offers (SERVER, CONSUMER) and what it depends on (CLIENT, PRODUCER).
 
-import type { OperationRow, OperationsAnswer } from "../api/types";
+import type { Meta, OperationRow, OperationsAnswer } from "../api/types";
 import { Sparkline } from "../charts/sparkline";
 import { useText } from "../i18n";
 import { count, duration, number, percent } from "../lib/format";
+import { wholeTrend } from "../lib/series";
 import { OperationName, peerOf } from "../parts/operation-name";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
@@ -21,6 +22,7 @@ export default function Operations() {
   const { scope, change } = useScope();
   const order = useOrder({ column: "share", descending: true });
   const answer = useAnswer<OperationsAnswer>("operations", windowParams(scope), { live: true });
+  const columns = useColumns(answer.data?.meta);
   const side: Side = SIDES.find((s) => s === scope.tab) ?? "all";
   const rows = (answer.data?.operations ?? []).filter((o) => side === "all" || sideOf(o) === side);
   return (
@@ -32,6 +34,7 @@ export default function Operations() {
         answer={answer}
         minHeight={240}
         flush
+        timed
         actions={
           <Segmented
             name={t("operations.side")}
@@ -43,7 +46,7 @@ export default function Operations() {
       >
         <Table
           caption={t("page.operations")}
-          columns={useColumns()}
+          columns={columns}
           rows={rows}
           rowKey={(o) => [o.service, o.operation, o.kind, o.peer].join("|")}
           {...order}
@@ -58,7 +61,7 @@ function sideOf(o: OperationRow): Side {
   return o.kind === "CLIENT" || o.kind === "PRODUCER" ? "depended" : "internal";
 }
 
-function useColumns(): Column<OperationRow>[] {
+function useColumns(meta: Meta | undefined): Column<OperationRow>[] {
   const { t } = useText();
   const { link } = useScope();
   const perCall = (o: OperationRow, ns: number | null) => (ns === null || o.count === 0 ? null : ns / o.count);
@@ -79,7 +82,7 @@ function useColumns(): Column<OperationRow>[] {
     },
     { id: "kind", title: t("col.kind"), value: (o) => o.kind, cell: (o) => <span className="tag">{o.kind}</span> },
     { id: "rate", title: t("col.rate"), numeric: true, value: (o) => o.rate, cell: (o) => `${number(o.rate)}/s` },
-    { id: "trend", title: t("col.trend"), cell: (o) => <Sparkline values={o.trend} /> },
+    { id: "trend", title: t("col.trend"), cell: (o) => <Sparkline values={meta ? wholeTrend(o.trend, meta) : null} /> },
     {
       id: "errors",
       title: t("col.errors"),

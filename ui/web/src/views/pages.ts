@@ -14,6 +14,8 @@ export interface Page {
   under?: string;
   /** It has times of its own: the range of the top bar says nothing here. */
   timeless?: boolean;
+  /** Nothing on it takes part in live refresh. */
+  still?: boolean;
 }
 
 /** The page of an address; names in braces of a path stand for one part. */
@@ -34,16 +36,24 @@ export const PAGES: Page[] = [
   { path: "/", title: "page.overview", group: "investigate", view: Overview },
   { path: "/heat", title: "page.heat", group: "investigate", view: load(() => import("./heat")) },
   { path: "/flame", title: "page.flame", group: "investigate", view: load(() => import("./flame")) },
-  { path: "/hidden", title: "page.hidden", group: "investigate", view: load(() => import("./hidden")) },
+  { path: "/hidden", title: "page.hidden", group: "investigate", still: true, view: load(() => import("./hidden")) },
   { path: "/traces", title: "page.traces", group: "investigate", view: load(() => import("./traces")) },
-  { path: "/trace/:id", title: "page.trace", group: null, under: "/traces", view: load(() => import("./trace")) },
-  { path: "/runs", title: "page.runs", group: "test", timeless: true, view: load(() => import("./runs")) },
+  {
+    path: "/trace/:id",
+    title: "page.trace",
+    group: null,
+    under: "/traces",
+    still: true,
+    view: load(() => import("./trace")),
+  },
+  { path: "/runs", title: "page.runs", group: "test", timeless: true, still: true, view: load(() => import("./runs")) },
   {
     path: "/runs/compare",
     title: "page.compare",
     group: null,
     under: "/runs",
     timeless: true,
+    still: true,
     view: load(() => import("./run-compare")),
   },
   {
@@ -52,15 +62,16 @@ export const PAGES: Page[] = [
     group: null,
     under: "/runs",
     timeless: true,
+    still: true,
     view: load(() => import("./run")),
   },
-  { path: "/capacity", title: "page.capacity", group: "test", view: load(() => import("./capacity")) },
-  { path: "/what-if", title: "page.whatif", group: "test", view: load(() => import("./what-if")) },
+  { path: "/capacity", title: "page.capacity", group: "test", still: true, view: load(() => import("./capacity")) },
+  { path: "/what-if", title: "page.whatif", group: "test", still: true, view: load(() => import("./what-if")) },
   { path: "/services", title: "page.services", group: "system", view: load(() => import("./services")) },
   { path: "/operations", title: "page.operations", group: "system", view: load(() => import("./operations")) },
   { path: "/map", title: "page.map", group: "system", view: load(() => import("./map")) },
   // Not /metrics: there the server tells its own, in Prometheus' format.
   { path: "/metrics-explorer", title: "page.metrics", group: "system", view: load(() => import("./metrics")) },
-  { path: "/sql", title: "page.sql", group: "tools", view: load(() => import("./sql")) },
-  { path: "/health", title: "page.health", group: "tools", view: load(() => import("./health")) },
+  { path: "/sql", title: "page.sql", group: "tools", still: true, view: load(() => import("./sql")) },
+  { path: "/health", title: "page.health", group: "tools", still: true, view: load(() => import("./health")) },
 ];

@@ -42,8 +42,11 @@ function RunView({ run }: { run: Run }) {
   const { scope, change, link } = useScope();
   const steps = useAnswer<StepsAnswer>("steps", ofRun(run), run.end_time ? {} : { everyMs: 5_000 });
   const levels = levelsOf(steps.data?.steps ?? []);
-  const baseline = levelIn(levels, scope.baseline) ?? healthyLevel(levels);
+  // An only level is compared with what the server finds before the run.
+  const baseline = levels.length > 1 ? (levelIn(levels, scope.baseline) ?? healthyLevel(levels)) : null;
   const chosen = levelIn(levels, scope.window) ?? levels.at(-1) ?? null;
+  // A level is not compared with itself.
+  const beside = baseline === chosen ? null : baseline;
   const compared = levels.filter((l) => l !== baseline);
   const endOf = (l: LoadStep) => (run.end_time === null && l === levels.at(-1) ? steadyEnd(l.start, l.end) : l.end);
   const answers = useAnswers<HotSpotsAnswer>(
@@ -60,7 +63,7 @@ function RunView({ run }: { run: Run }) {
   const rows = stepMatrix(columns, baseline?.index ?? -1);
   const pick = (level: LoadStep, asBaseline: boolean) =>
     change(asBaseline ? { baseline: windowOf(level) } : { window: windowOf(level) });
-  const inRun = linkInRun(link, run, chosen, baseline);
+  const inRun = linkInRun(link, run, chosen, beside);
   const failed = answers.find((a) => a.error);
   return (
     <>
@@ -85,7 +88,7 @@ function RunView({ run }: { run: Run }) {
             <StepsChart
               answer={steps.data}
               window={intervalOf(chosen)}
-              baseline={intervalOf(baseline)}
+              baseline={intervalOf(beside)}
               pickStep={pick}
               pickRange={(from, to) => change({ window: { start: isoMicros(from), end: isoMicros(to) } })}
               marks={(run.marks ?? []).map((m) => ({ at: Date.parse(m.time) / 1e3, name: m.name }))}
@@ -93,7 +96,7 @@ function RunView({ run }: { run: Run }) {
             <StepsTable
               answer={steps.data}
               window={intervalOf(chosen)}
-              baseline={intervalOf(baseline)}
+              baseline={intervalOf(beside)}
               pick={pick}
               more={{
                 title: t("overview.hotspots"),
@@ -193,7 +196,7 @@ function linkInRun(
       start: run.start_time,
       end: run.end_time ?? "now",
       window: level && windowOf(level),
-      baseline: baseline && baseline !== level ? windowOf(baseline) : null,
+      baseline: baseline && windowOf(baseline),
       ...patch,
     });
 }

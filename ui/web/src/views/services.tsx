@@ -5,6 +5,7 @@ import type { ServiceRow, ServicesAnswer } from "../api/types";
 import { Sparkline } from "../charts/sparkline";
 import { useText } from "../i18n";
 import { count, duration, number, percent } from "../lib/format";
+import { wholeTrend } from "../lib/series";
 import { Panel } from "../parts/panel";
 import { ServiceName } from "../parts/service-name";
 import { type Column, ShareBar, Table } from "../parts/table";
@@ -18,6 +19,7 @@ export default function Services() {
   const { scope, link } = useScope();
   const order = useOrder({ column: "share", descending: true });
   const answer = useAnswer<ServicesAnswer>("services", windowParams(scope), { live: true });
+  const trendOf = (trend: ServiceRow["trend"]) => (answer.data ? wholeTrend(trend, answer.data.meta) : null);
   const columns: Column<ServiceRow>[] = [
     {
       id: "service",
@@ -31,7 +33,7 @@ export default function Services() {
       ),
     },
     { id: "rate", title: t("col.rate"), numeric: true, value: (s) => s.rate, cell: (s) => `${number(s.rate)}/s` },
-    { id: "trend", title: t("col.trend"), cell: (s) => <Sparkline values={s.trend} /> },
+    { id: "trend", title: t("col.trend"), cell: (s) => <Sparkline values={trendOf(s.trend)} /> },
     {
       id: "errors",
       title: t("col.errors"),
@@ -67,7 +69,7 @@ export default function Services() {
   return (
     <div className="page">
       <h1>{t("page.services")}</h1>
-      <Panel title={t("page.services")} note={t("services.note")} answer={answer} minHeight={240} flush>
+      <Panel title={t("page.services")} note={t("services.note")} answer={answer} minHeight={240} flush timed>
         {answer.data && (
           <Table
             caption={t("page.services")}
