@@ -34,7 +34,22 @@ pub trait Fold: Send + Sized + 'static {
 /// A fold and the memory that is charged for it, until it is dropped.
 pub struct Folded<F> {
     pub fold: F,
-    _held: Vec<MemoryReservation>,
+    held: Vec<MemoryReservation>,
+}
+
+impl<F: Fold> Folded<F> {
+    /// Takes in what was made elsewhere, and charges for what the fold has become.
+    ///
+    /// # Errors
+    /// `Limit` when there is no more memory for it.
+    pub fn take(&mut self, more: impl FnOnce(&mut F)) -> Result<()> {
+        more(&mut self.fold);
+        let held = self.held.iter().map(MemoryReservation::size).sum::<usize>();
+        match self.held.last_mut() {
+            Some(last) => last.try_grow(self.fold.size().saturating_sub(held)).map_err(from_datafusion),
+            None => Ok(()),
+        }
+    }
 }
 
 pub async fn run<F: Fold>(
@@ -59,7 +74,7 @@ pub async fn run<F: Fold>(
         whole.merge(fold);
         held.push(reservation);
     }
-    Ok(Folded { fold: whole, _held: held })
+    Ok(Folded { fold: whole, held })
 }
 
 async fn one<F: Fold>(

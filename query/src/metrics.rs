@@ -1,17 +1,17 @@
 //! Metrics for the explorer: which there are, and series over time, by the rules of OpenTelemetry's data model.
 //!
-//! Points are grouped into series by their whole identity (resource, scope, attributes), turned into rises where they
-//! count ([`point`]), and folded into one line for each group asked for ([`fold`]).
+//! Points are gathered by series ([`series`]), turned into rises where they count ([`point`]), and made into one line for
+//! each group asked for ([`fold`]).
 
 mod buckets;
 mod fold;
 mod point;
+mod series;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use arrow::array::RecordBatch;
 use model::time::{MINUTE, SECOND};
-use model::{Error, Kind, Nanos, Result, Tenant};
+use model::{Error, Nanos, Result, Tenant};
 use serde_json::{Value as Json, json};
 
 use crate::analysis::rows::{Row, read};
@@ -19,14 +19,13 @@ use crate::analysis::scope::{Scope, Window, quoted};
 use crate::query::Query;
 use crate::session::Engine;
 use fold::{Aggregate, Line, Steps};
-use point::{Columns, Point, Temporality, Value, rises};
+use point::{Value, rises};
+use series::{AllSeries, COLUMNS, Labels, Metric, Series};
 
 /// Lines in one answer.
 const MAX_LINES: usize = 100;
 /// Steps of a line.
 const MAX_STEPS: i64 = 2_000;
-/// Data points read for one answer.
-const MAX_POINTS: usize = 2_000_000;
 /// How far before the window a counter's previous point is looked for, and after it the next, which tells of the
 /// window's end.
 const LOOK_BACK: Nanos = 5 * MINUTE;
@@ -85,14 +84,6 @@ async fn names(query: &Query, scope: &Scope) -> Result<Json> {
     Ok(json!({ "metrics": metrics }))
 }
 
-/// What one series is, besides its points.
-#[derive(Debug, Clone)]
-struct Facts {
-    labels: BTreeMap<String, String>,
-    counts: bool,
-    temporality: Temporality,
-}
-
 async fn series(query: &Query, scope: &Scope) -> Result<Json> {
     let Some(name) = scope.text("name") else {
         return Err(Error::invalid("name is missing").hint("GET /api/v1/metrics/names lists the metrics"));
@@ -104,57 +95,55 @@ async fn series(query: &Query, scope: &Scope) -> Result<Json> {
         end: scope.window.end.saturating_add(LOOK_AHEAD),
     };
     let sql = format!(
-        "SELECT * FROM physical.metrics WHERE name = {} AND {} LIMIT {}",
+        "SELECT {COLUMNS} FROM physical.metrics WHERE name = {} AND {}",
         quoted(name),
         conditions(scope, window),
-        MAX_POINTS + 1
     );
-    let batches = query.rows(&sql, vec![]).await?;
-    let points: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    if points == 0 {
+    let mut folded = query.fold(&sql, || AllSeries::by(&group_by)).await?;
+    let Some(Metric { ty, unit, monotonic }) = folded.fold.metric.take() else {
         return Err(Error::not_found(format!("metric {name:?} has no points in this window"))
             .hint("widen the window, or see GET /api/v1/metrics/names"));
+    };
+    let (aggregate, counts) = aggregate(scope, &ty, monotonic)?;
+    let mut groups: BTreeMap<Labels, Vec<Series>> = BTreeMap::new();
+    for mut series in std::mem::take(&mut folded.fold.series) {
+        groups.entry(std::mem::take(&mut series.labels)).or_default().push(series);
     }
-    if points > MAX_POINTS {
-        return Err(Error::new(
-            Kind::Limit,
-            format!("metric {name:?} has more than {MAX_POINTS} points in this window"),
-        )
-        .hint("narrow the window or give a service"));
+    let truncated = groups.len() > MAX_LINES;
+    let times: Vec<i64> = (0..steps.count as i64).map(|at| at * steps.step / 1_000).collect();
+    let mut shown = Vec::new();
+    for (labels, series) in groups.into_iter().take(MAX_LINES) {
+        let line = line(steps, series).await;
+        shown.push(json!({ "labels": labels, "t_us": times, "values": line.values(aggregate, counts) }));
     }
-    let first = Columns(&batches[0]);
-    let (ty, unit) = (first.text("type", 0).to_owned(), first.text("unit", 0).to_owned());
-    let (aggregate, counts) = aggregate(scope, &ty, first.truth("is_monotonic", 0))?;
-    let mut lines: BTreeMap<BTreeMap<String, String>, Line> = BTreeMap::new();
-    for (facts, points) in grouped(&batches, &group_by) {
-        let line = lines.entry(facts.labels.clone()).or_insert_with(|| Line::new(steps));
-        add(line, &facts, &points);
-    }
-    let truncated = lines.len() > MAX_LINES;
-    let shown = lines.iter().take(MAX_LINES).map(|(labels, line)| {
-        let times: Vec<i64> = (0..steps.count as i64).map(|at| at * steps.step / 1_000).collect();
-        json!({ "labels": labels, "t_us": times, "values": line.values(aggregate, counts) })
-    });
     Ok(json!({
         "t0": steps.start.to_string(),
         "step_us": steps.step / 1_000,
         "unit": unit,
         "type": ty,
-        "series": shown.collect::<Vec<_>>(),
+        "series": shown,
         "truncated": truncated,
     }))
 }
 
-fn add(line: &mut Line, facts: &Facts, points: &[Point]) {
-    if facts.counts {
-        rises(points, facts.temporality).iter().for_each(|rise| line.rise(rise));
-        return;
-    }
-    for point in points {
-        if let Value::Number(value) = point.value {
-            line.gauge(point.time, value);
+/// All series of one group as one line.
+async fn line(steps: Steps, series: Vec<Series>) -> Line {
+    let mut line = Line::new(steps);
+    for mut series in series {
+        series.sort();
+        if series.counts {
+            rises(&series.points, series.temporality).iter().for_each(|rise| line.rise(rise));
+        } else {
+            for point in &series.points {
+                if let Value::Number(value) = point.value {
+                    line.gauge(point.time, value);
+                }
+            }
         }
+        // A query that nobody waits for any more ends here.
+        tokio::task::yield_now().await;
     }
+    line
 }
 
 /// About 120 steps unless asked otherwise, in whole seconds.
@@ -190,64 +179,4 @@ fn aggregate(scope: &Scope, ty: &str, monotonic: bool) -> Result<(Aggregate, boo
         return Err(Error::invalid("only counters and histograms have a rate").hint("use avg, max or min"));
     }
     Ok((aggregate, counts))
-}
-
-/// The series of all batches: points of one identity, in order of time, each moment once.
-fn grouped(batches: &[RecordBatch], group_by: &[&str]) -> Vec<(Facts, Vec<Point>)> {
-    let mut places: HashMap<[&str; 8], usize> = HashMap::new();
-    let mut series: Vec<(Facts, Vec<Point>)> = Vec::new();
-    for batch in batches {
-        let columns = Columns(batch);
-        for row in 0..batch.num_rows() {
-            let text = |name| columns.text(name, row);
-            let identity = [
-                "resource_attributes",
-                "scope_name",
-                "scope_version",
-                "attributes",
-                "type",
-                "unit",
-                "temporality",
-                "service_name",
-            ]
-            .map(text);
-            let at = *places.entry(identity).or_insert_with(|| {
-                series.push((facts(&columns, row, group_by), Vec::new()));
-                series.len() - 1
-            });
-            series[at].1.push(columns.point(row));
-        }
-    }
-    for (_, points) in &mut series {
-        points.sort_by_key(|p| (p.time, p.start));
-        points.dedup_by_key(|p| p.time);
-    }
-    series
-}
-
-fn facts(columns: &Columns, row: usize, group_by: &[&str]) -> Facts {
-    let text = |name: &str| columns.text(name, row);
-    let attribute = |json: &str, key: &str| {
-        let object: Json = serde_json::from_str(json).ok()?;
-        Some(match object.get(key)? {
-            Json::String(text) => text.clone(),
-            other => other.to_string(),
-        })
-    };
-    let label = |key: &&str| {
-        let value = match *key {
-            "service_name" | "instance_id" | "service_namespace" | "service_version" => text(key).to_owned(),
-            key => attribute(text("attributes"), key)
-                .or_else(|| attribute(text("resource_attributes"), key))
-                .unwrap_or_default(),
-        };
-        ((*key).to_owned(), value)
-    };
-    let counts = match text("type") {
-        "SUM" => columns.truth("is_monotonic", row),
-        "HISTOGRAM" | "EXPONENTIAL_HISTOGRAM" | "SUMMARY" => true,
-        _ => false,
-    };
-    let temporality = if text("temporality") == "DELTA" { Temporality::Delta } else { Temporality::Cumulative };
-    Facts { labels: group_by.iter().map(label).collect(), counts, temporality }
 }

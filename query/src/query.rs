@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::execution::context::SQLOptions;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
@@ -15,7 +16,6 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use model::{Error, Nanos, Result, Signal, Tenant};
 use storage::{Snapshot, TableSnapshot};
-use tokio::sync::{mpsc, oneshot};
 
 use crate::analysis::partial::Pieces;
 use crate::error::from_datafusion;
@@ -122,16 +122,20 @@ impl Query {
         fold::run(&physical, &task, empty).await
     }
 
-    /// Our own SQL, over views and physical tables, without the sandbox and the row limit; `$1`… are `params`.
+    /// Our own SQL, over views and physical tables, without the sandbox and the row limit; `$1`… are `params`. For answers
+    /// of some rows: what they take is charged until all are here.
     pub async fn rows(&self, sql: &str, params: Vec<ScalarValue>) -> Result<Vec<RecordBatch>> {
         let state = self.session(Audience::Internal)?;
         let plan = state.create_logical_plan(sql).await.map_err(from_datafusion)?;
         let plan = bind(plan, params)?;
         let (physical, task) = physical(state, &plan).await?;
+        let held = MemoryConsumer::new("rows").register(task.memory_pool());
         let mut stream = execute_stream(physical, task).map_err(from_datafusion)?;
         let mut batches = Vec::new();
         while let Some(batch) = stream.next().await {
-            batches.push(batch.map_err(from_datafusion)?);
+            let batch = batch.map_err(from_datafusion)?;
+            held.try_grow(crate::output::size::fitting(&batch, usize::MAX).1).map_err(from_datafusion)?;
+            batches.push(batch);
         }
         Ok(batches)
     }
@@ -158,27 +162,6 @@ impl Query {
         }
         let rows_scanned = plan.map_or(0, |plan| scanned(&plan));
         Ok(QueryResult { schema, batches, truncated, bytes, elapsed: started.elapsed(), rows_scanned })
-    }
-
-    /// A user's statement, checked; rows go to `rows` as they are made, after the schema went to `first`.
-    pub(crate) async fn stream_into(
-        self,
-        text: &str,
-        params: &[serde_json::Value],
-        first: oneshot::Sender<SchemaRef>,
-        rows: mpsc::Sender<Result<RecordBatch>>,
-    ) -> Result<()> {
-        let Prepared { schema, mut stream, .. } = self.prepare(text, params).await?;
-        let _files = self.let_go();
-        if first.send(schema).is_err() {
-            return Ok(());
-        }
-        while let Some(batch) = stream.next().await {
-            if rows.send(Ok(batch.map_err(from_datafusion)?)).await.is_err() {
-                return Ok(());
-            }
-        }
-        Ok(())
     }
 
     /// Gives up the rows in memory once a plan has those that it reads. What comes back keeps its files in place.

@@ -127,40 +127,6 @@ impl Engine {
         self.run_as(Asked::Statement, tenant, move |query| async move { query.user_sql(&text, &params).await }).await
     }
 
-    /// As [`Engine::sql`], but the rows come as they are made and are not limited in number; the time limit holds.
-    /// The first item tells the schema even when there are no rows. Dropping the receiver cancels the query.
-    pub async fn sql_stream(
-        &self,
-        tenant: &Tenant,
-        text: &str,
-        params: &[serde_json::Value],
-    ) -> Result<(SchemaRef, tokio::sync::mpsc::Receiver<Result<RecordBatch>>)> {
-        let (text, params) = (text.to_owned(), params.to_vec());
-        let (first, schema) = tokio::sync::oneshot::channel();
-        let (rows, receiver) = tokio::sync::mpsc::channel(2);
-        let (engine, tenant) = (self.clone(), tenant.clone());
-        self.lanes.of(Asked::Statement).handle()?.spawn(async move {
-            let (sender, gone) = (rows.clone(), rows.clone());
-            let work = engine.run_as(Asked::Statement, &tenant, move |query| async move {
-                query.stream_into(&text, &params, first, sender).await
-            });
-            tokio::select! {
-                outcome = work => if let Err(error) = outcome {
-                    let _ = rows.send(Err(error)).await;
-                },
-                () = gone.closed() => {}
-            }
-        });
-        let mut receiver = receiver;
-        match schema.await {
-            Ok(schema) => Ok((schema, receiver)),
-            Err(_) => match receiver.recv().await {
-                Some(Err(error)) => Err(error),
-                _ => Err(Error::internal("the query ended without an answer")),
-            },
-        }
-    }
-
     /// Runs `job` with one snapshot of the tenant's tables, admitted, timed and on query threads: one of hotspan's own
     /// questions.
     pub async fn run<T, F, J>(&self, tenant: &Tenant, job: J) -> Result<T>

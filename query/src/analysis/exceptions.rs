@@ -96,12 +96,10 @@ struct Thrown<'a> {
 impl Exceptions {
     fn count(&mut self, service: u32, operation: u32, thrown: &Thrown) {
         let Some(side) = self.windows.iter().position(|window| window.holds(thrown.at)) else { return };
-        let (kind, place) = (self.names.number(thrown.kind), self.names.number(thrown.place));
-        let key = Key { service, operation, kind, place };
-        if !self.by_key.contains_key(&key) && self.by_key.len() >= MOST {
+        let Some(key) = self.key(service, operation, thrown) else {
             self.left_out += 1;
             return;
-        }
+        };
         let figures = self.by_key.entry(key).or_insert_with(|| Figures {
             counts: [0, 0],
             first: thrown.at,
@@ -116,6 +114,16 @@ impl Exceptions {
             figures.trace = thrown.trace;
             figures.message = thrown.message[..thrown.message.floor_char_boundary(MESSAGE)].to_owned();
         }
+    }
+
+    /// `None`: one more than are told apart. Its texts are given no numbers, since they may never come again.
+    fn key(&mut self, service: u32, operation: u32, thrown: &Thrown) -> Option<Key> {
+        if self.by_key.len() < MOST {
+            let (kind, place) = (self.names.number(thrown.kind), self.names.number(thrown.place));
+            return Some(Key { service, operation, kind, place });
+        }
+        let (kind, place) = (self.names.find(thrown.kind)?, self.names.find(thrown.place)?);
+        Some(Key { service, operation, kind, place }).filter(|key| self.by_key.contains_key(key))
     }
 
     fn answer(&self, limit: usize) -> Value {

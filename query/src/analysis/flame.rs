@@ -14,7 +14,7 @@ use super::ranking::Operation;
 use super::report::Report;
 use super::scope::{Scope, Window};
 use super::times;
-use super::traces::{Limits, SLICE, SpanRecord, each_trace};
+use super::traces::{Limits, SLICE, SpanRecord, each_tree};
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
 
@@ -192,7 +192,7 @@ async fn read_side(
     operations: &mut Operations,
 ) -> Result<()> {
     let limits = Limits { slice: SLICE, most: u64::MAX };
-    each_trace(query, scope, window, limits, operations, &mut |_, spans| tree.add_trace(side, spans)).await?;
+    each_tree(query, scope, window, limits, operations, &mut |_, spans| tree.add_trace(side, spans)).await?;
     Ok(())
 }
 
@@ -259,7 +259,19 @@ mod tests {
 
     fn span(trace: u128, span: u64, parent: u64, operation: u32) -> SpanRecord {
         let flags = if parent == 0 { (flag::ROOT | flag::ENTRY) as u16 } else { 0 };
-        SpanRecord { trace, span, parent, start: 0, end: 10, own: 4, critical: 5, operation, flags, failed: false }
+        SpanRecord {
+            trace,
+            span,
+            parent,
+            entry: 0,
+            start: 0,
+            end: 10,
+            own: 4,
+            critical: 5,
+            operation,
+            flags,
+            failed: false,
+        }
     }
 
     #[test]

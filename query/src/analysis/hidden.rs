@@ -21,7 +21,7 @@ use super::report::Report;
 use super::scope::{Scope, Window};
 use super::timeline::settled;
 use super::times;
-use super::traces::{Limits, SLICE, SpanRecord, each_trace};
+use super::traces::{Limits, SLICE, SpanRecord, each_tree};
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
 
@@ -112,7 +112,7 @@ async fn side(query: &Query, scope: &Scope, window: Window, operations: &mut Ope
     let mut side = Side::default();
     let limits = Limits { slice: SLICE, most: MOST_SPANS };
     let mut visit = |operations: &Operations, trace: &[SpanRecord]| side.look_at(operations, trace);
-    let part = each_trace(query, scope, window, limits, operations, &mut visit).await?;
+    let part = each_tree(query, scope, window, limits, operations, &mut visit).await?;
     Ok((side, part.one_in()))
 }
 

@@ -6,15 +6,15 @@ use std::collections::HashMap;
 use arrow::datatypes::SchemaRef;
 use model::time::{MINUTE, SECOND};
 use model::trace::SpanKind;
-use model::{Result, Signal, TraceId};
+use model::{Kind, Result, Signal, TraceId};
 use serde_json::{Value, json};
 use storage::Backlog;
 
 use super::columns::{self, float, int, text};
 use super::learn::learn;
-use super::messages::messages;
+use super::messages::{Messages, messages};
 use super::observe::{Seen, observe};
-use super::ranking::{self, Attribute, FactBook, Hotspot, Operation, Ranking, Settings};
+use super::ranking::{self, Attribute, FactBook, Hotspot, Observed, Operation, Ranking, Settings};
 use super::report::{Report, rfc3339};
 use super::rows::{number, read};
 use super::sample::typical_of;
@@ -92,71 +92,109 @@ const LEAST_OWN: i64 = 5 * SECOND;
 async fn run(query: Query, scope: Scope) -> Result<Report> {
     let settings = Settings { limit: scope.number("limit", 10, 1, 100)? as usize, ..Settings::default() };
     let (query, waiting) = (query.without_backlog(), waiting(&query, scope.window));
-    let sides = sides(&query, &scope).await?;
+    let evidence = gather(&query, &scope, sides(&query, &scope).await?).await?;
+    let Evidence { sides, seen, now, then, facts, .. } = &evidence;
+    let mut ranking = ranking::rank(now, then.as_ref(), facts, &settings);
+    let spots = ranking.hotspots.iter().take(NARROWED);
+    let narrow: Vec<_> = spots.map(|spot| narrowed(&query, sides, &scope, facts, spot)).collect();
+    let attributes = futures::future::try_join_all(narrow).await?;
+    for (spot, attribute) in ranking.hotspots.iter_mut().zip(attributes) {
+        spot.attribute = attribute;
+    }
+    illustrate(&query, &scope, &evidence, &mut ranking.hotspots).await?;
+    let mut report = Report::new("hotspots", answer(sides, &ranking, &seen.fold)?);
+    report.unsettled = evidence.unsettled;
+    report.notes.extend(waiting.into_iter().chain(evidence.unsaid));
+    Ok(report)
+}
+
+/// What spans, metrics and logs say of both sides.
+struct Evidence {
+    sides: Sides,
+    windows: Vec<Window>,
+    seen: Folded<Seen>,
+    /// `None` where nothing is consumed, and where some requests are asked about, to which no message belongs.
+    messages: Option<Folded<Messages>>,
+    facts: FactBook,
+    now: Observed,
+    then: Option<Observed>,
+    /// Spans that are not settled yet.
+    unsettled: u64,
+    /// Why log lines are not among it.
+    unsaid: Option<String>,
+}
+
+async fn gather(query: &Query, scope: &Scope, sides: Sides) -> Result<Evidence> {
     let windows: Vec<Window> = std::iter::once(sides.window).chain(sides.baseline).collect();
-    let (seen, unsettled, pressure, said) = tokio::try_join!(
-        observe(&query, &scope, &windows),
-        unsettled(&query, &scope),
-        vitals::pressure(&query, &windows),
-        said(&query, &scope, &windows)
+    let (mut seen, unsettled, pressure, (said, unsaid)) = tokio::try_join!(
+        observe(query, scope, &windows),
+        unsettled(query, scope),
+        vitals::pressure(query, &windows),
+        said(query, scope, &windows)
     )?;
-    let mut seen = seen.fold;
     let mut facts = FactBook::new();
     for side in 0..windows.len() {
-        seen.sort_kept(side);
-        learn(seen.kept(side), &seen.operations, side > 0, &mut facts);
+        seen.fold.sort_kept(side);
+        learn(seen.fold.kept(side), &seen.fold.operations, side > 0, &mut facts);
     }
-    let (mut now, mut then) = (seen.cube(0), sides.baseline.map(|_| seen.cube(1)));
+    let (mut now, mut then) = (seen.fold.cube(0), sides.baseline.map(|_| seen.fold.cube(1)));
     now.exhausted = pressure.exhausted;
-    let consumers = (0..seen.operations.len()).any(|n| seen.operations.kind(n as u32) == SpanKind::Consumer);
-    // Messages belong to no request, so a question about some requests is none about them.
-    let messages = if consumers && !scope.has_filters() { Some(messages(&query, &windows).await?) } else { None };
+    let operations = &seen.fold.operations;
+    let consumers = (0..operations.len()).any(|n| operations.kind(n as u32) == SpanKind::Consumer);
+    let messages = if consumers && !scope.has_filters() { Some(messages(query, &windows).await?) } else { None };
     if let Some(messages) = &messages {
         messages.fold.add_to(&mut now, sides.window);
         then.iter_mut().zip(sides.baseline).for_each(|(then, window)| messages.fold.add_to(then, window));
         now.piled = pressure.piled;
     }
     if let (Some(said), Some(then)) = (said, &mut then) {
-        log_patterns::place(&said.fold, &seen, &windows, &mut now, then);
+        log_patterns::place(&said.fold, &seen.fold, &windows, &mut now, then);
     }
-    let mut ranking = ranking::rank(&now, then.as_ref(), &facts, &settings);
-    let spots = ranking.hotspots.iter().take(NARROWED);
-    let narrow: Vec<_> = spots.map(|spot| narrowed(&query, &sides, &scope, &facts, spot)).collect();
-    let attributes = futures::future::try_join_all(narrow).await?;
-    for (spot, attribute) in ranking.hotspots.iter_mut().zip(attributes) {
-        spot.attribute = attribute;
-    }
+    Ok(Evidence { sides, windows, seen, messages, facts, now, then, unsettled, unsaid })
+}
+
+/// Gives the first hot spots example traces, and what metrics say beside them.
+async fn illustrate(query: &Query, scope: &Scope, evidence: &Evidence, spots: &mut [Hotspot]) -> Result<()> {
+    let Evidence { sides, windows, seen, messages, .. } = evidence;
     // Several hot spots of a service have the same metrics beside them.
     let mut told: HashMap<(String, Option<String>), Vec<Vital>> = HashMap::new();
-    for spot in ranking.hotspots.iter_mut().take(EXEMPLIFIED) {
+    for spot in spots.iter_mut().take(EXEMPLIFIED) {
         let waited = messages.as_ref().filter(|_| spot.off_path);
         let found = match waited {
             Some(messages) => hex(messages.fold.typical(&spot.evidence, sides.window, EXEMPLARS)),
-            None => typical(&seen, spot),
+            None => typical(&seen.fold, spot),
         };
         let place = (spot.service.clone(), spot.instance.clone());
         spot.vitals = match told.get(&place) {
             Some(vitals) => vitals.clone(),
-            None => told.entry(place).or_insert(vitals_of(&query, &windows, &sides, spot).await?).clone(),
+            None => told.entry(place).or_insert(vitals_of(query, windows, sides, spot).await?).clone(),
         };
         spot.exemplars = match found {
             found if found.len() == EXEMPLARS => found,
-            _ => exemplars(&query, sides.window, &scope, spot).await?,
+            _ => exemplars(query, sides.window, scope, spot).await?,
         };
     }
-    let mut report = Report::new("hotspots", answer(&sides, &ranking, &seen)?);
-    report.unsettled = unsettled;
-    report.notes.extend(waiting);
-    Ok(report)
+    Ok(())
 }
 
 /// The log lines of both sides; `None` without a baseline, and where some requests are asked about, to which lines belong
-/// only by their spans.
-async fn said(query: &Query, scope: &Scope, windows: &[Window]) -> Result<Option<Folded<log_patterns::Lines>>> {
+/// only by their spans. More than fit into memory are left out, with a note: spans say most.
+async fn said(
+    query: &Query,
+    scope: &Scope,
+    windows: &[Window],
+) -> Result<(Option<Folded<log_patterns::Lines>>, Option<String>)> {
     if windows.len() < 2 || scope.has_filters() {
-        return Ok(None);
+        return Ok((None, None));
     }
-    log_patterns::lines(query, windows).await.map(Some)
+    match log_patterns::lines(query, windows).await {
+        Ok(lines) => Ok((Some(lines), None)),
+        Err(e) if e.kind == Kind::Limit => Ok((
+            None,
+            Some(format!("log lines were left out, since they need more memory than there is: {}", e.message)),
+        )),
+        Err(e) => Err(e),
+    }
 }
 
 fn answer(sides: &Sides, ranking: &Ranking, seen: &Seen) -> Result<Value> {

@@ -117,6 +117,15 @@ impl Messages {
         WaitStat { consumer, sender, bin, messages: 0, waited_ns: 0.0, sent: 0, left: 0 }
     }
 
+    pub fn operations(&self) -> &Operations {
+        &self.operations
+    }
+
+    /// Those that were sent and taken: sender, message, taker.
+    pub fn taken(&self) -> impl Iterator<Item = (u32, u64, u32)> {
+        self.both_ends().map(|message| (message.sent.operation, message.taken.producer, message.taken.operation))
+    }
+
     /// Traces of the consumer whose messages waited about as long as the longer half of them does.
     pub fn typical(&self, consumer: &Operation, window: Window, most: usize) -> Vec<u128> {
         let number = self.operations.find(consumer);

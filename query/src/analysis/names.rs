@@ -46,6 +46,16 @@ impl Names {
         number
     }
 
+    /// Without giving it a number.
+    pub fn find(&self, text: &str) -> Option<u32> {
+        self.numbers.get(text).copied()
+    }
+
+    /// The number here of a text that has one in `other`.
+    pub fn number_of(&mut self, other: &Names, number: u32) -> u32 {
+        if number == NONE { NONE } else { self.number(other.text(number)) }
+    }
+
     /// Empty for [`NONE`].
     pub fn text(&self, number: u32) -> &str {
         &self.texts[number as usize]

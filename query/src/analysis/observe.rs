@@ -46,7 +46,7 @@ pub async fn observe(query: &Query, scope: &Scope, windows: &[Window]) -> Result
     let (pieces, rest) = split::<Piece>(query, near(whole), windows).await?;
     let mut folded = rest.fold(&sql, empty).await?;
     for piece in pieces {
-        folded.fold.take(&piece);
+        folded.take(|seen| seen.take(&piece))?;
     }
     Ok(folded)
 }

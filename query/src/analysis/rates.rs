@@ -247,10 +247,11 @@ pub async fn read(query: &Query, scope: &Scope, most: i64) -> Result<Folded<Rate
     let asked = [&scope.service, &scope.operation, &scope.kind];
     for file in known {
         let rates = file.rates()?;
-        folded.fold.take(&rates, |rated| {
+        let is_asked = |rated: &Rated<'_>| {
             let texts = [rated.service, rated.operation, rated.kind];
             asked.iter().zip(texts).all(|(asked, text)| asked.as_ref().is_none_or(|asked| asked == text))
-        });
+        };
+        folded.take(|sum| sum.take(&rates, is_asked))?;
     }
     Ok(folded)
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use chrono::{DateTime, SecondsFormat};
-use model::{Error, Nanos, Result};
+pub use model::time::to_rfc3339 as rfc3339;
+use model::{Error, Result};
 use serde_json::{Value, json};
 
 use super::scope::Window;
@@ -63,8 +63,4 @@ fn flatten(row: &Value) -> Value {
         }
     }
     row
-}
-
-pub fn rfc3339(at: Nanos) -> String {
-    DateTime::from_timestamp_nanos(at).to_rfc3339_opts(SecondsFormat::Nanos, true)
 }

@@ -30,6 +30,10 @@ pub async fn number(query: &Query, sql: &str) -> Result<i64> {
 pub struct Found(Vec<Batch>);
 
 impl Found {
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|batch| batch.len).sum()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = Row<'_>> + Clone {
         self.0.iter().flat_map(|batch| (0..batch.len).map(move |at| Row { batch, at }))
     }

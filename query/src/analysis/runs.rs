@@ -105,7 +105,7 @@ async fn look_up(query: &Query, name: &str) -> Result<Asked> {
     };
     let named = match find(runs, name) {
         Some(run) => Some(run.clone()),
-        None => named_by_spans(query).await?.into_iter().find(|run| run.id == name),
+        None => named_by_spans(query, Some(name)).await?.pop(),
     };
     if let Some(run) = named {
         return Ok(Asked { window: window(run.start, until(run.end))?, run });
@@ -128,18 +128,19 @@ const MOST_NAMED: usize = 1_000;
 /// A run whose last span is older than this is over.
 const SILENCE: Nanos = MINUTE;
 
-/// The runs that only spans tell of, in order of their start.
-async fn named_by_spans(query: &Query) -> Result<Vec<Run>> {
+/// The runs that only spans tell of, the latest if there are very many; or the one of an id.
+async fn named_by_spans(query: &Query, id: Option<&str>) -> Result<Vec<Run>> {
+    let which = id.map_or("IS NOT NULL".to_owned(), |id| format!("= {}", quoted(id)));
     let sql = format!(
-        "SELECT test_run_id AS id, min({}) AS s, max({}) AS e FROM spans WHERE test_run_id IS NOT NULL \
-         GROUP BY 1 ORDER BY 2 LIMIT {MOST_NAMED}",
+        "SELECT test_run_id AS id, min({}) AS s, max({}) AS e FROM spans WHERE test_run_id {which} \
+         GROUP BY 1 ORDER BY 2 DESC LIMIT {MOST_NAMED}",
         column::START,
         column::END,
     );
     let known = &query.snapshot().runs;
     let run = |row: super::rows::Row| {
-        let (id, end) = (row.text("id").to_owned(), row.int("e") + 1);
-        let over = query.now() - end > SILENCE;
+        let (id, end) = (row.text("id").to_owned(), row.int("e").saturating_add(1));
+        let over = query.now().saturating_sub(end) > SILENCE;
         Run { name: id.clone(), end: over.then_some(end), ..Run::begun(id, row.int("s")) }
     };
     let found = read(query, &sql).await?;
@@ -150,7 +151,7 @@ async fn named_by_spans(query: &Query) -> Result<Vec<Run>> {
 pub async fn all(engine: &Engine, tenant: &Tenant) -> Result<Vec<Run>> {
     let work = engine.run(tenant, |query| async move {
         let mut runs = query.snapshot().runs.to_vec();
-        runs.extend(named_by_spans(&query).await?);
+        runs.extend(named_by_spans(&query, None).await?);
         runs.sort_by(|a, b| (a.start, &a.id).cmp(&(b.start, &b.id)));
         Ok(runs)
     });

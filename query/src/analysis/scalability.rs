@@ -11,7 +11,7 @@
 //!
 //! Pure functions; chance comes in as a seed.
 
-use super::significance::Random;
+use super::significance::{Random, median};
 
 /// One stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -86,7 +86,8 @@ pub fn fit(points: &[Point]) -> Option<Law> {
     for _ in 0..ROUNDS {
         let residual = |(row, exact): (&[f64; 3], &f64)| (1.0 - dot(row, &found)) * exact;
         let residuals: Vec<f64> = rows.iter().zip(&exact).map(residual).collect();
-        let scale = 1.4826 * median(residuals.iter().map(|r| r.abs()).collect());
+        let mut sizes: Vec<f64> = residuals.iter().map(|r| r.abs()).collect();
+        let scale = 1.4826 * median(&mut sizes).unwrap_or(0.0);
         if scale <= 1e-12 {
             break;
         }
@@ -102,11 +103,6 @@ pub fn fit(points: &[Point]) -> Option<Law> {
 
 fn dot(row: &[f64; 3], found: &[f64; 3]) -> f64 {
     row.iter().zip(found).map(|(a, b)| a * b).sum()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    let middle = values.len() / 2;
-    if values.is_empty() { 0.0 } else { *values.select_nth_unstable_by(middle, f64::total_cmp).1 }
 }
 
 /// Non-negative least squares of `rows · x = 1`.

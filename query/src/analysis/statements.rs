@@ -98,7 +98,10 @@ impl Statements {
         if self.remembered.len() >= REMEMBERED {
             self.remembered.clear();
         }
-        let number = self.names.number(&normal(raw));
+        let normal = normal(raw);
+        // One more than are told apart may never come again.
+        let known = self.names.find(&normal).or_else(|| (self.by_key.len() >= MOST).then(|| self.names.number(REST)));
+        let number = known.unwrap_or_else(|| self.names.number(&normal));
         self.remembered.insert(raw.to_owned(), number);
         number
     }

@@ -25,7 +25,7 @@ use crate::fold::Fold;
 const ROWS_A_KEPT: usize = 250;
 /// At least and at most so many.
 const KEPT: std::ops::RangeInclusive<usize> = 500..=3_000;
-/// Bytes that the fold of hot spots may take while a file is written. Names that never come again would take more.
+/// Bytes that each part may take while a file is written. Names that never come again would take more.
 const MOST_BYTES: usize = 24 << 20;
 
 /// Both parts, as one message.
@@ -64,36 +64,39 @@ impl Summarize for Summing {
         }
         let kept = (file.rows / ROWS_A_KEPT).clamp(*KEPT.start(), *KEPT.end());
         let seen = Some(Seen::by_the_second_keeping(around(times), kept));
-        Some(Box::new(Sum { rows: file.rows, rates: OfFile::default(), seen }))
+        Some(Box::new(Sum { rows: file.rows, rates: Some(OfFile::default()), seen }))
     }
 
     fn begin_in_log(&self, rows: Expected) -> Option<(Vec<&'static str>, Box<dyn Summary>)> {
         // Hot spots are found in assembled traces.
-        let sum = Sum { rows: rows.rows, rates: OfFile::default(), seen: None };
+        let sum = Sum { rows: rows.rows, rates: Some(OfFile::default()), seen: None };
         (rows.signal == Signal::Traces).then(|| (super::rates::columns(), Box::new(sum) as _))
     }
 }
 
 struct Sum {
     rows: usize,
-    rates: OfFile,
+    rates: Option<OfFile>,
     seen: Option<Seen>,
+}
+
+/// Adds rows to a part, and gives it up when it has become too large.
+fn add<F: Fold>(part: &mut Option<F>, rows: &RecordBatch) -> Result<()> {
+    if let Some(fold) = part {
+        fold.add(rows)?;
+    }
+    *part = part.take().filter(|fold| fold.size() <= MOST_BYTES);
+    Ok(())
 }
 
 impl Summary for Sum {
     fn add(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.rates.add(rows)?;
-        if let Some(seen) = &mut self.seen {
-            seen.add(rows)?;
-            if seen.size() > MOST_BYTES {
-                self.seen = None;
-            }
-        }
-        Ok(())
+        add(&mut self.rates, rows)?;
+        add(&mut self.seen, rows)
     }
 
     fn finish(self: Box<Self>) -> Option<Vec<u8>> {
-        let rates = self.rates.written().map(Bytes::from);
+        let rates = self.rates.and_then(|rates| rates.written()).map(Bytes::from);
         let piece = self.seen.and_then(Seen::into_piece);
         let hot_spots = piece.map(|piece| Bytes::from(written::write(&piece)));
         let hot_spots = hot_spots.filter(|bytes| bytes.len() <= self.rows);

@@ -1,10 +1,10 @@
-//! Whole traces of a window, one after the other, in bounded memory: for analyses that need trees and cannot be said
-//! in SQL.
+//! The trees of a window, one after the other, in bounded memory: for analyses that need whole ones and cannot be said in
+//! SQL. A trace is one tree for each of its entries ([`model::trace`]): a message begins one where it is taken.
 //!
 //! ```text
-//! spans by time of entry ─▶ slices of at most SLICE spans ─▶ buckets by trace ─▶ sort ─▶ one trace at a time
+//! spans by time of entry ─▶ slices of at most SLICE spans ─▶ buckets by trace ─▶ sort ─▶ one tree at a time
 //! ```
-//! All spans of a trace have the same entry time, so a slice of time holds whole traces, and files of other times stay
+//! All spans of a tree have the same entry time, so a slice of time holds whole trees, and files of other times stay
 //! closed. A moment with more spans than a slice holds is read several times, for a part of its traces each.
 
 use arrow::array::RecordBatch;
@@ -21,7 +21,7 @@ use super::scope::{Scope, Window, entered_in};
 use crate::fold::Fold;
 use crate::query::Query;
 
-/// Spans held at once, about, where there is memory for them: 80 bytes each.
+/// Spans held at once, about, where there is memory for them: 96 bytes each.
 pub const SLICE: u64 = 1_500_000;
 /// Bytes of a span that is held, with the room that lists leave to grow.
 const HELD: u64 = 2 * size_of::<SpanRecord>() as u64;
@@ -39,6 +39,8 @@ pub struct SpanRecord {
     pub span: u64,
     /// 0 for none: no span has that id.
     pub parent: u64,
+    /// When its tree was entered: what tells trees of a trace apart.
+    pub entry: i64,
     pub start: i64,
     pub end: i64,
     /// Self time and critical path, ns.
@@ -58,7 +60,7 @@ impl SpanRecord {
     }
 }
 
-/// How traces are read.
+/// How trees are read.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Spans held at once.
@@ -67,9 +69,9 @@ pub struct Limits {
     pub most: u64,
 }
 
-/// Calls `visit` with the spans of each trace that entered in the window, in order of start. `service` and
-/// `operation` of the scope choose traces by their entry. Answers which part of the traces was read.
-pub async fn each_trace(
+/// Calls `visit` with the spans of each tree that was entered in the window, in order of start. `service` and
+/// `operation` of the scope choose trees by their entry. Answers which part of the traces was read.
+pub async fn each_tree(
     query: &Query,
     scope: &Scope,
     window: Window,
@@ -92,9 +94,10 @@ pub async fn each_trace(
             let (_, numbers) = operations.take_in(&folded.fold.operations);
             for bucket in &mut folded.fold.buckets {
                 let mut spans = std::mem::take(bucket).concat();
-                spans.sort_unstable_by_key(|span| (span.trace, span.start, span.span));
+                spans.sort_unstable_by_key(|span| (span.trace, span.entry, span.start, span.span));
                 spans.iter_mut().for_each(|span| span.operation = numbers[span.operation as usize]);
-                spans.chunk_by(|a, b| a.trace == b.trace).for_each(|trace| visit(operations, trace));
+                let trees = spans.chunk_by(|a, b| (a.trace, a.entry) == (b.trace, b.entry));
+                trees.for_each(|tree| visit(operations, tree));
                 // A query that nobody waits for any more ends here.
                 tokio::task::yield_now().await;
             }
@@ -110,12 +113,13 @@ fn room(analyses_bytes: u64, most: u64) -> u64 {
 
 fn sql(scope: &Scope, window: Window) -> String {
     format!(
-        "SELECT trace_id_bytes, span_id_bytes, parent_span_id_bytes, {}, {}, {}, self_time_ns, critical_path_ns, \
-                status_code, tree_flags \
+        "SELECT trace_id_bytes, span_id_bytes, parent_span_id_bytes, {}, {}, {}, {}, self_time_ns, \
+                critical_path_ns, status_code, tree_flags \
          FROM spans WHERE {}{}",
         called::columns(),
         column::START,
         column::END,
+        column::ENTRY_START,
         entered_in(window),
         scope.entries(),
     )
@@ -188,7 +192,8 @@ impl Fold for Slice {
         let [traces, spans, parents] =
             ["trace_id_bytes", "span_id_bytes", "parent_span_id_bytes"].map(|name| ids(batch, name));
         let (traces, spans, parents) = (traces?, spans?, parents?);
-        let (start, end) = (ints(batch, column::START)?, ints(batch, column::END)?);
+        let [start, end, entry] = [column::START, column::END, column::ENTRY_START].map(|name| ints(batch, name));
+        let (start, end, entry) = (start?, end?, entry?);
         let (own, critical) = (ints(batch, column::SELF_TIME)?, ints(batch, column::CRITICAL_PATH)?);
         let flags = ints(batch, column::TREE_FLAGS)?;
         for row in 0..batch.num_rows() {
@@ -202,6 +207,7 @@ impl Fold for Slice {
                 trace,
                 span: id(spans, row),
                 parent: id(parents, row),
+                entry: int(entry, row),
                 start: int(start, row),
                 end: int(end, row),
                 own: int(own, row),
@@ -249,7 +255,7 @@ mod tests {
             let window = Window { start: NOW - MINUTE, end: NOW };
             let scope = Scope::parse(&[], NOW)?;
             let (mut operations, mut seen) = (Operations::default(), BTreeMap::new());
-            let part = each_trace(&query, &scope, window, limits, &mut operations, &mut |operations, spans| {
+            let part = each_tree(&query, &scope, window, limits, &mut operations, &mut |operations, spans| {
                 assert!(spans.iter().all(|span| span.operation < operations.len() as u32));
                 assert!(spans.windows(2).all(|pair| pair[0].start <= pair[1].start));
                 assert_eq!(seen.insert(spans[0].trace, spans.len()), None, "a trace comes once");
@@ -261,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_trace_comes_whole_and_once_however_small_the_slices() {
+    async fn every_tree_comes_whole_and_once_however_small_the_slices() {
         for state in STATES {
             for slice in [2, 10, 1_000] {
                 let fixture = Fixture::new().with(Signal::Traces, &shop(40), state).await;

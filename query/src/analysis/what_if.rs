@@ -16,7 +16,7 @@ use super::report::Report;
 use super::scope::Scope;
 use super::timeline::settled;
 use super::times;
-use super::traces::{Limits, SLICE, SpanRecord, each_trace};
+use super::traces::{Limits, SLICE, SpanRecord, each_tree};
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
 
@@ -111,7 +111,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let limits = Limits { slice: SLICE, most: MOST_SPANS };
     let mut operations = Operations::default();
     let everything = scope.without_filters();
-    let part = each_trace(&query, &everything, window, limits, &mut operations, &mut |operations, spans| {
+    let part = each_tree(&query, &everything, window, limits, &mut operations, &mut |operations, spans| {
         what_if.add_trace(operations, spans);
     })
     .await?;

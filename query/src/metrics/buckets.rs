@@ -38,6 +38,10 @@ impl Buckets {
         }
     }
 
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn total(&self) -> f64 {
         self.0.values().sum()
     }

@@ -3,6 +3,7 @@
 //!
 //! * Intervals are `(start, time]`; a new start is a reset, and nothing is subtracted across it.
 //! * A start equal to the time is a reset at an unknown moment: such a point adds nothing.
+//! * A delta without a start, or with one that is not before its time, was counted since the point before it.
 //! * A point without a value (`NO_RECORDED_VALUE`) ends the series: a gap, not zero.
 
 use std::collections::BTreeMap;
@@ -47,6 +48,19 @@ pub struct Point {
     pub value: Value,
 }
 
+impl Point {
+    /// Bytes held, about; a bucket takes some 48 in its tree.
+    pub fn size(&self) -> usize {
+        let buckets = match &self.value {
+            Value::Histogram { buckets, .. } => buckets.len(),
+            Value::Exponential { histogram, .. } => histogram.positive.len() + histogram.negative.len(),
+            Value::Summary { quantiles, .. } => quantiles.len(),
+            Value::Number(_) | Value::Gap => 0,
+        };
+        size_of::<Point>() + buckets * 48
+    }
+}
+
 /// What a point adds, spread over `(from, to]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rise {
@@ -65,8 +79,8 @@ pub enum Temporality {
 /// The rises of one series, whose points are in order of time.
 pub fn rises(points: &[Point], temporality: Temporality) -> Vec<Rise> {
     if temporality == Temporality::Delta {
-        let kept = points.iter().filter(|p| p.value != Value::Gap);
-        return kept.map(|p| Rise { from: p.start.min(p.time), to: p.time, value: p.value.clone() }).collect();
+        let kept = points.iter().enumerate().filter(|(_, p)| p.value != Value::Gap);
+        return kept.map(|(at, p)| delta(at.checked_sub(1).map(|before| &points[before]), p)).collect();
     }
     let mut out = Vec::new();
     let mut before: Option<&Point> = None;
@@ -79,6 +93,12 @@ pub fn rises(points: &[Point], temporality: Temporality) -> Vec<Rise> {
         before = Some(point);
     }
     out
+}
+
+fn delta(before: Option<&Point>, now: &Point) -> Rise {
+    let told = Some(now.start).filter(|start| 0 < *start && *start < now.time);
+    let from = told.or(before.map(|before| before.time)).unwrap_or(now.time);
+    Rise { from, to: now.time, value: now.value.clone() }
 }
 
 fn rise(before: Option<&Point>, now: &Point) -> Option<Rise> {
@@ -263,5 +283,8 @@ mod tests {
     fn deltas_stand_for_themselves() {
         let points = [point(10, 20, 5.0), point(20, 30, 2.0)];
         assert_eq!(numbers(&points, Temporality::Delta), [(10, 20, 5.0), (20, 30, 2.0)]);
+        let (first, told_late, later) = (point(0, 20, 5.0), point(30, 30, 2.0), point(0, 50, 7.0));
+        let since_the_one_before = [(20, 20, 5.0), (20, 30, 2.0), (30, 50, 7.0)];
+        assert_eq!(numbers(&[first, told_late, later], Temporality::Delta), since_the_one_before);
     }
 }

@@ -449,3 +449,33 @@ async fn the_service_map_says_who_serves_calls_and_what_nobody_knows() {
         assert_eq!(nodes, expected, "{state:?}");
     }
 }
+
+/// Messages are taken minutes later, when their traces' first trees are long past: half by a span of the same trace, half by
+/// one of a trace of its own with a link.
+#[tokio::test]
+async fn the_service_map_knows_who_takes_messages_however_late() {
+    let mut rows = Vec::new();
+    for trace in 1..=40_u64 {
+        let (at, id) = (trace as i64 * 20, |n: u64| trace * 10 + n);
+        rows.push(span(trace, id(1), 0, ("gateway", "POST /order", "SERVER"), at, at + 10));
+        let sent = span(trace, id(2), id(1), ("gateway", "send orders", "PRODUCER"), at + 4, at + 5);
+        rows.push(and(sent, json!({ "messaging_system": "kafka", "messaging_destination_name": "orders" })));
+        let (take, late) = (("mailer", "process orders", "CONSUMER"), at + 40_000);
+        rows.push(match trace % 4 {
+            0 => continue,
+            1 => span(trace, id(3), id(2), take, late, late + 8),
+            _ => {
+                let link = json!({"trace_id": format!("{trace:032x}"), "span_id": format!("{:016x}", id(2)), "attributes": "{}"});
+                and(span(1_000 + trace, id(3), 0, take, late, late + 8), json!({ "links": [link] }))
+            }
+        });
+    }
+    for state in STATES {
+        let engine = Fixture::new().summarized(crate::summaries()).with(Signal::Traces, &rows, state).await.engine();
+        let map = run(&engine, "service-map", &[]).await;
+        let edges: Vec<_> =
+            map["edges"].as_array().expect("edges").iter().map(|e| (&e["from"], &e["to"], &e["calls"])).collect();
+        // The ten that nobody has taken yet wait for the same service.
+        assert_eq!(edges, [(&json!("gateway"), &json!("mailer"), &json!(40))], "{state:?}");
+    }
+}

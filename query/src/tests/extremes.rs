@@ -15,7 +15,8 @@ fn endless(number: u64, start: i64) -> Vec<Value> {
         let duration = i64::MAX - start;
         and(
             row,
-            json!({ "start_time_unix_nano": start, "end_time_unix_nano": i64::MAX, "duration_ns": duration, "status_code": "ERROR" }),
+            json!({ "start_time_unix_nano": start, "end_time_unix_nano": i64::MAX, "duration_ns": duration, "status_code": "ERROR",
+                "test_run_id": "for-ever" }),
         )
     };
     vec![row(1), row(2)]
@@ -49,6 +50,8 @@ async fn spans_that_never_end_break_no_analysis() {
             let found = trouble(&engine, window).await;
             assert!(found.is_empty(), "{state:?}, {window:?}:\n{}", found.join("\n"));
         }
+        let runs = analysis::runs::all(&engine, &Tenant::default()).await.expect("runs");
+        assert_eq!((runs.len(), runs[0].start, runs[0].end), (1, 0, None), "{state:?}: it goes on");
     }
 }
 

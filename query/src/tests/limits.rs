@@ -1,4 +1,4 @@
-//! Answers that are cut, queries that are cancelled, and streams.
+//! Answers that are cut, and queries that are refused, ended or cancelled.
 
 use model::Tenant;
 use serde_json::json;
@@ -28,22 +28,6 @@ async fn parameters_are_values_and_never_text_of_the_statement() {
     assert_eq!(lines(&result), ["0"]);
     let error = engine.sql(&Tenant::default(), text, &params[..1]).await.expect_err("one is missing");
     assert_eq!(error.kind, model::Kind::Invalid, "{error:?}");
-}
-
-#[tokio::test]
-async fn a_stream_gives_every_row_beyond_the_limit_of_an_answer() {
-    let fixture = Fixture::new().with(model::Signal::Traces, &shop(40), State::Mixed).await;
-    let engine = fixture.engine_with(Settings { threads: 2, max_rows: 7, ..Settings::default() });
-    let (schema, mut rows) =
-        engine.sql_stream(&Tenant::default(), "SELECT name FROM spans", &[]).await.expect("starts");
-    assert_eq!(schema.fields().len(), 1);
-    let mut count = 0;
-    while let Some(batch) = rows.recv().await {
-        count += batch.expect("a batch").num_rows();
-    }
-    assert_eq!(count, 120);
-    let wrong = engine.sql_stream(&Tenant::default(), "SELECT nope FROM spans", &[]).await.expect_err("no such column");
-    assert!(wrong.message.contains("nope"), "{wrong:?}");
 }
 
 #[tokio::test]

@@ -96,3 +96,22 @@ async fn an_unknown_metric_and_a_rate_of_a_gauge_are_refused() {
     assert_eq!(ask("queue", "rate").await, Kind::Invalid);
     assert_eq!(ask("queue", "p999").await, Kind::Invalid);
 }
+
+/// As many label sets as points: what is held follows the points, not the points times the steps, and is charged.
+#[tokio::test]
+async fn a_line_for_each_user_is_cut_and_takes_no_more_than_its_points() {
+    let user = |n: usize| {
+        point("by_user", "GAUGE", "a", 20, json!({"value": n as f64, "attributes": format!("{{\"user\":\"{n:05}\"}}")}))
+    };
+    let rows: Vec<Value> = (0..20_000).map(user).collect();
+    let fixture = async || Fixture::new().with(Signal::Metrics, &rows, STATES[1]).await;
+    let found = series(&fixture().await.engine(), &[("name", "by_user"), ("group_by", "user")]).await;
+    let shown = found["series"].as_array().expect("lines");
+    assert_eq!((shown.len(), &found["truncated"]), (100, &json!(true)));
+    assert_eq!(shown[99]["labels"], json!({"user": "00099"}));
+    assert_eq!(shown[99]["values"], json!([null, null, 99.0]));
+    let small = fixture().await.engine_with(crate::Settings { memory_bytes: 8 << 20, ..crate::Settings::default() });
+    let parameters = [("name", "by_user"), ("group_by", "user")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let error = small.metric_series(&Tenant::default(), &parameters).await.expect_err("does not fit");
+    assert_eq!(error.kind, Kind::Limit, "{error:?}");
+}

@@ -39,11 +39,6 @@ impl Engine {
     pub async fn trace(&self, tenant: &Tenant, id: TraceId, limit: usize) -> Result<serde_json::Value> {
         self.run(tenant, move |query| async move { Ok(json::answer(&read(&query, id, limit).await?)) }).await
     }
-
-    /// The spans themselves, for other forms of the answer (`format=otlp`).
-    pub async fn trace_rows(&self, tenant: &Tenant, id: TraceId, limit: usize) -> Result<Trace> {
-        self.run(tenant, move |query| async move { read(&query, id, limit).await }).await
-    }
 }
 
 /// Reads and assembles one trace; the earliest `limit` spans of a larger one.

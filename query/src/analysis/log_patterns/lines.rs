@@ -135,45 +135,51 @@ impl Lines {
         Lines { windows: windows.to_vec(), ..Lines::default() }
     }
 
-    /// Where lines of the key are counted; `None` when its service has too many patterns already.
-    fn told(&mut self, key: Key, lines: u64) -> Option<&mut Told> {
-        if !self.told.contains_key(&key) {
-            let known = self.patterns.entry(key.service).or_default();
-            if *known >= MOST_PATTERNS {
-                self.left_out += lines;
-                return None;
+    /// Where so many lines are counted; `None` when the service has too many patterns already. Only then is a pattern
+    /// given a number: texts that never come again would take memory without end.
+    fn told(&mut self, service: u32, pattern: &str, severity: Severity, lines: u64) -> Option<&mut Told> {
+        let known = self.names.find(pattern).map(|pattern| Key { service, pattern, severity });
+        let key = match known.filter(|key| self.told.contains_key(key)) {
+            Some(key) => key,
+            None => {
+                let patterns = self.patterns.entry(service).or_default();
+                if *patterns >= MOST_PATTERNS {
+                    self.left_out += lines;
+                    return None;
+                }
+                *patterns += 1;
+                Key { service, pattern: self.names.number(pattern), severity }
             }
-            *known += 1;
-        }
+        };
         Some(self.told.entry(key).or_default())
     }
 
     /// Takes in lines that were counted elsewhere; `side_of` says on which side of here a second of there is.
     fn take(&mut self, other: &Lines, side_of: impl Fn(&[Window], usize, Nanos) -> Option<usize>) {
-        let names = self.names.take_in(&other.names);
-        let here = |number: u32| names[number as usize];
         let windows = std::mem::take(&mut self.windows);
         self.left_out += other.left_out;
         // In order, so that the same parts give the same answer where a service has too many patterns.
-        let mut others: Vec<(Key, &Told)> = other
-            .told
-            .iter()
-            .map(|(key, told)| (Key { service: here(key.service), pattern: here(key.pattern), ..*key }, told))
-            .collect();
-        others.sort_unstable_by_key(|(key, _)| *key);
+        let mut others: Vec<(&Key, &Told)> = other.told.iter().collect();
+        others.sort_unstable_by_key(|(key, _)| **key);
         for (key, more) in others {
             let seconds = more.seconds.iter();
             let seconds: Vec<_> =
                 seconds.filter_map(|(&(side, at), count)| Some(((side_of(&windows, side, at)?, at), *count))).collect();
             let lines = seconds.iter().map(|(_, count)| count).sum();
-            let Some(told) = self.told(key, lines).filter(|_| lines > 0) else { continue };
+            if lines == 0 {
+                continue;
+            }
+            let service = self.names.number_of(&other.names, key.service);
+            let pattern = other.names.text(key.pattern);
+            let Some(told) = self.told(service, pattern, key.severity, lines) else { continue };
             let before = told.seconds.len();
             seconds.into_iter().for_each(|(at, count)| *told.seconds.entry(at).or_default() += count);
             more.remembered.iter().for_each(|line| told.remember(*line));
             if told.seconds.keys().any(|(_, at)| *at == whole_second(more.example.0)) {
                 told.exemplify(more.example.0, &more.example.1);
             }
-            self.seconds += self.told[&key].seconds.len() - before;
+            let added = told.seconds.len() - before;
+            self.seconds += added;
         }
         self.windows = windows;
     }
@@ -196,8 +202,7 @@ impl Fold for Lines {
             }
             let severity = Severity::of(int(severities, row), severity_texts.text(row).unwrap_or_default(), &pattern);
             let service = services.number(row, &mut self.names);
-            let key = Key { service, pattern: self.names.number(&pattern), severity };
-            let Some(told) = self.told(key, 1) else { continue };
+            let Some(told) = self.told(service, &pattern, severity, 1) else { continue };
             let before = told.seconds.len();
             *told.seconds.entry((side, whole_second(at))).or_default() += 1;
             let added = told.seconds.len() - before;
@@ -273,7 +278,9 @@ pub async fn lines(query: &Query, windows: &[Window]) -> Result<Folded<Lines>> {
     let sql = format!("{} WHERE {} AND ({})", select(), time_range(column::TIME, whole), either.join(" OR "));
     let mut folded = rest.fold(&sql, || Lines::of(windows)).await?;
     for piece in pieces {
-        folded.fold.take(&piece, |windows, _, at| windows.iter().position(|window| window.holds(at)));
+        folded.take(|lines| {
+            lines.take(&piece, |windows, _, at| windows.iter().position(|window| window.holds(at)));
+        })?;
     }
     Ok(folded)
 }
@@ -308,5 +315,22 @@ mod tests {
         assert_eq!(forward.remembered, backward.remembered);
         assert_eq!(forward.remembered.len(), REMEMBERED);
         assert!(lines.iter().filter(|line| **line < forward.remembered[REMEMBERED - 1]).count() < REMEMBERED);
+    }
+
+    #[test]
+    fn lines_that_never_come_again_take_no_memory_and_those_that_do_are_counted() {
+        let mut lines = Lines::of(&[]);
+        let service = lines.names.number("a");
+        for n in 0..MOST_PATTERNS {
+            assert!(lines.told(service, &format!("line {n}"), Severity::Info, 1).is_some());
+        }
+        let held = Fold::size(&lines);
+        for n in MOST_PATTERNS..3 * MOST_PATTERNS {
+            assert!(lines.told(service, &format!("line {n}"), Severity::Info, 1).is_none());
+        }
+        assert_eq!((Fold::size(&lines), lines.left_out), (held, 2 * u64::from(MOST_PATTERNS)));
+        assert!(lines.told(service, "line 7", Severity::Info, 1).is_some());
+        let other = lines.names.number("b");
+        assert!(lines.told(other, "line 7", Severity::Info, 1).is_some(), "each service has its own");
     }
 }

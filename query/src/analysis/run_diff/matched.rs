@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::super::histogram::{Histogram, RELATIVE_ERROR, middle};
 use super::super::report::rfc3339;
 use super::super::scope::Window;
-use super::super::significance::{BlockBootstrap, Estimate, Z95, false_discovery_rates};
+use super::super::significance::{BlockBootstrap, Estimate, false_discovery_rates};
 
 /// Rates of a band differ by at most this part of the lowest.
 const SAME_RATE: f64 = 0.2;
@@ -377,21 +377,9 @@ fn figure(measure: Measure, a: &Estimate, b: &Estimate, limits: &Limits) -> Figu
     let least = limits.material(measure, a.value);
     // It is asked in both directions, of which only one can be.
     let p = (2.0 * b.p_of_rise(a, least).min(a.p_of_rise(b, least))).min(1.0);
-    let (change, variance) = (b.value - a.value, a.variance + b.variance);
-    let part = |e: &Estimate| e.variance * e.variance / e.df.max(1.0);
-    let df = if variance > 0.0 { variance * variance / (part(a) + part(b)) } else { f64::INFINITY };
-    let half = student95(df) * variance.sqrt();
-    Figure { measure, before: a.value, after: b.value, change, low: change - half, high: change + half, q: 1.0, p }
-}
-
-/// Half the width of a two-sided 95 % interval in standard errors, by the Cornish-Fisher expansion of Student's quantile
-/// (Abramowitz and Stegun 26.7.5); within 1 % of the exact value for df >= 3.
-fn student95(df: f64) -> f64 {
-    let (z, df) = (Z95, df.max(1.0));
-    let (z3, z5, z7) = (z.powi(3), z.powi(5), z.powi(7));
-    z + (z3 + z) / (4.0 * df)
-        + (5.0 * z5 + 16.0 * z3 + 3.0 * z) / (96.0 * df.powi(2))
-        + (3.0 * z7 + 19.0 * z5 + 17.0 * z3 - 15.0 * z) / (384.0 * df.powi(3))
+    let change = b.since(a);
+    let (low, high) = change.interval();
+    Figure { measure, before: a.value, after: b.value, change: change.value, low, high, q: 1.0, p }
 }
 
 /// The five measures over the bands with a weight.

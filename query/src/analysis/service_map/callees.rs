@@ -2,7 +2,8 @@
 //! of operations.
 //!
 //! ```text
-//! CLIENT or PRODUCER span ◀─parent─ SERVER or CONSUMER span   ─▶ its service, and how much longer the caller waited
+//! CLIENT span ◀─parent─ SERVER span              ─▶ its service, and how much longer the caller waited
+//! PRODUCER span ◀─link or parent─ CONSUMER span  ─▶ the services that take its messages ([`messages`])
 //! ```
 //! Of a window with more spans than [`MOST_SPANS`] traces of some even stretches of its time are looked at.
 
@@ -12,9 +13,10 @@ use model::Result;
 use model::trace::SpanKind;
 
 use super::super::called::Operations;
+use super::super::messages::{Messages, messages};
 use super::super::scope::{Scope, Window};
 use super::super::times;
-use super::super::traces::{Limits, SLICE, SpanRecord, each_trace};
+use super::super::traces::{Limits, SLICE, SpanRecord, each_tree};
 use crate::query::Query;
 
 /// Spans of the traces that are looked at, about.
@@ -49,34 +51,53 @@ impl Callees {
         let mut callees = Callees::default();
         let part = (MOST_SPANS as f64 / spans.max(1) as f64).min(1.0);
         for stretch in stretches(scope.window, part) {
-            let mut visit = |operations: &Operations, trace: &[SpanRecord]| callees.look_at(operations, trace);
+            let mut visit = |operations: &Operations, tree: &[SpanRecord]| callees.look_at(operations, tree);
             let limits = Limits { slice: SLICE, most: u64::MAX };
-            each_trace(query, scope, stretch, limits, operations, &mut visit).await?;
+            each_tree(query, scope, stretch, limits, operations, &mut visit).await?;
+        }
+        let is_there = |kind| (0..operations.len()).any(|number| operations.kind(number as u32) == kind);
+        if is_there(SpanKind::Producer) && is_there(SpanKind::Consumer) {
+            let found = messages(query, &[scope.window]).await?;
+            callees.take(&found.fold, operations);
         }
         Ok((callees, part))
     }
 
-    fn look_at(&mut self, operations: &Operations, trace: &[SpanRecord]) {
-        let is = |span: &SpanRecord, kinds: [SpanKind; 2]| kinds.contains(&operations.kind(span.operation));
-        let calls = trace.iter().filter(|span| is(span, [SpanKind::Client, SpanKind::Producer]));
-        let mut calls: HashMap<u64, Call<'_>> = calls.map(|span| (span.span, Call { span, by: Vec::new() })).collect();
-        for served in trace.iter().filter(|span| is(span, [SpanKind::Server, SpanKind::Consumer])) {
-            let Some(Call { span: call, by }) = calls.get_mut(&served.parent) else { continue };
-            let (service, ..) = operations.names_of(served.operation);
-            // A call is served once, whatever was tried below it; a message by each service that takes it.
-            let is_message = operations.kind(call.operation) == SpanKind::Producer;
-            if by.is_empty() || is_message && by.iter().all(|(known, _)| *known != service) {
-                by.push((service, duration(call).saturating_sub(duration(served)).max(0)));
-            }
+    fn look_at(&mut self, operations: &Operations, tree: &[SpanRecord]) {
+        let is = |span: &SpanRecord, kind: SpanKind| operations.kind(span.operation) == kind;
+        let calls = tree.iter().filter(|span| is(span, SpanKind::Client));
+        let mut calls: HashMap<u64, (&SpanRecord, Option<(u32, i64)>)> =
+            calls.map(|span| (span.span, (span, None))).collect();
+        for served in tree.iter().filter(|span| is(span, SpanKind::Server)) {
+            let Some((call, by)) = calls.get_mut(&served.parent) else { continue };
+            // A call is served once, whatever was tried below it.
+            by.get_or_insert_with(|| {
+                let (service, ..) = operations.names_of(served.operation);
+                (service, duration(call).saturating_sub(duration(served)).max(0))
+            });
         }
-        for Call { span: call, by } in calls.into_values() {
+        for (call, by) in calls.into_values() {
             let looked = self.0.entry(call.operation).or_default();
             looked.all.add(call, 0);
-            if by.is_empty() {
-                looked.by.entry(None).or_default().add(call, 0);
-            }
-            for (service, gap) in by {
-                looked.by.entry(Some(service)).or_default().add(call, gap);
+            let (service, gap) = by.unzip();
+            looked.by.entry(service).or_default().add(call, gap.unwrap_or(0));
+        }
+    }
+
+    /// Who took the messages of each sender. One that waits, or whose taker sends no spans, tells nothing of the others.
+    fn take(&mut self, messages: &Messages, operations: &mut Operations) {
+        let (_, numbers) = operations.take_in(messages.operations());
+        let service = |taker: u32| operations.names_of(numbers[taker as usize]).0;
+        let taken =
+            messages.taken().map(|(sender, message, taker)| (numbers[sender as usize], message, service(taker)));
+        let mut taken: Vec<(u32, u64, u32)> = taken.collect();
+        taken.sort_unstable();
+        taken.dedup();
+        for of_one in taken.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            let looked = self.0.entry(of_one[0].0).or_default();
+            looked.all.calls += 1;
+            for (_, _, service) in of_one {
+                looked.by.entry(Some(*service)).or_default().calls += 1;
             }
         }
     }
@@ -85,12 +106,6 @@ impl Callees {
     pub fn of(&self, call: u32) -> Option<&Looked> {
         self.0.get(&call)
     }
-}
-
-/// A call, and the services that served it with how much longer its caller waited, ns.
-struct Call<'a> {
-    span: &'a SpanRecord,
-    by: Vec<(u32, i64)>,
 }
 
 impl Served {
