@@ -12,8 +12,6 @@ macro_rules! id {
         pub struct $name(pub [u8; $len]);
 
         impl $name {
-            pub const LEN: usize = $len;
-
             /// `None` when the length is wrong or every byte is zero, which OTLP calls an invalid id.
             pub fn from_wire(bytes: &[u8]) -> Option<Self> {
                 let id: [u8; $len] = bytes.try_into().ok()?;

@@ -1,4 +1,5 @@
-//! `hotspan check`: reads everything, changes nothing, and names what is damaged.
+//! `hotspan check`: reads the marker, the log and the tables with all their data files, changes nothing, and names what
+//! is damaged. Stress-test runs, the ledger and the summaries of files are not looked at.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -37,7 +38,8 @@ pub async fn check(root: &Path, clock: Arc<dyn Clock>) -> Result<Vec<Finding>> {
     let objects = DurableLocal::open_read_only(root)
         .map_err(|e| model::Error::not_found(format!("opening {}: {e}", root.display())))?;
     let objects: Arc<dyn ObjectStore> = Arc::new(objects);
-    let mut findings = vec![check_wal(root)];
+    let mut findings: Vec<Finding> = check_marker(root).into_iter().collect();
+    findings.push(check_wal(root));
     for tenant in folder::tenants(objects.as_ref()).await? {
         for signal in Signal::ALL {
             let log = DeltaLog::new(objects.clone(), clock.clone(), table_path(&tenant, signal), signal);
@@ -45,6 +47,13 @@ pub async fn check(root: &Path, clock: Arc<dyn Clock>) -> Result<Vec<Finding>> {
         }
     }
     Ok(findings)
+}
+
+/// Told only when something is wrong with it.
+fn check_marker(root: &Path) -> Option<Finding> {
+    let error = folder::check_marker(root).err()?;
+    let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+    Some(Finding::bad(root.display().to_string(), format!("{}{hint}", error.message)))
 }
 
 fn check_wal(root: &Path) -> Finding {

@@ -20,6 +20,7 @@ use crate::crash::crash_point;
 use crate::delta::{Commit, DataFile, day};
 use crate::merge;
 use crate::parquet_file::{Encoded, FileReader};
+use crate::ranged;
 use crate::store::Shared;
 use crate::table::Table;
 
@@ -258,20 +259,28 @@ async fn read_all(shared: &Shared, files: &[Arc<DataFile>]) -> Result<Vec<bytes:
     Ok(all)
 }
 
-/// Reads a file whole, and compares it with its checksum. One that cannot be read is noted as damage.
+/// Reads a file whole, and compares it with its checksum. One that is not there or has changed is noted as damage.
+///
+/// Errors: `Corrupt` of that, `Unavailable` of what may pass.
 pub(crate) async fn read(shared: &Shared, file: &DataFile) -> Result<bytes::Bytes> {
     let path = Path::from(file.path.as_str());
     let read = async { shared.objects.get(&path).await?.bytes().await };
     let sound = match read.await {
-        Err(error) => Err(Error::corrupt(format!("cannot be read: {error}"))),
+        Err(error) => Err(ranged::unreadable(&error)),
         Ok(bytes) if file.checksum.is_some_and(|expected| xxhash_rust::xxh3::xxh3_64(&bytes) != expected) => {
             Err(Error::corrupt("its bytes are not those that were written (checksum)"))
         }
         Ok(bytes) => Ok(bytes),
     };
-    sound.inspect_err(|error| {
-        shared.note_damage(format!("{}: {}", file.path, error.message));
-        shared.aside.put(&file.path, shared.clock.now());
+    sound.map_err(|error| {
+        let (error, now) = (error.context(&file.path), shared.clock.now());
+        if is_lasting(&error) {
+            shared.note_damage(error.message.clone());
+            shared.aside.put(&file.path, now);
+        } else {
+            shared.aside.put_shortly(&file.path, now);
+        }
+        error
     })
 }
 

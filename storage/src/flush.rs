@@ -21,6 +21,7 @@ use crate::delta::{Add, Commit, FileFacts, Progress, day};
 use crate::packed::Packed;
 use crate::parquet_file::{self, Encoded};
 use crate::record;
+use crate::round::Round;
 use crate::store::Shared;
 use crate::summary::Summarize;
 use crate::table::{Holding, Part, Table};
@@ -42,8 +43,8 @@ pub enum Reason {
 
 /// Up to which record to flush; `None` when there is nothing to do.
 ///
-/// Rows leave as a prefix of the log over all tables, so the youngest row that must stay bounds everybody. Otherwise
-/// the table that holds most decides.
+/// Rows leave as a prefix of the log over all of these tables, so the youngest row that must stay bounds everybody.
+/// Otherwise the table that holds most decides.
 pub fn plan(holdings: &[Holding], reason: Reason) -> Option<u64> {
     let first = holdings.iter().filter_map(|h| h.first).min()?;
     let last = holdings.iter().filter_map(|h| h.last).max()?;
@@ -90,22 +91,39 @@ impl Flushed {
     }
 }
 
-/// Writes everything up to `through` of all tables.
-pub(crate) async fn flush(shared: &Arc<Shared>, through: u64, reason: Reason) -> Result<Flushed> {
-    for (_, table) in shared.all_tables() {
-        table.settle().await?;
-        let now = shared.clock.now();
-        if let Some(part) = table.part(through, reason, now - QUIET)? {
-            let written = flush_table(shared, &table, part, (through, now)).await;
-            if written.is_err() {
-                table.give_up();
-            }
-            written?;
-            crash_point!("flush.table_done");
+/// Writes everything up to `through` of the tables that have not failed in this round; `None` when others have.
+///
+/// Errors: that of the first table that fails now, once all others were written.
+pub(crate) async fn flush(
+    shared: &Arc<Shared>,
+    through: u64,
+    reason: Reason,
+    round: &mut Round,
+) -> Result<Option<Flushed>> {
+    let mut outcome = Ok(());
+    for table in round.tables(shared) {
+        if let Err(error) = flush_one(shared, &table, through, reason).await {
+            outcome = outcome.and(Err(error.clone()));
+            round.fail(&table, error);
         }
     }
+    outcome?;
     crash_point!("flush.all_done");
-    Ok(Flushed { through })
+    Ok(round.is_whole().then_some(Flushed { through }))
+}
+
+async fn flush_one(shared: &Arc<Shared>, table: &Arc<Table>, through: u64, reason: Reason) -> Result<()> {
+    table.settle().await?;
+    let now = shared.clock.now();
+    if let Some(part) = table.part(through, reason, now - QUIET)? {
+        let written = flush_table(shared, table, part, (through, now)).await;
+        if written.is_err() {
+            table.give_up();
+        }
+        written?;
+        crash_point!("flush.table_done");
+    }
+    Ok(())
 }
 
 /// Puts the window of seen exports into the log, so that a re-send is recognised after a crash even when its first copy's
@@ -237,7 +255,7 @@ fn encode(
     };
     let mut days: BTreeMap<String, Vec<Packed>> = BTreeMap::new();
     for batch in rows.into_iter().filter(|b| b.num_rows() > 0) {
-        // It was received at one moment.
+        // All of it was received on one day.
         let received = batch.first_number(column::RECEIVED).unwrap_or(0);
         days.entry(day(received)).or_default().push(batch);
     }

@@ -95,6 +95,9 @@ pub fn write_durably(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> 
 }
 
 /// Reads the marker, or writes it into a new folder. Returns the store's id.
+///
+/// The marker is durable before anything is put beside it, so a folder that holds rows and no marker has lost it. Under
+/// a new id nobody would know which records of the log the tables hold already, and their rows would come in again.
 fn marker(root: &Path) -> Result<String> {
     let path = root.join(FORMAT_FILE);
     match fs::read(&path) {
@@ -103,6 +106,7 @@ fn marker(root: &Path) -> Result<String> {
             Ok(found.store_id)
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            refuse_if_lost(root)?;
             let marker = Marker { format: FORMAT, store_id: uuid::Uuid::new_v4().to_string() };
             let text = serde_json::to_vec(&marker).map_err(|e| Error::internal(e.to_string()))?;
             let written = write_durably(root, FORMAT_FILE, &text);
@@ -110,6 +114,57 @@ fn marker(root: &Path) -> Result<String> {
             Ok(marker.store_id)
         }
         Err(e) => Err(Error::unavailable(format!("reading {}: {e}", path.display()))),
+    }
+}
+
+/// Whether the marker is there, or nothing is that needs it.
+pub fn check_marker(root: &Path) -> Result<()> {
+    if root.join(FORMAT_FILE).exists() { Ok(()) } else { refuse_if_lost(root) }
+}
+
+fn refuse_if_lost(root: &Path) -> Result<()> {
+    let Some(held) = what_it_holds(root)? else { return Ok(()) };
+    let path = root.join(FORMAT_FILE);
+    Err(Error::corrupt(format!("{} is missing, and {} is there", path.display(), held.display())).hint(format!(
+        "restore it from a backup; or write it again as {{\"format\":{FORMAT},\"store_id\":\"ID\"}}, where \
+         hotspan-ID is the appId in the newest files of tables/*/_delta_log that have one (if none has, any ID will do); \
+         to begin anew, choose an empty folder with --data"
+    )))
+}
+
+/// Something that only a store with a marker can have put there: a segment of the log, a table's log or a data file.
+/// Empty folders, and what others leave at the root of a disk of its own, are nothing.
+fn what_it_holds(root: &Path) -> Result<Option<PathBuf>> {
+    let is_kind = |path: &PathBuf, kind: &str| path.extension().is_some_and(|found| found == kind);
+    if let Some(segment) = listed(&root.join("wal"))?.into_iter().find(|path| is_kind(path, "wal")) {
+        return Ok(Some(segment));
+    }
+    let tenants = listed(&root.join(TENANTS))?.into_iter().filter(|path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| Tenant::new(name).is_ok())
+    });
+    for of_tenant in tenants.chain([root.to_path_buf()]) {
+        for signal in Signal::ALL {
+            let table = of_tenant.join("tables").join(signal.table());
+            for folder in listed(&table)? {
+                let is_log = folder.ends_with("_delta_log");
+                let held = |path: &PathBuf| is_log || is_kind(path, "parquet");
+                if let Some(file) = listed(&folder)?.into_iter().find(held) {
+                    return Ok(Some(file));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// What is in a folder; nothing where there is none.
+fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
+    let trouble = |e: io::Error| Error::unavailable(format!("reading {}: {e}", folder.display()));
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| Ok(entry.map_err(trouble)?.path())).collect(),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
+        Err(e) => Err(trouble(e)),
     }
 }
 

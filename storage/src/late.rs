@@ -4,8 +4,8 @@
 //! the files of about the same time are asked for its open traces (bloom filters first, then the ids themselves), and
 //! every file that holds a part of such a trace is written again with the trace assembled from all of it.
 //!
-//! Sits beside merging, which joins what arrived within seconds. *Invariant:* a file is taken up once; what was not found
-//! then is missing because nobody sent it, or because it comes later, with a file that will be taken up.
+//! Sits beside merging, which joins what arrived within seconds. *Invariant:* a file is taken up once, to the end; what
+//! was not found then is missing because nobody sent it, or because it comes later, with a file that will be taken up.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,10 +14,11 @@ use arrow::array::RecordBatch;
 use futures::TryStreamExt;
 use model::schema::column;
 use model::time::{MINUTE, SECOND};
-use model::{Error, Nanos, Result, Signal};
+use model::{Nanos, Result, Signal};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 
+use crate::aside::Aside;
 use crate::assemble;
 use crate::background::{self, Priority};
 use crate::compact::{self, Job};
@@ -25,7 +26,7 @@ use crate::crash::crash_point;
 use crate::delta::DataFile;
 use crate::merge;
 use crate::parquet_file::FileReader;
-use crate::ranged::Ranged;
+use crate::ranged::{self, Ranged};
 use crate::store::Shared;
 use crate::table::Table;
 
@@ -38,54 +39,75 @@ const MOST_OPEN: f64 = 0.1;
 /// Files that are written again for one that was taken up.
 const MOST_FILES: usize = 4;
 
-/// The files that were taken up.
 #[derive(Debug, Default)]
-pub struct Late(HashSet<String>);
+pub struct Late {
+    /// The files that were taken up.
+    taken_up: HashSet<String>,
+    /// Those whose turn comes again, because something hindered it that passes.
+    hindered: Aside,
+}
 
 impl Late {
     /// The next file to take up: the oldest with open traces that was not.
     fn next(&mut self, table: &Table, files: &[Arc<DataFile>], now: Nanos) -> Option<Arc<DataFile>> {
         let root = format!("{}/", table.log.root());
         let there: HashSet<&str> = files.iter().map(|f| f.path.as_str()).collect();
-        self.0.retain(|path| !path.starts_with(&root) || there.contains(path.as_str()));
+        self.taken_up.retain(|path| !path.starts_with(&root) || there.contains(path.as_str()));
         let open = |f: &&Arc<DataFile>| {
             let few = f.unassembled > 0 && (f.rows < 100 || f.unassembled as f64 <= f.rows as f64 * MOST_OPEN);
-            few && f.max_received < now - YOUNG && !self.0.contains(&f.path)
+            let is_free = !self.taken_up.contains(&f.path) && !self.hindered.has(&f.path, now);
+            few && f.max_received < now - YOUNG && is_free
         };
-        let next = files.iter().filter(open).min_by_key(|f| f.max_received)?.clone();
-        self.0.insert(next.path.clone());
-        Some(next)
+        files.iter().filter(open).min_by_key(|f| f.max_received).cloned()
     }
 
-    /// Takes up one file of a table; false when there is none.
+    /// Takes up one file of a table; false when there is none. Errors: what may pass; then it is tried again.
     pub(crate) async fn correct_one(&mut self, shared: &Arc<Shared>, table: &Arc<Table>) -> Result<bool> {
         if table.signal != Signal::Traces {
             return Ok(false);
         }
-        let files = table.files();
-        let Some(file) = self.next(table, &files, shared.clock.now()) else { return Ok(false) };
+        let (files, now) = (table.files(), shared.clock.now());
+        let Some(file) = self.next(table, &files, now) else { return Ok(false) };
+        if let Err(error) = self.take_up(shared, table, &files, &file).await {
+            if !compact::is_lasting(&error) {
+                self.hindered.put_shortly(&file.path, now);
+                return Err(error);
+            }
+            tracing::warn!("late spans stay as they are: {error}");
+        }
+        self.taken_up.insert(file.path.clone());
+        Ok(true)
+    }
+
+    async fn take_up(
+        &mut self,
+        shared: &Arc<Shared>,
+        table: &Arc<Table>,
+        files: &[Arc<DataFile>],
+        file: &Arc<DataFile>,
+    ) -> Result<()> {
         let near = |f: &&Arc<DataFile>| {
             f.path != file.path
                 && f.min_received <= file.max_received + REACH
                 && f.max_received >= file.min_received - REACH
         };
-        let others: Vec<Arc<DataFile>> = files.iter().filter(near).cloned().collect();
-        let open = open_traces(shared, &file).await?;
-        let mut parts = vec![file.clone()];
-        for other in others {
-            if !open.is_empty() && parts.len() <= MOST_FILES && holds(shared, &other, &open).await? {
-                parts.push(other);
+        let open = open_traces(shared, file).await?;
+        let mut parts = Vec::new();
+        for other in files.iter().filter(near) {
+            if !open.is_empty() && parts.len() < MOST_FILES && holds(shared, other, &open).await? {
+                parts.push(other.clone());
             }
         }
-        if parts.len() > 1 {
+        if !parts.is_empty() {
+            parts.push(file.clone());
             self.assemble_across(shared, table, &parts, open).await?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Writes each of the files again, its part of the traces assembled from the parts in all of them. What is written
     /// for a file that was taken up was taken up with it: otherwise files that see different parts of a trace would be
-    /// written for ever in turns.
+    /// written for ever in turns. The last one is being taken up: as long as it is as it was, all of it can be done again.
     async fn assemble_across(
         &mut self,
         shared: &Arc<Shared>,
@@ -115,8 +137,8 @@ impl Late {
             let written = background::run("hotspan-late", Priority::Merge, work).await?;
             let path = compact::replace(shared, table, &job, written).await?;
             crash_point!("late.replaced");
-            if self.0.contains(&part.path) {
-                self.0.insert(path);
+            if at + 1 == parts.len() || self.taken_up.contains(&part.path) {
+                self.taken_up.insert(path);
             }
         }
         tracing::debug!(files = parts.len(), traces = traces.len(), "assembled late spans into their traces");
@@ -138,7 +160,7 @@ async fn open_traces(shared: &Arc<Shared>, file: &Arc<DataFile>) -> Result<HashS
 
 /// Whether a file has a row of one of the traces. Reads its bloom filters, and the ids only when those say "perhaps".
 async fn holds(shared: &Arc<Shared>, file: &Arc<DataFile>, traces: &HashSet<u128>) -> Result<bool> {
-    let broken = |e: parquet::errors::ParquetError| Error::corrupt(format!("reading {}: {e}", file.path));
+    let broken = |e: parquet::errors::ParquetError| ranged::broken(&e).context(&file.path);
     let reader = Ranged::new(shared.objects.clone(), file);
     let mut builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(broken)?;
     let columns = builder.parquet_schema().columns();

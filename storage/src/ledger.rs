@@ -211,7 +211,7 @@ impl Store {
 
     /// Why exports are refused now.
     pub fn refusing(&self) -> Option<String> {
-        self.shared.refusing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.refusing().why()
     }
 }
 

@@ -41,6 +41,7 @@ mod read_only;
 mod record;
 mod recover;
 mod retention;
+mod round;
 mod runs;
 mod settings;
 mod snapshot;

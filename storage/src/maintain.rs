@@ -16,6 +16,7 @@ use crate::compact;
 use crate::flush::{self, Flushed, Reason};
 use crate::late::Late;
 use crate::retention::{self, Leases};
+use crate::round::Round;
 use crate::store::Shared;
 use crate::table::Holding;
 use crate::traced;
@@ -80,28 +81,34 @@ impl Maintenance {
     /// One flush for this reason, and the trim that follows it; false when there was nothing to write.
     #[cfg(test)]
     pub async fn flush_once(&self, reason: Reason) -> Result<bool> {
-        let mut flushing = self.flushing.lock().await;
-        let written = flushing.step(&self.shared, reason).await?;
-        flushing.trim(&self.shared).await?;
+        let (mut flushing, mut round) = (self.flushing.lock().await, Round::default());
+        let written = flushing.step(&self.shared, reason, &mut round).await;
+        let trimmed = flushing.trim(&self.shared).await;
+        round.end().and(trimmed)?;
         Ok(written)
     }
 
+    /// What the loop does when a flush is due.
+    #[cfg(test)]
+    pub async fn flush_due(&self) -> Result<()> {
+        flush_due(&self.shared, &mut *self.flushing.lock().await, true, &self.stop.subscribe()).await
+    }
+
     pub async fn flush_all(&self) -> Result<()> {
-        let mut flushing = self.flushing.lock().await;
-        while flushing.step(&self.shared, Reason::Everything).await? {}
-        flushing.trim(&self.shared).await
+        let (mut flushing, mut round) = (self.flushing.lock().await, Round::default());
+        while flushing.step(&self.shared, Reason::Everything, &mut round).await {}
+        let trimmed = flushing.trim(&self.shared).await;
+        round.end().and(trimmed)
     }
 
     /// All merges that are worth doing, then retention and vacuum.
     pub async fn tidy(&self) -> Result<()> {
         let mut tidying = self.tidying.lock().await;
-        let merged = async {
-            while merge_one(&self.shared, &mut tidying).await? {}
-            while correct_one(&self.shared, &mut tidying).await? {}
-            Ok(())
-        };
-        let merged = merged.await;
-        merged.and(expire(&self.shared, &mut tidying).await)
+        let (mut merged, mut corrected) = (Round::default(), Round::default());
+        while merge_one(&self.shared, &mut tidying, &mut merged).await {}
+        while correct_one(&self.shared, &mut tidying, &mut corrected).await {}
+        let expired = expire(&self.shared, &mut tidying).await;
+        merged.end().and(corrected.end()).and(expired)
     }
 
     /// Stops the tasks, then flushes what is left. Rows that arrive meanwhile stay in the log.
@@ -116,14 +123,17 @@ impl Maintenance {
 }
 
 impl Flushing {
-    /// Writes what `reason` asks for; false when there was nothing to write.
-    async fn step(&mut self, shared: &Arc<Shared>, reason: Reason) -> Result<bool> {
+    /// Writes what `reason` asks for of the tables that have not failed in this round; false when there was nothing to
+    /// write. What was written before one of them failed may still be trimmed.
+    async fn step(&mut self, shared: &Arc<Shared>, reason: Reason, round: &mut Round) -> bool {
         let cut = shared.clock.now() - shared.settings.hold();
-        let holdings: Vec<Holding> = shared.all_tables().iter().map(|(_, t)| t.holding(cut)).collect();
-        let Some(through) = flush::plan(&holdings, reason) else { return Ok(false) };
+        let holdings: Vec<Holding> = round.tables(shared).iter().map(|t| t.holding(cut)).collect();
+        let Some(through) = flush::plan(&holdings, reason) else { return false };
         let step = traced::flush(&shared.ledger, through);
-        self.untrimmed = Some(step.run(flush::flush(shared, through, reason)).await?);
-        Ok(true)
+        if let Ok(Some(flushed)) = step.run(flush::flush(shared, through, reason, round)).await {
+            self.untrimmed = Some(flushed);
+        }
+        true
     }
 
     async fn trim(&mut self, shared: &Arc<Shared>) -> Result<()> {
@@ -204,19 +214,26 @@ async fn flush_due(
     due: bool,
     stop: &watch::Receiver<bool>,
 ) -> Result<()> {
-    while (shared.memory.is_pressed() || has_backlog(shared)) && !*stop.borrow() {
-        if !flushing.step(shared, Reason::Pressure).await? {
+    let (mut round, mut trimmed) = (Round::default(), Ok(()));
+    while is_short(shared, &round) && !*stop.borrow() {
+        if !flushing.step(shared, Reason::Pressure, &mut round).await {
             break;
         }
         check_limits(shared);
         join_small(shared).await;
-        flushing.trim_now_and_then(shared).await?;
+        trimmed = trimmed.and(flushing.trim_now_and_then(shared).await);
     }
     if due {
-        flushing.step(shared, Reason::Age).await?;
-        flushing.trim(shared).await?;
+        flushing.step(shared, Reason::Age, &mut round).await;
+        trimmed = trimmed.and(flushing.trim(shared).await);
     }
-    Ok(())
+    round.end().and(trimmed)
+}
+
+/// Whether rows have to be written whatever their age. A table that failed may be what fills memory: others are then
+/// written early only where their own rows are in the log only.
+fn is_short(shared: &Shared, round: &Round) -> bool {
+    round.is_whole() && shared.memory.is_pressed() || round.tables(shared).iter().any(|table| table.has_dropped())
 }
 
 /// Writes the ledger's file when counts changed without a flush: refusals on a full disk, say.
@@ -256,23 +273,14 @@ async fn keep_tidying(shared: Arc<Shared>, tidying: Arc<Mutex<Tidying>>, mut sto
 }
 
 async fn tidy_due(shared: &Arc<Shared>, tidying: &mut Tidying, ticks: u32, stop: &watch::Receiver<bool>) -> Result<()> {
-    let merged = merge_due(shared, tidying, ticks, stop).await;
+    let (mut merged, mut corrected) = (Round::default(), Round::default());
+    while !*stop.borrow() && may_merge(shared) && merge_one(shared, tidying, &mut merged).await {}
+    if ticks.is_multiple_of(CORRECT_EVERY) && may_merge(shared) {
+        correct_one(shared, tidying, &mut corrected).await;
+    }
     // Whatever keeps files from being merged must not keep those that are too old.
     let expired = if ticks.is_multiple_of(EXPIRE_EVERY) { expire(shared, tidying).await } else { Ok(()) };
-    merged.and(expired)
-}
-
-async fn merge_due(
-    shared: &Arc<Shared>,
-    tidying: &mut Tidying,
-    ticks: u32,
-    stop: &watch::Receiver<bool>,
-) -> Result<()> {
-    while !*stop.borrow() && may_merge(shared) && merge_one(shared, tidying).await? {}
-    if ticks.is_multiple_of(CORRECT_EVERY) && may_merge(shared) {
-        correct_one(shared, tidying).await?;
-    }
-    Ok(())
+    merged.end().and(corrected.end()).and(expired)
 }
 
 /// Merging takes from writing: it waits for a burst to end.
@@ -281,50 +289,49 @@ fn may_merge(shared: &Shared) -> bool {
     !has_backlog(shared) || files > PATIENCE
 }
 
-/// One merge, or files put aside; false when there is nothing worth doing.
-async fn merge_one(shared: &Arc<Shared>, tidying: &mut Tidying) -> Result<bool> {
-    for (_, table) in shared.all_tables() {
+/// One merge, or files put aside; false when there is nothing worth doing in the tables that have not failed.
+async fn merge_one(shared: &Arc<Shared>, tidying: &mut Tidying, round: &mut Round) -> bool {
+    for table in round.tables(shared) {
         tidying.leases.watch(&table.files());
         let files = compact::mergeable(shared, &table);
-        if let Some(job) = compact::plan(&files, shared.clock.now(), shared.settings.merge_rows()) {
-            traced::compact(&table, &job).run(compact::run(shared, &table, &job)).await?;
-            return Ok(true);
+        let Some(job) = compact::plan(&files, shared.clock.now(), shared.settings.merge_rows()) else { continue };
+        match traced::compact(&table, &job).run(compact::run(shared, &table, &job)).await {
+            Ok(()) => return true,
+            Err(error) => round.fail(&table, error),
         }
     }
-    Ok(false)
+    false
 }
 
-/// Looks after the late spans of one file; false when there is none with any.
-async fn correct_one(shared: &Arc<Shared>, tidying: &mut Tidying) -> Result<bool> {
-    for (_, table) in shared.all_tables() {
+/// Looks after the late spans of one file; false when there is none with any in the tables that have not failed.
+async fn correct_one(shared: &Arc<Shared>, tidying: &mut Tidying, round: &mut Round) -> bool {
+    for table in round.tables(shared) {
         tidying.leases.watch(&table.files());
         match tidying.late.correct_one(shared, &table).await {
             Ok(false) => {}
-            Err(error) if !compact::is_lasting(&error) => return Err(error),
-            // It was taken up, and is not again.
-            Err(error) => {
-                tracing::warn!("late spans stay as they are: {error}");
-                return Ok(true);
-            }
-            Ok(true) => return Ok(true),
+            Ok(true) => return true,
+            Err(error) => round.fail(&table, error),
         }
     }
-    Ok(false)
+    false
 }
 
 async fn expire(shared: &Arc<Shared>, tidying: &mut Tidying) -> Result<()> {
     for (_, table) in shared.all_tables() {
         tidying.leases.watch(&table.files());
     }
-    retention::expire(shared).await?;
-    for (_, table) in shared.all_tables() {
-        retention::vacuum(shared, &table, &tidying.leases).await?;
+    let (mut expired, mut vacuumed) = (Round::default(), Round::default());
+    retention::expire(shared, &mut expired).await;
+    for table in vacuumed.tables(shared) {
+        if let Err(error) = retention::vacuum(shared, &table, &tidying.leases).await {
+            vacuumed.fail(&table, error);
+        }
     }
-    Ok(())
+    expired.end().and(vacuumed.end())
 }
 
 /// Decides whether exports are refused now, and why.
-fn check_limits(shared: &Shared) {
+pub(crate) fn check_limits(shared: &Shared) {
     let least = shared.settings.min_free_bytes;
     // The log may be on a disk of its own.
     let places = [("data disk", shared.folder.root.clone()), ("disk of the write-ahead log", shared.folder.wal())];
@@ -333,14 +340,27 @@ fn check_limits(shared: &Shared) {
     if why.is_some() {
         shared.log.wal.release_spares();
     }
-    let mut refusing = shared.refusing.lock().unwrap_or_else(PoisonError::into_inner);
-    if why.is_some() != refusing.is_some() {
+    let log = shared.log.wal.stats();
+    let mut refusing = shared.refusing();
+    refusing.disk = why;
+    refusing.log = still_refused(refusing.log.take(), &log);
+    let why = refusing.why();
+    if why.is_some() != refusing.is_told {
         match &why {
             Some(why) => tracing::warn!("refusing exports: {why}"),
             None => tracing::info!("taking exports again"),
         }
     }
-    *refusing = why;
+    refusing.is_told = why.is_some();
+}
+
+/// Why the log goes on refusing exports: it has stopped, or is as full as when it did not take the last one.
+pub(crate) fn still_refused(refused: Option<wal::WalError>, log: &wal::Stats) -> Option<wal::WalError> {
+    if let Some(why) = &log.failed {
+        return Some(wal::WalError::Failed { why: why.as_str().into() });
+    }
+    let held_now = log.bytes + log.queued_bytes;
+    refused.filter(|error| matches!(error, wal::WalError::Full { held, .. } if held_now >= *held))
 }
 
 /// Free and total bytes of the disk that holds `path`; unknown: no limit.

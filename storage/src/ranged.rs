@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use model::Error;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
@@ -15,6 +16,24 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use crate::delta::DataFile;
+
+/// What an error of reading a stored file is to those who need the file: one that is not there is damage, anything else
+/// may pass.
+pub fn unreadable(error: &object_store::Error) -> Error {
+    let text = format!("cannot be read: {error}");
+    match error {
+        object_store::Error::NotFound { .. } => Error::corrupt(text),
+        _ => Error::unavailable(text),
+    }
+}
+
+/// The same of an error that a [`Ranged`] met, or its file's bytes.
+pub fn broken(error: &ParquetError) -> Error {
+    match error {
+        ParquetError::External(source) if let Some(error) = source.downcast_ref() => unreadable(error),
+        _ => Error::corrupt(format!("cannot be read: {error}")),
+    }
+}
 
 pub struct Ranged {
     objects: Arc<dyn ObjectStore>,

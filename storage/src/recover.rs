@@ -140,7 +140,7 @@ pub(crate) async fn open_on(
         app_id,
         aside: Aside::default(),
         damage: Mutex::new(recovered.damage.clone()),
-        refusing: Mutex::new(None),
+        refusing: Mutex::default(),
     };
     Ok((shared, recovered))
 }

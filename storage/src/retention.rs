@@ -10,6 +10,7 @@ use object_store::ObjectStoreExt;
 
 use crate::crash::crash_point;
 use crate::delta::{Commit, DataFile};
+use crate::round::Round;
 use crate::store::Shared;
 use crate::table::Table;
 use crate::traced;
@@ -34,14 +35,14 @@ pub fn expired(files: &[Arc<DataFile>], horizon: Option<Nanos>, most_bytes: Opti
     sorted.iter().filter(goes).map(|f| Arc::clone(f)).collect()
 }
 
-/// Takes expired files out of the tables.
-pub(crate) async fn expire(shared: &Shared) -> Result<()> {
+/// Takes expired files out of the tables of this round.
+pub(crate) async fn expire(shared: &Shared, round: &mut Round) {
     let horizon = shared.settings.retention().map(|age| shared.clock.now() - age);
     let most = (shared.settings.retention_bytes > 0).then_some(shared.settings.retention_bytes);
     let tables = shared.all_tables();
     let files: Vec<Arc<DataFile>> = tables.iter().flat_map(|(_, t)| t.files().to_vec()).collect();
     let gone: HashSet<String> = expired(&files, horizon, most).iter().map(|f| f.path.clone()).collect();
-    for (_, table) in tables {
+    for table in round.tables(shared) {
         let files = table.files();
         let removes: Vec<_> = files.iter().filter(|f| gone.contains(&f.path)).collect();
         if removes.is_empty() {
@@ -49,10 +50,11 @@ pub(crate) async fn expire(shared: &Shared) -> Result<()> {
         }
         let removes: Vec<_> = removes.iter().map(|f| f.add.removed(true, shared.clock.as_ref())).collect();
         let commit = Commit { operation: "DELETE", removes, ..Commit::default() };
-        traced::expire(&table, commit.removes.len()).run(table.commit(&commit, None)).await?;
-        crash_point!("expire.committed");
+        match traced::expire(&table, commit.removes.len()).run(table.commit(&commit, None)).await {
+            Ok(_) => crash_point!("expire.committed"),
+            Err(error) => round.fail(&table, error),
+        }
     }
-    Ok(())
 }
 
 /// Files that were part of a version and may still be leased by a query.

@@ -79,7 +79,25 @@ pub(crate) struct Shared {
     pub aside: Aside,
     /// Trouble that a person should know of, newest last.
     pub damage: Mutex<Vec<String>>,
-    pub refusing: Mutex<Option<String>>,
+    pub refusing: Mutex<Refusing>,
+}
+
+/// Why exports are refused now.
+#[derive(Default)]
+pub(crate) struct Refusing {
+    /// Little disk is free: nothing is taken.
+    pub disk: Option<String>,
+    /// The log has stopped, or had no room for an export and has not been trimmed since. It is asked for each export all
+    /// the same: a smaller one may fit.
+    pub log: Option<wal::WalError>,
+    /// Whether the program's own log says so.
+    pub is_told: bool,
+}
+
+impl Refusing {
+    pub fn why(&self) -> Option<String> {
+        self.disk.clone().or_else(|| self.log.as_ref().map(ToString::to_string))
+    }
 }
 
 impl Shared {
@@ -124,11 +142,23 @@ impl Shared {
 
     /// Refuses what cannot be taken now, before anything is kept.
     fn admit(&self) -> Result<()> {
-        let refusing = self.refusing.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(why) = refusing {
-            return Err(Error::unavailable(why));
+        match self.refusing().disk.clone() {
+            Some(why) => Err(Error::unavailable(why)),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    pub fn refusing(&self) -> MutexGuard<'_, Refusing> {
+        self.refusing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An export that the log did not take.
+    fn refused(&self, error: wal::WalError) -> Error {
+        let told = wal_error(&error);
+        if matches!(error, wal::WalError::Full { quota: wal::Quota::Log, .. }) {
+            self.refusing().log = Some(error);
+        }
+        told
     }
 }
 
@@ -152,10 +182,10 @@ pub struct Stats {
     /// Rows not yet in a file, and the bytes of memory that they take.
     pub memory_rows: u64,
     pub memory_bytes: u64,
+    /// Those of the rows that are in the log only, because memory was full.
+    pub backlog_rows: u64,
     /// Bytes of rows that are in files by now, and in memory until the questions and merges that began before end.
     pub pinned_bytes: u64,
-    /// Those of them that are in the log only, because memory was full.
-    pub backlog_rows: u64,
     /// Rows wait this long on purpose before they are written, ns.
     pub hold: Nanos,
     /// Files that merging has still to do, of all tables.
@@ -324,7 +354,7 @@ impl Store {
             // The client may have gone; the rows are kept all the same.
             let _ = tell.send(answer);
         };
-        self.shared.log.wal.append(record, Box::new(done)).map_err(|e| wal_error(&e))
+        self.shared.log.wal.append(record, Box::new(done)).map_err(|e| self.shared.refused(e))
     }
 }
 

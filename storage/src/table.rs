@@ -8,12 +8,13 @@
 //! *Invariant:* rows are inserted in the order of the log and leave as a prefix of it, together with the files that
 //! hold them, under one lock: no snapshot sees a row twice or not at all.
 
-use std::collections::{HashMap, VecDeque};
+mod inner;
+
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use model::schema::time_column;
-use model::time::SECOND;
 use model::{Nanos, Result, Signal, Tenant};
 
 use crate::assemble;
@@ -22,51 +23,14 @@ use crate::backlog::{Backlog, Log};
 use crate::delta::{Commit, Committed, DataFile, DeltaLog, TableState};
 use crate::flush::Reason;
 use crate::held::Held;
-use crate::leaving::{self, Leaving};
+use crate::leaving;
 use crate::memory::Memory;
 use crate::order::Place;
 use crate::packed::{self, Packed};
 use crate::snapshot::TableSnapshot;
 use crate::summary::Summarize;
 
-/// How long written rows take part in assembling the traces they belong to: twice as long as exports of one trace
-/// are usually apart.
-const REMEMBER: Nanos = 30 * SECOND;
-/// Batches of fewer rows are joined with their neighbours, up to this many rows: a scan pays for each batch.
-const JOINED_ROWS: usize = 2_048;
-const SMALL_ROWS: usize = 256;
-/// Rows that leave memory are summed up in parts of this size, so that little of them has no sum yet.
-const PARTS_OF_CHUNK: usize = 4;
-
-#[derive(Default)]
-struct Inner {
-    held: VecDeque<Arc<Held>>,
-    /// Rows in `held`, and bytes of those in memory.
-    rows: usize,
-    bytes: usize,
-    /// Those of the rows that are in the log only.
-    dropped: usize,
-    leaving: Leaving,
-    /// So many of `held`, from the front, are being written: dropping them would free nothing.
-    busy: usize,
-    /// So many of `held`, from the front, have left memory or are being written: looked at no more when rows are dropped.
-    passed: usize,
-    /// Up to here rows were in a commit that failed, or seemed to: it may be there. They stay apart from those behind.
-    attempted: u64,
-    written: Written,
-    files: Arc<[Arc<DataFile>]>,
-    version: Option<u64>,
-    /// The last snapshot, while nothing has changed since.
-    cached: Option<TableSnapshot>,
-}
-
-/// Rows assembled and written within [`REMEMBER`], with the time at which that was, narrowed to what assembly needs: the
-/// rest of their traces is still to come.
-#[derive(Default)]
-struct Written {
-    rows: VecDeque<(Nanos, RecordBatch)>,
-    bytes: usize,
-}
+use inner::Inner;
 
 pub struct Table {
     pub tenant: Tenant,
@@ -121,25 +85,6 @@ pub struct Holding {
     pub bytes: usize,
     /// First and last records of what was joined, which leaves as a whole.
     pub joined: Vec<(u64, u64)>,
-}
-
-impl Written {
-    fn add(&mut self, at: Nanos, rows: RecordBatch, limit: usize) {
-        self.bytes += rows.get_array_memory_size();
-        self.rows.push_back((at, rows));
-        while let Some((oldest, rows)) = self.rows.front()
-            && (*oldest <= at - REMEMBER || self.bytes > limit)
-        {
-            self.bytes -= rows.get_array_memory_size();
-            self.rows.pop_front();
-        }
-    }
-
-    /// What was written with rows received up to `received` in sight. What was written before them knew nothing of them:
-    /// they are late, and their traces are assembled anew as a whole (`crate::late`).
-    fn aware_of(&self, received: Nanos) -> impl Iterator<Item = RecordBatch> {
-        self.rows.iter().filter(move |(at, _)| *at >= received).map(|(_, rows)| rows.clone())
-    }
 }
 
 impl Table {
@@ -445,98 +390,4 @@ fn join(batches: &[Packed]) -> Result<Packed> {
     };
     let places: Vec<Place> = batches.iter().enumerate().flat_map(places).collect();
     packed::gather(batches, &places).map(Packed::of)
-}
-
-impl Inner {
-    /// Takes out what has records up to `through` only.
-    fn take_through(&mut self, through: u64, memory: &Memory) -> Vec<Arc<Held>> {
-        let count = self.held.iter().take_while(|h| h.last <= through).count();
-        if count == 0 {
-            return Vec::new();
-        }
-        let taken: Vec<Arc<Held>> = self.held.drain(..count).collect();
-        let bytes = taken.iter().map(|h| h.in_memory()).sum::<usize>();
-        self.rows -= taken.iter().map(|h| h.rows).sum::<usize>();
-        self.dropped -= taken.iter().filter(|h| h.batch.is_none()).map(|h| h.rows).sum::<usize>();
-        self.bytes -= bytes;
-        self.leaving.forget(self.held.iter().find_map(|held| held.part));
-        self.busy = self.busy.saturating_sub(count);
-        self.passed = self.passed.saturating_sub(count);
-        memory.give_back(bytes);
-        taken
-    }
-
-    /// So many, from the front, stay as they are: they are being written, or perhaps were.
-    fn fixed(&self) -> usize {
-        self.busy.max(self.held.iter().take_while(|h| h.last <= self.attempted).count())
-    }
-
-    /// Drops the oldest rows from memory until `bytes` are free, but never the newest export, which queries look at
-    /// most. Returns the bytes freed.
-    fn drop_oldest(&mut self, bytes: usize, memory: &Memory) -> usize {
-        let mut freed = 0;
-        let newest = self.held.len().saturating_sub(1);
-        while freed < bytes && self.passed < newest {
-            let held = &mut self.held[self.passed];
-            if held.batch.is_some() {
-                freed += held.bytes;
-                self.dropped += held.rows;
-                let part = self.leaving.take(held, memory.chunk() / PARTS_OF_CHUNK, memory.leave(held.bytes));
-                *held = Arc::new(held.dropped(part));
-            }
-            self.passed += 1;
-        }
-        self.bytes -= freed;
-        freed
-    }
-
-    /// Runs of neighbours worth joining, none of them being written.
-    fn small_runs(&self) -> Vec<Vec<Arc<Held>>> {
-        let mut runs = Vec::new();
-        let mut run: Vec<Arc<Held>> = Vec::new();
-        let mut rows = 0;
-        for held in self.held.iter().skip(self.fixed()) {
-            let fits = run.last().is_none_or(|last| last.part == held.part);
-            if !fits || held.rows >= SMALL_ROWS || rows + held.rows > JOINED_ROWS {
-                runs.push(std::mem::take(&mut run));
-                rows = 0;
-            }
-            if held.rows < SMALL_ROWS {
-                rows += held.rows;
-                run.push(held.clone());
-            }
-        }
-        // The last run is still growing: joined when it is worth it.
-        if rows > SMALL_ROWS {
-            runs.push(run);
-        }
-        runs.retain(|run| run.len() > 1);
-        runs
-    }
-
-    /// Puts `held` where the run stands; false when it no longer stands there as it was.
-    fn replace(&mut self, run: &[Arc<Held>], held: Held) -> bool {
-        let Some(at) = self.held.iter().position(|h| Arc::ptr_eq(h, &run[0])) else { return false };
-        let same =
-            run.iter().enumerate().all(|(i, h)| self.held.get(at + i).is_some_and(|there| Arc::ptr_eq(there, h)));
-        if !same || at < self.fixed() {
-            return false;
-        }
-        self.passed = self.passed.min(at);
-        let mut joined = Some(Arc::new(held));
-        let mut index = 0;
-        self.held.retain_mut(|there| {
-            let inside = (at..at + run.len()).contains(&index);
-            index += 1;
-            match (inside, joined.take_if(|_| inside)) {
-                (false, _) => true,
-                (true, Some(held)) => {
-                    *there = held;
-                    true
-                }
-                (true, None) => false,
-            }
-        });
-        true
-    }
 }

@@ -20,6 +20,7 @@ use model::{
 use crate::{Expected, Settings, Source, Store, Summarize, Summary, check, parquet_file, summary};
 
 mod assembled;
+mod hindered;
 mod leaving;
 mod trouble;
 
@@ -422,7 +423,7 @@ async fn rows_beyond_the_memory_budget_wait_in_the_log_and_are_seen_and_written(
     let folder = tempfile::tempdir().expect("a folder");
     let obstacle = obstruct(folder.path());
     let settings = Settings { memory_bytes: 8 << 20, ..settings() };
-    let store = open_with(folder.path(), &clock, settings.clone()).await.expect("opens");
+    let store = leaving::still(folder.path(), &clock).await;
     let mut expected = Vec::new();
     for id in 1..=1_500i64 {
         let start = if id <= 750 { 0 } else { 1_000 };

@@ -98,8 +98,6 @@ pub struct Commit {
     pub removes: Vec<Remove>,
     /// The commit is skipped when the table is already there.
     pub progress: Option<Progress>,
-    /// Tombstones whose files are gone and which the next checkpoint need not mention.
-    pub forget: Vec<String>,
 }
 
 /// What became of a commit.
@@ -223,9 +221,6 @@ impl DeltaLog {
                 Ok(()) => {
                     crash_point!("commit.put");
                     actions.into_iter().for_each(|action| state.apply(action));
-                    for path in &commit.forget {
-                        state.tombstones.remove(path);
-                    }
                     state.version = Some(version);
                     if version > 0 && version.is_multiple_of(CHECKPOINT_EVERY) {
                         self.checkpoint_or_warn(state).await;

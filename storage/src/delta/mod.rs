@@ -73,6 +73,11 @@ pub fn day(received: Nanos) -> String {
         .map_or_else(|| "1970-01-01".to_owned(), |t| t.format("%Y-%m-%d").to_string())
 }
 
+/// Whether both receive times are of one day.
+pub fn is_same_day(one: Nanos, other: Nanos) -> bool {
+    one.div_euclid(DAY) == other.div_euclid(DAY)
+}
+
 const LEVEL: &str = "hotspan.level";
 const CHECKSUM: &str = "hotspan.xxh3";
 const UNASSEMBLED: &str = "hotspan.unassembled";

@@ -24,7 +24,7 @@ fn are_all(mut ids: Vec<i64>, last: i64) -> bool {
 }
 
 /// A store that writes and sums up only what it is asked for.
-async fn still(folder: &Path, clock: &Arc<ManualClock>) -> Store {
+pub(super) async fn still(folder: &Path, clock: &Arc<ManualClock>) -> Store {
     let settings = Settings { memory_bytes: 8 << 20, ..settings() };
     let opened = crate::recover::open(folder, settings, clock.clone(), Arc::new(LineDecoder), Arc::new(SpanIds)).await;
     let shared = Arc::new(opened.expect("opens").0);

@@ -5,7 +5,7 @@ use object_store::ObjectStoreExt;
 use super::*;
 use crate::flush::Reason;
 use crate::folder::Folder;
-use crate::maintain::Maintenance;
+use crate::maintain::{Maintenance, check_limits, still_refused};
 use crate::objects::DurableLocal;
 use crate::recover::{self, Media};
 
@@ -42,6 +42,32 @@ async fn a_full_log_is_emptied_by_writing_what_it_holds() {
     let next = fill(&store, 1).await;
     store.flush().await.expect("written and trimmed");
     assert!(fill(&store, next).await > next, "there is room again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_log_is_told_as_the_reason_until_it_is_trimmed() {
+    let (clock, folder) = (Arc::new(ManualClock::at(NOON)), tempfile::tempdir().expect("a folder"));
+    let store = with_small_log(folder.path(), &clock).await;
+    let refusing = || {
+        check_limits(&store.shared);
+        store.refusing()
+    };
+    assert_eq!(refusing(), None);
+    let next = fill(&store, 1).await;
+    let told = refusing().expect("a reason");
+    assert!(told.contains("log is full"), "{told}");
+    assert_eq!(refusing().as_ref(), Some(&told), "as long as it is full");
+    store.flush().await.expect("written and trimmed");
+    assert_eq!(refusing(), None);
+    assert!(fill(&store, next).await > next, "there is room again");
+}
+
+#[test]
+fn a_log_that_has_stopped_is_a_reason_before_anybody_asks_it() {
+    let stopped = wal::Stats { failed: Some("the disk is gone".to_owned()), ..wal::Stats::default() };
+    let told = still_refused(None, &stopped).expect("a reason").to_string();
+    assert_eq!(told, "the write-ahead log has stopped: the disk is gone");
+    assert!(still_refused(None, &wal::Stats::default()).is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -56,11 +56,6 @@ pub enum WalError {
 }
 
 impl WalError {
-    /// Whether sending the same record again, later, can succeed without anybody changing the record.
-    pub fn retryable(&self) -> bool {
-        !matches!(self, WalError::TooLarge { .. } | WalError::NewerFormat { .. } | WalError::Invalid(_))
-    }
-
     pub(crate) fn io(doing: &'static str, source: io::Error) -> Self {
         let source = Arc::new(source);
         if is_full(&source) { WalError::NoSpace { doing, source } } else { WalError::Io { doing, source } }

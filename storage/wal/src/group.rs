@@ -42,7 +42,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<(Record, Done)>,
+    waiting: VecDeque<(Record, Promise)>,
     waiting_bytes: u64,
     orders: VecDeque<Order>,
     /// Records at which a gathering writer wants to be woken.
@@ -56,6 +56,28 @@ struct Queue {
     extent: Extent,
     counts: Stats,
 }
+
+/// A completion that is called whatever happens: whoever drops it tells that the writer thread has panicked.
+struct Promise(Option<Done>);
+
+impl Promise {
+    fn keep(mut self, answer: Result<u64, WalError>) {
+        if let Some(done) = self.0.take() {
+            done(answer);
+        }
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let Some(done) = self.0.take() else { return };
+        let answer = Err(WalError::Failed { why: WRITER_PANICKED.into() });
+        // A second panic that left this would end the process.
+        let _ = catch_unwind(AssertUnwindSafe(|| done(answer)));
+    }
+}
+
+const WRITER_PANICKED: &str = "the writer thread panicked";
 
 /// Whether a record may be refused for want of room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +97,7 @@ enum Order {
 }
 
 enum Work {
-    Group(Vec<(Record, Done)>),
+    Group(Vec<(Record, Promise)>),
     Order(Order),
     End,
 }
@@ -104,7 +126,7 @@ impl Group {
             Quotas::Pass => queue.why_stopped().map_or(Ok(()), Err)?,
         }
         queue.waiting_bytes += record.len();
-        queue.waiting.push_back((record, done));
+        queue.waiting.push_back((record, Promise(Some(done))));
         if queue.waiting.len() >= queue.wanted || queue.waiting_bytes >= self.settings.gather_bytes {
             self.shared.wake.notify_one();
         }
@@ -220,7 +242,7 @@ impl Queue {
         Ok(())
     }
 
-    fn take_group(&mut self) -> Vec<(Record, Done)> {
+    fn take_group(&mut self) -> Vec<(Record, Promise)> {
         let mut bytes = 0;
         let fits = self.waiting.iter().take_while(|(record, _)| {
             let first = bytes == 0;
@@ -286,7 +308,8 @@ impl Drop for Maker {
     }
 }
 
-/// Refuses all who come when the writer has ended, however it ended, so that nobody waits for it.
+/// Refuses all who come when the writer has ended, however it ended, and answers all who wait, so that nobody waits for
+/// it.
 struct Watch(Arc<Shared>);
 
 impl Drop for Watch {
@@ -295,8 +318,9 @@ impl Drop for Watch {
             let mut queue = self.0.lock();
             queue.closing = true;
             if thread::panicking() {
-                queue.failed = Some("the writer thread panicked".into());
+                queue.failed = Some(WRITER_PANICKED.into());
             }
+            (queue.waiting_bytes, queue.writing) = (0, (0, 0));
             (mem::take(&mut queue.waiting), mem::take(&mut queue.orders))
         };
         drop((waiting, orders));
@@ -385,17 +409,17 @@ impl Writer {
     }
 
     /// Commits a group, and answers its clients in order.
-    fn write(&mut self, group: Vec<(Record, Done)>) {
-        let (records, dones): (Vec<Record>, Vec<Done>) = group.into_iter().unzip();
+    fn write(&mut self, group: Vec<(Record, Promise)>) {
+        let (records, promises): (Vec<Record>, Vec<Promise>) = group.into_iter().unzip();
         let committed = self.log.commit(&records.iter().collect::<Vec<_>>());
         drop(records);
         if let Ok(committed) = &committed {
             self.sync = smooth(self.sync, committed.sync);
         }
-        self.last_group = dones.len();
-        self.count(dones.len() as u64, committed.as_ref().ok().map(|committed| committed.sync));
+        self.last_group = promises.len();
+        self.count(promises.len() as u64, committed.as_ref().ok().map(|committed| committed.sync));
         self.publish();
-        self.answer(committed.map(|committed| committed.first), dones);
+        self.answer(committed.map(|committed| committed.first), promises);
         self.refuse_if_failed();
         self.make_ahead();
     }
@@ -411,10 +435,10 @@ impl Writer {
 
     /// Calls the completions in order. After one that panicked, what the others would build is no longer a prefix of
     /// the log: they are told so, and the log stops.
-    fn answer(&mut self, mut answer: Result<u64, WalError>, dones: Vec<Done>) {
-        for done in dones {
+    fn answer(&mut self, mut answer: Result<u64, WalError>, promises: Vec<Promise>) {
+        for promise in promises {
             let given = answer.clone();
-            match catch_unwind(AssertUnwindSafe(|| done(given))) {
+            match catch_unwind(AssertUnwindSafe(|| promise.keep(given))) {
                 Ok(()) => answer = answer.map(|seq| seq + 1),
                 Err(_) => {
                     let why = "a completion panicked";
@@ -454,8 +478,8 @@ impl Writer {
             queue.waiting_bytes = 0;
             mem::take(&mut queue.waiting)
         };
-        for (_, done) in waiting {
-            done(Err(WalError::Failed { why: why.clone() }));
+        for (_, promise) in waiting {
+            promise.keep(Err(WalError::Failed { why: why.clone() }));
         }
     }
 }

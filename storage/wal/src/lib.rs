@@ -83,10 +83,11 @@ impl Wal {
     }
 
     /// Queues a record. `Ok` means that `done` will be called exactly once, from the writer thread, in the order
-    /// of the log: with the record's sequence number once it is durable, or with an error when it was not kept.
+    /// of the log: with the record's sequence number once it is durable, or with an error when it was not kept. That
+    /// holds also when the writer thread panics.
     ///
     /// `Err` means refused at once (too large, queue or log full, failed, closed): nothing was kept and `done` is
-    /// dropped without being called. [`WalError::retryable`] tells whether the same may be sent again.
+    /// dropped without being called.
     ///
     /// Keep `done` short: the next group waits for it. A completion that panics stops the log for
     /// good, and those behind it get [`WalError::Failed`].

@@ -170,6 +170,42 @@ fn a_completion_that_panics_stops_the_log_and_hangs_nobody() {
     assert!(wal.close().is_err());
 }
 
+/// Bytes that are there only for the thread that made them.
+struct Foreign(thread::ThreadId);
+
+impl AsRef<[u8]> for Foreign {
+    fn as_ref(&self) -> &[u8] {
+        if thread::current().id() != self.0 {
+            std::panic::resume_unwind(Box::new("broken"));
+        }
+        b"bytes"
+    }
+}
+
+#[test]
+fn a_writer_that_panics_answers_all_who_wait_in_order() {
+    let (wal, ..) = open_sim(&SimFs::new(), settings());
+    let release = hold(&wal);
+    let (tell, told) = channel();
+    let beyond_a_group = Record::from(vec![7; 8 << 20]);
+    let records = [Record::new(), Record::new().part(Foreign(thread::current().id())), beyond_a_group];
+    for (at, record) in records.into_iter().enumerate() {
+        let tell = tell.clone();
+        let done = move |answer: Result<u64, WalError>| {
+            tell.send((at, answer.unwrap_err().to_string())).unwrap();
+            std::panic::resume_unwind(Box::new("a completion that panics keeps no other from its answer"));
+        };
+        wal.append(record, Box::new(done)).unwrap();
+    }
+    drop(tell);
+    release();
+    let why = "the write-ahead log has stopped: the writer thread panicked";
+    assert_eq!(told.iter().collect::<Vec<_>>(), [0, 1, 2].map(|at| (at, why.to_owned())));
+    let refused = wal.append_wait(Record::new()).unwrap_err();
+    assert_eq!((refused.to_string().as_str(), wal.stats().queued_bytes), (why, 0));
+    assert!(wal.close().is_err());
+}
+
 #[test]
 fn trims_and_rolls_beside_appends() {
     let fs = SimFs::new();
