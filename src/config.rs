@@ -38,10 +38,10 @@ pub struct Options {
     #[arg(long, env = "HOTSPAN_TOKENS", value_name = "LINES", hide_env_values = true)]
     pub tokens: Option<String>,
     /// Certificate chain (PEM) for TLS on every address
-    #[arg(long, env = "HOTSPAN_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[arg(long, env = "HOTSPAN_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// Private key (PEM) for TLS
-    #[arg(long, env = "HOTSPAN_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, env = "HOTSPAN_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
     /// Bind to other than loopback addresses without tokens: anyone who reaches them may read and write
     #[arg(long, env = "HOTSPAN_INSECURE_NO_AUTH", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
@@ -221,7 +221,7 @@ impl Config {
             listen: address("listen", pick!(listen))?,
             data: pick!(data).unwrap_or_default(),
             access: Arc::new(tokens),
-            tls: pick!(tls_cert).zip(pick!(tls_key)),
+            tls: tls(pick!(tls_cert), pick!(tls_key))?,
             insecure: pick!(insecure_no_auth).unwrap_or(false),
             ready_file: pick!(ready_file),
             log: pick!(log).unwrap_or_default(),
@@ -244,6 +244,7 @@ impl Config {
         }
         self.collector.validate().context("[collector]")?;
         self.storage.validate().context("[storage]")?;
+        self.query.validate().context("[query]")?;
         let open = [("otlp-grpc", self.otlp_grpc), ("otlp-http", self.otlp_http), ("listen", self.listen)];
         for (name, address) in open {
             let Some(address) = address.filter(|a| !a.ip().is_loopback()) else { continue };
@@ -273,6 +274,21 @@ fn tokens(file: Option<&Path>, lines: Option<&str>) -> Result<Access> {
         bail!(model::Error::invalid("the tokens hold no token").hint("a line is NAME SCOPES TENANTS TOKEN"));
     }
     Ok(access)
+}
+
+/// Certificate and key. One may be a flag and the other stand in the file, so only here is it known whether both are
+/// there; a server with one of them would speak plain text where TLS is meant.
+fn tls(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<(PathBuf, PathBuf)>> {
+    let (given, missing) = match (cert, key) {
+        (Some(cert), Some(key)) => return Ok(Some((cert, key))),
+        (None, None) => return Ok(None),
+        (Some(_), None) => ("tls-cert", "tls-key"),
+        (None, Some(_)) => ("tls-key", "tls-cert"),
+    };
+    bail!(
+        model::Error::invalid(format!("{given} is given and {missing} is missing"))
+            .hint("TLS takes both, each as a flag, in the environment or in the file")
+    );
 }
 
 fn address(name: &str, text: Option<String>) -> Result<Option<SocketAddr>> {
@@ -321,6 +337,14 @@ pub fn size(text: &str) -> Result<u64> {
 mod tests {
     use super::*;
 
+    /// A configuration from flags and the text of a file.
+    fn resolved(flags: Options, text: &str) -> Result<Config> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("hotspan.toml");
+        std::fs::write(&path, text).expect("written");
+        Config::resolve(flags, Some(&path))
+    }
+
     #[test]
     fn a_file_with_an_unknown_name_is_refused_with_the_known_ones() {
         let error = parse("otlp-grcp = \"127.0.0.1:1\"").expect_err("a typo");
@@ -340,13 +364,45 @@ mod tests {
             + config.storage.merge_bytes
             + config.query.memory_bytes;
         assert_eq!((parts, config.query.process_bytes), ((512 << 20) / 16 * 13, 512 << 20));
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("hotspan.toml");
-        std::fs::write(&path, "[storage]\nmemory_bytes = 33554432\n").expect("written");
-        let config = Config::resolve(flags, Some(&path)).expect("valid");
+        let config = resolved(flags, "[storage]\nmemory_bytes = 33554432\n").expect("valid");
         assert_eq!(config.storage.memory_bytes, 32 << 20);
         let little = Options { memory: Some("10MiB".into()), ..Options::default() };
         assert!(Config::resolve(little, None).is_err());
+    }
+
+    #[test]
+    fn a_certificate_without_a_key_is_refused_wherever_it_is_named() {
+        let refused = |flags: Options, text: &str, words: &str| {
+            let error = resolved(flags, text).expect_err("one of two");
+            assert!(format!("{error:#}").contains(words), "{error:#}");
+        };
+        let certificate = Options { tls_cert: Some("a.crt".into()), ..Options::default() };
+        refused(Options::default(), "tls-cert = \"a.crt\"", "tls-key is missing");
+        refused(Options::default(), "tls-key = \"a.key\"", "tls-cert is missing");
+        refused(certificate, "", "tls-key is missing");
+    }
+
+    #[test]
+    fn a_certificate_as_a_flag_goes_with_a_key_of_the_file() {
+        let pair = Some((PathBuf::from("a.crt"), PathBuf::from("a.key")));
+        let certificate = Options { tls_cert: Some("a.crt".into()), ..Options::default() };
+        assert_eq!(resolved(certificate, "tls-key = \"a.key\"").expect("both").tls, pair);
+        let both = "tls-cert = \"a.crt\"\ntls-key = \"a.key\"";
+        assert_eq!(resolved(Options::default(), both).expect("both").tls, pair);
+        assert_eq!(resolved(Options::default(), "").expect("none").tls, None);
+    }
+
+    #[test]
+    fn a_wrong_setting_of_any_section_is_refused() {
+        let wrong = [
+            ("[collector]\nmax_request_bytes = 0", "max_request_bytes"),
+            ("[storage]\nhold_seconds = -1.0", "hold_seconds"),
+            ("[query]\nthreads = 0", "query.threads"),
+        ];
+        for (text, name) in wrong {
+            let error = resolved(Options::default(), text).expect_err("out of range");
+            assert!(format!("{error:#}").contains(name), "{error:#}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use collector::Stats;
 use model::ledger::{Account, Totals};
-use model::time::SECOND;
+use model::time::{SECOND, to_rfc3339};
 use model::{Clock, Ledger, Nanos, Signal};
 use serde_json::{Value, json};
 use storage::Store;
@@ -123,7 +123,7 @@ impl ui::Health for Health {
             query::OUTCOMES.iter().zip(queries.ended).map(|(name, n)| ((*name).to_owned(), json!(n))).collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "started_at": rfc3339(self.started),
+            "started_at": to_rfc3339(self.started),
             "uptime_s": (now - self.started) as f64 / SECOND as f64,
             "ledger": accounts(Account::totals),
             "ledger_since_creation": accounts(Account::since_creation),
@@ -178,12 +178,6 @@ impl ui::Health for Health {
         })
     }
 
-    fn pulse(&self) -> ui::Pulse {
-        let ([spans_per_s, ..], exports_per_s) = self.rates();
-        let in_flight = self.parts.ledger.of(Signal::Traces).totals().in_flight;
-        ui::Pulse { spans_per_s, exports_per_s, in_flight }
-    }
-
     fn metrics(&self) -> String {
         let mut out = String::new();
         self.parts.stats.write_prometheus(&mut out);
@@ -192,10 +186,6 @@ impl ui::Health for Health {
         }
         out
     }
-}
-
-fn rfc3339(nanos: Nanos) -> String {
-    chrono::DateTime::from_timestamp_nanos(nanos).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 /// Memory, CPU time, open files and threads of this process, from /proc; zero where that is not to be had.

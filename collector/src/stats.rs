@@ -123,8 +123,7 @@ pub struct Stats {
     exports: [[Exports; Signal::ALL.len()]; Protocol::ALL.len()],
     /// (signal, reason) of rows that were left out.
     rejected: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
-    /// Reasons of exports that were not taken.
-    /// By reason, and whether the sender is to send it again.
+    /// (reason, whether the sender is to send it again) of exports that were not taken.
     failed: Mutex<BTreeMap<(&'static str, bool), u64>>,
     panics: AtomicU64,
     listeners: Mutex<BTreeMap<&'static str, Arc<Connections>>>,

@@ -19,6 +19,11 @@ pub fn rfc3339(text: &str) -> Option<Nanos> {
     chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_nanos_opt()
 }
 
+/// Writes RFC 3339 in UTC with nanoseconds, as all answers have it: `2026-11-10T16:00:00.500000000Z`.
+pub fn to_rfc3339(at: Nanos) -> String {
+    chrono::DateTime::from_timestamp_nanos(at).to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
+}
+
 pub trait Clock: Send + Sync + Debug {
     fn now(&self) -> Nanos;
 }
@@ -55,5 +60,18 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Nanos {
         self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let text = "2026-11-10T16:00:00.500000007Z";
+        let at = rfc3339("2026-11-11T00:00:00.500000007+08:00").expect("a time");
+        assert_eq!(to_rfc3339(at), text);
+        assert_eq!(rfc3339(text), Some(at));
     }
 }

@@ -19,8 +19,11 @@ pub struct Measure {
     pub name: &'static str,
     pub form: Form,
     pub help: &'static str,
-    pub samples: Vec<(Vec<(&'static str, String)>, f64)>,
+    pub samples: Samples,
 }
+
+/// Labels and the value.
+pub type Samples = Vec<(Vec<(&'static str, String)>, f64)>;
 
 impl Measure {
     fn one(name: &'static str, help: &'static str, value: f64) -> Self {
@@ -95,7 +98,11 @@ pub fn store(stats: &Stats, now: Nanos, refusing: bool) -> Vec<Measure> {
     };
     let sync_max = stats.wal.sync_max.as_secs_f64();
     vec![
-        one("hotspan_refusing", "1 while exports are refused for want of disk or memory.", u64::from(refusing)),
+        one(
+            "hotspan_refusing",
+            "1 while exports are refused: little disk is free, or the write-ahead log is full or has stopped.",
+            u64::from(refusing),
+        ),
         one("hotspan_wal_bytes", "Bytes of the write-ahead log on disk.", stats.wal.bytes),
         one("hotspan_wal_segments", "Segments of the write-ahead log.", stats.wal.segments),
         one(

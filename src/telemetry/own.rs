@@ -9,7 +9,8 @@
 //! hotspan's own to files (`storage/src/traced.rs`). The SDK's variables hold, e.g. `OTEL_EXPORTER_OTLP_HEADERS` for a
 //! token and `OTEL_BSP_SCHEDULE_DELAY`.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -22,7 +23,7 @@ use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use super::Health;
-use super::measures::{Form, Measure};
+use super::measures::{Form, Measure, Samples};
 
 const NAME: &str = "hotspan";
 /// How long the last batch may take: the endpoint may be this very server, which is gone by then.
@@ -59,11 +60,11 @@ impl Own {
         let reader = PeriodicReader::builder(exporter).build();
         let meters = SdkMeterProvider::builder().with_reader(reader).with_resource(self.resource.clone()).build();
         let meter = meters.meter(NAME);
+        let reading = Arc::new(Reading::default());
         for Measure { name, form, help, .. } in health.measures() {
-            let health = health.clone();
+            let (health, reading) = (health.clone(), reading.clone());
             let samples = move || {
-                let found = health.measures().into_iter().find(|m| m.name == name);
-                let samples = found.map_or_else(Vec::new, |m| m.samples).into_iter();
+                let samples = reading.take(name, || health.measures()).into_iter();
                 samples.map(|(labels, value)| {
                     (value, labels.into_iter().map(|(k, v)| KeyValue::new(k, v)).collect::<Vec<_>>())
                 })
@@ -97,6 +98,21 @@ impl Own {
     }
 }
 
+/// One reading for all instruments: the SDK asks each of them once per collection. Each takes its measure out, so the
+/// first that finds none begins the next collection, and reads anew.
+#[derive(Default)]
+struct Reading(Mutex<BTreeMap<&'static str, Samples>>);
+
+impl Reading {
+    fn take(&self, name: &'static str, read: impl FnOnce() -> Vec<Measure>) -> Samples {
+        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !left.contains_key(name) {
+            *left = read().into_iter().map(|measure| (measure.name, measure.samples)).collect();
+        }
+        left.remove(name).unwrap_or_default()
+    }
+}
+
 impl Drop for Own {
     fn drop(&mut self) {
         if let Some(meters) = self.meters.take() {
@@ -120,4 +136,28 @@ pub async fn step<T, E: std::fmt::Display>(
         Err(error) => context.span().set_status(Status::error(error.to_string())),
     }
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_collection_takes_one_reading_and_the_next_a_fresh_one() {
+        let (reading, count) = (Reading::default(), Cell::new(0));
+        let read = || {
+            count.set(count.get() + 1);
+            let samples = || vec![(Vec::new(), f64::from(count.get()))];
+            let measure = |name| Measure { name, form: Form::Gauge, help: "", samples: samples() };
+            vec![measure("rows"), measure("bytes")]
+        };
+        for collection in 1..=3 {
+            for name in ["rows", "bytes"] {
+                assert_eq!(reading.take(name, read), [(Vec::new(), f64::from(collection))], "{name}");
+            }
+            assert_eq!(count.get(), collection);
+        }
+    }
 }

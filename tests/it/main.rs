@@ -16,4 +16,5 @@ mod refuse;
 mod runs;
 mod sdk;
 mod server;
+mod status;
 mod visible;

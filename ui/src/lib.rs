@@ -1,7 +1,7 @@
 //! The web address: the page, the HTTP API under it, health and metrics.
 //!
 //! ```text
-//!   browser, curl, Grafana ──▶ access ──▶ sql · analyses · traces · metrics · status · live ──▶ query
+//!   browser, curl, Grafana ──▶ access ──▶ sql · analyses · traces · metrics · status ──▶ query
 //! ```
 //! *Architecture invariants:* writes nothing but stress-test runs; knows the store and the collector only through
 //! [`Health`] and `model::run::Runs`. Every path that tells anything of the data, and `/metrics`, asks `model::access`
@@ -12,7 +12,6 @@ mod analyses;
 mod answer;
 mod assets;
 mod handover;
-mod live;
 mod login;
 mod openapi;
 mod origin;
@@ -41,21 +40,10 @@ use tower_http::compression::CompressionLayer;
 use answer::{Answer, Failure};
 use handover::Handover;
 
-/// The part of the status that changes from second to second.
-#[derive(Debug, Clone, Copy, serde::Serialize)]
-pub struct Pulse {
-    pub spans_per_s: f64,
-    pub exports_per_s: f64,
-    /// Spans received whose export has no answer yet.
-    pub in_flight: u64,
-}
-
 /// What the rest of the program tells about itself.
 pub trait Health: Send + Sync + 'static {
     /// The answer of `GET /api/v1/status`.
     fn status(&self) -> Value;
-    /// What the page shows of the server all the time. Asked for every second by each page, so it has to be cheap.
-    fn pulse(&self) -> Pulse;
     /// Prometheus text format.
     fn metrics(&self) -> String;
 }
@@ -105,7 +93,6 @@ pub fn router(
     let server = Server { engine, access, health, runs, handover };
     let api = Router::new()
         .route("/status", get(status))
-        .route("/live", get(live::stream))
         .route("/login", post(login::login))
         .route("/logout", post(login::logout))
         .route("/sql", post(sql::run))
@@ -164,10 +151,45 @@ async fn never_stored(request: Request, next: Next) -> Response {
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        let error = Error::new(Kind::Invalid, "this path does not take this method");
-        let mut body = Failure(error).into_response();
-        *body.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-        return body;
+        return explained(response);
     }
     response
+}
+
+/// The router's own answer, with its headers, says nothing in words.
+fn explained(response: Response) -> Response {
+    let (mut parts, _) = response.into_parts();
+    let error = Error::new(Kind::Invalid, "this path does not take this method");
+    let (words, body) = Failure(error).into_response().into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.extend(words.headers);
+    Response::from_parts(parts, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::{Body, to_bytes};
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn a_method_that_a_path_does_not_take_is_told_like_any_error() {
+        let path = Router::new().route("/sql", post(|| async {})).layer(middleware::from_fn(never_stored));
+        let all = Router::new().nest("/api/v1", path).layer(CompressionLayer::new().gzip(true));
+        let request = Request::put("/api/v1/sql").body(Body::empty()).expect("a request");
+        let response = all.oneshot(request).await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        let headers = response.headers().clone();
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        assert_eq!(text(header::ALLOW), Some("POST"));
+        assert_eq!(text(header::CACHE_CONTROL), Some("no-store"));
+        assert_eq!(text(header::X_CONTENT_TYPE_OPTIONS), Some("nosniff"));
+        assert_eq!(text(header::CONTENT_TYPE), Some("application/json"));
+        let body = to_bytes(response.into_body(), 1 << 10).await.expect("a body");
+        if let Some(length) = text(header::CONTENT_LENGTH) {
+            assert_eq!(length, body.len().to_string());
+        }
+        let told: Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(told["error"]["kind"], "invalid", "{told}");
+    }
 }

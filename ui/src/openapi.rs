@@ -2,6 +2,7 @@
 
 use axum::Json;
 use query::analysis;
+use query::trace::{DEFAULT_LIMIT, MAX_LIMIT};
 use serde_json::{Map, Value, json};
 
 pub async fn document() -> Json<Value> {
@@ -16,7 +17,6 @@ pub async fn document() -> Json<Value> {
         ("/api/v1/status", "Ledger, rates, log, memory, tables, limits"),
         ("/api/v1/schema", "Tables, columns and functions of SQL"),
         ("/api/v1/analyses", "The registered analyses"),
-        ("/api/v1/live", "Server-sent events, one status a second"),
         ("/metrics", "Own metrics in Prometheus text format"),
         ("/healthz", "200 while the process lives"),
         ("/readyz", "200 while it accepts and answers"),
@@ -25,9 +25,10 @@ pub async fn document() -> Json<Value> {
         paths.insert(path.to_owned(), json!({"get": {"summary": summary, "responses": responses()}}));
     }
     let id = json!({"name": "trace_id", "in": "path", "required": true, "schema": {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"}});
+    let limit = format!("spans at most ({DEFAULT_LIMIT}), up to {MAX_LIMIT}");
     let trace = json!({
         "summary": "All spans of one trace, with critical path and self time",
-        "parameters": [id, parameter("limit", "spans at most (10000)")],
+        "parameters": [id, parameter("limit", &limit)],
         "responses": responses(),
     });
     paths.insert("/api/v1/traces/{trace_id}".to_owned(), json!({"get": trace}));

@@ -14,9 +14,9 @@ use axum::response::{IntoResponse, Response};
 use model::access::Scope;
 use model::load_report::Generator;
 use model::run::{Change, Mark, Run, find};
-use model::{Error, Nanos, Result, Tenant};
+use model::time::to_rfc3339;
+use model::{Error, Kind, Nanos, Result, Tenant};
 use query::analysis;
-use query::analysis::report::rfc3339;
 use query::analysis::scope::parse_time;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -132,12 +132,12 @@ fn body<T: DeserializeOwned>(headers: &HeaderMap, bytes: &Bytes, example: &str) 
 
 /// A run as the API writes it.
 fn shown(run: &Run) -> Value {
-    let mark = |mark: &Mark| json!({"time": rfc3339(mark.at), "name": mark.name});
+    let mark = |mark: &Mark| json!({"time": to_rfc3339(mark.at), "name": mark.name});
     json!({
         "id": run.id,
         "name": run.name,
-        "start_time": rfc3339(run.start),
-        "end_time": run.end.map(rfc3339),
+        "start_time": to_rfc3339(run.start),
+        "end_time": run.end.map(to_rfc3339),
         "labels": run.labels,
         "notes": run.notes,
         "marks": run.marks.iter().map(mark).collect::<Vec<_>>(),
@@ -159,13 +159,21 @@ pub async fn list(
     State(server): State<Server>,
     Reader(tenant): Reader,
     Query(parameters): Query<BTreeMap<String, String>>,
-) -> Json<Value> {
+) -> Answer<Json<Value>> {
     let active = parameters.get("active").is_some_and(|v| v == "true");
-    // Too busy to look at spans is not too busy to list.
     let found = analysis::runs::all(&server.engine, &tenant).await;
-    let runs = found.unwrap_or_else(|_| server.runs.list(&tenant).to_vec());
+    let runs = unless_busy(found, || server.runs.list(&tenant).to_vec())?;
     let chosen = runs.iter().rev().filter(|run| !active || run.end.is_none());
-    Json(json!({"runs": chosen.map(listed).collect::<Vec<_>>()}))
+    Ok(Json(json!({"runs": chosen.map(listed).collect::<Vec<_>>()})))
+}
+
+/// Too busy to look at spans, or too many of them, is not too busy to list the runs that were begun. Any other trouble
+/// is told.
+fn unless_busy(found: Result<Vec<Run>>, begun: impl FnOnce() -> Vec<Run>) -> Result<Vec<Run>> {
+    match found {
+        Err(Error { kind: Kind::Overloaded { .. } | Kind::Limit, .. }) => Ok(begun()),
+        found => found,
+    }
 }
 
 /// `GET /api/v1/runs/{id}`; a name does as well, and means the run of that name that began last.
@@ -255,4 +263,22 @@ pub async fn compare(
     let span = format!("analysis {name}");
     let rows = |answer: &Value| answer["meta"]["rows"].as_u64().unwrap_or(0);
     Ok(Json(traced::question(&span, &tenant, analysis::run(&server.engine, &tenant, name, &parameters), rows).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_busy_engine_keeps_no_list_back_and_damage_is_told() {
+        let begun = || vec![Run::begun("1".to_owned(), 0)];
+        for busy in [Kind::Overloaded { retry_after: Duration::from_secs(1) }, Kind::Limit] {
+            assert_eq!(unless_busy(Err(Error::new(busy, "busy")), begun).expect("a list").len(), 1, "{busy:?}");
+        }
+        for trouble in [Kind::Corrupt, Kind::Internal, Kind::Unavailable, Kind::Invalid] {
+            assert_eq!(unless_busy(Err(Error::new(trouble, "trouble")), begun).expect_err("told").kind, trouble);
+        }
+    }
 }

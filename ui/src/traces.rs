@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use model::{Error, TraceId};
+use query::trace::DEFAULT_LIMIT;
 use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::{Reader, Server, traced};
-
-const DEFAULT_SPANS: usize = 10_000;
-const MOST_SPANS: usize = 200_000;
 
 pub async fn one(
     State(server): State<Server>,
@@ -21,10 +19,10 @@ pub async fn one(
 ) -> Answer<Json<Value>> {
     let id: TraceId = id.parse()?;
     let limit = match parameters.get("limit") {
-        None => DEFAULT_SPANS,
+        None => DEFAULT_LIMIT,
         Some(text) => text.parse().map_err(|_| Error::invalid(format!("limit {text:?} is not a number")))?,
     };
-    let question = server.engine.trace(&tenant, id, limit.clamp(1, MOST_SPANS));
+    let question = server.engine.trace(&tenant, id, limit);
     let spans = |trace: &Value| trace["spans"].as_array().map_or(0, Vec::len) as u64;
     Ok(Json(traced::question("trace", &tenant, question, spans).await?))
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use flate2::bufread::MultiGzDecoder;
 use model::load_report::{self, Kind, LoadReport};
 use model::run::Mark;
-use model::time::SECOND;
+use model::time::{SECOND, to_rfc3339};
 use model::{Clock, Nanos, SystemClock};
 use query::analysis::scope::parse_time;
 use reqwest::Method;
@@ -94,11 +94,11 @@ impl Import {
         let (mut report, modified) = self.read()?;
         let times = report.times(start, end, modified)?;
         report.generator.notes.extend(times.note.clone());
-        let mark = |mark: &Mark| json!({"name": mark.name, "time": rfc3339(mark.at)});
+        let mark = |mark: &Mark| json!({"name": mark.name, "time": to_rfc3339(mark.at)});
         let body = json!({
             "name": self.name.clone().or(report.name.clone()).unwrap_or_else(|| stem(&self.file)),
-            "start_time": rfc3339(times.start),
-            "end_time": rfc3339(times.end),
+            "start_time": to_rfc3339(times.start),
+            "end_time": to_rfc3339(times.end),
             "labels": labels,
             "notes": self.notes,
             "marks": report.marks_within(&times).iter().map(mark).collect::<Vec<_>>(),
@@ -139,10 +139,6 @@ fn in_the_future(end: Nanos, now: Nanos) -> Option<String> {
 fn stem(file: &Path) -> String {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     name.split('.').find(|part| !part.is_empty()).unwrap_or("imported").to_owned()
-}
-
-fn rfc3339(at: Nanos) -> String {
-    DateTime::from_timestamp_nanos(at).to_rfc3339_opts(SecondsFormat::Nanos, true)
 }
 
 #[cfg(test)]

@@ -44,7 +44,11 @@ fn paths_that_are_not_there(server: &Server) {
     for unbuilt in ["/jaeger/api/services", "/tempo/api/search", "/prometheus/api/v1/query"] {
         get(unbuilt, StatusCode::NOT_IMPLEMENTED, "unimplemented");
     }
-    let (status, answer) = answer(server.client.put(server.url("/api/v1/sql")));
+    let put = || server.client.put(server.url("/api/v1/sql"));
+    let refused = put().send().expect("an answer");
+    assert_eq!(refused.headers()["allow"], "POST");
+    assert_eq!(refused.headers()["cache-control"], "no-store");
+    let (status, answer) = answer(put());
     error_of(status, &answer, StatusCode::METHOD_NOT_ALLOWED, "invalid");
     let document = server.json("/api/v1/openapi.json");
     assert!(document["paths"].as_object().is_some_and(|p| p.contains_key("/api/v1/sql")), "{document}");

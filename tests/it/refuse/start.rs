@@ -66,12 +66,18 @@ fn a_wrong_configuration_is_told_with_the_right_one() {
     refused(&["--config", &unknown], &["otlp-grcp", "otlp-grpc", "unknown.toml"]);
     let impossible = home.file("impossible.toml", "[storage]\nhold_seconds = -1.0\n");
     refused(&["--config", &impossible], &["hold_seconds", "between 0 and 600"]);
+    let idle = home.file("idle.toml", "[query]\nthreads = 0\n");
+    refused(&["--config", &idle], &["query.threads", "between 1 and 1024"]);
     refused(&["--config", "/nowhere/hotspan.toml"], &["/nowhere/hotspan.toml"]);
     let tokens = home.file("tokens", "# nothing but a comment\n");
     refused(&["--tokens-file", &tokens], &["no token", "NAME SCOPES TENANTS TOKEN"]);
     let short = home.file("short", "shop ingest default abc\n");
     refused(&["--tokens-file", &short], &["token line 1", "16 characters"]);
     refused(&["--tls-cert", "/nowhere/a.crt", "--tls-key", "/nowhere/a.key"], &["/nowhere/a.crt"]);
+    refused(&["--tls-cert", "/nowhere/a.crt"], &["tls-key is missing"]);
+    let keyless = home.file("keyless.toml", "tls-cert = \"/nowhere/a.crt\"\n");
+    refused(&["--config", &keyless], &["tls-key is missing"]);
+    assert!(!home.data().exists(), "nothing was made for a server that cannot start");
     let file = home.file("a-file", "");
     let mut command = crate::server::hotspan();
     command.args(["serve", "--listen=127.0.0.1:0", "--otlp-grpc=", "--otlp-http=", "--data", &file]);

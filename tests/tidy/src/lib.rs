@@ -105,33 +105,64 @@ fn manifests() -> impl Iterator<Item = PathBuf> {
     files("").into_iter().filter(|p| p.ends_with("Cargo.toml") && *p != Path::new("fuzz/Cargo.toml"))
 }
 
+/// The crates of ours that each crate knows, as ARCHITECTURE.md has it: in backticks `crate→other,another`, or a crate
+/// that knows none.
+fn edges_told() -> BTreeMap<String, BTreeSet<String>> {
+    let document = read("ARCHITECTURE.md");
+    let paragraph = document.split_once("Cargo edges, complete:").and_then(|(_, rest)| rest.split("\n\n").next());
+    let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for code in paragraph.expect("ARCHITECTURE.md lists the edges").split('`').skip(1).step_by(2) {
+        let (from, to) = code.split_once('→').unwrap_or((code, ""));
+        let known = to.split(',').filter(|name| !name.is_empty()).map(str::to_owned);
+        told.entry(from.to_owned()).or_default().extend(known);
+    }
+    told
+}
+
 #[test]
-fn crates_depend_only_in_the_direction_of_the_data() {
-    let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
-        ("model", &[] as &[&str]),
-        ("system", &[]),
-        ("storage/wal", &[]),
-        ("demo", &[]),
-        ("tests/tidy", &[]),
-        ("fuzz/targets", &["model", "collector", "wal"]),
-        ("collector", &["model"]),
-        ("storage", &["model", "wal"]),
-        ("query", &["model", "storage", "system"]),
-        ("ui", &["model", "query"]),
-        ("", &["model", "system", "collector", "storage", "query", "ui", "demo"]),
-    ]);
+fn crates_depend_on_each_other_as_the_architecture_says() {
     let ours = BTreeSet::from(["model", "system", "wal", "collector", "storage", "query", "ui", "demo", "tidy"]);
+    let mut told = edges_told();
     let mut wrong = Vec::new();
     for manifest in manifests() {
         let folder = manifest.parent().and_then(Path::to_str).unwrap_or_default();
-        let Some(allowed) = allowed.get(folder) else {
-            wrong.push(format!("{folder} is a crate that design and this test do not know"));
-            continue;
+        let name = match folder {
+            "" => "root",
+            "storage/wal" => "wal",
+            other => other,
         };
-        let edges = edges(&read(&manifest), &ours);
-        wrong.extend(edges.iter().filter(|e| !allowed.contains(&e.as_str())).map(|e| format!("{folder:?} -> {e}")));
+        let found = edges(&read(&manifest), &ours);
+        match told.remove(name) {
+            None => wrong.push(format!("{name} is not named")),
+            Some(told) if told != found => wrong.push(format!("{name} knows {found:?}, not {told:?}")),
+            Some(_) => {}
+        }
     }
-    nothing(wrong, "a crate may not know these");
+    wrong.extend(told.keys().map(|name| format!("{name} is no crate")));
+    nothing(wrong, "Cargo edges of ARCHITECTURE.md that differ from the manifests");
+}
+
+/// Names that a source gives to threads.
+fn thread_names(source: &str) -> BTreeSet<String> {
+    let calls = ["background::run(", ".name(", "thread_name("];
+    let arguments = calls.iter().flat_map(|call| source.split(call).skip(1));
+    let texts = arguments.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+    texts.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_thread_of_the_server_is_described() {
+    let crates = ["collector", "storage", "query", "ui/src", "system"].into_iter();
+    let sources = crates.flat_map(|under| with_extension(under, "rs")).chain(["src/commands/serve.rs".into()]);
+    let named: BTreeSet<String> = sources.flat_map(|path| thread_names(&read(path))).collect();
+    assert!(named.contains("hotspan-wal") && named.contains("ingest"), "found only {named:?}");
+    let document = read("ARCHITECTURE.md");
+    let section = document.split_once("\n## Threads\n").and_then(|(_, rest)| rest.split("\n## ").next());
+    let table = section.expect("ARCHITECTURE.md has a table of threads").split('`').skip(1).step_by(2);
+    let told: BTreeSet<String> = table.map(str::to_owned).collect();
+    let gone = told.iter().filter(|name| name.starts_with("hotspan-") && !named.contains(*name));
+    let wrong = named.difference(&told).map(|name| format!("{name} is missing"));
+    nothing(wrong.chain(gone.map(|name| format!("{name} is gone"))).collect(), "threads of ARCHITECTURE.md");
 }
 
 #[test]
