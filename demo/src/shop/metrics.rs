@@ -37,6 +37,10 @@ struct Pool {
     pending: usize,
 }
 
+/// Bounds that OpenTelemetry's conventions advise for durations of requests, s, and of collections.
+const REQUEST_BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+const PAUSE_BOUNDS: [f64; 4] = [0.01, 0.1, 1.0, 10.0];
+
 /// The instruments of one instance.
 pub struct Vitals {
     readings: Arc<Mutex<Readings>>,
@@ -54,12 +58,14 @@ impl Vitals {
         observe_runtime(meter, &readings, process.language);
         observe_pools(meter, &readings);
         observe_lag(meter, &readings);
-        let seconds = |name: &'static str| meter.f64_histogram(name).with_unit("s").build();
+        let seconds = |name: &'static str, bounds: &[f64]| {
+            meter.f64_histogram(name).with_unit("s").with_boundaries(bounds.to_vec()).build()
+        };
         Vitals {
             readings,
-            http_duration: seconds("http.server.request.duration"),
-            rpc_duration: seconds("rpc.server.call.duration"),
-            gc_duration: collector(process.language).map(|(name, attribute)| (seconds(name), attribute)),
+            http_duration: seconds("http.server.request.duration", &REQUEST_BOUNDS),
+            rpc_duration: seconds("rpc.server.call.duration", &REQUEST_BOUNDS),
+            gc_duration: collector(process.language).map(|(name, attribute)| (seconds(name, &PAUSE_BOUNDS), attribute)),
             cpu: (0, 0),
         }
     }

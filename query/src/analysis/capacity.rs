@@ -16,7 +16,7 @@ use super::columns::{self, flag, float, int, text};
 use super::report::{Report, rfc3339};
 use super::rows::number;
 use super::scalability::{Crossing, Intervals, Law};
-use super::scope::{Scope, started_in};
+use super::scope::{Scope, Window, started_in};
 use super::timeline::{IS_REQUEST, settled};
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
@@ -61,6 +61,13 @@ struct Target {
     rate: f64,
     /// Requests of the window, all entries together.
     requests: f64,
+    /// Their rate in the last tenth of the time.
+    now: f64,
+}
+
+async fn requests(query: &Query, window: Window) -> Result<f64> {
+    let sql = format!("SELECT count(*) FROM spans WHERE {} AND {IS_REQUEST}", started_in(window));
+    Ok(number(query, &sql).await? as f64)
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
@@ -71,8 +78,11 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let target = match scope.positive("target_qps")? {
         None => None,
         Some(rate) => {
-            let sql = format!("SELECT count(*) FROM spans WHERE {} AND {IS_REQUEST}", started_in(grid.window));
-            Some(Target { rate, requests: number(&query, &sql).await? as f64 })
+            let Window { start, end } = grid.window;
+            let lately = Window { start: end - (end - start) / 10, end };
+            let [requests, lately_seen] = [grid.window, lately].map(|window| requests(&query, window));
+            let now = lately_seen.await? / lately.seconds();
+            Some(Target { rate, requests: requests.await?, now })
         }
     };
     let narrowed = scope.operation.is_some() || scope.instance.is_some() || !scope.attributes.is_empty();
@@ -86,7 +96,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let forecast = target.map(|target| {
         json!({
             "target_qps": target.rate,
-            "now_qps": target.requests / grid.window.seconds(),
+            "now_qps": target.now,
             "first": first.map(|node| json!({
                 "node": node["node"], "service": node["service"], "operation": node["operation"],
                 "peer": node["peer"], "instance": node["instance"], "load_at_target": node["load_at_target"],

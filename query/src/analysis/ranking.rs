@@ -214,7 +214,8 @@ impl Ranker<'_> {
         let after = rates(cube, &cube.window, &common, settings.resamples, settings.seed);
         let before = rates(cube, baseline, &common, settings.resamples, settings.seed ^ 1);
         let changes = behaviour::changes(self.calls, &self.lines, (&after, &before), settings);
-        ranking.worse = verdict::worse_entries(cube, baseline, &common, settings);
+        let entries = verdict::entries(cube, baseline, &common, settings);
+        ranking.worse = entries.worse;
         let slower = ranking.worse.iter().any(|change| change.measure != Measure::ErrorRate);
         let paused = paused_calls(cube, self.facts, (&after, &before), self.exhausted);
         let compared = Compared { after: &after, before: &before, paused: &paused };
@@ -233,6 +234,8 @@ impl Ranker<'_> {
             Verdict::Bottleneck
         } else if !ranking.worse.is_empty() || !changes.is_empty() {
             Verdict::BehaviourChanged
+        } else if entries.undecided {
+            Verdict::NotEnoughData
         } else {
             Verdict::NoSignificantChange
         };

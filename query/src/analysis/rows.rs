@@ -30,7 +30,7 @@ pub async fn number(query: &Query, sql: &str) -> Result<i64> {
 pub struct Found(Vec<Batch>);
 
 impl Found {
-    pub fn len(&self) -> usize {
+    pub fn rows(&self) -> usize {
         self.0.iter().map(|batch| batch.len).sum()
     }
 

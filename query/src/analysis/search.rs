@@ -4,7 +4,7 @@ use arrow::datatypes::SchemaRef;
 use model::{Error, Result};
 use serde_json::{Value, json};
 
-use super::columns::{self, int, text};
+use super::columns::{self, flag, int, text};
 use super::report::Report;
 use super::rows::{Row, number, read};
 use super::scope::{Scope, Window, quoted, started_in};
@@ -37,6 +37,7 @@ fn schema() -> SchemaRef {
         int("services"),
         int("errors"),
         text("status_code"),
+        flag("has_root"),
     ])
 }
 
@@ -93,6 +94,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         let sql = format!(
             "SELECT trace_id, count(*) AS spans, count(DISTINCT service_name) AS services, \
                     sum(CASE WHEN status_code = 'ERROR' THEN 1 ELSE 0 END) AS errors, \
+                    sum(CASE WHEN parent_span_id = '' THEN 1 ELSE 0 END) AS roots, \
                     min(start_time_unix_nano) AS start, max(end_time_unix_nano) AS finish, \
                     first_value(service_name ORDER BY parent_span_id = '' DESC, start_time) AS service, \
                     first_value(name ORDER BY parent_span_id = '' DESC, start_time) AS operation, \
@@ -114,6 +116,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
                 "services": row.int("services"),
                 "errors": row.int("errors"),
                 "status_code": row.text("status"),
+                "has_root": row.int("roots") > 0,
             })
         };
         traces = found.iter().map(trace).collect();

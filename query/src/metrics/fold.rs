@@ -3,7 +3,7 @@
 use model::Nanos;
 
 use super::buckets::Buckets;
-use super::point::{Rise, Value};
+use super::point::{Range, Rise, Value};
 
 /// How the values of one step become one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -82,6 +82,9 @@ struct Cell {
     /// Whether `rise` and `sum` were given anything.
     risen: bool,
     buckets: Buckets,
+    /// Of histograms: the ranges that were told, and whether one was not.
+    range: Range,
+    ranges_missing: bool,
     /// Summaries: (quantile, value) as sent.
     quantiles: Vec<(f64, f64)>,
 }
@@ -116,12 +119,14 @@ impl Line {
                     let seconds = (rise.to - rise.from) as f64 / 1e9;
                     cell.values.extend((seconds > 0.0).then(|| n / seconds));
                 }
-                Value::Histogram { count, sum, buckets } => {
+                Value::Histogram { count, sum, range, buckets } => {
+                    cell.add_range(*range);
                     cell.rise += count * share;
                     cell.sum += sum.unwrap_or(0.0) * share;
                     cell.buckets.merge(buckets, share);
                 }
-                Value::Exponential { count, sum, histogram } => {
+                Value::Exponential { count, sum, range, histogram } => {
+                    cell.add_range(*range);
                     cell.rise += count * share;
                     cell.sum += sum.unwrap_or(0.0) * share;
                     cell.buckets.merge(&histogram.buckets(), share);
@@ -144,6 +149,12 @@ impl Line {
 }
 
 impl Cell {
+    fn add_range(&mut self, range: Range) {
+        self.ranges_missing |= range.is_none();
+        let both = |a: (f64, f64), b: (f64, f64)| (a.0.min(b.0), a.1.max(b.1));
+        self.range = self.range.into_iter().chain(range).reduce(both);
+    }
+
     fn value(&self, aggregate: Aggregate, counts_rises: bool, seconds: f64) -> Option<f64> {
         let rise = self.risen.then_some(self.rise);
         let distribution = self.sum != 0.0 || self.buckets.total() > 0.0 || !self.quantiles.is_empty();
@@ -165,10 +176,11 @@ impl Cell {
         }
     }
 
-    /// From buckets; of summaries the mean of what was sent for the nearest quantile.
+    /// From buckets, and within the values that there were: a bucket may be much wider. Of summaries the mean of what was sent for the nearest quantile.
     fn quantile(&self, q: f64) -> Option<f64> {
         if let Some(value) = self.buckets.quantile(q) {
-            return Some(value);
+            let told = self.range.filter(|_| !self.ranges_missing);
+            return Some(told.map_or(value, |(least, greatest)| value.clamp(least, greatest)));
         }
         let distance = |sent: f64| (sent - q).abs();
         let nearest = self.quantiles.iter().map(|(sent, _)| distance(*sent)).reduce(f64::min)?;
@@ -223,5 +235,21 @@ mod tests {
         }
         assert_eq!(line.values(Aggregate::Avg, false), [Some(2.0), Some(5.0), None]);
         assert_eq!(line.values(Aggregate::Quantile(1.0), false), [Some(3.0), Some(5.0), None]);
+    }
+
+    /// A hundred values of 3 to 9 in a bucket of 0 to 5,000.
+    #[test]
+    fn a_quantile_is_no_value_that_there_was_not() {
+        let histogram = |range: Range| {
+            let buckets = Buckets::explicit(&[0.0, 5_000.0], &[0, 100, 0]);
+            let value = Value::Histogram { count: 100.0, sum: Some(600.0), range, buckets };
+            Rise { from: 0, to: 10_000_000_000, value }
+        };
+        let mut line = Line::new(STEPS);
+        line.rise(&histogram(Some((3.0, 9.0))));
+        assert_eq!(line.values(Aggregate::Quantile(0.99), true)[0], Some(9.0));
+        assert_eq!(line.values(Aggregate::Min, true)[0], Some(3.0));
+        line.rise(&histogram(None));
+        assert_eq!(line.values(Aggregate::Quantile(0.99), true)[0], Some(4_950.0), "somebody does not tell");
     }
 }

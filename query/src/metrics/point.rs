@@ -18,6 +18,9 @@ use super::buckets::{Buckets, Exponential};
 /// OTLP `DataPointFlags.NO_RECORDED_VALUE_MASK`.
 const NO_RECORDED_VALUE: i64 = 1;
 
+/// The least and the greatest value of a histogram, where its sender tells them.
+pub type Range = Option<(f64, f64)>;
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Of a gauge, or a sum.
@@ -25,11 +28,13 @@ pub enum Value {
     Histogram {
         count: f64,
         sum: Option<f64>,
+        range: Range,
         buckets: Buckets,
     },
     Exponential {
         count: f64,
         sum: Option<f64>,
+        range: Range,
         histogram: Exponential,
     },
     Summary {
@@ -119,20 +124,23 @@ fn less(now: &Value, before: &Value) -> Option<Value> {
     let rest = |now: f64, before: f64| (now >= before).then_some(now - before);
     Some(match (now, before) {
         (Value::Number(now), Value::Number(before)) => Value::Number(rest(*now, *before)?),
-        (Value::Histogram { count, sum, buckets }, Value::Histogram { count: c, sum: s, buckets: b }) => {
+        (Value::Histogram { count, sum, range, buckets }, Value::Histogram { count: c, sum: s, buckets: b, .. }) => {
             Value::Histogram {
                 count: rest(*count, *c)?,
                 sum: sum.zip(*s).map(|(now, before)| now - before),
+                range: *range,
                 buckets: buckets.since(b)?,
             }
         }
-        (Value::Exponential { count, sum, histogram }, Value::Exponential { count: c, sum: s, histogram: h }) => {
-            Value::Exponential {
-                count: rest(*count, *c)?,
-                sum: sum.zip(*s).map(|(now, before)| now - before),
-                histogram: histogram.since(h)?,
-            }
-        }
+        (
+            Value::Exponential { count, sum, range, histogram },
+            Value::Exponential { count: c, sum: s, histogram: h, .. },
+        ) => Value::Exponential {
+            count: rest(*count, *c)?,
+            sum: sum.zip(*s).map(|(now, before)| now - before),
+            range: *range,
+            histogram: histogram.since(h)?,
+        },
         (Value::Summary { count, sum, quantiles }, Value::Summary { count: c, sum: s, .. }) => {
             Value::Summary { count: rest(*count, *c)?, sum: sum - s, quantiles: quantiles.clone() }
         }
@@ -199,12 +207,13 @@ impl<'a> Columns<'a> {
     fn value(&self, row: usize) -> Value {
         let count = self.int("count", row).unwrap_or(0) as f64;
         let sum = self.float("sum", row);
+        let range = self.float("min", row).zip(self.float("max", row)).filter(|(min, max)| min <= max);
         match self.text("type", row) {
             "HISTOGRAM" => {
                 let buckets = Buckets::explicit(&self.floats("explicit_bounds", row), &self.ints("bucket_counts", row));
-                Value::Histogram { count, sum, buckets }
+                Value::Histogram { count, sum, range, buckets }
             }
-            "EXPONENTIAL_HISTOGRAM" => Value::Exponential { count, sum, histogram: self.exponential(row) },
+            "EXPONENTIAL_HISTOGRAM" => Value::Exponential { count, sum, range, histogram: self.exponential(row) },
             "SUMMARY" => Value::Summary { count, sum: sum.unwrap_or(0.0), quantiles: self.quantiles(row) },
             _ => match self.float("value", row).or(self.int("value_int", row).map(|v| v as f64)) {
                 Some(number) => Value::Number(number),

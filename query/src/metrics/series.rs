@@ -19,7 +19,7 @@ const IDENTITY: [&str; 8] =
 /// All that is read of a point.
 pub const COLUMNS: &str = "resource_attributes, scope_name, scope_version, attributes, type, unit, temporality, service_name, \
      instance_id, service_namespace, service_version, is_monotonic, start_time_unix_nano, time_unix_nano, flags, value, \
-     value_int, count, sum, explicit_bounds, bucket_counts, scale, zero_count, zero_threshold, positive_offset, \
+     value_int, count, sum, min, max, explicit_bounds, bucket_counts, scale, zero_count, zero_threshold, positive_offset, \
      positive_counts, negative_offset, negative_counts, quantiles";
 
 /// The values of the labels that were asked for.

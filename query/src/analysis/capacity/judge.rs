@@ -20,6 +20,10 @@ const MOST_BLOCKS: u64 = 120;
 const LEAST_BLOCKS: usize = 8;
 /// The busy end of the load has to be this many times the quiet end. Noise alone gives 1.6.
 pub const LEAST_RANGE: f64 = 1.8;
+/// Completions of a stretch of time by which the quiet end is told: its mean is known within 6 %.
+const STRETCH: u64 = 300;
+/// Such a stretch is at least one in so many parts of the time: a pause of some seconds is no load.
+const SHORTEST: f64 = 40.0;
 /// A limit whose interval reaches further than this many times beyond the busy end is a guess and not told.
 const FARTHEST: f64 = 3.0;
 /// A limit below this part of the busy end contradicts what was seen; noise takes some off.
@@ -159,7 +163,8 @@ impl Judgement {
 
 pub fn judge(bins: &[Bin], bin_seconds: f64, asked: Asked) -> Judgement {
     let blocks = blocks(bins, bin_seconds);
-    let (rates, concurrency) = (ends(&blocks, Block::throughput), ends(&blocks, Block::concurrency));
+    let rates = ends(&blocks, |block| block.sum.completions as f64);
+    let concurrency = ends(&blocks, |block| block.sum.occupied / 1e9);
     let loads = groups(&blocks);
     let crossed = |limit: Option<f64>, of: &dyn Fn(&Block) -> f64| {
         let load = |group: &Block| Load { rate: group.rate(), value: of(group), weight: group.sum.arrivals as f64 };
@@ -201,19 +206,27 @@ pub fn judge(bins: &[Bin], bin_seconds: f64, asked: Asked) -> Judgement {
     judgement
 }
 
-/// The quiet and the busy end of a figure: a tenth of the time had less than the first, and a tenth of the blocks more
-/// than the second. Blocks have about as many completions each, so a quiet time has few of them.
-fn ends(blocks: &[Block], of: impl Fn(&Block) -> f64) -> Option<(f64, f64)> {
-    let mut sorted: Vec<(f64, f64)> = blocks.iter().map(|block| (of(block), block.seconds)).collect();
-    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let tenth = sorted.iter().map(|(_, seconds)| seconds).sum::<f64>() / 10.0;
-    let passed = sorted.iter().scan(0.0, |time, (value, seconds)| {
-        *time += seconds;
-        Some((*value, *time))
-    });
-    let quiet = passed.filter(|(_, time)| *time >= tenth).map(|(value, _)| value).next()?;
-    let busy = (sorted.len() - 1) as f64 * 0.9;
-    Some((quiet, sorted[busy.round() as usize].0))
+/// The quiet and the busy end of what there is of something per second: the mean of the quietest stretch, and what a tenth
+/// of the blocks have more than. Blocks have about as many completions each, so a quiet time has few of them, and a short
+/// one before a long plateau has one.
+fn ends(blocks: &[Block], amount: impl Fn(&Block) -> f64) -> Option<(f64, f64)> {
+    let whole: f64 = blocks.iter().map(|block| block.seconds).sum();
+    let from = |first: usize| {
+        let (mut seconds, mut completions, mut sum) = (0.0, 0, 0.0);
+        for block in &blocks[first..] {
+            (seconds, completions) = (seconds + block.seconds, completions + block.sum.completions);
+            sum += amount(block);
+            if completions >= STRETCH && seconds >= whole / SHORTEST {
+                return Some(sum / seconds);
+            }
+        }
+        None
+    };
+    let quiet = (0..blocks.len()).filter_map(from).reduce(f64::min)?;
+    let mut each: Vec<f64> = blocks.iter().map(|block| amount(block) / block.seconds).collect();
+    each.sort_by(f64::total_cmp);
+    let busy = (each.len() - 1) as f64 * 0.9;
+    Some((quiet, each[busy.round() as usize]))
 }
 
 /// Blocks of like arrival rate together, from the quietest to the busiest.
@@ -334,6 +347,18 @@ mod tests {
         let found = judge(&bins(&loads, 60), 1.0, Asked::default());
         let (_, busy) = found.rates.expect("loads");
         assert!(found.limit.is_none_or(|limit| limit.throughput >= 0.9 * busy), "{:?} of {busy}", found.limit);
+    }
+
+    /// A minute of ten per second before half an hour of 36, as a test begins; and a pause of five seconds in it.
+    #[test]
+    fn a_short_quiet_time_before_a_long_plateau_is_a_range_of_load_and_a_pause_is_none() {
+        let (quiet, plateau, pause) = (bins(&[(10, 5.0)], 60), bins(&[(36, 5.0)], 900), bins(&[(1, 5.0)], 5));
+        let found = judge(&[quiet, plateau.clone(), plateau.clone()].concat(), 1.0, Asked::default());
+        let (low, high) = found.rates.expect("loads");
+        assert!((9.0..13.0).contains(&low) && (35.0..37.0).contains(&high), "{low} {high}");
+        assert_ne!(found.verdict, Verdict::NotEnoughLoadRange);
+        let found = judge(&[plateau.clone(), pause, plateau].concat(), 1.0, Asked::default());
+        assert_eq!(found.verdict, Verdict::NotEnoughLoadRange, "{:?}", found.rates);
     }
 
     /// Half of the time had 12 per second, but only a sixth of the requests.

@@ -37,7 +37,8 @@ pub(super) fn paused_calls(
     let is_paused = |service: &str| exhausted.iter().any(|one| one.is_paused && one.service == service);
     let paused = |(at, operation): (usize, &Operation)| {
         let (now, then) = (&after[at], &before[at]);
-        let may_be = operation.kind == SpanKind::Client && is_paused(&operation.service);
+        let is_call = matches!(operation.kind, SpanKind::Client | SpanKind::Producer);
+        let may_be = is_call && is_paused(&operation.service);
         if !may_be || now.calls.value <= 0.0 || then.calls.value <= 0.0 {
             return false;
         }

@@ -22,7 +22,7 @@ pub enum Verdict {
     /// Nothing got slower, but errors rose or calls vanished or appeared.
     BehaviourChanged,
     NoSignificantChange,
-    /// Too few requests, or nothing to compare them with.
+    /// Too few requests, or nothing to compare them with; or some got slower, as far as that can be told of so few.
     NotEnoughData,
 }
 
@@ -60,8 +60,18 @@ pub struct EntryChange {
     pub confidence: f64,
 }
 
-/// All that got worse, the surest first.
-pub(super) fn worse_entries(cube: &Cube, baseline: &Side, mix: &[f64], settings: &Settings) -> Vec<EntryChange> {
+/// An entry of which it cannot be ruled out that it takes so many times as long again is not one that did not change.
+const MISSED: f64 = 0.5;
+
+/// What the entries' figures say.
+pub(super) struct Entries {
+    /// All that got worse, the surest first.
+    pub worse: Vec<EntryChange>,
+    /// Some seem to have got worse by [`MISSED`] or more, of too few requests to be sure.
+    pub undecided: bool,
+}
+
+pub(super) fn entries(cube: &Cube, baseline: &Side, mix: &[f64], settings: &Settings) -> Entries {
     let judged: Vec<usize> = (0..mix.len()).filter(|&entry| mix[entry] >= LEAST_SHARE).collect();
     let after = figures(&cube.window, &judged, settings.resamples, settings.seed);
     let before = figures(baseline, &judged, settings.resamples, settings.seed ^ 1);
@@ -81,6 +91,11 @@ pub(super) fn worse_entries(cube: &Cube, baseline: &Side, mix: &[f64], settings:
     let p = |&(_, measure, before, after): &(usize, Measure, Estimate, Estimate)| {
         after.p_of_rise(&before, least(measure, before.value))
     };
+    let undecided = comparisons.iter().any(|&(_, measure, before, after)| {
+        let change = after.since(&before);
+        let seems = measure == Measure::Mean && change.value > least(measure, before.value);
+        seems && change.interval().1 > MISSED * before.value
+    });
     let rates = false_discovery_rates(&comparisons.iter().map(p).collect::<Vec<_>>());
     let mut worse: Vec<EntryChange> = comparisons
         .into_iter()
@@ -95,7 +110,7 @@ pub(super) fn worse_entries(cube: &Cube, baseline: &Side, mix: &[f64], settings:
         })
         .collect();
     worse.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-    worse
+    Entries { worse, undecided }
 }
 
 fn comparable(measure: Measure, requests: f64) -> bool {

@@ -66,17 +66,16 @@ impl Callees {
     fn look_at(&mut self, operations: &Operations, tree: &[SpanRecord]) {
         let is = |span: &SpanRecord, kind: SpanKind| operations.kind(span.operation) == kind;
         let calls = tree.iter().filter(|span| is(span, SpanKind::Client));
-        let mut calls: HashMap<u64, (&SpanRecord, Option<(u32, i64)>)> =
-            calls.map(|span| (span.span, (span, None))).collect();
+        let mut calls: HashMap<u64, Call<'_>> = calls.map(|span| (span.span, Call { span, by: None })).collect();
         for served in tree.iter().filter(|span| is(span, SpanKind::Server)) {
-            let Some((call, by)) = calls.get_mut(&served.parent) else { continue };
+            let Some(Call { span: call, by }) = calls.get_mut(&served.parent) else { continue };
             // A call is served once, whatever was tried below it.
             by.get_or_insert_with(|| {
                 let (service, ..) = operations.names_of(served.operation);
                 (service, duration(call).saturating_sub(duration(served)).max(0))
             });
         }
-        for (call, by) in calls.into_values() {
+        for Call { span: call, by } in calls.into_values() {
             let looked = self.0.entry(call.operation).or_default();
             looked.all.add(call, 0);
             let (service, gap) = by.unzip();
@@ -106,6 +105,12 @@ impl Callees {
     pub fn of(&self, call: u32) -> Option<&Looked> {
         self.0.get(&call)
     }
+}
+
+/// A call, and the service that served it with how much longer its caller waited, ns.
+struct Call<'a> {
+    span: &'a SpanRecord,
+    by: Option<(u32, i64)>,
 }
 
 impl Served {

@@ -66,7 +66,7 @@ async fn series_of(query: &Query, condition: &str, windows: &[Window], most: usi
         either.join(" OR "),
     );
     let mut found = read(query, &format!("{points} LIMIT {}", most + 1)).await?;
-    if found.len() > most {
+    if found.rows() > most {
         found = read(query, &thinned(&points, windows, most)).await?;
     }
     let mut all: BTreeMap<(&str, &str, &str, &str), (Series, bool)> = BTreeMap::new();

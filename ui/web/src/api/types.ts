@@ -249,6 +249,8 @@ export interface TraceHead {
   services: number;
   errors: number;
   status_code: string;
+  /** False: the first span has not come, or never will. */
+  has_root: boolean;
 }
 
 export interface SearchAnswer {

@@ -138,7 +138,7 @@ export const en = {
   "verdict.nochange": "No operation got significantly slower.",
   "verdict.risen": "The largest rise so far is {name}: {change} per request, too little to be sure.",
   "verdict.nobaseline": "One load level so far: there is nothing to compare it with.",
-  "verdict.nodata": "Too few requests to judge: {n} in the window.",
+  "verdict.nodata": "Too few requests to be sure: {n} in the window.",
   "verdict.norequest": "No request in {time}.",
   "verdict.norequest.filter": "No request in {time} meets the filter: {filter}.",
   "verdict.largest": "Most time goes to {name}: {share} of the latency.",
@@ -302,6 +302,8 @@ export const en = {
   "traces.typical": "Typical",
   "traces.entry": "Entry",
   "traces.id": "Trace id",
+  "traces.noroot": "no first span",
+  "traces.noroot.why": "The first span has not come yet, or never will: this is a part of the trace.",
   "traces.empty": "No trace matches. Widen the time range or remove a filter.",
 
   "map.note": "An edge is as wide as its share of the requests' time",

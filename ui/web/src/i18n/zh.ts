@@ -139,7 +139,7 @@ export const zh = {
   "verdict.nochange": "没有接口显著变慢。",
   "verdict.risen": "目前上升最多的是 {name}：每请求 {change}，尚不足以确定。",
   "verdict.nobaseline": "目前只有一个负载水平，没有可比较的基线。",
-  "verdict.nodata": "请求太少，无法判断：窗口内只有 {n} 个。",
+  "verdict.nodata": "请求太少，无法确定：窗口内只有 {n} 个。",
   "verdict.norequest": "{time} 内没有请求。",
   "verdict.norequest.filter": "{time} 内没有符合筛选条件的请求：{filter}。",
   "verdict.largest": "耗时最多的是 {name}：占延迟的 {share}。",
@@ -301,6 +301,8 @@ export const zh = {
   "traces.typical": "典型",
   "traces.entry": "入口",
   "traces.id": "调用链 ID",
+  "traces.noroot": "缺首个 span",
+  "traces.noroot.why": "首个 span 尚未到达，或不会到达：这只是调用链的一部分。",
   "traces.empty": "没有符合条件的调用链。请扩大时间范围或移除筛选条件。",
 
   "map.note": "连线宽度表示占请求时间的比例",

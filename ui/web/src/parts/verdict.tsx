@@ -35,7 +35,7 @@ export function VerdictSentence({ answer, steps }: { answer: HotSpotsAnswer; ste
           {t("verdict.largest", { name: `${top.service} · ${top.operation}`, share: percent(top.share_of_latency) })}
         </p>
       )}
-      {answer.verdict === "no_significant_change" && <Risen answer={answer} />}
+      {!named && answer.baseline && <Risen answer={answer} />}
       {named && (
         <p className="verdict-links">
           <Link className="button primary" href={heatLink({ scope, link }, answer, top)}>

@@ -135,6 +135,11 @@ function Found({ answer }: { answer: SearchAnswer }) {
       cell: (x) => (
         <>
           <ServiceName name={x.service} /> <span className="op">{x.operation}</span>
+          {x.has_root === false && (
+            <span className="tag" title={t("traces.noroot.why")}>
+              {t("traces.noroot")}
+            </span>
+          )}
         </>
       ),
     },
