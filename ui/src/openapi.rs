@@ -120,6 +120,7 @@ fn generator() -> Value {
             "total": {"type": "object", "properties": figures},
             "named": {"type": "array", "items": {"type": "object", "required": ["name"], "properties": named}},
             "notes": {"type": "array", "items": text},
+            "notes_zh": {"type": "array", "items": text},
         },
     })
 }

@@ -13,7 +13,7 @@ use model::Result;
 use serde_json::{Value, json};
 
 use super::columns::{self, flag, float, int, text};
-use super::report::{Report, rfc3339};
+use super::report::{Note, Report, rfc3339};
 use super::rows::number;
 use super::scalability::{Crossing, Intervals, Law};
 use super::scope::{Scope, Window, started_in};
@@ -51,7 +51,14 @@ fn schema() -> SchemaRef {
     fields.extend(["lambda", "sigma", "kappa", "limit_qps", "limit_low_qps", "limit_high_qps"].map(float));
     fields.extend(["limit_concurrency", "knee_qps", "knee_concurrency", "p99_limit_qps", "error_limit_qps"].map(float));
     fields.extend([float("capacity_qps"), text("capacity_by"), float("headroom"), float("calls_per_request")]);
-    fields.extend([float("needed_qps"), float("load_at_target"), flag("gives_way"), text("needed"), text("points")]);
+    fields.extend([
+        float("needed_qps"),
+        float("load_at_target"),
+        flag("gives_way"),
+        flag("held_up"),
+        text("needed"),
+        text("points"),
+    ]);
     fields.push(int("instances"));
     columns::schema(fields)
 }
@@ -114,14 +121,23 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     Ok(Report { notes, ..Report::new("nodes", json) })
 }
 
-fn notes(loads: &Loads) -> Vec<String> {
-    let cut = loads.is_cut.then(|| format!("only {MOST_NODES} nodes are looked at; give a service"));
+fn notes(loads: &Loads) -> Vec<Note> {
+    let cut = loads.is_cut.then(|| {
+        Note::new(
+            format!("only {MOST_NODES} nodes are looked at; give a service"),
+            format!("只分析 {MOST_NODES} 个节点；请指定服务"),
+        )
+    });
     cut.into_iter().collect()
 }
 
+/// Callers of a node that is full come to their limit with it, at much the same load. Up to this part nearer to theirs, they
+/// stand behind it.
+const HELD_UP: f64 = 0.75;
+
 /// Every node with how near it is to its limit, or comes at the target.
 fn judged(loads: Loads, asked: Asked, target: Option<&Target>) -> Vec<(f64, Value)> {
-    let instances = loads.instances();
+    let (instances, held_up) = (loads.instances(), loads.held_up());
     let Loads { grid, operations, nodes, .. } = loads;
     let names = &operations.names;
     let services: HashSet<&str> = operations.serving().collect();
@@ -144,6 +160,12 @@ fn judged(loads: Loads, asked: Asked, target: Option<&Target>) -> Vec<(f64, Valu
             Node::Entry(service, _) | Node::Service(service) | Node::Operation(service, _) => instances.get(&service),
             Node::Dependency(_) | Node::Instance(..) => None,
         };
+        let held_up = match node {
+            Node::Entry(service, _) | Node::Service(service) | Node::Operation(service, _) => {
+                held_up.contains(&service)
+            }
+            Node::Dependency(_) | Node::Instance(..) => false,
+        };
         let (nearness, mut row) = row(&found, target);
         for (name, value) in [
             ("node", json!(kind)),
@@ -152,10 +174,11 @@ fn judged(loads: Loads, asked: Asked, target: Option<&Target>) -> Vec<(f64, Valu
             ("peer", peer),
             ("instance", instance),
             ("instances", json!(of_service)),
+            ("held_up", json!(held_up)),
         ] {
             row[name] = value;
         }
-        (nearness, row)
+        (if held_up { HELD_UP * nearness } else { nearness }, row)
     };
     nodes.into_iter().map(judge_one).collect()
 }

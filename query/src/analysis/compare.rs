@@ -15,7 +15,7 @@ use super::counts::{Keys, MOST_KEYS, MOST_VALUES, Pair};
 use super::difference::{Totals, differences};
 use super::members::Members;
 use super::names::{Names, TextColumn};
-use super::report::Report;
+use super::report::{Note, Report};
 use super::sample::hash;
 use super::scope::{Scope, Window, started_in};
 use super::{Analysis, Parameter, Running};
@@ -163,16 +163,22 @@ struct Counted {
 }
 
 impl Counted {
-    fn notes(&self) -> Vec<String> {
+    fn notes(&self) -> Vec<Note> {
         let mut notes = Vec::new();
         for (of, keys) in [("span", &self.span), ("resource", &self.resource), ("intrinsic", &self.intrinsic)] {
             let cut: Vec<&str> = keys.cut().take(10).collect();
             if !cut.is_empty() {
                 let keys = cut.join(", ");
-                notes.push(format!("only the commoner ones of more than {MOST_VALUES} {of} values: {keys}"));
+                notes.push(Note::new(
+                    format!("only the commoner ones of more than {MOST_VALUES} {of} values: {keys}"),
+                    format!("{of} 的取值超过 {MOST_VALUES} 个，只比较较常见的：{keys}"),
+                ));
             }
             if keys.is_cut {
-                notes.push(format!("only {MOST_KEYS} of the {of} attributes were compared"));
+                notes.push(Note::new(
+                    format!("only {MOST_KEYS} of the {of} attributes were compared"),
+                    format!("{of} 属性只比较了 {MOST_KEYS} 个"),
+                ));
             }
         }
         notes

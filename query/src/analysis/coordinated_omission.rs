@@ -27,7 +27,7 @@ use super::capacity::load::{Grid, Series};
 use super::columns::{self, flag as yes_or_no, float, int as int_column, text};
 use super::histogram::{Histogram, middle};
 use super::names::{Names, TextColumn};
-use super::report::Report;
+use super::report::{Note, Report};
 use super::scope::{Scope, Window, started_in};
 use super::timeline::settled;
 use super::{Analysis, Parameter, Running};
@@ -78,10 +78,16 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let (answer, unusable) = seen.answer(limit);
     let mut report = Report::new("entries", answer);
     if unusable > 0 {
-        report.notes.push(format!("{unusable} requests carry a {ATTRIBUTE} that is not in nanoseconds since 1970"));
+        report.notes.push(Note::new(
+            format!("{unusable} requests carry a {ATTRIBUTE} that is not in nanoseconds since 1970"),
+            format!("{unusable} 个请求的 {ATTRIBUTE} 不是自 1970 年起的纳秒数"),
+        ));
     }
     if left_out > 0 {
-        report.notes.push(format!("{left_out} requests of further entry operations were not looked at"));
+        report.notes.push(Note::new(
+            format!("{left_out} requests of further entry operations were not looked at"),
+            format!("其余入口操作的 {left_out} 个请求未计入"),
+        ));
     }
     Ok(report)
 }

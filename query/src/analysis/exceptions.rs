@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::batch::{column as array, ids, int, ints, trace_id};
 use super::columns::{self, float, int as int_column, text};
 use super::names::{Names, TextColumn};
-use super::report::{Report, rfc3339};
+use super::report::{Note, Report, rfc3339};
 use super::scope::{Scope, Window, started_in};
 use super::{Analysis, Parameter, Running};
 use crate::fold::Fold;
@@ -53,7 +53,10 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let seen = query.fold(&sql, || Exceptions { windows: windows.clone(), ..Exceptions::default() }).await?.fold;
     let mut report = Report::new("exceptions", seen.answer(limit));
     if seen.left_out > 0 {
-        report.notes.push(format!("{} exceptions of further types and places are not listed", seen.left_out));
+        report.notes.push(Note::new(
+            format!("{} exceptions of further types and places are not listed", seen.left_out),
+            format!("其余类型和位置的 {} 个异常未列出", seen.left_out),
+        ));
     }
     Ok(report)
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::called::Operations;
 use super::columns::{self, int, text};
 use super::ranking::Operation;
-use super::report::Report;
+use super::report::{Note, Report};
 use super::scope::{Scope, Window};
 use super::times;
 use super::traces::{Limits, SLICE, SpanRecord, each_tree};
@@ -178,7 +178,10 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let json = json!({"requests": tree.requests[0], "baseline_requests": baseline_requests, "nodes": nodes});
     let mut report = Report::new("nodes", json);
     if tree.is_cut {
-        report.notes.push(format!("more than {MOST_NODES} paths: further ones are counted as (other)"));
+        report.notes.push(Note::new(
+            format!("more than {MOST_NODES} paths: further ones are counted as (other)"),
+            format!("路径超过 {MOST_NODES} 条：其余计入 (other)"),
+        ));
     }
     Ok(report)
 }

@@ -15,7 +15,7 @@ use super::learn::learn;
 use super::messages::{Messages, messages};
 use super::observe::{Seen, observe};
 use super::ranking::{self, Attribute, FactBook, Hotspot, Observed, Operation, Ranking, Settings};
-use super::report::{Report, rfc3339};
+use super::report::{Note, Report, rfc3339};
 use super::rows::{number, read};
 use super::sample::typical_of;
 use super::scope::{Scope, Window, quoted, started_in};
@@ -121,7 +121,7 @@ struct Evidence {
     /// Spans that are not settled yet.
     unsettled: u64,
     /// Why log lines are not among it.
-    unsaid: Option<String>,
+    unsaid: Option<Note>,
 }
 
 async fn gather(query: &Query, scope: &Scope, sides: Sides) -> Result<Evidence> {
@@ -183,7 +183,7 @@ async fn said(
     query: &Query,
     scope: &Scope,
     windows: &[Window],
-) -> Result<(Option<Folded<log_patterns::Lines>>, Option<String>)> {
+) -> Result<(Option<Folded<log_patterns::Lines>>, Option<Note>)> {
     if windows.len() < 2 || scope.has_filters() {
         return Ok((None, None));
     }
@@ -191,7 +191,10 @@ async fn said(
         Ok(lines) => Ok((Some(lines), None)),
         Err(e) if e.kind == Kind::Limit => Ok((
             None,
-            Some(format!("log lines were left out, since they need more memory than there is: {}", e.message)),
+            Some(Note::new(
+                format!("log lines were left out, since they need more memory than there is: {}", e.message),
+                "日志行因内存不足未计入",
+            )),
         )),
         Err(e) => Err(e),
     }
@@ -377,11 +380,16 @@ async fn unsettled(query: &Query, scope: &Scope) -> Result<u64> {
 }
 
 /// What has to be said of spans that came faster than they could be written, and are only in the log.
-fn waiting(query: &Query, window: Window) -> Option<String> {
+fn waiting(query: &Query, window: Window) -> Option<Note> {
     let backlog = query.snapshot().table(Signal::Traces).backlog.as_ref()?;
     let rows: u64 = backlog.within(window.start, window.end - 1, 1).iter().map(Backlog::rows).sum();
     (rows > 0).then(|| {
-        format!("{rows} spans wait to be written, since they come faster than that; they are taken in when they are")
+        Note::new(
+            format!(
+                "{rows} spans wait to be written, since they come faster than that; they are taken in when they are"
+            ),
+            format!("{rows} 个 span 等待写入，因为到达速度更快；写入后即计入"),
+        )
     })
 }
 

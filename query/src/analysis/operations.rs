@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::columns::{self, float, int, text};
 use super::rates::{self, Figures};
-use super::report::Report;
+use super::report::{Note, Report};
 use super::scope::Scope;
 use super::times;
 use super::{Analysis, Parameter, Running};
@@ -91,7 +91,10 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let operations: Vec<Value> = operations.iter().map(operation).collect();
     let mut report = Report::new("operations", json!({"operations": operations}));
     if cut {
-        report.notes.push(format!("only the {limit} operations with the largest share are listed; raise limit"));
+        report.notes.push(Note::new(
+            format!("only the {limit} operations with the largest share are listed; raise limit"),
+            format!("只列出占比最大的 {limit} 个操作；可调大 limit"),
+        ));
     }
     Ok(report)
 }

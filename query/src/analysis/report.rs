@@ -18,7 +18,20 @@ pub struct Report {
     /// Traces of the window that are not assembled yet and were left out.
     pub unsettled: u64,
     /// What cut the answer short, in words.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
+}
+
+/// A sentence about an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    pub en: String,
+    pub zh: String,
+}
+
+impl Note {
+    pub fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
+        Note { en: en.into(), zh: zh.into() }
+    }
 }
 
 impl Report {
@@ -28,6 +41,8 @@ impl Report {
 
     pub(super) fn finish(&mut self, window: Window, elapsed: Duration) {
         let rows = self.json[self.rows].as_array().map_or(0, Vec::len);
+        let (en, zh): (Vec<&str>, Vec<&str>) =
+            self.notes.iter().map(|note| (note.en.as_str(), note.zh.as_str())).unzip();
         self.json["meta"] = json!({
             "start": rfc3339(window.start),
             "end": rfc3339(window.end),
@@ -35,7 +50,8 @@ impl Report {
             "rows": rows,
             "partial": !self.notes.is_empty(),
             "unsettled_traces": self.unsettled,
-            "notes": self.notes,
+            "notes": en,
+            "notes_zh": zh,
         });
     }
 

@@ -10,7 +10,7 @@ use model::time::{MINUTE, SECOND};
 use model::{Error, Nanos, Result, Tenant};
 
 use super::Analysis;
-use super::report::rfc3339;
+use super::report::{Note, rfc3339};
 use super::rows::read;
 use super::scope::{self, Scope, Window, quoted, started_in};
 use super::timeline::SETTLE;
@@ -61,13 +61,16 @@ pub async fn scope(query: &Query, analysis: &Analysis, parameters: &[(String, St
 }
 
 /// Says that a run has only just ended: the traces of its last seconds are still on their way, and left out.
-pub fn too_fresh(scope: &Scope, now: Nanos) -> Option<String> {
+pub fn too_fresh(scope: &Scope, now: Nanos) -> Option<Note> {
     let end = scope.run_end?;
     let left = (end.min(scope.window.end) + SETTLE - now + SECOND - 1) / SECOND;
     (left > 0).then(|| {
-        format!(
-            "the run has only just ended: the traces of its last {left} s are not assembled yet and left out; \
-             ask again in {left} s for all of it"
+        Note::new(
+            format!(
+                "the run has only just ended: the traces of its last {left} s are not assembled yet and left out; \
+                 ask again in {left} s for all of it"
+            ),
+            format!("压测刚结束：最后 {left} 秒的调用链尚未组装，未计入；{left} 秒后再查询即为完整结果"),
         )
     })
 }

@@ -21,7 +21,7 @@ use super::columns::{self, float, int, text};
 use super::operations::error_rate;
 use super::ranking::PeerKind;
 use super::rates::{self, Figures, Rated, Rates};
-use super::report::Report;
+use super::report::{Note, Report};
 use super::scope::Scope;
 use super::times;
 use super::{Analysis, Running};
@@ -132,15 +132,18 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let map = Map::of(&rates, &callees);
     let mut report = Report::new("edges", map.json(scope.window.seconds()));
     if part < 1.0 {
-        report.notes.push(format!(
-            "counts and latency are of all spans; which service serves a call, and the gap, are told from {:.1} % of the time",
-            100.0 * part
+        report.notes.push(Note::new(
+            format!(
+                "counts and latency are of all spans; which service serves a call, and the gap, are told from {:.1} % of the time",
+                100.0 * part
+            ),
+            format!("次数和延迟来自全部 span；由哪个服务处理以及间隙取自 {:.1} % 的时间", 100.0 * part),
         ));
     }
     if map.left_out > 0 {
-        report.notes.push(format!(
-            "the calls of {} operations are not shown: none of their traces was looked at",
-            map.left_out
+        report.notes.push(Note::new(
+            format!("the calls of {} operations are not shown: none of their traces was looked at", map.left_out),
+            format!("{} 个操作的调用未显示：没有看到它们的调用链", map.left_out),
         ));
     }
     Ok(report)

@@ -20,6 +20,9 @@ const MOST_BLOCKS: u64 = 120;
 const LEAST_BLOCKS: usize = 8;
 /// The busy end of the load has to be this many times the quiet end. Noise alone gives 1.6.
 pub const LEAST_RANGE: f64 = 1.8;
+/// A node takes longer when it takes so much more per request, and since its calls do when they make up this part of it.
+const LONGER: f64 = 0.2;
+const MOSTLY: f64 = 0.7;
 /// Completions of a stretch of time by which the quiet end is told: its mean is known within 6 %.
 const STRETCH: u64 = 300;
 /// Such a stretch is at least one in so many parts of the time: a pause of some seconds is no load.
@@ -206,6 +209,32 @@ pub fn judge(bins: &[Bin], bin_seconds: f64, asked: Asked) -> Judgement {
     judgement
 }
 
+/// Whether a node takes longer at higher load mostly since its calls do: then its limit is that of what it calls.
+///
+/// `calls` are those that it makes, in the same bins. They may lie side by side, and what they wait for before they are
+/// served counts as theirs.
+pub fn is_held_up(served: &[Bin], calls: &[Bin]) -> bool {
+    let mut order: Vec<usize> = (0..served.len().min(calls.len())).collect();
+    order.sort_by_key(|&bin| served[bin].arrivals);
+    let total: u64 = served.iter().map(|bin| bin.arrivals).sum();
+    // A quarter of the requests from either end: their number, the time that they took, and their calls.
+    let quarter = |bins: &mut dyn Iterator<Item = &usize>| {
+        let mut sums = (0, 0.0, 0.0);
+        for &bin in bins {
+            if sums.0 >= total / 4 {
+                break;
+            }
+            sums = (sums.0 + served[bin].arrivals, sums.1 + served[bin].occupied, sums.2 + calls[bin].occupied);
+        }
+        (sums.0 >= GROUP).then(|| [sums.1, sums.2].map(|time| time / sums.0 as f64))
+    };
+    let (Some(quiet), Some(busy)) = (quarter(&mut order.iter()), quarter(&mut order.iter().rev())) else {
+        return false;
+    };
+    let rise = [busy[0] - quiet[0], busy[1] - quiet[1]];
+    rise[0] > LONGER * quiet[0] && rise[1] >= MOSTLY * rise[0]
+}
+
 /// The quiet and the busy end of what there is of something per second: the mean of the quietest stretch, and what a tenth
 /// of the blocks have more than. Blocks have about as many completions each, so a quiet time has few of them, and a short
 /// one before a long plateau has one.
@@ -359,6 +388,17 @@ mod tests {
         assert_ne!(found.verdict, Verdict::NotEnoughLoadRange);
         let found = judge(&[plateau.clone(), pause, plateau].concat(), 1.0, Asked::default());
         assert_eq!(found.verdict, Verdict::NotEnoughLoadRange, "{:?}", found.rates);
+    }
+
+    /// Of 10 ms, 6 are a call's. At five times the load the call takes 26 ms, or the node itself 24.
+    #[test]
+    fn a_node_is_held_up_where_its_calls_are_what_takes_longer() {
+        let (served, calls) = (bins(&[(10, 10.0), (50, 30.0)], 60), bins(&[(10, 6.0), (50, 26.0)], 60));
+        assert!(is_held_up(&served, &calls));
+        assert!(!is_held_up(&served, &bins(&[(10, 6.0), (50, 6.0)], 60)), "its own time");
+        assert!(!is_held_up(&bins(&[(10, 10.0), (50, 11.0)], 60), &bins(&[(10, 6.0), (50, 7.0)], 60)), "no longer");
+        assert!(!is_held_up(&bins(&[(1, 10.0), (5, 30.0)], 10), &bins(&[(1, 6.0), (5, 26.0)], 10)), "too few");
+        assert!(!is_held_up(&[], &[]));
     }
 
     /// Half of the time had 12 per second, but only a sixth of the requests.

@@ -4,6 +4,7 @@
 //! A span occupies its node from its start to its end; each bin gets the part of that time that lies in it, so the
 //! mean number in the system is exact, also for spans longer than a bin.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use arrow::array::RecordBatch;
@@ -16,7 +17,7 @@ use super::super::batch::{int, ints};
 use super::super::called::{self, Called, Operations};
 use super::super::names::{NONE, TextColumn};
 use super::super::scope::{Scope, Window, started_in};
-use super::judge::Bin;
+use super::judge::{Bin, is_held_up};
 use crate::fold::Fold;
 use crate::query::Query;
 
@@ -146,6 +147,8 @@ pub struct Loads {
     pub operations: Operations,
     roles: Vec<Role>,
     pub nodes: HashMap<Node, Series>,
+    /// What each service calls, of services as a whole.
+    calls: HashMap<u32, Series>,
     /// Service and instance of spans that serve.
     instances: HashSet<(u32, u32)>,
     /// There were more nodes than are looked at.
@@ -158,8 +161,9 @@ struct Role {
     service: u32,
     name: u32,
     serves: bool,
-    /// The peer, where it is called.
-    calls: Option<u32>,
+    calls: bool,
+    /// Who is called, where that is known.
+    peer: Option<u32>,
 }
 
 /// Reads the load of the nodes that match the scope.
@@ -182,6 +186,7 @@ pub async fn read(query: &Query, scope: &Scope, grid: Grid, detail: Detail) -> R
         operations: Operations::default(),
         roles: Vec::new(),
         nodes: HashMap::new(),
+        calls: HashMap::new(),
         instances: HashSet::new(),
         is_cut: false,
     };
@@ -198,7 +203,8 @@ impl Loads {
                 service,
                 name,
                 serves: matches!(kind, SpanKind::Server | SpanKind::Consumer),
-                calls: peer.filter(|_| kind == SpanKind::Client),
+                calls: kind == SpanKind::Client,
+                peer: peer.filter(|_| kind == SpanKind::Client),
             });
         }
         self.roles[operation as usize]
@@ -211,6 +217,16 @@ impl Loads {
             self.instances.iter().for_each(|(service, _)| *counts.entry(*service).or_default() += 1);
         }
         counts
+    }
+
+    /// Services that take longer at higher load since what they call does.
+    pub fn held_up(&self) -> HashSet<u32> {
+        let of = |(service, calls): (&u32, &Series)| {
+            let served = self.nodes.get(&Node::Service(*service))?;
+            let [served, calls] = [served, calls].map(|series| series.clone().bins(&self.grid));
+            is_held_up(&served, &calls).then_some(*service)
+        };
+        self.calls.iter().filter_map(of).collect()
     }
 
     fn saw_instance(&mut self, service: u32, instance: u32) {
@@ -256,12 +272,21 @@ impl Fold for Loads {
             let nodes = [
                 is_request.then_some(Node::Entry(role.service, role.name)),
                 (role.serves && self.detail.services).then_some(Node::Service(role.service)),
-                role.calls.map(Node::Dependency),
+                role.peer.map(Node::Dependency),
                 parts.then_some(Node::Operation(role.service, role.name)),
                 (parts && instance != NONE).then_some(Node::Instance(role.service, instance)),
             ];
             let failed = status.text(row) == Some("ERROR");
-            self.count(nodes.into_iter().flatten(), int(start, row), int(end, row), failed);
+            let (start, end) = (int(start, row), int(end, row));
+            self.count(nodes.into_iter().flatten(), start, end, failed);
+            if role.calls
+                && self.detail.services
+                && (self.calls.contains_key(&role.service) || self.calls.len() < MOST_NODES)
+            {
+                let grid = self.grid;
+                let calls = self.calls.entry(role.service).or_insert_with(|| Series::new(&grid));
+                calls.add(&grid, start, end, failed);
+            }
         }
         Ok(())
     }
@@ -271,6 +296,12 @@ impl Fold for Loads {
         self.is_cut |= other.is_cut;
         let here = |number: u32| names[number as usize];
         other.instances.iter().for_each(|(service, instance)| self.saw_instance(here(*service), here(*instance)));
+        for (service, series) in other.calls {
+            match self.calls.entry(here(service)) {
+                Entry::Occupied(mut mine) => mine.get_mut().merge(series),
+                Entry::Vacant(place) => drop(place.insert(series)),
+            }
+        }
         for (node, series) in other.nodes {
             let node = match node {
                 Node::Entry(service, name) => Node::Entry(here(service), here(name)),
@@ -289,7 +320,7 @@ impl Fold for Loads {
         // A bin's histogram has some hundred buckets.
         self.operations.size()
             + self.instances.len() * 16
-            + self.nodes.len() * self.grid.bins * (size_of::<Bin>() + 8 + 600)
+            + (self.nodes.len() + self.calls.len()) * self.grid.bins * (size_of::<Bin>() + 8 + 600)
     }
 }
 

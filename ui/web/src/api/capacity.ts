@@ -46,6 +46,8 @@ export interface CapacityNode {
   needed_qps: number | null;
   load_at_target: number | null;
   gives_way: boolean | null;
+  /** It takes longer at higher load since what it calls does. */
+  held_up?: boolean;
   /** Of the service, by their ids. */
   instances?: number | null;
 }

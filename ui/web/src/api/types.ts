@@ -12,6 +12,8 @@ export interface Meta {
   partial: boolean;
   unsettled_traces: number;
   notes: string[];
+  /** The same in Chinese. */
+  notes_zh?: string[];
 }
 
 export interface ApiErrorBody {

@@ -434,7 +434,8 @@ export const en = {
   "capacity.gives": "At {target} requests/s {name} gives way first: it would have to carry {load} of its capacity.",
   "capacity.holds": "At {target} requests/s every node stays within its capacity.",
   "capacity.holds.known": "At {target} requests/s no known limit is passed.",
-  "capacity.nowqps": "The mean over the whole range is {rate} requests/s.",
+  "capacity.heldup": "held up by what it calls",
+  "capacity.nowqps": "Lately {rate} requests/s came in.",
   "capacity.unknown.nodes":
     "For {n} {n|node|nodes} the load seen is too small to tell; {n|its curve says|their curves say} what load would show it.",
   "capacity.nearest": "{name} is nearest to its limit: {room} head-room to {limit}/s.",

@@ -66,11 +66,11 @@ export function Panel(props: PanelProps) {
 
 /** What the server says about its own answer: cut short, traces left out. */
 function MetaNotes({ meta }: { meta?: Meta }) {
-  const { t } = useText();
+  const { t, lang } = useText();
   if (!meta) return null;
   const notes = [
     ...(meta.partial ? [t("state.partial")] : []),
-    ...(meta.notes ?? []),
+    ...((lang === "zh" ? meta.notes_zh : undefined) ?? meta.notes ?? []),
     ...(meta.unsettled_traces > 0 ? [t("state.unsettled", { n: count(meta.unsettled_traces) })] : []),
   ];
   if (notes.length === 0) return null;

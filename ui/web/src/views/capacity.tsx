@@ -303,8 +303,23 @@ function useColumns(hasTarget: boolean): Column<CapacityNode>[] {
 function Standing({ node }: { node: CapacityNode }) {
   const { t, word } = useText();
   const state = standing(node);
-  if (state === "over") return <b className="bad-text">■ {t("capacity.over")}</b>;
-  if (state === "near") return <span className="warn-text">▲ {t("capacity.near")}</span>;
+  const why = node.held_up && <span className="dim"> {t("capacity.heldup")}</span>;
+  if (state === "over") {
+    return (
+      <>
+        <b className="bad-text">■ {t("capacity.over")}</b>
+        {why}
+      </>
+    );
+  }
+  if (state === "near") {
+    return (
+      <>
+        <span className="warn-text">▲ {t("capacity.near")}</span>
+        {why}
+      </>
+    );
+  }
   if (state === "free") return <span className="good-text">✓ {t("capacity.free")}</span>;
   return <span className="dim">{word("capacityverdict", node.verdict)}</span>;
 }
