@@ -100,6 +100,7 @@ async fn series(query: &Query, scope: &Scope) -> Result<Json> {
         conditions(scope, window),
     );
     let mut folded = query.fold(&sql, || AllSeries::by(&group_by)).await?;
+    folded.fold.check()?;
     let Some(Metric { ty, unit, monotonic }) = folded.fold.metric.take() else {
         return Err(Error::not_found(format!("metric {name:?} has no points in this window"))
             .hint("widen the window, or see GET /api/v1/metrics/names"));

@@ -123,7 +123,7 @@ impl Query {
     }
 
     /// Our own SQL, over views and physical tables, without the sandbox and the row limit; `$1`… are `params`. For answers
-    /// of some rows: what they take is charged until all are here.
+    /// of some rows: about what they hold is charged until all are here.
     pub async fn rows(&self, sql: &str, params: Vec<ScalarValue>) -> Result<Vec<RecordBatch>> {
         let state = self.session(Audience::Internal)?;
         let plan = state.create_logical_plan(sql).await.map_err(from_datafusion)?;

@@ -20,7 +20,7 @@ use super::rows::{number, read};
 use super::sample::typical_of;
 use super::scope::{Scope, Window, quoted, started_in};
 use super::timeline::{Timeline, settled};
-use super::vitals::{self, Vital};
+use super::vitals::{self, Pressure, Vital};
 use super::{Analysis, Parameter, Running, compare, log_patterns, rates};
 use crate::fold::Folded;
 use crate::functions::sketch::Sketch;
@@ -104,7 +104,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     illustrate(&query, &scope, &evidence, &mut ranking.hotspots).await?;
     let mut report = Report::new("hotspots", answer(sides, &ranking, &seen.fold)?);
     report.unsettled = evidence.unsettled;
-    report.notes.extend(waiting.into_iter().chain(evidence.unsaid));
+    report.notes.extend(waiting.into_iter().chain(evidence.left_out));
     Ok(report)
 }
 
@@ -120,8 +120,8 @@ struct Evidence {
     then: Option<Observed>,
     /// Spans that are not settled yet.
     unsettled: u64,
-    /// Why log lines are not among it.
-    unsaid: Option<Note>,
+    /// Why log lines or metrics are not among it.
+    left_out: Vec<Note>,
 }
 
 async fn gather(query: &Query, scope: &Scope, sides: Sides) -> Result<Evidence> {
@@ -129,9 +129,10 @@ async fn gather(query: &Query, scope: &Scope, sides: Sides) -> Result<Evidence> 
     let (mut seen, unsettled, pressure, (said, unsaid)) = tokio::try_join!(
         observe(query, scope, &windows),
         unsettled(query, scope),
-        vitals::pressure(query, &windows),
+        pressure(query, &windows),
         said(query, scope, &windows)
     )?;
+    let (pressure, unweighed) = pressure;
     let mut facts = FactBook::new();
     for side in 0..windows.len() {
         seen.fold.sort_kept(side);
@@ -150,7 +151,8 @@ async fn gather(query: &Query, scope: &Scope, sides: Sides) -> Result<Evidence> 
     if let (Some(said), Some(then)) = (said, &mut then) {
         log_patterns::place(&said.fold, &seen.fold, &windows, &mut now, then);
     }
-    Ok(Evidence { sides, windows, seen, messages, facts, now, then, unsettled, unsaid })
+    let left_out = unsaid.into_iter().chain(unweighed).collect();
+    Ok(Evidence { sides, windows, seen, messages, facts, now, then, unsettled, left_out })
 }
 
 /// Gives the first hot spots example traces, and what metrics say beside them.
@@ -175,6 +177,17 @@ async fn illustrate(query: &Query, scope: &Scope, evidence: &Evidence, spots: &m
         };
     }
     Ok(())
+}
+
+/// What metrics say of both sides. More than fit into memory are left out, with a note.
+async fn pressure(query: &Query, windows: &[Window]) -> Result<(Pressure, Option<Note>)> {
+    match vitals::pressure(query, windows).await {
+        Err(e) if e.kind == Kind::Limit => {
+            let en = format!("metrics were left out, since they need more memory than there is: {}", e.message);
+            Ok((Pressure::default(), Some(Note::new(en, "指标因内存不足未计入"))))
+        }
+        found => Ok((found?, None)),
+    }
 }
 
 /// The log lines of both sides; `None` without a baseline, and where some requests are asked about, to which lines belong

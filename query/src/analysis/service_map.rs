@@ -94,6 +94,11 @@ impl Share {
         let errors = if all.errors > 0 { one.errors as f64 / all.errors as f64 } else { calls };
         Share { calls, errors }
     }
+
+    /// Of messages: whoever took one did so after a send that did not fail.
+    fn of_sent(self, failed: f64) -> Share {
+        Share { calls: self.calls * (1.0 - failed), errors: 0.0 }
+    }
 }
 
 struct Node {
@@ -191,13 +196,18 @@ impl Map {
             }
             None => &only_by_name,
         };
-        for (service, served) in &looked.by {
-            let share = Share::of(served, &looked.all);
-            let callee = match service {
-                Some(service) => rates.operations.names.text(*service),
-                None if rated.peer.is_empty() => rated.operation,
-                None => rated.peer,
-            };
+        let peer = if rated.peer.is_empty() { rated.operation } else { rated.peer };
+        let share = |(service, served): (&Option<u32>, &Served)| (*service, *served, Share::of(served, &looked.all));
+        let mut parts: Vec<(Option<u32>, Served, Share)> = looked.by.iter().map(share).collect();
+        if rated.kind == SpanKind::Producer.name() && looked.by.keys().any(Option::is_some) {
+            let failed = rated.figures.errors as f64 / rated.figures.count().max(1) as f64;
+            parts.iter_mut().for_each(|(_, _, share)| *share = share.of_sent(failed));
+            if failed > 0.0 {
+                parts.push((None, Served::default(), Share { calls: failed, errors: 1.0 }));
+            }
+        }
+        for (service, served, share) in parts {
+            let callee = service.map_or(peer, |service| rates.operations.names.text(service));
             let edge = self.edges.entry((rated.service.to_owned(), callee.to_owned())).or_default();
             edge.sum.add_part(rated.figures, share);
             if service.is_some() && rated.kind != SpanKind::Producer.name() {

@@ -21,7 +21,7 @@ use super::scope::{Scope, Window, entered_in};
 use crate::fold::Fold;
 use crate::query::Query;
 
-/// Spans held at once, about, where there is memory for them: 96 bytes each.
+/// Spans held at once, about, where there is memory for them: 80 bytes each.
 pub const SLICE: u64 = 1_500_000;
 /// Bytes of a span that is held, with the room that lists leave to grow.
 const HELD: u64 = 2 * size_of::<SpanRecord>() as u64;

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::ranking::Explanation;
 use super::report::rfc3339;
 use super::scope::Window;
-pub use gather::{gather, pressure};
+pub use gather::{Pressure, gather, pressure};
 use names::{Role, role};
 
 /// A part of its limit at which something is full on average, and by which it must have risen.

@@ -120,13 +120,13 @@ impl Line {
                     cell.values.extend((seconds > 0.0).then(|| n / seconds));
                 }
                 Value::Histogram { count, sum, range, buckets } => {
-                    cell.add_range(*range);
+                    cell.add_range(*count, *range);
                     cell.rise += count * share;
                     cell.sum += sum.unwrap_or(0.0) * share;
                     cell.buckets.merge(buckets, share);
                 }
                 Value::Exponential { count, sum, range, histogram } => {
-                    cell.add_range(*range);
+                    cell.add_range(*count, *range);
                     cell.rise += count * share;
                     cell.sum += sum.unwrap_or(0.0) * share;
                     cell.buckets.merge(&histogram.buckets(), share);
@@ -149,7 +149,11 @@ impl Line {
 }
 
 impl Cell {
-    fn add_range(&mut self, range: Range) {
+    /// Of so many values; senders tell no range of none.
+    fn add_range(&mut self, count: f64, range: Range) {
+        if count <= 0.0 {
+            return;
+        }
         self.ranges_missing |= range.is_none();
         let both = |a: (f64, f64), b: (f64, f64)| (a.0.min(b.0), a.1.max(b.1));
         self.range = self.range.into_iter().chain(range).reduce(both);
@@ -249,6 +253,9 @@ mod tests {
         line.rise(&histogram(Some((3.0, 9.0))));
         assert_eq!(line.values(Aggregate::Quantile(0.99), true)[0], Some(9.0));
         assert_eq!(line.values(Aggregate::Min, true)[0], Some(3.0));
+        let idle = Value::Histogram { count: 0.0, sum: None, range: None, buckets: Buckets::default() };
+        line.rise(&Rise { from: 0, to: 10_000_000_000, value: idle });
+        assert_eq!(line.values(Aggregate::Quantile(0.99), true)[0], Some(9.0), "nothing was measured there");
         line.rise(&histogram(None));
         assert_eq!(line.values(Aggregate::Quantile(0.99), true)[0], Some(4_950.0), "somebody does not tell");
     }

@@ -78,7 +78,11 @@ impl AllSeries {
         })
     }
 
-    fn check(&self) -> Result<()> {
+    /// Whether there are no more than one answer is made of. Each part of a scan looks at its own.
+    ///
+    /// # Errors
+    /// `Limit`.
+    pub fn check(&self) -> Result<()> {
         if self.points <= MAX_POINTS {
             return Ok(());
         }
@@ -109,7 +113,8 @@ impl Fold for AllSeries {
     fn merge(&mut self, other: Self) {
         self.metric = self.metric.take().or(other.metric);
         self.points += other.points;
-        self.bytes += other.bytes;
+        let theirs_in_points: usize = other.series.iter().flat_map(|series| &series.points).map(Point::size).sum();
+        self.bytes += theirs_in_points;
         let mut theirs: Vec<Option<Series>> = other.series.into_iter().map(Some).collect();
         let mut places: Vec<(u128, usize)> = other.places.into_iter().collect();
         places.sort_unstable_by_key(|(_, place)| *place);

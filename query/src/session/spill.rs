@@ -33,10 +33,14 @@ impl SpillFolder {
     /// When it cannot be made: a file system that is full or only for reading.
     pub fn make(above: &Path) -> io::Result<SpillFolder> {
         fs::create_dir_all(above)?;
+        // One at a time: a folder whose file is not locked yet would look left over to another.
+        let turn = above.join(turn());
+        let turn = File::options().write(true).create(true).truncate(false).open(turn)?;
+        turn.lock()?;
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(above)?;
         let held = File::create_new(folder.path().join(HELD))?;
         held.lock()?;
-        for left in left_over(above, folder.path(), held.metadata()?.uid())? {
+        for left in left_over(above, folder.path(), held.metadata()?.uid()).unwrap_or_default() {
             if let Err(e) = fs::remove_dir_all(&left) {
                 tracing::warn!(folder = %left.display(), "what a killed process spilled was not deleted: {e}");
             }
@@ -59,6 +63,11 @@ impl SpillFolder {
     }
 }
 
+/// The file above that is locked while a folder is made: each user's own, since others cannot open it.
+fn turn() -> String {
+    format!(".{PREFIX}{}", rustix::process::getuid().as_raw())
+}
+
 /// Folders of processes of this user that have ended.
 fn left_over(above: &Path, own: &Path, user: u32) -> io::Result<Vec<PathBuf>> {
     let ours = |entry: &fs::DirEntry| {
@@ -69,8 +78,7 @@ fn left_over(above: &Path, own: &Path, user: u32) -> io::Result<Vec<PathBuf>> {
     Ok(found.filter(|folder| folder != own && !is_held(folder)).collect())
 }
 
-/// Whether a living process holds a folder, as far as can be told. Between a folder and its lock are some microseconds;
-/// one that has no file yet counts as held, and one that was left so is empty.
+/// Whether a living process holds a folder, as far as can be told. One without a file counts as held; it is empty.
 fn is_held(folder: &Path) -> bool {
     match File::open(folder.join(HELD)).map(|file| file.try_lock()) {
         Ok(Ok(())) => false,
@@ -99,12 +107,13 @@ mod tests {
         fs::create_dir(&others).expect("make");
         let living = SpillFolder::make(above.path()).expect("made");
         let (kept, mine) = (living.folder.path().to_owned(), SpillFolder::make(above.path()).expect("made"));
-        let mut wanted = vec![others.clone(), kept.clone(), mine.folder.path().to_owned()];
+        let turn = above.path().join(turn());
+        let mut wanted = vec![turn.clone(), others.clone(), kept.clone(), mine.folder.path().to_owned()];
         wanted.sort();
         assert_eq!(names(above.path()), wanted, "the one of a living process stays");
         drop(mine);
         drop(living);
-        assert_eq!(names(above.path()), [others]);
+        assert_eq!(names(above.path()), [turn, others]);
     }
 
     #[test]

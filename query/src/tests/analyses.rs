@@ -459,7 +459,12 @@ async fn the_service_map_knows_who_takes_messages_however_late() {
         let (at, id) = (trace as i64 * 20, |n: u64| trace * 10 + n);
         rows.push(span(trace, id(1), 0, ("gateway", "POST /order", "SERVER"), at, at + 10));
         let sent = span(trace, id(2), id(1), ("gateway", "send orders", "PRODUCER"), at + 4, at + 5);
-        rows.push(and(sent, json!({ "messaging_system": "kafka", "messaging_destination_name": "orders" })));
+        let status = if trace % 4 == 0 { "ERROR" } else { "UNSET" };
+        let topic =
+            json!({ "messaging_system": "kafka", "messaging_destination_name": "orders", "status_code": status });
+        rows.push(and(sent, topic));
+        rows.push(span(trace, id(4), id(1), ("gateway", "push events", "PRODUCER"), at + 6, at + 9));
+        rows.push(span(trace, id(5), id(4), ("hook", "POST /events", "SERVER"), at + 7, at + 8));
         let (take, late) = (("mailer", "process orders", "CONSUMER"), at + 40_000);
         rows.push(match trace % 4 {
             0 => continue,
@@ -473,9 +478,10 @@ async fn the_service_map_knows_who_takes_messages_however_late() {
     for state in STATES {
         let engine = Fixture::new().summarized(crate::summaries()).with(Signal::Traces, &rows, state).await.engine();
         let map = run(&engine, "service-map", &[]).await;
-        let edges: Vec<_> =
-            map["edges"].as_array().expect("edges").iter().map(|e| (&e["from"], &e["to"], &e["calls"])).collect();
-        // The ten that nobody has taken yet wait for the same service.
-        assert_eq!(edges, [(&json!("gateway"), &json!("mailer"), &json!(40))], "{state:?}");
+        let edge = |e: &Value| format!("{} {} {} {}", e["from"], e["to"], e["calls"], e["errors"]);
+        let edges: Vec<_> = map["edges"].as_array().expect("edges").iter().map(edge).collect();
+        // Ten were not sent; what is pushed is served in the same tree.
+        let expected = [r#""gateway" "hook" 40 0"#, r#""gateway" "mailer" 30 0"#, r#""gateway" "orders" 10 10"#];
+        assert_eq!(edges, expected, "{state:?}");
     }
 }

@@ -67,7 +67,7 @@ const MISSED: f64 = 0.5;
 pub(super) struct Entries {
     /// All that got worse, the surest first.
     pub worse: Vec<EntryChange>,
-    /// Some seem to have got worse by [`MISSED`] or more, of too few requests to be sure.
+    /// Some seem to have got worse and may have by [`MISSED`] or more, as far as can be told of so few requests.
     pub undecided: bool,
 }
 

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! CLIENT span ◀─parent─ SERVER span              ─▶ its service, and how much longer the caller waited
+//! PRODUCER span ◀─parent─ SERVER span            ─▶ the same: a message that is pushed
 //! PRODUCER span ◀─link or parent─ CONSUMER span  ─▶ the services that take its messages ([`messages`])
 //! ```
 //! Of a window with more spans than [`MOST_SPANS`] traces of some even stretches of its time are looked at.
@@ -65,7 +66,7 @@ impl Callees {
 
     fn look_at(&mut self, operations: &Operations, tree: &[SpanRecord]) {
         let is = |span: &SpanRecord, kind: SpanKind| operations.kind(span.operation) == kind;
-        let calls = tree.iter().filter(|span| is(span, SpanKind::Client));
+        let calls = tree.iter().filter(|span| is(span, SpanKind::Client) || is(span, SpanKind::Producer));
         let mut calls: HashMap<u64, Call<'_>> = calls.map(|span| (span.span, Call { span, by: None })).collect();
         for served in tree.iter().filter(|span| is(span, SpanKind::Server)) {
             let Some(Call { span: call, by }) = calls.get_mut(&served.parent) else { continue };
@@ -75,7 +76,9 @@ impl Callees {
                 (service, duration(call).saturating_sub(duration(served)).max(0))
             });
         }
-        for Call { span: call, by } in calls.into_values() {
+        // What a message that nobody serves in this tree is taken by, is told elsewhere.
+        let told = |call: &Call<'_>| call.by.is_some() || is(call.span, SpanKind::Client);
+        for Call { span: call, by } in calls.into_values().filter(told) {
             let looked = self.0.entry(call.operation).or_default();
             looked.all.add(call, 0);
             let (service, gap) = by.unzip();
