@@ -20,7 +20,7 @@ use crate::query::Query;
 use crate::session::Engine;
 use fold::{Aggregate, Line, Steps};
 use point::{Value, rises};
-use series::{AllSeries, COLUMNS, Labels, Metric, Series};
+use series::{AllSeries, COLUMNS, Labels, Metric, Series, counts};
 
 /// Lines in one answer.
 const MAX_LINES: usize = 100;
@@ -160,11 +160,7 @@ fn steps(scope: &Scope) -> Result<Steps> {
 
 /// The aggregate asked for or the type's own, and whether points of the type add up.
 fn aggregate(scope: &Scope, ty: &str, monotonic: bool) -> Result<(Aggregate, bool)> {
-    let counts = match ty {
-        "SUM" => monotonic,
-        "HISTOGRAM" | "EXPONENTIAL_HISTOGRAM" | "SUMMARY" => true,
-        _ => false,
-    };
+    let counts = counts(ty, monotonic);
     let default = match ty {
         "SUM" if monotonic => "rate",
         "HISTOGRAM" | "EXPONENTIAL_HISTOGRAM" | "SUMMARY" => "p99",

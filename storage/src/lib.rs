@@ -59,6 +59,7 @@ pub use backlog::Backlog;
 pub use check::{Finding, check};
 pub use compact::Pending;
 pub use leaving::{Known, PartNumber};
+pub use maintain::disk;
 pub use objects::DurableLocal;
 pub use packed::Packed;
 pub use read_only::ReadOnly;

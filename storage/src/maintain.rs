@@ -364,7 +364,7 @@ pub(crate) fn still_refused(refused: Option<wal::WalError>, log: &wal::Stats) ->
 }
 
 /// Free and total bytes of the disk that holds `path`; unknown: no limit.
-pub(crate) fn disk(path: &Path) -> (u64, u64) {
+pub fn disk(path: &Path) -> (u64, u64) {
     match rustix::fs::statvfs(path) {
         Ok(s) => (s.f_bavail * s.f_frsize, s.f_blocks * s.f_frsize),
         Err(_) => (u64::MAX, u64::MAX),

@@ -126,6 +126,17 @@ impl Bench {
         Bench { clock, folder, store }
     }
 
+    /// With so many files of a span each, received a second apart.
+    async fn of_files(count: u32) -> Self {
+        let bench = Bench::new().await;
+        for id in 1..=count {
+            bench.send(&format!("{id} {id} 0 a b {id} {}", id + 1)).await.expect("stored");
+            bench.clock.advance(SECOND);
+            bench.store.flush().await.expect("flushed");
+        }
+        bench
+    }
+
     async fn send(&self, lines: &str) -> Result<bool> {
         send(&self.store, lines, self.clock.now()).await
     }

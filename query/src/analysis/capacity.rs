@@ -13,10 +13,11 @@ use model::Result;
 use serde_json::{Value, json};
 
 use super::columns::{self, flag, float, int, text};
-use super::report::{Note, Report, rfc3339};
-use super::rows::number;
+use super::report::{Report, rfc3339};
+use super::rows::read;
 use super::scalability::{Crossing, Intervals, Law};
 use super::scope::{Scope, Window, started_in};
+use super::sentence::Sentence;
 use super::timeline::{IS_REQUEST, settled};
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
@@ -72,9 +73,18 @@ struct Target {
     now: f64,
 }
 
-async fn requests(query: &Query, window: Window) -> Result<f64> {
-    let sql = format!("SELECT count(*) FROM spans WHERE {} AND {IS_REQUEST}", started_in(window));
-    Ok(number(query, &sql).await? as f64)
+impl Target {
+    async fn read(query: &Query, rate: f64, window: Window) -> Result<Target> {
+        let lately = Window { start: window.end - (window.end - window.start) / 10, ..window };
+        let sql = format!(
+            "SELECT count(*) AS n, count(CASE WHEN {} THEN 1 END) AS lately FROM spans WHERE {} AND {IS_REQUEST}",
+            started_in(lately),
+            started_in(window)
+        );
+        let found = read(query, &sql).await?;
+        let counts = found.iter().next().map_or((0, 0), |row| (row.int("n"), row.int("lately")));
+        Ok(Target { rate, requests: counts.0 as f64, now: counts.1 as f64 / lately.seconds() })
+    }
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
@@ -84,13 +94,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let grid = Grid::of(settled(scope.window, query.now()));
     let target = match scope.positive("target_qps")? {
         None => None,
-        Some(rate) => {
-            let Window { start, end } = grid.window;
-            let lately = Window { start: end - (end - start) / 10, end };
-            let [requests, lately_seen] = [grid.window, lately].map(|window| requests(&query, window));
-            let now = lately_seen.await? / lately.seconds();
-            Some(Target { rate, requests: requests.await?, now })
-        }
+        Some(rate) => Some(Target::read(&query, rate, grid.window).await?),
     };
     let narrowed = scope.operation.is_some() || scope.instance.is_some() || !scope.attributes.is_empty();
     let detail = Detail { services: !narrowed, parts: scope.has_filters() };
@@ -121,9 +125,9 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     Ok(Report { notes, ..Report::new("nodes", json) })
 }
 
-fn notes(loads: &Loads) -> Vec<Note> {
+fn notes(loads: &Loads) -> Vec<Sentence> {
     let cut = loads.is_cut.then(|| {
-        Note::new(
+        Sentence::new(
             format!("only {MOST_NODES} nodes are looked at; give a service"),
             format!("只分析 {MOST_NODES} 个节点；请指定服务"),
         )
@@ -156,16 +160,12 @@ fn judged(loads: Loads, asked: Asked, target: Option<&Target>) -> Vec<(f64, Valu
             Node::Operation(service, name) => ("operation", text(service), text(name), null.clone(), null),
             Node::Instance(service, instance) => ("instance", text(service), null.clone(), null, text(instance)),
         };
-        let of_service = match node {
-            Node::Entry(service, _) | Node::Service(service) | Node::Operation(service, _) => instances.get(&service),
+        let of = match node {
+            Node::Entry(service, _) | Node::Service(service) | Node::Operation(service, _) => Some(service),
             Node::Dependency(_) | Node::Instance(..) => None,
         };
-        let held_up = match node {
-            Node::Entry(service, _) | Node::Service(service) | Node::Operation(service, _) => {
-                held_up.contains(&service)
-            }
-            Node::Dependency(_) | Node::Instance(..) => false,
-        };
+        let (of_service, held_up) =
+            (of.and_then(|service| instances.get(&service)), of.is_some_and(|service| held_up.contains(&service)));
         let (nearness, mut row) = row(&found, target);
         for (name, value) in [
             ("node", json!(kind)),

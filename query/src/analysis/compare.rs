@@ -15,9 +15,10 @@ use super::counts::{Keys, MOST_KEYS, MOST_VALUES, Pair};
 use super::difference::{Totals, differences};
 use super::members::Members;
 use super::names::{Names, TextColumn};
-use super::report::{Note, Report};
+use super::report::Report;
 use super::sample::hash;
 use super::scope::{Scope, Window, started_in};
+use super::sentence::Sentence;
 use super::{Analysis, Parameter, Running};
 use crate::fold::Fold;
 use crate::query::Query;
@@ -163,19 +164,19 @@ struct Counted {
 }
 
 impl Counted {
-    fn notes(&self) -> Vec<Note> {
+    fn notes(&self) -> Vec<Sentence> {
         let mut notes = Vec::new();
         for (of, keys) in [("span", &self.span), ("resource", &self.resource), ("intrinsic", &self.intrinsic)] {
             let cut: Vec<&str> = keys.cut().take(10).collect();
             if !cut.is_empty() {
                 let keys = cut.join(", ");
-                notes.push(Note::new(
+                notes.push(Sentence::new(
                     format!("only the commoner ones of more than {MOST_VALUES} {of} values: {keys}"),
                     format!("{of} 的取值超过 {MOST_VALUES} 个，只比较较常见的：{keys}"),
                 ));
             }
             if keys.is_cut {
-                notes.push(Note::new(
+                notes.push(Sentence::new(
                     format!("only {MOST_KEYS} of the {of} attributes were compared"),
                     format!("{of} 属性只比较了 {MOST_KEYS} 个"),
                 ));

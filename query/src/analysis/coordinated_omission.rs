@@ -27,8 +27,9 @@ use super::capacity::load::{Grid, Series};
 use super::columns::{self, flag as yes_or_no, float, int as int_column, text};
 use super::histogram::{Histogram, middle};
 use super::names::{Names, TextColumn};
-use super::report::{Note, Report};
+use super::report::Report;
 use super::scope::{Scope, Window, started_in};
+use super::sentence::Sentence;
 use super::timeline::settled;
 use super::{Analysis, Parameter, Running};
 use crate::fold::Fold;
@@ -78,13 +79,13 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let (answer, unusable) = seen.answer(limit);
     let mut report = Report::new("entries", answer);
     if unusable > 0 {
-        report.notes.push(Note::new(
+        report.notes.push(Sentence::new(
             format!("{unusable} requests carry a {ATTRIBUTE} that is not in nanoseconds since 1970"),
             format!("{unusable} 个请求的 {ATTRIBUTE} 不是自 1970 年起的纳秒数"),
         ));
     }
     if left_out > 0 {
-        report.notes.push(Note::new(
+        report.notes.push(Sentence::new(
             format!("{left_out} requests of further entry operations were not looked at"),
             format!("其余入口操作的 {left_out} 个请求未计入"),
         ));

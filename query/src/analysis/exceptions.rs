@@ -12,8 +12,9 @@ use serde_json::{Map, Value, json};
 use super::batch::{column as array, ids, int, ints, trace_id};
 use super::columns::{self, float, int as int_column, text};
 use super::names::{Names, TextColumn};
-use super::report::{Note, Report, rfc3339};
+use super::report::{Report, rfc3339};
 use super::scope::{Scope, Window, started_in};
+use super::sentence::Sentence;
 use super::{Analysis, Parameter, Running};
 use crate::fold::Fold;
 use crate::query::Query;
@@ -53,7 +54,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let seen = query.fold(&sql, || Exceptions { windows: windows.clone(), ..Exceptions::default() }).await?.fold;
     let mut report = Report::new("exceptions", seen.answer(limit));
     if seen.left_out > 0 {
-        report.notes.push(Note::new(
+        report.notes.push(Sentence::new(
             format!("{} exceptions of further types and places are not listed", seen.left_out),
             format!("其余类型和位置的 {} 个异常未列出", seen.left_out),
         ));

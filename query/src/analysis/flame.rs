@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::called::Operations;
 use super::columns::{self, int, text};
 use super::ranking::Operation;
-use super::report::{Note, Report};
+use super::report::Report;
 use super::scope::{Scope, Window};
+use super::sentence::Sentence;
 use super::times;
 use super::traces::{Limits, SLICE, SpanRecord, each_tree};
 use super::{Analysis, Parameter, Running};
@@ -178,7 +179,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let json = json!({"requests": tree.requests[0], "baseline_requests": baseline_requests, "nodes": nodes});
     let mut report = Report::new("nodes", json);
     if tree.is_cut {
-        report.notes.push(Note::new(
+        report.notes.push(Sentence::new(
             format!("more than {MOST_NODES} paths: further ones are counted as (other)"),
             format!("路径超过 {MOST_NODES} 条：其余计入 (other)"),
         ));

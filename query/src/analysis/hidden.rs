@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 use super::called::Operations;
 use super::columns::{self, float, int, text};
 use super::histogram::Histogram;
-use super::report::{Note, Report};
+use super::report::Report;
 use super::scope::{Scope, Window};
+use super::sentence::Sentence;
 use super::timeline::settled;
 use super::times;
 use super::traces::{Limits, SLICE, SpanRecord, each_tree};
@@ -103,7 +104,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     };
     let mut report = Report::new("rows", answer(&operations, &now, then.as_ref(), limit));
     if part > 1 {
-        report.notes.push(Note::new(
+        report.notes.push(Sentence::new(
             format!("one in {part} traces was looked at, chosen evenly by id"),
             format!("每 {part} 条调用链取一条，按 id 均匀选取"),
         ));

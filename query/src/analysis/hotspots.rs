@@ -15,10 +15,11 @@ use super::learn::learn;
 use super::messages::{Messages, messages};
 use super::observe::{Seen, observe};
 use super::ranking::{self, Attribute, FactBook, Hotspot, Observed, Operation, Ranking, Settings};
-use super::report::{Note, Report, rfc3339};
+use super::report::{Report, rfc3339};
 use super::rows::{number, read};
 use super::sample::typical_of;
 use super::scope::{Scope, Window, quoted, started_in};
+use super::sentence::Sentence;
 use super::timeline::{Timeline, settled};
 use super::vitals::{self, Pressure, Vital};
 use super::{Analysis, Parameter, Running, compare, log_patterns, rates};
@@ -121,7 +122,7 @@ struct Evidence {
     /// Spans that are not settled yet.
     unsettled: u64,
     /// Why log lines or metrics are not among it.
-    left_out: Vec<Note>,
+    left_out: Vec<Sentence>,
 }
 
 async fn gather(query: &Query, scope: &Scope, sides: Sides) -> Result<Evidence> {
@@ -140,8 +141,7 @@ async fn gather(query: &Query, scope: &Scope, sides: Sides) -> Result<Evidence> 
     }
     let (mut now, mut then) = (seen.fold.cube(0), sides.baseline.map(|_| seen.fold.cube(1)));
     now.exhausted = pressure.exhausted;
-    let operations = &seen.fold.operations;
-    let consumers = (0..operations.len()).any(|n| operations.kind(n as u32) == SpanKind::Consumer);
+    let consumers = seen.fold.operations.has(SpanKind::Consumer);
     let messages = if consumers && !scope.has_filters() { Some(messages(query, &windows).await?) } else { None };
     if let Some(messages) = &messages {
         messages.fold.add_to(&mut now, sides.window);
@@ -179,38 +179,33 @@ async fn illustrate(query: &Query, scope: &Scope, evidence: &Evidence, spots: &m
     Ok(())
 }
 
-/// What metrics say of both sides. More than fit into memory are left out, with a note.
-async fn pressure(query: &Query, windows: &[Window]) -> Result<(Pressure, Option<Note>)> {
-    match vitals::pressure(query, windows).await {
+/// What was found, or nothing and a note where it needs more memory than there is: spans say most.
+fn if_it_fits<T: Default>(found: Result<T>, [en, zh]: [&str; 2]) -> Result<(T, Option<Sentence>)> {
+    match found {
         Err(e) if e.kind == Kind::Limit => {
-            let en = format!("metrics were left out, since they need more memory than there is: {}", e.message);
-            Ok((Pressure::default(), Some(Note::new(en, "指标因内存不足未计入"))))
+            let en = format!("{en} were left out, since they need more memory than there is: {}", e.message);
+            Ok((T::default(), Some(Sentence::new(en, format!("{zh}因内存不足未计入")))))
         }
         found => Ok((found?, None)),
     }
 }
 
+/// What metrics say of both sides.
+async fn pressure(query: &Query, windows: &[Window]) -> Result<(Pressure, Option<Sentence>)> {
+    if_it_fits(vitals::pressure(query, windows).await, ["metrics", "指标"])
+}
+
 /// The log lines of both sides; `None` without a baseline, and where some requests are asked about, to which lines belong
-/// only by their spans. More than fit into memory are left out, with a note: spans say most.
+/// only by their spans.
 async fn said(
     query: &Query,
     scope: &Scope,
     windows: &[Window],
-) -> Result<(Option<Folded<log_patterns::Lines>>, Option<Note>)> {
+) -> Result<(Option<Folded<log_patterns::Lines>>, Option<Sentence>)> {
     if windows.len() < 2 || scope.has_filters() {
         return Ok((None, None));
     }
-    match log_patterns::lines(query, windows).await {
-        Ok(lines) => Ok((Some(lines), None)),
-        Err(e) if e.kind == Kind::Limit => Ok((
-            None,
-            Some(Note::new(
-                format!("log lines were left out, since they need more memory than there is: {}", e.message),
-                "日志行因内存不足未计入",
-            )),
-        )),
-        Err(e) => Err(e),
-    }
+    if_it_fits(log_patterns::lines(query, windows).await.map(Some), ["log lines", "日志行"])
 }
 
 fn answer(sides: &Sides, ranking: &Ranking, seen: &Seen) -> Result<Value> {
@@ -393,11 +388,11 @@ async fn unsettled(query: &Query, scope: &Scope) -> Result<u64> {
 }
 
 /// What has to be said of spans that came faster than they could be written, and are only in the log.
-fn waiting(query: &Query, window: Window) -> Option<Note> {
+fn waiting(query: &Query, window: Window) -> Option<Sentence> {
     let backlog = query.snapshot().table(Signal::Traces).backlog.as_ref()?;
     let rows: u64 = backlog.within(window.start, window.end - 1, 1).iter().map(Backlog::rows).sum();
     (rows > 0).then(|| {
-        Note::new(
+        Sentence::new(
             format!(
                 "{rows} spans wait to be written, since they come faster than that; they are taken in when they are"
             ),

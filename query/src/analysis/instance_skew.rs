@@ -27,8 +27,9 @@ use super::called::{self, Called, Operations};
 use super::columns::{self, float, int as int_column, text};
 use super::histogram::Histogram;
 use super::names::TextColumn;
-use super::report::{Note, Report};
+use super::report::Report;
 use super::scope::{Scope, Window, started_in};
+use super::sentence::Sentence;
 use super::timeline::settled;
 use super::{Analysis, Parameter, Running};
 use crate::fold::Fold;
@@ -88,7 +89,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let answer = answer.map_err(|e| Error::internal(format!("comparing instances: {e}")))?;
     let mut report = Report::new("rows", answer);
     if left_out > 0 {
-        report.notes.push(Note::new(
+        report.notes.push(Sentence::new(
             format!("{left_out} spans of further instances and operations were not looked at"),
             format!("其余实例和操作的 {left_out} 个 span 未计入"),
         ));

@@ -15,8 +15,9 @@ use model::{Result, TraceId};
 use serde_json::{Value, json};
 
 use super::columns::{self, float, int, text};
-use super::report::{Note, Report, rfc3339};
+use super::report::{Report, rfc3339};
 use super::scope::{Scope, Window};
+use super::sentence::Sentence;
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
 pub use lines::{Key, Lines, Severity, Told, lines};
@@ -49,7 +50,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let found = lines(&query, &windows).await?.fold;
     let mut report = Report::new("patterns", answer(&found, &windows, scope.service.as_deref(), limit));
     if found.left_out > 0 {
-        report.notes.push(Note::new(
+        report.notes.push(Sentence::new(
             format!("{} lines of further patterns are not counted", found.left_out),
             format!("其余模式的 {} 行日志未计入", found.left_out),
         ));

@@ -42,6 +42,7 @@ mod sample;
 pub mod scalability;
 pub mod scope;
 pub mod search;
+mod sentence;
 pub mod service_map;
 pub mod services;
 pub mod significance;

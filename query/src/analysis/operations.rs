@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::columns::{self, float, int, text};
 use super::rates::{self, Figures};
-use super::report::{Note, Report};
+use super::report::Report;
 use super::scope::Scope;
+use super::sentence::Sentence;
 use super::times;
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
@@ -91,7 +92,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let operations: Vec<Value> = operations.iter().map(operation).collect();
     let mut report = Report::new("operations", json!({"operations": operations}));
     if cut {
-        report.notes.push(Note::new(
+        report.notes.push(Sentence::new(
             format!("only the {limit} operations with the largest share are listed; raise limit"),
             format!("只列出占比最大的 {limit} 个操作；可调大 limit"),
         ));

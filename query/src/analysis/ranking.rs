@@ -33,6 +33,7 @@ mod waits;
 
 use serde::Serialize;
 
+use super::sentence::Sentence;
 use super::vitals::Vital;
 
 pub use category::Category;
@@ -40,7 +41,6 @@ pub use cube::{
     CellStat, Exhausted, LineStat, Observed, Operation, OperationKey, Peer, PeerKind, Piled, Place, RequestStat,
     Statement, WaitStat,
 };
-pub use explain::Explanation;
 pub(crate) use explain::duration;
 pub use facts::{Details, FactBook, Facts};
 pub use logged::LogSign;
@@ -145,7 +145,7 @@ pub struct Hotspot {
     pub callers: Vec<Place>,
     /// Operations that got slower only because of this one, the most affected first. They have no rank of their own.
     pub victims: Vec<Place>,
-    pub explanation: Explanation,
+    pub explanation: Sentence,
     /// What metrics say, filled by whoever can look them up.
     pub vitals: Vec<Vital>,
     /// What the service's log says differently than in the baseline, the surest first.

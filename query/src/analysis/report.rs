@@ -9,6 +9,7 @@ use model::{Error, Result};
 use serde_json::{Value, json};
 
 use super::scope::Window;
+use super::sentence::Sentence;
 
 pub struct Report {
     /// An object; `meta` is added at the end.
@@ -18,20 +19,7 @@ pub struct Report {
     /// Traces of the window that are not assembled yet and were left out.
     pub unsettled: u64,
     /// What cut the answer short, in words.
-    pub notes: Vec<Note>,
-}
-
-/// A sentence about an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
-    pub en: String,
-    pub zh: String,
-}
-
-impl Note {
-    pub fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
-        Note { en: en.into(), zh: zh.into() }
-    }
+    pub notes: Vec<Sentence>,
 }
 
 impl Report {

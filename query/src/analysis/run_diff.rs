@@ -19,10 +19,11 @@ use model::{Error, Nanos, Result};
 use serde_json::{Value, json};
 
 use super::called;
-use super::report::{Note, Report, rfc3339};
+use super::report::{Report, rfc3339};
 use super::rows::{Row, read};
 use super::runs::side;
 use super::scope::{Scope, started_in};
+use super::sentence::Sentence;
 use super::timeline::{Timeline, settled};
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
@@ -172,7 +173,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         }),
     );
     if bands.is_empty() {
-        report.notes.push(Note::new(
+        report.notes.push(Sentence::new(
             "the runs have no load level in common, so nothing was compared",
             "两次压测没有相同的负载水平，因此未作比较",
         ));
@@ -183,7 +184,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
 fn nothing_to_compare_with() -> Report {
     let empty = json!({"a": null, "b": null, "matched": [], "verdict": "not_enough_data", "worse": 0, "better": 0, "operations": []});
     let mut report = Report::new("operations", empty);
-    report.notes.push(Note::new(
+    report.notes.push(Sentence::new(
         "nothing to compare with: give run and baseline_run, or the times of both",
         "没有可比较的对象：请指定 run 和 baseline_run，或两者的时间",
     ));

@@ -10,9 +10,10 @@ use model::time::{MINUTE, SECOND};
 use model::{Error, Nanos, Result, Tenant};
 
 use super::Analysis;
-use super::report::{Note, rfc3339};
+use super::report::rfc3339;
 use super::rows::read;
 use super::scope::{self, Scope, Window, quoted, started_in};
+use super::sentence::Sentence;
 use super::timeline::SETTLE;
 use crate::query::Query;
 use crate::session::Engine;
@@ -61,11 +62,11 @@ pub async fn scope(query: &Query, analysis: &Analysis, parameters: &[(String, St
 }
 
 /// Says that a run has only just ended: the traces of its last seconds are still on their way, and left out.
-pub fn too_fresh(scope: &Scope, now: Nanos) -> Option<Note> {
+pub fn too_fresh(scope: &Scope, now: Nanos) -> Option<Sentence> {
     let end = scope.run_end?;
     let left = (end.min(scope.window.end) + SETTLE - now + SECOND - 1) / SECOND;
     (left > 0).then(|| {
-        Note::new(
+        Sentence::new(
             format!(
                 "the run has only just ended: the traces of its last {left} s are not assembled yet and left out; \
                  ask again in {left} s for all of it"

@@ -21,8 +21,9 @@ use super::columns::{self, float, int, text};
 use super::operations::error_rate;
 use super::ranking::PeerKind;
 use super::rates::{self, Figures, Rated, Rates};
-use super::report::{Note, Report};
+use super::report::Report;
 use super::scope::Scope;
+use super::sentence::Sentence;
 use super::times;
 use super::{Analysis, Running};
 use crate::functions::sketch::Sketch;
@@ -137,7 +138,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let map = Map::of(&rates, &callees);
     let mut report = Report::new("edges", map.json(scope.window.seconds()));
     if part < 1.0 {
-        report.notes.push(Note::new(
+        report.notes.push(Sentence::new(
             format!(
                 "counts and latency are of all spans; which service serves a call, and the gap, are told from {:.1} % of the time",
                 100.0 * part
@@ -146,7 +147,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         ));
     }
     if map.left_out > 0 {
-        report.notes.push(Note::new(
+        report.notes.push(Sentence::new(
             format!("the calls of {} operations are not shown: none of their traces was looked at", map.left_out),
             format!("{} 个操作的调用未显示：没有看到它们的调用链", map.left_out),
         ));

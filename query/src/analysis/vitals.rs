@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 use model::Nanos;
 use serde::Serialize;
 
-use super::ranking::Explanation;
 use super::report::rfc3339;
 use super::scope::Window;
+use super::sentence::Sentence;
 pub use gather::{Pressure, gather, pressure};
 use names::{Role, role};
 
@@ -78,7 +78,7 @@ pub struct Vital {
     pub limit: Option<f64>,
     /// The first moment of the window at which it was full.
     pub since: Option<String>,
-    pub explanation: Explanation,
+    pub explanation: Sentence,
 }
 
 /// A series with its limit, as far as it has one.
@@ -204,13 +204,13 @@ fn look(measured: &Measured, window: Window, baseline: Option<Window>) -> Option
         baseline: before.map(|(before, ..)| before),
         limit,
         since: since.filter(|_| measured.sign == Sign::Saturated),
-        explanation: Explanation { en: String::new(), zh: String::new() },
+        explanation: Sentence { en: String::new(), zh: String::new() },
     };
     Some((tells, vital))
 }
 
 /// One sentence with the figures.
-fn explain(vital: &Vital) -> Explanation {
+fn explain(vital: &Vital) -> Sentence {
     let Vital { metric, instances, of_instances, .. } = vital;
     let values: Vec<String> = vital.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let name = if values.is_empty() { metric.clone() } else { format!("{metric} {{{}}}", values.join(", ")) };
@@ -235,7 +235,7 @@ fn explain(vital: &Vital) -> Explanation {
             format!(",{of_instances} 个实例中的 {instances} 个"),
         ),
     };
-    Explanation {
+    Sentence {
         en: format!("{name}: {now}{limit_en}{since_en}{on_en}{before_en}."),
         zh: format!("{name}:{now}{limit_zh}{since_zh}{on_zh}{before_zh}。"),
     }

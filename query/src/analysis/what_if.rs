@@ -12,8 +12,9 @@ use super::called::Operations;
 use super::columns::{self, float, int, text};
 use super::histogram::Histogram;
 use super::replay::{Piece, durations};
-use super::report::{Note, Report};
+use super::report::Report;
 use super::scope::Scope;
+use super::sentence::Sentence;
 use super::timeline::settled;
 use super::times;
 use super::traces::{Limits, SLICE, SpanRecord, each_tree};
@@ -94,7 +95,9 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let faster = scope.positive("faster")?.unwrap_or(if parallel { 1.0 } else { 2.0 });
     let (Some(service), Some(operation)) = (&scope.service, &scope.operation) else {
         let mut report = Report::new("entries", json!({"faster": faster, "entries": []}));
-        report.notes.push(Note::new("nothing to change: give service and operation", "没有可改变的：请指定服务和操作"));
+        report
+            .notes
+            .push(Sentence::new("nothing to change: give service and operation", "没有可改变的：请指定服务和操作"));
         return Ok(report);
     };
     let mut what_if = WhatIf {
@@ -117,13 +120,13 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     .await?;
     let mut report = Report::new("entries", what_if.answer(&operations));
     if part.one_in() > 1 {
-        report.notes.push(Note::new(
+        report.notes.push(Sentence::new(
             format!("one in {} traces was replayed, chosen evenly by id", part.one_in()),
             format!("每 {} 条调用链重放一条，按 id 均匀选取", part.one_in()),
         ));
     }
     if what_if.spans == 0 {
-        report.notes.push(Note::new(
+        report.notes.push(Sentence::new(
             format!("{service} has no spans of {operation} in this window"),
             format!("此时间窗内 {service} 没有 {operation} 的 span"),
         ));

@@ -22,6 +22,15 @@ pub const COLUMNS: &str = "resource_attributes, scope_name, scope_version, attri
      value_int, count, sum, min, max, explicit_bounds, bucket_counts, scale, zero_count, zero_threshold, positive_offset, \
      positive_counts, negative_offset, negative_counts, quantiles";
 
+/// Whether points of a type add up.
+pub fn counts(ty: &str, monotonic: bool) -> bool {
+    match ty {
+        "SUM" => monotonic,
+        "HISTOGRAM" | "EXPONENTIAL_HISTOGRAM" | "SUMMARY" => true,
+        _ => false,
+    }
+}
+
 /// The values of the labels that were asked for.
 pub type Labels = BTreeMap<String, String>;
 
@@ -159,11 +168,7 @@ fn series(columns: &Columns, row: usize, group_by: &[String]) -> Series {
         };
         (key.clone(), value)
     };
-    let counts = match text("type") {
-        "SUM" => columns.truth("is_monotonic", row),
-        "HISTOGRAM" | "EXPONENTIAL_HISTOGRAM" | "SUMMARY" => true,
-        _ => false,
-    };
+    let counts = counts(text("type"), columns.truth("is_monotonic", row));
     let temporality = if text("temporality") == "DELTA" { Temporality::Delta } else { Temporality::Cumulative };
     Series { labels: group_by.iter().map(label).collect(), counts, temporality, points: Vec::new() }
 }

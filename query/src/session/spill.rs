@@ -51,8 +51,7 @@ impl SpillFolder {
     /// Of so many bytes that queries may write, how many they get: at most a quarter of what is free, since the log and the
     /// tables may be on the same disk.
     pub fn room(own: Option<&SpillFolder>, wanted: u64) -> u64 {
-        let free = own.and_then(|own| rustix::fs::statvfs(own.folder.path()).ok());
-        free.map_or(wanted, |free| wanted.min(free.f_bavail.saturating_mul(free.f_frsize) / 4))
+        own.map_or(wanted, |own| wanted.min(storage::disk(own.folder.path()).0 / 4))
     }
 
     /// How queries are to use it. Without one they try the system's folder when they need it, and say what is wrong then.

@@ -116,12 +116,7 @@ async fn late_spans_whose_files_could_not_be_read_are_taken_up_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_cannot_be_read_for_a_moment_is_no_damage_and_keeps_no_other_from_being_merged() {
-    let bench = Bench::new().await;
-    for id in 1..=16 {
-        bench.send(&format!("{id} {id} 0 a b {id} {}", id + 1)).await.expect("stored");
-        bench.clock.advance(SECOND);
-        bench.store.flush().await.expect("flushed");
-    }
+    let bench = Bench::of_files(16).await;
     bench.clock.advance(60 * SECOND);
     let table = bench.store.snapshot(&Tenant::default()).expect("a snapshot").table(Signal::Traces).clone();
     let hindered = table.files.iter().min_by_key(|f| f.min_received).expect("16").path.clone();

@@ -135,12 +135,7 @@ async fn a_summary_that_panics_costs_the_summary_and_no_row() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_cannot_be_read_keeps_no_other_from_being_merged_or_expired() {
-    let bench = Bench::new().await;
-    for id in 1..=16 {
-        bench.send(&format!("{id} {id} 0 a b {id} {}", id + 1)).await.expect("stored");
-        bench.clock.advance(SECOND);
-        bench.store.flush().await.expect("flushed");
-    }
+    let bench = Bench::of_files(16).await;
     let table = || bench.store.snapshot(&Tenant::default()).expect("a snapshot");
     let bad = table().table(Signal::Traces).files.iter().min_by_key(|f| f.min_received).expect("16").path.clone();
     table().objects.put(&bad.as_str().into(), Bytes::from_static(b"rotten").into()).await.expect("overwritten");

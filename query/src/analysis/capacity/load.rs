@@ -4,8 +4,8 @@
 //! A span occupies its node from its start to its end; each bin gets the part of that time that lies in it, so the
 //! mean number in the system is exact, also for spans longer than a bin.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 use arrow::array::RecordBatch;
 use model::Result;
@@ -236,12 +236,9 @@ impl Loads {
     }
 
     fn series(&mut self, node: Node) -> Option<&mut Series> {
-        if self.nodes.len() >= MOST_NODES && !self.nodes.contains_key(&node) {
-            self.is_cut = true;
-            return None;
-        }
-        let grid = self.grid;
-        Some(self.nodes.entry(node).or_insert_with(|| Series::new(&grid)))
+        let found = place(&mut self.nodes, node, &self.grid);
+        self.is_cut |= found.is_none();
+        found
     }
 
     fn count(&mut self, nodes: impl IntoIterator<Item = Node>, start: i64, end: i64, failed: bool) {
@@ -252,6 +249,12 @@ impl Loads {
             }
         }
     }
+}
+
+/// The series of a key; `None` when there are too many already.
+fn place<'a, K: Hash + Eq>(all: &'a mut HashMap<K, Series>, key: K, grid: &Grid) -> Option<&'a mut Series> {
+    let is_full = all.len() >= MOST_NODES && !all.contains_key(&key);
+    (!is_full).then(|| all.entry(key).or_insert_with(|| Series::new(grid)))
 }
 
 impl Fold for Loads {
@@ -281,11 +284,9 @@ impl Fold for Loads {
             self.count(nodes.into_iter().flatten(), start, end, failed);
             if role.calls
                 && self.detail.services
-                && (self.calls.contains_key(&role.service) || self.calls.len() < MOST_NODES)
+                && let Some(calls) = place(&mut self.calls, role.service, &self.grid)
             {
-                let grid = self.grid;
-                let calls = self.calls.entry(role.service).or_insert_with(|| Series::new(&grid));
-                calls.add(&grid, start, end, failed);
+                calls.add(&self.grid, start, end, failed);
             }
         }
         Ok(())
@@ -297,9 +298,8 @@ impl Fold for Loads {
         let here = |number: u32| names[number as usize];
         other.instances.iter().for_each(|(service, instance)| self.saw_instance(here(*service), here(*instance)));
         for (service, series) in other.calls {
-            match self.calls.entry(here(service)) {
-                Entry::Occupied(mut mine) => mine.get_mut().merge(series),
-                Entry::Vacant(place) => drop(place.insert(series)),
+            if let Some(mine) = place(&mut self.calls, here(service), &self.grid) {
+                mine.merge(series);
             }
         }
         for (node, series) in other.nodes {

@@ -1,12 +1,12 @@
 //! What can be told of a load generator, in sentences in English and Chinese.
 
-use super::super::ranking::Explanation;
+use super::super::sentence::Sentence;
 use super::closed_loop::Spread;
 use super::intended::ATTRIBUTE;
 
 /// Where no request says when it was meant to be sent.
-pub fn how_to_tell() -> Explanation {
-    Explanation {
+pub fn how_to_tell() -> Sentence {
+    Sentence {
         en: format!(
             "No request tells when it was meant to be sent, so waiting in the load generator is not counted: send \
              {ATTRIBUTE} (nanoseconds since 1970) as an attribute of the request's root or entry span, from k6, JMeter or \
@@ -22,7 +22,7 @@ pub fn how_to_tell() -> Explanation {
 }
 
 /// Whether the requests of an entry operation come from a generator that waits for answers.
-pub fn entry(service: &str, operation: &str, is_closed: Option<bool>, spread: Option<&Spread>) -> Explanation {
+pub fn entry(service: &str, operation: &str, is_closed: Option<bool>, spread: Option<&Spread>) -> Sentence {
     let percent = |part: f64| format!("{:.0}", 100.0 * part);
     let (en, zh) = match (is_closed, spread) {
         (Some(true), Some(spread)) => {
@@ -51,7 +51,7 @@ pub fn entry(service: &str, operation: &str, is_closed: Option<bool>, spread: Op
             "请求太少，无法判断压测工具是否等待响应".to_owned(),
         ),
     };
-    Explanation {
+    Sentence {
         en: format!("\"{operation}\" of {service}: {en}."), zh: format!("{service} 的“{operation}”：{zh}。")
     }
 }

@@ -1,10 +1,11 @@
 //! What was found of an instance, and of all, in a sentence in English and Chinese.
 
-use super::super::ranking::{Explanation, Operation, duration};
+use super::super::ranking::{Operation, duration};
+use super::super::sentence::Sentence;
 use super::LeftOut;
 use super::siblings::{Comparison, Kind};
 
-pub fn found(operation: &Operation, instance: &str, comparison: &Comparison, minutes: f64) -> Explanation {
+pub fn found(operation: &Operation, instance: &str, comparison: &Comparison, minutes: f64) -> Sentence {
     let (service, name) = (&operation.service, &operation.operation);
     let (value, siblings) = (comparison.value, comparison.siblings);
     let times = value / siblings;
@@ -45,11 +46,11 @@ pub fn found(operation: &Operation, instance: &str, comparison: &Comparison, min
             ),
         ),
     };
-    Explanation { en, zh }
+    Sentence { en, zh }
 }
 
 /// Of the whole answer.
-pub fn summary(verdict: &str, judged: usize, operations: usize, left_out: &LeftOut) -> Explanation {
+pub fn summary(verdict: &str, judged: usize, operations: usize, left_out: &LeftOut) -> Sentence {
     let LeftOut { no_instance_id, one_instance, too_few_calls } = left_out;
     let (en, zh) = match verdict {
         "skewed" => (
@@ -64,7 +65,7 @@ pub fn summary(verdict: &str, judged: usize, operations: usize, left_out: &LeftO
         ),
         _ => ("There is too little to compare instances by.".to_owned(), "数据不足，无法比较实例。".to_owned()),
     };
-    Explanation {
+    Sentence {
         en: format!(
             "{en} Judged: {judged} times an instance in an operation. Not judged: {too_few_calls} with fewer than 20 \
              calls at the time of a sibling, {one_instance} operations on one instance only, {no_instance_id} operations \

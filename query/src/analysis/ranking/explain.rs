@@ -1,16 +1,9 @@
 //! One sentence per hot spot, in English and Chinese, with its figures.
 
-use serde::Serialize;
-
+use super::super::sentence::Sentence;
 use super::category::Category;
 use super::cube::Operation;
 use super::waits::{Lagging, Left};
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Explanation {
-    pub en: String,
-    pub zh: String,
-}
 
 /// The figures of a sentence.
 pub(super) struct Story<'a> {
@@ -31,7 +24,7 @@ pub(super) struct Story<'a> {
     pub line: Option<&'a str>,
 }
 
-pub(super) fn explain(story: &Story) -> Explanation {
+pub(super) fn explain(story: &Story) -> Sentence {
     match (story.category, story.counts) {
         (_, Some(counts)) if story.line.is_some() => said(story, counts),
         (Category::Error, Some(counts)) => error(story, counts),
@@ -40,7 +33,7 @@ pub(super) fn explain(story: &Story) -> Explanation {
     }
 }
 
-fn time(story: &Story) -> Explanation {
+fn time(story: &Story) -> Sentence {
     let (service, operation) = (story.service, story.operation);
     let peer = story.peer.unwrap_or("a dependency");
     let instance = story.instance.unwrap_or("?");
@@ -104,34 +97,34 @@ fn time(story: &Story) -> Explanation {
         Some(change) => {
             let more = duration(change.abs());
             let (en_word, zh_word) = if change < 0.0 { ("less", "少") } else { ("more", "多") };
-            Explanation {
+            Sentence {
                 en: format!(
                     "{en}: {now} per request, {more} {en_word} than in the baseline, {share:.0} % of the latency."
                 ),
                 zh: format!("{zh}：每个请求 {now}，比基线{zh_word} {more}，占延迟的 {share:.0}%。"),
             }
         }
-        None => Explanation {
+        None => Sentence {
             en: format!("{en}: {now} per request, {share:.0} % of the latency."),
             zh: format!("{zh}：每个请求 {now}，占延迟的 {share:.0}%。"),
         },
     }
 }
 
-fn error(story: &Story, (before, after): (f64, f64)) -> Explanation {
+fn error(story: &Story, (before, after): (f64, f64)) -> Sentence {
     let (service, operation) = (story.service, story.operation);
     let (before, after) = (percent(before), percent(after));
     let (to_en, to_zh) = story.peer.map_or(Default::default(), |p| (format!(" to {p}"), format!("（调用 {p}）")));
-    Explanation {
+    Sentence {
         en: format!("\"{operation}\" of {service}{to_en} fails in {after} of the requests, {before} in the baseline."),
         zh: format!("{service} 的“{operation}”{to_zh}在 {after} 的请求中出错，基线为 {before}。"),
     }
 }
 
-fn structure(story: &Story, (before, after): (f64, f64)) -> Explanation {
+fn structure(story: &Story, (before, after): (f64, f64)) -> Sentence {
     let (service, operation) = (story.service, story.operation);
     let call = story.call.unwrap_or(operation);
-    Explanation {
+    Sentence {
         en: format!(
             "{service} in \"{operation}\" makes {after:.2} calls of \"{call}\" per request, {before:.2} in the baseline."
         ),
@@ -139,10 +132,10 @@ fn structure(story: &Story, (before, after): (f64, f64)) -> Explanation {
     }
 }
 
-fn said(story: &Story, (before, after): (f64, f64)) -> Explanation {
+fn said(story: &Story, (before, after): (f64, f64)) -> Sentence {
     let (service, operation, line) = (story.service, story.operation, story.line.unwrap_or_default());
     if after < before {
-        return Explanation {
+        return Sentence {
             en: format!(
                 "{service} in \"{operation}\" no longer says \"{line}\" in its log: {after:.2} lines per call, \
                  {before:.2} in the baseline."
@@ -152,7 +145,7 @@ fn said(story: &Story, (before, after): (f64, f64)) -> Explanation {
             ),
         };
     }
-    Explanation {
+    Sentence {
         en: format!(
             "{service} in \"{operation}\" says \"{line}\" in its log: {after:.2} lines per call, {before:.2} in the \
              baseline."
@@ -162,7 +155,7 @@ fn said(story: &Story, (before, after): (f64, f64)) -> Explanation {
 }
 
 /// A sentence about messages that wait.
-pub(super) fn explain_waiting(lag: &Lagging) -> Explanation {
+pub(super) fn explain_waiting(lag: &Lagging) -> Sentence {
     let Operation { service, operation, .. } = &lag.consumer;
     let (before, now) = (duration(lag.before), duration(lag.now.value));
     let (of_en, of_zh) = lag.topic.as_ref().map_or_else(
@@ -179,7 +172,7 @@ pub(super) fn explain_waiting(lag: &Lagging) -> Explanation {
             format!("据其指标，平均积压 {now:.0} 条，基线为 {before:.0} 条"),
         ),
     };
-    Explanation {
+    Sentence {
         en: format!(
             "{of_en} wait {now} before {service} takes them in \"{operation}\", {before} in the baseline; {left_en}. No \
              request waits for this."

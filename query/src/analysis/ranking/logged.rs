@@ -11,11 +11,11 @@ use model::trace::SpanKind;
 use serde::Serialize;
 
 use super::super::log_patterns::{RARER, Severity};
+use super::super::sentence::Sentence;
 use super::super::significance::{false_discovery_rates, mean_of_bins, normal_tail};
 use super::Settings;
 use super::calls::Calls;
 use super::cube::{Cube, LineStat, Observed, Operation, Side, Statement};
-use super::explain::Explanation;
 
 /// Lines per call from which on it matters that they appeared or are gone.
 const LEAST_PER_CALL: f64 = 0.05;
@@ -47,7 +47,7 @@ pub struct LogSign {
     pub operation: String,
     pub per_call: f64,
     pub baseline_per_call: f64,
-    pub explanation: Explanation,
+    pub explanation: Sentence,
 }
 
 impl LineChange {
@@ -65,7 +65,7 @@ impl LineChange {
             pattern: pattern.clone(),
             per_call: now,
             baseline_per_call: before,
-            explanation: Explanation {
+            explanation: Sentence {
                 en: format!(
                     "{what_en}{pattern}\": {now:.2} lines per call of \"{operation}\"; {before:.2} in the baseline."
                 ),

@@ -56,8 +56,7 @@ impl Callees {
             let limits = Limits { slice: SLICE, most: u64::MAX };
             each_tree(query, scope, stretch, limits, operations, &mut visit).await?;
         }
-        let is_there = |kind| (0..operations.len()).any(|number| operations.kind(number as u32) == kind);
-        if is_there(SpanKind::Producer) && is_there(SpanKind::Consumer) {
+        if operations.has(SpanKind::Producer) && operations.has(SpanKind::Consumer) {
             let found = messages(query, &[scope.window]).await?;
             callees.take(&found.fold, operations);
         }
