@@ -23,6 +23,7 @@ use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{NestedLoopJoinExec, NestedLoopJoinExecBuilder};
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
+use super::breath;
 use super::once::Once;
 use super::running::Seat;
 use super::slices::Slices;
@@ -138,6 +139,7 @@ impl PhysicalExpr for Watched {
         if self.interrupt.is_set() {
             return Err(DataFusionError::Execution("the query is no longer wanted".to_owned()));
         }
+        breath::take();
         self.condition.evaluate(batch)
     }
 

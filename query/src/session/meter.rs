@@ -19,6 +19,8 @@ use datafusion::common::runtime::{JoinSetTracer, set_join_set_tracer};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::breath;
+
 thread_local! {
     /// Whom this thread works for.
     static WORKS_FOR: RefCell<Option<Arc<Meter>>> = const { RefCell::new(None) };
@@ -83,7 +85,7 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 /// The CPU time of the calling thread since it began.
-fn of_this_thread() -> Duration {
+pub(super) fn of_this_thread() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(now).unwrap_or_default()
 }
@@ -110,6 +112,7 @@ impl<T> Future for Counted<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        breath::take();
         let _counting = self.meter.counting();
         self.work.as_mut().poll(context)
     }

@@ -18,6 +18,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use futures::{Stream, StreamExt, ready};
 use tokio::time::Sleep;
 
+use super::breath;
 use super::interrupt::Interrupt;
 use super::through::{Pass, Through};
 
@@ -62,6 +63,7 @@ impl Stream for Turns {
             ready!(pause.as_mut().poll(context));
             self.pause = None;
         }
+        breath::take();
         let (now, since) = (Instant::now(), self.since);
         let since = *self.since.insert(since.unwrap_or(now));
         if now.saturating_duration_since(since) >= TURN {
