@@ -145,6 +145,8 @@ pub trait Runs: Send + Sync + 'static {
     fn begin<'a>(&'a self, tenant: &'a Tenant, change: Change) -> Pending<'a, Run>;
     /// Changes the run that [`find`] finds. `NotFound` when there is none.
     fn change<'a>(&'a self, tenant: &'a Tenant, name: &'a str, change: Change) -> Pending<'a, Run>;
+    /// Forgets the run of this id, which is told once more; spans stay. `NotFound` when there is none.
+    fn delete<'a>(&'a self, tenant: &'a Tenant, id: &'a str) -> Pending<'a, Run>;
 }
 
 #[cfg(test)]

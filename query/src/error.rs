@@ -156,6 +156,10 @@ fn pattern(message: &str) -> Option<Error> {
 
 /// What a statement did wrong while it ran.
 fn invalid(message: &str) -> Error {
+    // A sum that does not fit is found out by a cast ([`crate::overflow`]), which says so in Arrow's words.
+    if message.ends_with(" is out of range Int64") {
+        return Error::invalid("bigint out of range");
+    }
     pattern(message).unwrap_or_else(|| Error::invalid(tidy(message)))
 }
 

@@ -16,6 +16,7 @@ mod fold;
 pub mod functions;
 pub mod metrics;
 pub mod output;
+mod overflow;
 mod query;
 mod sandbox;
 mod session;

@@ -5,6 +5,7 @@
 
 pub mod json;
 pub(crate) mod size;
+mod table;
 
 use std::sync::Arc;
 
@@ -78,7 +79,7 @@ pub fn write(result: &QueryResult, format: Format) -> Result<Vec<u8>> {
         Format::Csv => csv(schema, batches).map_err(|e| trouble(&e)),
         Format::Arrow => ipc(schema, batches).map_err(|e| trouble(&e)),
         Format::Parquet => columns(schema, batches),
-        Format::Table => table(result).map_err(|e| trouble(&e)),
+        Format::Table => table(result).map(String::into_bytes),
     }
 }
 
@@ -138,37 +139,18 @@ fn columns(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>> {
     writer.into_inner().map_err(|e| Error::internal(format!("writing the answer: {e}")))
 }
 
-fn table(result: &QueryResult) -> arrow::error::Result<Vec<u8>> {
+fn table(result: &QueryResult) -> Result<String> {
+    let trouble = |e: arrow::error::ArrowError| Error::internal(format!("writing the answer: {e}"));
     let shown = flat_schema(&result.schema);
     let mut batches = Vec::with_capacity(result.batches.len());
     for batch in &result.batches {
-        batches.push(RecordBatch::try_new(shown.clone(), batch.columns().iter().map(flat).collect())?);
+        let columns = batch.columns().iter().map(flat).collect();
+        batches.push(RecordBatch::try_new(shown.clone(), columns).map_err(trouble)?);
     }
     if batches.is_empty() {
         batches.push(RecordBatch::new_empty(shown));
     }
-    check_width(&batches)?;
-    let mut text = arrow::util::pretty::pretty_format_batches(&batches)?.to_string();
-    text.push('\n');
-    Ok(text.into_bytes())
-}
-
-/// Most bytes of a table. Each row of it is as long as the longest values of all columns.
-const LARGEST_TABLE: usize = 256 << 20;
-
-fn check_width(batches: &[RecordBatch]) -> arrow::error::Result<()> {
-    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    let longest = |column: usize| {
-        let values = batches.iter().filter_map(|batch| size::longest(batch.column(column))).max();
-        values.unwrap_or(0).max(batches[0].schema_ref().field(column).name().len()) + 3
-    };
-    let width: usize = (0..batches[0].num_columns()).map(longest).sum();
-    if rows.saturating_mul(width) > LARGEST_TABLE {
-        return Err(arrow::error::ArrowError::InvalidArgumentError(format!(
-            "{rows} rows of {width} letters are too wide for a table; ask for JSON or CSV, or for fewer rows"
-        )));
-    }
-    Ok(())
+    table::table(&batches[0].schema(), &batches)
 }
 
 #[cfg(test)]

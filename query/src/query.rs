@@ -20,6 +20,7 @@ use storage::{Snapshot, TableSnapshot};
 use crate::analysis::partial::Pieces;
 use crate::error::from_datafusion;
 use crate::fold::{self, Fold, Folded};
+use crate::overflow::CheckedNumbers;
 use crate::sandbox::{self, Permitted};
 use crate::session::{Asked, Engine, Interrupt, QueryResult, Settings};
 use crate::tables::{Audience, describe};
@@ -32,6 +33,7 @@ pub struct Query {
 
 struct Inner {
     engine: Engine,
+    tenant: Tenant,
     snapshot: Snapshot,
     now: Nanos,
     asked: Asked,
@@ -60,17 +62,18 @@ impl Query {
         let snapshot = engine.shared.snapshot(tenant)?;
         let now = engine.shared.clock.now();
         let (user, internal) = (OnceLock::new(), OnceLock::new());
-        let engine = engine.clone();
-        Ok(Query { inner: Arc::new(Inner { engine, snapshot, now, asked, interrupt, user, internal }) })
+        let (engine, tenant) = (engine.clone(), tenant.clone());
+        Ok(Query { inner: Arc::new(Inner { engine, tenant, snapshot, now, asked, interrupt, user, internal }) })
     }
 
     /// The same question with another table in the place of its own, asked at the same moment.
     pub(crate) fn of_table(&self, table: TableSnapshot) -> Query {
-        let Inner { engine, snapshot, now, asked, interrupt, .. } = self.inner.as_ref();
+        let Inner { engine, tenant, snapshot, now, asked, interrupt, .. } = self.inner.as_ref();
         let snapshot = crate::analysis::partial::with_table(snapshot, table);
-        let (engine, now, asked, interrupt) = (engine.clone(), *now, *asked, interrupt.clone());
+        let (engine, tenant) = (engine.clone(), tenant.clone());
+        let (now, asked, interrupt) = (*now, *asked, interrupt.clone());
         let (user, internal) = (OnceLock::new(), OnceLock::new());
-        Query { inner: Arc::new(Inner { engine, snapshot, now, asked, interrupt, user, internal }) }
+        Query { inner: Arc::new(Inner { engine, tenant, snapshot, now, asked, interrupt, user, internal }) }
     }
 
     /// The same question without what is only in the log, for what needs assembled traces: rows in the log have none.
@@ -84,6 +87,11 @@ impl Query {
     /// What is known of files that were looked at before.
     pub(crate) fn pieces(&self) -> &Pieces {
         &self.inner.engine.shared.pieces
+    }
+
+    /// Whose data it is about.
+    pub(crate) fn tenant(&self) -> &Tenant {
+        &self.inner.tenant
     }
 
     pub fn snapshot(&self) -> &Snapshot {
@@ -101,7 +109,7 @@ impl Query {
 
     /// The session for one audience, made once: an analysis asks many questions.
     fn session(&self, audience: Audience) -> Result<&SessionState> {
-        let Inner { engine, snapshot, now, asked, interrupt, user, internal } = self.inner.as_ref();
+        let Inner { engine, snapshot, now, asked, interrupt, user, internal, .. } = self.inner.as_ref();
         let session = match audience {
             Audience::User => user,
             Audience::Internal => internal,
@@ -110,7 +118,10 @@ impl Query {
             return Ok(made);
         }
         let asker = Asker(Arc::downgrade(&self.inner));
-        let made = engine.session(snapshot, asker, *now, audience, (*asked, interrupt))?;
+        let mut made = engine.session(snapshot, asker, *now, audience, (*asked, interrupt))?;
+        if audience == Audience::User {
+            made.add_analyzer_rule(Arc::new(CheckedNumbers));
+        }
         Ok(session.get_or_init(|| made))
     }
 

@@ -100,7 +100,7 @@ pub fn store(stats: &Stats, now: Nanos, refusing: bool) -> Vec<Measure> {
     vec![
         one(
             "hotspan_refusing",
-            "1 while exports are refused: little disk is free, or the write-ahead log is full or has stopped.",
+            "1 while exports are refused: a disk has little or no space, or the write-ahead log is full or has stopped.",
             u64::from(refusing),
         ),
         one("hotspan_wal_bytes", "Bytes of the write-ahead log on disk.", stats.wal.bytes),
@@ -158,6 +158,12 @@ pub fn store(stats: &Stats, now: Nanos, refusing: bool) -> Vec<Measure> {
         table("hotspan_table_files", "Data files of a table.", |t| t.files),
         table("hotspan_table_rows", "Rows of a table, memory included.", |t| t.rows),
         table("hotspan_table_bytes", "Bytes of a table's data files.", |t| t.bytes),
+        table(
+            "hotspan_table_hindered_seconds",
+            "For how long a table's rows could not be written to files; 0 when they can.",
+            // Just now counts too.
+            |t| t.hindered.as_ref().map_or(0, |hindered| hindered.for_s.ceil().max(1.0) as u64),
+        ),
     ]
 }
 

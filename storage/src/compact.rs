@@ -53,14 +53,20 @@ fn is_raw(file: &DataFile) -> bool {
     file.level == 0 && file.unassembled * 2 > file.rows
 }
 
+/// Whether nothing of a file was received within this time. What comes from as long after `now` was received by a clock
+/// that was ahead.
+fn is_quiet(file: &DataFile, now: Nanos, time: Nanos) -> bool {
+    file.max_received < now - time || file.max_received > now + time
+}
+
 /// Files flushed in a hurry whose traces are quiet by now.
 fn settling(sorted: &[&Arc<DataFile>], now: Nanos, most_rows: u64) -> Option<Job> {
-    let ready = sorted.iter().filter(|f| is_raw(f) && f.max_received < now - SETTLE);
+    let ready = sorted.iter().filter(|f| is_raw(f) && is_quiet(f, now, SETTLE));
     let ready: Vec<&Arc<DataFile>> = ready.copied().collect();
     let first = ready.first()?;
     let inputs = fitting(ready.iter().copied().filter(|f| day(f.min_received) == day(first.min_received)), most_rows);
     let rows: u64 = inputs.iter().map(|f| f.rows).sum();
-    let waited = first.max_received < now - SETTLE - COMPANY;
+    let waited = is_quiet(first, now, SETTLE + COMPANY);
     (inputs.len() >= FAN_IN || rows * 2 > most_rows || waited).then_some(Job { inputs, level: 1 })
 }
 
@@ -104,7 +110,7 @@ pub fn pending(files: &[Arc<DataFile>], now: Nanos, most_rows: u64) -> Pending {
     settled.sort_by_key(|f| (f.level, day(f.min_received)));
     let groups = settled.chunk_by(|a, b| (a.level, day(a.min_received)) == (b.level, day(b.min_received)));
     let join = groups.filter(|group| group.len() >= FAN_IN).flatten().copied();
-    let raw = files.iter().filter(|f| is_raw(f) && f.max_received < now - SETTLE - COMPANY);
+    let raw = files.iter().filter(|f| is_raw(f) && is_quiet(f, now, SETTLE + COMPANY));
     join.chain(raw).fold(Pending::default(), |sum, file| Pending {
         files: sum.files + 1,
         since: Some(sum.since.map_or(file.max_received, |since| since.min(file.max_received))),

@@ -35,10 +35,27 @@ enum Entry {
 pub enum Verdict {
     /// Seen for the first time: store it, and report its fate through this.
     First(watch::Sender<Fate>),
-    /// A copy of one that is durable.
-    Duplicate,
-    /// A copy of one that is under way: wait for its fate.
-    Wait(watch::Receiver<Fate>),
+    Again(Earlier),
+}
+
+/// The first copy of an export that comes again.
+pub enum Earlier {
+    /// It is durable.
+    Stored,
+    /// It is under way, and this will tell its fate.
+    Pending(watch::Receiver<Fate>),
+}
+
+impl Earlier {
+    /// Whether it is durable, once that is known.
+    pub async fn stored(self) -> bool {
+        match self {
+            Earlier::Stored => true,
+            Earlier::Pending(mut fate) => {
+                fate.wait_for(|f| *f != Fate::Pending).await.is_ok_and(|f| *f == Fate::Stored)
+            }
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -59,15 +76,20 @@ pub fn key(payload: &Payload, hash: u128) -> u128 {
 
 impl Window {
     pub fn admit(&mut self, key: u128) -> Verdict {
-        match self.entries.get(&key) {
-            Some(Entry::Stored) => Verdict::Duplicate,
-            Some(Entry::Pending(fate)) => Verdict::Wait(fate.clone()),
-            None => {
-                let (sender, receiver) = watch::channel(Fate::Pending);
-                self.entries.insert(key, Entry::Pending(receiver));
-                Verdict::First(sender)
-            }
+        if let Some(earlier) = self.earlier(key) {
+            return Verdict::Again(earlier);
         }
+        let (sender, receiver) = watch::channel(Fate::Pending);
+        self.entries.insert(key, Entry::Pending(receiver));
+        Verdict::First(sender)
+    }
+
+    /// The first copy of an export, if it has come before.
+    pub fn earlier(&self, key: u128) -> Option<Earlier> {
+        self.entries.get(&key).map(|entry| match entry {
+            Entry::Stored => Earlier::Stored,
+            Entry::Pending(fate) => Earlier::Pending(fate.clone()),
+        })
     }
 
     pub fn stored(&mut self, seen: Seen) {
@@ -103,9 +125,10 @@ impl Window {
         self.entries.remove(&key);
     }
 
-    /// Everything remembered as stored, oldest first: written to the WAL before it is trimmed.
-    pub fn remembered(&self) -> Vec<Seen> {
-        self.order.iter().copied().collect()
+    /// Everything remembered as stored that may come again after `now`, oldest first: written to the WAL before it is
+    /// trimmed.
+    pub fn remembered(&self, now: Nanos) -> Vec<Seen> {
+        self.order.iter().filter(|seen| seen.received >= now - WINDOW).copied().collect()
     }
 }
 
@@ -117,11 +140,11 @@ mod tests {
     fn a_copy_waits_for_the_first_and_is_then_known() {
         let mut window = Window::default();
         let Verdict::First(fate) = window.admit(1) else { panic!("first") };
-        let Verdict::Wait(waiting) = window.admit(1) else { panic!("waits") };
+        let Verdict::Again(Earlier::Pending(waiting)) = window.admit(1) else { panic!("waits") };
         window.stored(Seen { received: 0, key: 1 });
         fate.send(Fate::Stored).expect("somebody waits");
         assert_eq!(*waiting.borrow(), Fate::Stored);
-        assert!(matches!(window.admit(1), Verdict::Duplicate));
+        assert!(matches!(window.admit(1), Verdict::Again(Earlier::Stored)));
     }
 
     #[test]
@@ -131,9 +154,9 @@ mod tests {
         window.recall(Seen { received: MINUTE, key: 0 });
         (1..=MOST as u128).for_each(|key| window.recall(Seen { received: key as Nanos, key }));
         window.recalled();
-        assert!(matches!(window.admit(0), Verdict::Duplicate), "the newest");
+        assert!(matches!(window.admit(0), Verdict::Again(Earlier::Stored)), "the newest");
         assert!(matches!(window.admit(1), Verdict::First(_)), "the oldest, of one more than are remembered");
-        assert!(matches!(window.admit(2), Verdict::Duplicate));
+        assert!(matches!(window.admit(2), Verdict::Again(Earlier::Stored)));
     }
 
     #[test]
@@ -145,6 +168,7 @@ mod tests {
         window.stored(Seen { received: 0, key: 1 });
         window.stored(Seen { received: WINDOW + 1, key: 2 });
         assert!(matches!(window.admit(1), Verdict::First(_)), "older than the window");
-        assert_eq!(window.remembered(), vec![Seen { received: WINDOW + 1, key: 2 }]);
+        assert_eq!(window.remembered(0), vec![Seen { received: WINDOW + 1, key: 2 }]);
+        assert_eq!(window.remembered(2 * WINDOW + 2), vec![], "nobody sends it again");
     }
 }

@@ -22,6 +22,7 @@ use crate::packed::Packed;
 use crate::parquet_file::{self, Encoded};
 use crate::record;
 use crate::round::Round;
+use crate::space;
 use crate::store::Shared;
 use crate::summary::Summarize;
 use crate::table::{Holding, Part, Table};
@@ -113,6 +114,14 @@ pub(crate) async fn flush(
 }
 
 async fn flush_one(shared: &Arc<Shared>, table: &Arc<Table>, through: u64, reason: Reason) -> Result<()> {
+    let written = write_part(shared, table, through, reason).await;
+    if let Err(error) = &written {
+        table.hinder(error.clone(), shared.clock.now());
+    }
+    written
+}
+
+async fn write_part(shared: &Arc<Shared>, table: &Arc<Table>, through: u64, reason: Reason) -> Result<()> {
     table.settle().await?;
     let now = shared.clock.now();
     if let Some(part) = table.part(through, reason, now - QUIET)? {
@@ -127,12 +136,15 @@ async fn flush_one(shared: &Arc<Shared>, table: &Arc<Table>, through: u64, reaso
 }
 
 /// Puts the window of seen exports into the log, so that a re-send is recognised after a crash even when its first copy's
-/// record is gone: what a trim must have before it.
+/// record is gone: what a trim must have before it. Nothing is written when nothing can come again, so that a log whose
+/// disk is full can be trimmed at last.
 pub(crate) async fn remember(shared: &Arc<Shared>) -> Result<()> {
     in_the_log(shared, |shared| {
-        let seen = record::seen(&shared.window().remembered());
-        // Past its quotas: a full log is emptied by this.
-        shared.log.wal.append_wait_past_quotas(wal::Record::from(seen))?;
+        let seen = shared.window().remembered(shared.clock.now());
+        if !seen.is_empty() {
+            // Past its quotas: a full log is emptied by this.
+            shared.log.wal.append_wait_past_quotas(wal::Record::from(record::seen(&seen)))?;
+        }
         crash_point!("trim.remembered");
         Ok(())
     })
@@ -237,7 +249,7 @@ pub(crate) async fn put(
     };
     let path = table.log.path_of(&facts.name);
     let stored = shared.objects.put(&path, PutPayload::from(file.bytes)).await;
-    stored.map_err(|e| Error::unavailable(format!("writing {path}: {e}")))?;
+    stored.map_err(|e| space::trouble(format_args!("writing {path}"), &e))?;
     Ok(Add::of(&facts, data_change, shared.clock.as_ref()))
 }
 

@@ -22,6 +22,7 @@ use model::{Ledger, Signal};
 use serde::{Deserialize, Serialize};
 
 use crate::folder;
+use crate::maintain::still_refused;
 use crate::store::{Shared, Store};
 
 const NAME: &str = "ledger.json";
@@ -211,7 +212,10 @@ impl Store {
 
     /// Why exports are refused now.
     pub fn refusing(&self) -> Option<String> {
-        self.shared.refusing().why()
+        let log = self.shared.log.wal.stats();
+        let mut refusing = self.shared.refusing();
+        refusing.log = still_refused(refusing.log.take(), &log);
+        refusing.why()
     }
 }
 

@@ -17,7 +17,8 @@ use crate::flush::{self, Flushed, Reason};
 use crate::late::Late;
 use crate::retention::{self, Leases};
 use crate::round::Round;
-use crate::store::Shared;
+use crate::space;
+use crate::store::{Refused, Shared};
 use crate::table::Holding;
 use crate::traced;
 
@@ -126,8 +127,9 @@ impl Flushing {
     /// Writes what `reason` asks for of the tables that have not failed in this round; false when there was nothing to
     /// write. What was written before one of them failed may still be trimmed.
     async fn step(&mut self, shared: &Arc<Shared>, reason: Reason, round: &mut Round) -> bool {
-        let cut = shared.clock.now() - shared.settings.hold();
-        let holdings: Vec<Holding> = round.tables(shared).iter().map(|t| t.holding(cut)).collect();
+        let now = shared.clock.now();
+        let cut = now - shared.settings.hold();
+        let holdings: Vec<Holding> = round.tables(shared).iter().map(|t| t.holding(cut, now)).collect();
         let Some(through) = flush::plan(&holdings, reason) else { return false };
         let step = traced::flush(&shared.ledger, through);
         if let Ok(Some(flushed)) = step.run(flush::flush(shared, through, reason, round)).await {
@@ -330,13 +332,25 @@ async fn expire(shared: &Arc<Shared>, tidying: &mut Tidying) -> Result<()> {
     expired.end().and(vacuumed.end())
 }
 
-/// Decides whether exports are refused now, and why.
-pub(crate) fn check_limits(shared: &Shared) {
+/// Why nothing may be taken: little is free, or rows cannot be written for want of space. Whatever the log took then
+/// would come out of what they need; a log on a disk of its own goes on.
+fn short_of_space(shared: &Shared) -> Option<String> {
     let least = shared.settings.min_free_bytes;
     // The log may be on a disk of its own.
-    let places = [("data disk", shared.folder.root.clone()), ("disk of the write-ahead log", shared.folder.wal())];
-    let why = places.iter().map(|(name, path)| (name, disk(path).0)).find(|(_, free)| *free < least);
-    let why = why.map(|(name, free)| format!("the {name} has {} MiB free, less than {} MiB", free >> 20, least >> 20));
+    let (root, log) = (shared.folder.root.clone(), shared.folder.wal());
+    let places = [("data disk", &root), ("disk of the write-ahead log", &log)];
+    let little = places.iter().map(|(name, path)| (name, disk(path).0)).find(|(_, free)| *free < least);
+    if let Some((name, free)) = little {
+        return Some(format!("the {name} has {} MiB free, less than {} MiB", free >> 20, least >> 20));
+    }
+    let tables = shared.all_tables();
+    let hindered = tables.iter().filter_map(|(_, table)| table.hindered()).find(|h| space::is_short(&h.why))?;
+    space::is_shared(&root, &log).then(|| format!("the data disk has no space left: {}", hindered.why))
+}
+
+/// Decides whether exports are refused now, and why.
+pub(crate) fn check_limits(shared: &Shared) {
+    let why = short_of_space(shared);
     if why.is_some() {
         shared.log.wal.release_spares();
     }
@@ -354,13 +368,17 @@ pub(crate) fn check_limits(shared: &Shared) {
     refusing.is_told = why.is_some();
 }
 
-/// Why the log goes on refusing exports: it has stopped, or is as full as when it did not take the last one.
-pub(crate) fn still_refused(refused: Option<wal::WalError>, log: &wal::Stats) -> Option<wal::WalError> {
+/// Why the log goes on refusing exports: it has stopped, is as full as when it did not take the last one, or has neither
+/// written nor given up anything since there was no space for that.
+pub(crate) fn still_refused(refused: Option<Refused>, log: &wal::Stats) -> Option<Refused> {
     if let Some(why) = &log.failed {
-        return Some(wal::WalError::Failed { why: why.as_str().into() });
+        return Some(Refused { error: wal::WalError::Failed { why: why.as_str().into() }, log: log.clone() });
     }
-    let held_now = log.bytes + log.queued_bytes;
-    refused.filter(|error| matches!(error, wal::WalError::Full { held, .. } if held_now >= *held))
+    refused.filter(|Refused { error, log: then }| match error {
+        wal::WalError::Full { held, .. } => log.bytes + log.queued_bytes >= *held,
+        wal::WalError::NoSpace { .. } => log.groups <= then.groups && log.bytes >= then.bytes,
+        _ => false,
+    })
 }
 
 /// Free and total bytes of the disk that holds `path`; unknown: no limit.

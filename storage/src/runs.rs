@@ -4,7 +4,8 @@
 //!   <data>/runs/<id>.json                    of tenant `default`
 //!   <data>/tenants/<tenant>/runs/<id>.json   of the others
 //! ```
-//! *Invariant:* a change is visible to queries only when its object has been put, which is durable.
+//! *Invariant:* a change is visible to queries only when its object has been put, which is durable. So is a deletion: the
+//! object is put once more as one that says so, since a local folder may lose a removal at a power cut.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,8 +13,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use futures::TryStreamExt;
 use model::ingest::Pending;
 use model::run::{Change, Run, Runs, find};
+use model::time::to_rfc3339;
 use model::{Clock, Error, Nanos, Result, Tenant};
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::of_tenant;
@@ -21,6 +24,8 @@ use crate::store::Store;
 
 const VERSION: u32 = 1;
 const FOLDER: &str = "runs";
+/// What the object of a deleted run holds until it is gone.
+const DELETED: &[u8] = br#"{"version":1,"deleted":true}"#;
 /// More runs than anybody makes by hand; a script that makes one a second should hear of it.
 const MOST_RUNS: usize = 10_000;
 
@@ -82,17 +87,41 @@ impl RunBook {
         self.keep(tenant, &runs, run.changed(change)?).await
     }
 
+    async fn delete(&self, tenant: &Tenant, id: &str) -> Result<Run> {
+        let _turn = self.turn.lock().await;
+        let runs = self.of(tenant);
+        let run = runs.iter().find(|run| run.id == id).cloned();
+        let run = run.ok_or_else(|| Error::not_found(format!("there is no run {id:?}")))?;
+        let path = path_of(tenant, &run);
+        let put = self.objects.put(&path, PutPayload::from_static(DELETED)).await;
+        put.map_err(|e| Error::unavailable(format!("writing {path}: {e}")))?;
+        if let Err(error) = self.objects.delete(&path).await {
+            tracing::warn!(%path, %error, "the object of a deleted run stays");
+        }
+        self.show(tenant, runs.iter().filter(|other| other.id != run.id).cloned().collect());
+        let (start, end) = (to_rfc3339(run.start), run.end.map(to_rfc3339));
+        tracing::info!(%tenant, id = run.id, name = run.name, start, end, "a stress-test run was deleted");
+        Ok(run)
+    }
+
     async fn keep(&self, tenant: &Tenant, runs: &[Run], run: Run) -> Result<Run> {
-        let path = of_tenant(tenant, FOLDER).join(format!("{}.json", run.id));
+        let path = path_of(tenant, &run);
         let bytes = serde_json::to_vec(&Saved { version: VERSION, run: run.clone() });
         let bytes = bytes.map_err(|e| Error::internal(format!("writing a run: {e}")))?;
         let put = self.objects.put(&path, bytes.into()).await;
         put.map_err(|e| Error::unavailable(format!("writing {path}: {e}")))?;
         let others = runs.iter().filter(|r| r.id != run.id).cloned();
-        let runs = in_order(others.chain([run.clone()]).collect());
-        self.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), runs);
+        self.show(tenant, others.chain([run.clone()]).collect());
         Ok(run)
     }
+
+    fn show(&self, tenant: &Tenant, runs: Vec<Run>) {
+        self.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), in_order(runs));
+    }
+}
+
+fn path_of(tenant: &Tenant, run: &Run) -> Path {
+    of_tenant(tenant, FOLDER).join(format!("{}.json", run.id))
 }
 
 /// A tenant's runs, and what is wrong with those that cannot be read.
@@ -102,6 +131,9 @@ pub(crate) async fn load(objects: &dyn ObjectStore, tenant: &Tenant) -> Result<(
     let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
     for object in found {
         let bytes = objects.get(&object.location).await.map_err(trouble)?.bytes().await.map_err(trouble)?;
+        if bytes == DELETED {
+            continue;
+        }
         match serde_json::from_slice::<Saved>(&bytes) {
             Ok(Saved { version: ..=VERSION, run }) => runs.push(run),
             Ok(Saved { version, .. }) => unreadable.push(format!("{}: a run of version {version}", object.location)),
@@ -134,6 +166,11 @@ impl Runs for Store {
         let (shared, tenant, name) = (self.shared.clone(), tenant.clone(), name.to_owned());
         to_its_end(async move { shared.runs.change(&tenant, &name, change).await })
     }
+
+    fn delete<'a>(&'a self, tenant: &'a Tenant, id: &'a str) -> Pending<'a, Run> {
+        let (shared, tenant, id) = (self.shared.clone(), tenant.clone(), id.to_owned());
+        to_its_end(async move { shared.runs.delete(&tenant, &id).await })
+    }
 }
 
 /// Who asked may go: what is durable by then must be visible too.
@@ -146,7 +183,10 @@ fn to_its_end(change: impl Future<Output = Result<Run>> + Send + 'static) -> Pen
 mod tests {
     use super::*;
     use crate::DurableLocal;
+    use crate::simulation::bug::Bug;
+    use crate::simulation::faulty::{Fault, Faulty, Op};
     use model::ManualClock;
+    use wal::sim::SimFs;
 
     async fn open(root: &std::path::Path, tenants: &[&Tenant]) -> (RunBook, Vec<String>) {
         let objects = Arc::new(DurableLocal::open(root).expect("opens"));
@@ -173,5 +213,43 @@ mod tests {
         assert_eq!(book.of(&default).as_ref(), [ended]);
         assert_eq!(book.of(&other).len(), 1);
         assert!(trouble.len() == 1 && trouble[0].contains("runs/broken.json"), "{trouble:?}");
+    }
+
+    #[tokio::test]
+    async fn a_deleted_run_is_gone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tenant = Tenant::default();
+        let (book, _) = open(folder.path(), &[&tenant]).await;
+        let named = |name: &str| Change { name: Some(name.to_owned()), ..Change::default() };
+        let first = book.begin(&tenant, named("round-1")).await.expect("begins");
+        let second = book.begin(&tenant, named("round-1")).await.expect("begins");
+        assert_eq!(book.delete(&tenant, "round-1").await.expect_err("no id").kind, model::Kind::NotFound);
+        let other = Tenant::new("other").expect("a name");
+        assert_eq!(book.delete(&other, &first.id).await.expect_err("not theirs").kind, model::Kind::NotFound);
+        assert_eq!(book.delete(&tenant, &first.id).await.expect("deletes"), first);
+        assert_eq!(book.of(&tenant).as_ref(), std::slice::from_ref(&second));
+        assert_eq!(book.delete(&tenant, &first.id).await.expect_err("once").kind, model::Kind::NotFound);
+        assert!(!folder.path().join(format!("runs/{}.json", first.id)).exists());
+        let (book, trouble) = open(folder.path(), &[&tenant]).await;
+        assert_eq!((book.of(&tenant).as_ref(), trouble), ([second].as_slice(), vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_deleted_run_stays_deleted_where_its_object_cannot_be_removed() {
+        let clock = Arc::new(ManualClock::at(1_000));
+        let objects = Arc::new(Faulty::new(1, clock.clone(), SimFs::new(), Bug::None));
+        let tenant = Tenant::default();
+        let open = || RunBook::open(objects.clone(), clock.clone(), vec![tenant.clone()]);
+        let (book, _) = open().await.expect("opens");
+        let named = Change { name: Some("round-1".to_owned()), ..Change::default() };
+        let run = book.begin(&tenant, named).await.expect("begins");
+        objects.script(&[(Op::Put, Fault::Error)]);
+        assert_eq!(book.delete(&tenant, &run.id).await.expect_err("not put").kind, model::Kind::Unavailable);
+        assert_eq!(book.of(&tenant).len(), 1, "what is not durable is not shown");
+        objects.script(&[(Op::Delete, Fault::Error)]);
+        book.delete(&tenant, &run.id).await.expect("deletes");
+        assert!(book.of(&tenant).is_empty());
+        let (book, trouble) = open().await.expect("opens");
+        assert_eq!((book.of(&tenant).len(), trouble), (0, vec![]));
     }
 }

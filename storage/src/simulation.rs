@@ -8,11 +8,11 @@
 //! ```
 //! One thread calls, and time moves only when told to: a seed repeats its run. `HOTSPAN_SEEDS` sets how many.
 
-mod bug;
+pub(crate) mod bug;
 mod checker;
-mod faulty;
+pub(crate) mod faulty;
 mod found;
-mod world;
+pub(crate) mod world;
 
 use std::collections::BTreeMap;
 

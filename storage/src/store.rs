@@ -13,7 +13,7 @@ use crate::aside::Aside;
 use crate::backlog::Log;
 use crate::compact::{self, Pending};
 use crate::crash::crash_point;
-use crate::dedup::{self, Fate, Verdict, Window};
+use crate::dedup::{self, Earlier, Fate, Verdict, Window};
 use crate::delta::{DeltaLog, TableState};
 use crate::folder::{Folder, table_path};
 use crate::held::Held;
@@ -25,6 +25,7 @@ use crate::recover::Recovered;
 use crate::runs::RunBook;
 use crate::settings::Settings;
 use crate::snapshot::{Snapshot, Source};
+use crate::space;
 use crate::summary::Summarize;
 use crate::table::Table;
 
@@ -85,18 +86,24 @@ pub(crate) struct Shared {
 /// Why exports are refused now.
 #[derive(Default)]
 pub(crate) struct Refusing {
-    /// Little disk is free: nothing is taken.
+    /// Little disk is free, or rows cannot be written for want of space: nothing is taken.
     pub disk: Option<String>,
-    /// The log has stopped, or had no room for an export and has not been trimmed since. It is asked for each export all
-    /// the same: a smaller one may fit.
-    pub log: Option<wal::WalError>,
+    /// The log has stopped, or had no room for an export and none has been made since. It is asked for each export all the
+    /// same: a smaller one may fit.
+    pub log: Option<Refused>,
     /// Whether the program's own log says so.
     pub is_told: bool,
 }
 
+/// What the log did not take an export for, and what it was like then.
+pub(crate) struct Refused {
+    pub error: wal::WalError,
+    pub log: wal::Stats,
+}
+
 impl Refusing {
     pub fn why(&self) -> Option<String> {
-        self.disk.clone().or_else(|| self.log.as_ref().map(ToString::to_string))
+        self.disk.clone().or_else(|| self.log.as_ref().map(|refused| refused.error.to_string()))
     }
 }
 
@@ -143,7 +150,7 @@ impl Shared {
     /// Refuses what cannot be taken now, before anything is kept.
     fn admit(&self) -> Result<()> {
         match self.refusing().disk.clone() {
-            Some(why) => Err(Error::unavailable(why)),
+            Some(why) => Err(Error::unavailable(why).hint(space::HINT)),
             None => Ok(()),
         }
     }
@@ -155,8 +162,9 @@ impl Shared {
     /// An export that the log did not take.
     fn refused(&self, error: wal::WalError) -> Error {
         let told = wal_error(&error);
-        if matches!(error, wal::WalError::Full { quota: wal::Quota::Log, .. }) {
-            self.refusing().log = Some(error);
+        if matches!(error, wal::WalError::Full { quota: wal::Quota::Log, .. } | wal::WalError::NoSpace { .. }) {
+            let log = self.log.wal.stats();
+            self.refusing().log = Some(Refused { error, log });
         }
         told
     }
@@ -171,6 +179,15 @@ pub struct TableStats {
     pub rows: u64,
     pub bytes: u64,
     pub version: Option<u64>,
+    /// Set while its rows cannot be written: the log keeps them, and all that came after them.
+    pub hindered: Option<Hindered>,
+}
+
+/// Why a table's rows could not be written when that was tried last, and for how long it has been so.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Hindered {
+    pub for_s: f64,
+    pub why: String,
 }
 
 /// The store at one moment.
@@ -246,6 +263,7 @@ impl Store {
         let waiting = tables.iter().map(|(_, t)| t.waiting());
         let (memory_rows, memory_bytes) = waiting.fold((0, 0), |(a, b), (rows, bytes)| (a + rows, b + bytes));
         let (free_bytes, total_bytes) = crate::maintain::disk(&shared.folder.root);
+        let now = shared.clock.now();
         let table = |(tenant, table): &(Tenant, Arc<Table>)| {
             let files = table.files();
             TableStats {
@@ -255,6 +273,7 @@ impl Store {
                 rows: table.waiting().0 + files.iter().map(|f| f.rows).sum::<u64>(),
                 bytes: files.iter().map(|f| f.size).sum(),
                 version: table.version(),
+                hindered: table.hindered().map(|hindered| hindered.told(now)),
             }
         };
         Stats {
@@ -299,17 +318,19 @@ impl Store {
     async fn append_once(&self, batch: Batch) -> Result<Ack> {
         let shared = &self.shared;
         let key = dedup::key(&batch.payload, batch.hash);
+        // Many copies come at once when a disk has stalled: none of them keeps rows while it waits.
+        let earlier = shared.window().earlier(key);
+        if let Some(earlier) = earlier {
+            drop(batch);
+            return again(earlier).await;
+        }
         // Before anything depends on it: who sent this may be gone any moment.
         let prepared = Prepared::off_the_runtime(batch).await?;
         let verdict = shared.window().admit(key);
         match verdict {
-            Verdict::Duplicate => Ok(Ack { duplicate: true }),
-            Verdict::Wait(mut fate) => {
-                let known = fate.wait_for(|f| *f != Fate::Pending).await.map(|f| *f);
-                match known {
-                    Ok(Fate::Stored) => Ok(Ack { duplicate: true }),
-                    _ => Err(Error::unavailable("the first copy of this export could not be stored")),
-                }
+            Verdict::Again(earlier) => {
+                drop(prepared);
+                again(earlier).await
             }
             Verdict::First(fate) => {
                 let (tell, told) = oneshot::channel();
@@ -346,7 +367,7 @@ impl Store {
                 Err(error) => {
                     shared.window().failed(key);
                     let _ = fate.send(Fate::Failed);
-                    Err(wal_error(&error))
+                    Err(shared.refused(error))
                 }
             };
             // Whoever drops the store on this answer must not do so while this thread, which ends with it, holds it too.
@@ -355,6 +376,14 @@ impl Store {
             let _ = tell.send(answer);
         };
         self.shared.log.wal.append(record, Box::new(done)).map_err(|e| self.shared.refused(e))
+    }
+}
+
+/// The answer to an export that has come before.
+async fn again(earlier: Earlier) -> Result<Ack> {
+    match earlier.stored().await {
+        true => Ok(Ack { duplicate: true }),
+        false => Err(Error::unavailable("the first copy of this export could not be stored")),
     }
 }
 
@@ -393,9 +422,7 @@ pub(crate) fn wal_error(error: &wal::WalError) -> Error {
     match error {
         wal::WalError::Full { .. } => Error::overloaded(error.to_string(), Duration::from_secs(1)),
         wal::WalError::TooLarge { .. } => Error::new(Kind::TooLarge, error.to_string()),
-        wal::WalError::NoSpace { .. } => {
-            Error::unavailable(error.to_string()).hint("free space on the data disk; exporters retry meanwhile")
-        }
+        wal::WalError::NoSpace { .. } => Error::unavailable(error.to_string()).hint(space::HINT),
         _ => Error::unavailable(error.to_string()),
     }
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use model::schema::time_column;
-use model::{Nanos, Result, Signal, Tenant};
+use model::{Error, Nanos, Result, Signal, Tenant};
 
 use crate::assemble;
 use crate::assembled::Recent;
@@ -30,7 +30,7 @@ use crate::packed::{self, Packed};
 use crate::snapshot::TableSnapshot;
 use crate::summary::Summarize;
 
-use inner::Inner;
+use inner::{Hindrance, Inner};
 
 pub struct Table {
     pub tenant: Tenant,
@@ -186,8 +186,10 @@ impl Table {
         self.inner().held.front().map(|h| h.oldest)
     }
 
-    /// For `flush::plan`: rows received after `cut` are young.
-    pub fn holding(&self, cut: Nanos) -> Holding {
+    /// For `flush::plan`: rows received after `cut` are young, but for those that come from as long after `now`: the clock
+    /// was ahead then, and nobody waits for it to come there again.
+    pub fn holding(&self, cut: Nanos, now: Nanos) -> Holding {
+        let young = cut + 1..=now.saturating_add(now - cut);
         let inner = self.inner();
         let mut bytes = 0;
         // What left memory together is written together, so that what is known of the rest stays true.
@@ -204,7 +206,7 @@ impl Table {
         }
         Holding {
             first: inner.held.front().map(|h| h.first),
-            first_young: inner.held.iter().filter(|h| h.newest > cut).map(|h| h.first).min(),
+            first_young: inner.held.iter().filter(|h| young.contains(&h.newest)).map(|h| h.first).min(),
             last: inner.held.back().map(|h| h.last),
             chunk: chunk.or(inner.held.back().map(|h| h.last)),
             bytes,
@@ -219,7 +221,7 @@ impl Table {
         let mut inner = self.inner();
         let count = inner.held.iter().take_while(|h| h.last <= through).count();
         if inner.held.get(count).is_some_and(|next| next.first <= through) {
-            return Err(model::Error::internal(format!("record {through} lies within rows that were joined")));
+            return Err(Error::internal(format!("record {through} lies within rows that were joined")));
         }
         let Some(first_seq) = inner.held.front().map(|held| held.first).filter(|_| count > 0) else { return Ok(None) };
         inner.busy = count;
@@ -262,6 +264,18 @@ impl Table {
     pub fn give_up(&self) {
         let mut inner = self.inner();
         (inner.busy, inner.passed) = (0, 0);
+    }
+
+    /// Notes that rows could not be written.
+    pub fn hinder(&self, why: Error, now: Nanos) {
+        let mut inner = self.inner();
+        let since = inner.hindered.as_ref().map_or(now, |hindered| hindered.since);
+        inner.hindered = Some(Hindrance { since, why });
+    }
+
+    /// Since when and why rows cannot be written, if that is so.
+    pub fn hindered(&self) -> Option<Hindrance> {
+        self.inner().hindered.clone()
     }
 
     /// Commits, and in one step shows the new files and drops the rows that are now in them. `written` is what is to be

@@ -20,8 +20,10 @@ use model::{
 use crate::{Expected, Settings, Source, Store, Summarize, Summary, check, parquet_file, summary};
 
 mod assembled;
+mod copies;
 mod hindered;
 mod leaving;
+mod space;
 mod trouble;
 
 /// 2026-11-22 10:00 UTC.

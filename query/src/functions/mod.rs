@@ -5,6 +5,7 @@
 //! called, whatever a new version of DataFusion brings along.
 
 pub mod allowed;
+pub(crate) mod arithmetic;
 pub mod attributes;
 pub mod bounded;
 pub mod checked;

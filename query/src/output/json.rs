@@ -85,13 +85,7 @@ pub fn value(out: &mut String, array: &dyn Array, row: usize) {
         DataType::BinaryView => hex(out, array.as_binary_view().value(row)),
         DataType::FixedSizeBinary(_) => hex(out, array.as_fixed_size_binary().value(row)),
         DataType::Timestamp(unit, _) => timestamp(out, array, row, *unit),
-        DataType::Date32 => {
-            let _ = write!(
-                out,
-                "\"{}\"",
-                Date32Type::to_naive_date_opt(array.as_primitive::<Date32Type>().value(row)).unwrap_or_default()
-            );
-        }
+        DataType::Date32 => date(out, i64::from(array.as_primitive::<Date32Type>().value(row))),
         DataType::List(_) => list(out, &array.as_list::<i32>().value(row)),
         DataType::LargeList(_) => list(out, &array.as_list::<i64>().value(row)),
         DataType::FixedSizeList(..) => list(out, &array.as_fixed_size_list().value(row)),
@@ -128,6 +122,28 @@ fn hex(out: &mut String, bytes: &[u8]) {
     out.push('"');
     out.push_str(&faster_hex::hex_string(bytes));
     out.push('"');
+}
+
+/// A day, counted from 1970-01-01. SQL can name days of years that chrono does not have.
+fn date(out: &mut String, day: i64) {
+    let (year, month, day) = gregorian(day);
+    let _ = match year {
+        0..=9_999 => write!(out, "\"{year:04}-{month:02}-{day:02}\""),
+        // As ISO 8601 has them, with a sign.
+        _ => write!(out, "\"{year:+05}-{month:02}-{day:02}\""),
+    };
+}
+
+/// Year, month and day, by counting years from March and in eras of 400 years.
+fn gregorian(day: i64) -> (i64, i64, i64) {
+    const ERA: i64 = 146_097;
+    let since_march_0 = day + 719_468;
+    let (era, of_era) = (since_march_0.div_euclid(ERA), since_march_0.rem_euclid(ERA));
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let since_march = (5 * of_year + 2) / 153;
+    let (day, month) = (of_year - (153 * since_march + 2) / 5 + 1, (since_march + 2) % 12 + 1);
+    (year_of_era + 400 * era + i64::from(month <= 2), month, day)
 }
 
 fn timestamp(out: &mut String, array: &dyn Array, row: usize, unit: TimeUnit) {

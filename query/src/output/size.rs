@@ -23,13 +23,6 @@ pub fn fitting(batch: &RecordBatch, most: usize) -> (usize, usize) {
     (sizes.len(), taken)
 }
 
-/// The size of an array's largest value; `None` when there is none.
-pub fn longest(array: &ArrayRef) -> Option<usize> {
-    let mut sizes = vec![0; array.len()];
-    add(array, &mut sizes);
-    sizes.into_iter().max()
-}
-
 /// Adds the size of each of an array's values.
 fn add(array: &ArrayRef, sizes: &mut [usize]) {
     match array.data_type() {

@@ -45,6 +45,17 @@ fn json_follows_the_rules_of_the_interface() {
 }
 
 #[test]
+fn days_of_any_year_are_shown() {
+    let shown = |days: Vec<i32>| rows(vec![("day", Arc::new(Date32Array::from(days)) as ArrayRef)]);
+    // The last and the first day as Java's LocalDate.ofEpochDay has them.
+    assert_eq!(shown(vec![i32::MAX, i32::MIN]), r#"[["+5881580-07-11"],["-5877641-06-23"]]"#);
+    for day in (-1_000_000..3_000_000).step_by(97).chain(-1_000..1_000) {
+        let date = arrow::datatypes::Date32Type::to_naive_date_opt(day).expect("chrono has that year");
+        assert_eq!(shown(vec![day]), format!(r#"[["{date}"]]"#));
+    }
+}
+
+#[test]
 fn structs_become_objects() {
     let inner = StructArray::from(vec![(
         Arc::new(Field::new("a", DataType::Boolean, true)),

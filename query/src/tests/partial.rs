@@ -203,4 +203,13 @@ async fn lines_of_files_add_up_to_those_of_a_scan() {
         }
         assert_eq!(expected["patterns"][0]["severity"], "error", "new errors come first");
     }
+    // A baseline that the window is a part of.
+    let [from, to, before] = [0, 60_000, -60_000].map(seconds);
+    let window = [("start", from), ("end", to.clone()), ("baseline_start", before), ("baseline_end", to)];
+    let expected = asked(&reading, "log-patterns", &window).await;
+    assert_eq!(asked(&keeping, "log-patterns", &window).await, expected);
+    let patterns = expected["patterns"].as_array().expect("a list");
+    let row = patterns.iter().find(|row| row["service"] == "shop" && row["pattern"] == "order * placed in * ms");
+    let counts = row.map(|row| [&row["count"], &row["baseline_count"]].map(Value::as_i64));
+    assert_eq!(counts, Some([Some(10_000), Some(20_000)]));
 }

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use crate::background::{self, Priority};
 use crate::crash::crash_point;
+use crate::space;
 
 use super::action::{Action, Format, Metadata, Protocol, Txn};
 use super::{Add, Remove, checkpoint, schema};
@@ -203,7 +204,7 @@ impl DeltaLog {
     }
 
     fn trouble(&self, doing: &str, error: &object_store::Error) -> Error {
-        Error::unavailable(format!("{doing} the Delta log of {}: {error}", self.root))
+        space::trouble(format_args!("{doing} the Delta log of {}", self.root), error)
     }
 
     /// Commits, and brings `state` up to the version that resulted. After an error the commit may be there all the same:

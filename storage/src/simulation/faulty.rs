@@ -56,6 +56,8 @@ pub enum Fault {
     Torn,
     /// The answer breaks off in the middle.
     Cut,
+    /// No space, by a quota; met only where a test asks for it.
+    Full,
 }
 
 /// The faults that an operation can meet.
@@ -244,6 +246,10 @@ impl Faulty {
         let exists = |why: &str| Err(Error::AlreadyExists { path: path.to_string(), source: why.into() });
         match fault {
             Fault::Error | Fault::Throttled | Fault::Cut => Err(error(format!("{fault:?}"))),
+            Fault::Full => {
+                let full = std::io::Error::from(std::io::ErrorKind::QuotaExceeded);
+                Err(Error::Generic { store: STORE, source: Box::new(full) })
+            }
             Fault::LostAnswer => {
                 self.put(path, payload, options).await?;
                 Err(error("lost answer"))

@@ -5,14 +5,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use model::Nanos;
 use model::time::SECOND;
+use model::{Error, Nanos};
 
 use crate::delta::{DataFile, is_same_day};
 use crate::held::Held;
 use crate::leaving::Leaving;
 use crate::memory::Memory;
 use crate::snapshot::TableSnapshot;
+use crate::store::Hindered;
 
 /// How long written rows take part in assembling the traces they belong to: twice as long as exports of one trace
 /// are usually apart.
@@ -38,11 +39,26 @@ pub struct Inner {
     pub passed: usize,
     /// Up to here rows were in a commit that failed, or seemed to: it may be there. They stay apart from those behind.
     pub attempted: u64,
+    /// Set when writing some of `held` failed, until some are written.
+    pub hindered: Option<Hindrance>,
     pub written: Written,
     pub files: Arc<[Arc<DataFile>]>,
     pub version: Option<u64>,
     /// The last snapshot, while nothing has changed since.
     pub cached: Option<TableSnapshot>,
+}
+
+/// Since when rows cannot be written, and why not when that was tried last.
+#[derive(Debug, Clone)]
+pub struct Hindrance {
+    pub since: Nanos,
+    pub why: Error,
+}
+
+impl Hindrance {
+    pub fn told(self, now: Nanos) -> Hindered {
+        Hindered { for_s: (now - self.since).max(0) as f64 / SECOND as f64, why: self.why.message }
+    }
 }
 
 /// Rows assembled and written within [`REMEMBER`], with the time at which that was, narrowed to what assembly needs: the
@@ -84,6 +100,7 @@ impl Inner {
         self.rows -= taken.iter().map(|h| h.rows).sum::<usize>();
         self.dropped -= taken.iter().filter(|h| h.batch.is_none()).map(|h| h.rows).sum::<usize>();
         self.bytes -= bytes;
+        self.hindered = None;
         self.leaving.forget(self.held.iter().find_map(|held| held.part));
         self.busy = self.busy.saturating_sub(count);
         self.passed = self.passed.saturating_sub(count);

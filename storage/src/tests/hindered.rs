@@ -49,6 +49,13 @@ fn files_of(store: &Store, tenant: &Tenant) -> usize {
     store.snapshot(tenant).expect("a snapshot").table(Signal::Traces).files.len()
 }
 
+/// Which tables are said to be hindered, for how many seconds, and whether the reason names the table.
+fn told(store: &Store) -> Vec<(String, &'static str, f64, bool)> {
+    let tables = store.stats().tables.into_iter();
+    let told = tables.filter_map(|table| table.hindered.map(|hindered| (table.tenant, table.name, hindered)));
+    told.map(|(tenant, name, why)| (tenant, name, why.for_s, why.why.contains("tenants/a/tables/spans"))).collect()
+}
+
 /// Takes the name of the commit that comes `nth` next, so that the store cannot have it until it is removed.
 fn take_commit(folder: &Path, shared: &Shared, tenant: &Tenant, nth: u64) -> PathBuf {
     let version = shared.tables(tenant).of(Signal::Traces).version().map_or(0, |version| version + 1) + nth;
@@ -147,9 +154,12 @@ async fn a_table_that_cannot_be_written_keeps_no_other_from_it_and_its_rows_stay
     }
     let taken = take_commit(folder.path(), &store.shared, &hindered, 0);
     clock.advance(20 * SECOND);
-    for _ in 0..2 {
+    assert_eq!(told(&store), []);
+    for seconds in [0, 90] {
+        clock.advance(seconds * SECOND);
         assert_eq!(store.flush().await.expect_err("hindered").kind, Kind::Unavailable);
         assert_eq!((rows_in_files(&store, &hindered), rows_in_files(&store, &other)), (0, 42));
+        assert_eq!(told(&store), [("a".to_owned(), "spans", seconds as f64, true)]);
     }
     assert!(store.stats().wal.oldest_seq.is_some_and(|oldest| oldest <= 3), "the log keeps what is in no file");
     let copy = tempfile::tempdir().expect("a folder");
@@ -159,10 +169,32 @@ async fn a_table_that_cannot_be_written_keeps_no_other_from_it_and_its_rows_stay
 
     std::fs::remove_dir(taken).expect("removed");
     store.flush().await.expect("flushed");
+    assert_eq!(told(&store), []);
     send_as(&store, &other, "41 4100 0 a b 1 2").await;
     store.flush().await.expect("flushed");
     assert_eq!((rows_in_files(&store, &hindered), rows_in_files(&store, &other)), (2, 43));
     assert!(store.stats().wal.oldest_seq.is_none_or(|oldest| oldest > 3), "and no longer");
+}
+
+/// A machine began with a wrong clock, which was set right later.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_from_a_clock_that_was_ahead_are_written_and_merged_when_they_are_due() {
+    let (clock, folder) = (Arc::new(ManualClock::at(NOON)), tempfile::tempdir().expect("a folder"));
+    let (store, tenant) = (still(folder.path(), &clock, settings()).await, Tenant::default());
+    for id in 1..=8 {
+        clock.advance(365 * DAY);
+        send_as(&store, &tenant, &format!("{id} {id} 0 a b 1 2")).await;
+        clock.advance(-365 * DAY);
+        send_as(&store, &tenant, &format!("9{id} 9{id} 0 a b 1 2")).await;
+        store.maintenance.flush_due().await.expect("flushed");
+        assert_eq!(rows_in_files(&store, &tenant), 2 * id - 1, "the young one is held");
+        clock.advance(20 * SECOND);
+        store.maintenance.flush_due().await.expect("flushed");
+        assert_eq!(rows_in_files(&store, &tenant), 2 * id);
+    }
+    store.tidy().await.expect("merged");
+    let found = found(&store);
+    assert!(found.len() == 16 && found.values().all(|rows| rows == &[Some((1, 1))]), "all are assembled: {found:?}");
 }
 
 /// What a table cannot write fills memory, and goes from there to the log.

@@ -65,7 +65,7 @@ async fn a_full_log_is_told_as_the_reason_until_it_is_trimmed() {
 #[test]
 fn a_log_that_has_stopped_is_a_reason_before_anybody_asks_it() {
     let stopped = wal::Stats { failed: Some("the disk is gone".to_owned()), ..wal::Stats::default() };
-    let told = still_refused(None, &stopped).expect("a reason").to_string();
+    let told = still_refused(None, &stopped).expect("a reason").error.to_string();
     assert_eq!(told, "the write-ahead log has stopped: the disk is gone");
     assert!(still_refused(None, &wal::Stats::default()).is_none());
 }
