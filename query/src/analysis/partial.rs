@@ -19,7 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt;
 use model::time::{MINUTE, SECOND};
-use model::{Nanos, Result, Signal};
+use model::{Nanos, Result, Signal, Tenant};
 use storage::delta::DataFile;
 use storage::{Backlog, Known, PartNumber, Snapshot, TableSnapshot};
 
@@ -115,6 +115,13 @@ impl Pieces {
     }
 }
 
+/// What one file or one part of the log says.
+pub struct Said<T> {
+    /// The file's path, or the part's name: no other has ever the same.
+    pub key: String,
+    pub what: Arc<T>,
+}
+
 /// What is worked out of one file at a time, by the second, and kept.
 pub trait FromFile: Size + Sized + Send + Sync + 'static {
     const SIGNAL: Signal;
@@ -178,7 +185,8 @@ pub fn keeps_seconds_whole(window: Window, (first, end): (Nanos, Nanos)) -> bool
 
 /// Splits a table into what is kept of files that can say something of `near`, and the query over all the rest.
 pub async fn split<T: FromFile>(query: &Query, near: Window, windows: &[Window]) -> Result<(Vec<Arc<T>>, Query)> {
-    split_by::<T>(query, near, |found| windows.iter().all(|window| found.fits(*window))).await
+    let (said, rest) = split_by::<T>(query, near, |found| windows.iter().all(|window| found.fits(*window))).await?;
+    Ok((said.into_iter().map(|one| one.what).collect(), rest))
 }
 
 /// The same for what `fits`.
@@ -186,7 +194,7 @@ pub async fn split_by<T: FromFile>(
     query: &Query,
     near: Window,
     fits: impl Fn(&T) -> bool,
-) -> Result<(Vec<Arc<T>>, Query)> {
+) -> Result<(Vec<Said<T>>, Query)> {
     let table = query.snapshot().table(T::SIGNAL);
     let (mut known, mut rest) = (Vec::new(), Vec::new());
     T::kept(query.pieces()).begin();
@@ -198,13 +206,13 @@ pub async fn split_by<T: FromFile>(
     let mut asked = std::pin::pin!(futures::stream::iter(files).map(ask).buffered(AT_ONCE));
     while let Some((found, file)) = asked.next().await {
         match found?.filter(|found| fits(found)) {
-            Some(found) => known.push(found),
+            Some(what) => known.push(Said { key: file.path.clone(), what }),
             None => rest.push(file),
         }
     }
     let mut rest = table.clone().with_files(rest.into());
     if let Some(backlog) = rest.backlog.take() {
-        let (of_log, left) = split_log::<T>(&backlog, near, &fits);
+        let (of_log, left) = split_log::<T>(query.tenant(), &backlog, near, &fits);
         known.extend(of_log);
         rest = rest.with_backlog(left);
     }
@@ -213,13 +221,17 @@ pub async fn split_by<T: FromFile>(
 
 /// The same of what is only in the log, of which parts were summed up when they left memory.
 fn split_log<T: FromFile>(
+    tenant: &Tenant,
     backlog: &Backlog,
     near: Window,
     fits: impl Fn(&T) -> bool,
-) -> (Vec<Arc<T>>, Option<Backlog>) {
+) -> (Vec<Said<T>>, Option<Backlog>) {
     let is_near = |part: &&Arc<Known>| part.times.1 >= near.start && part.times.0 < near.end;
-    let said = |part: &Arc<Known>| Some((part.number, Arc::new(T::of_summary(part.summary.clone()).filter(&fits)?)));
-    let (parts, known): (HashSet<PartNumber>, Vec<Arc<T>>) =
+    let said = |part: &Arc<Known>| {
+        let what = Arc::new(T::of_summary(part.summary.clone()).filter(&fits)?);
+        Some((part.number, Said { key: format!("{tenant}: part {} of the log", part.number), what }))
+    };
+    let (parts, known): (HashSet<PartNumber>, Vec<Said<T>>) =
         backlog.known().iter().filter(is_near).filter_map(said).unzip();
     (known, backlog.without(&parts))
 }

@@ -10,6 +10,7 @@
 //! span; quantiles too, since histograms have fixed buckets.
 
 pub mod entries;
+mod joined;
 pub mod summary;
 pub mod written;
 
@@ -243,6 +244,7 @@ pub async fn read(query: &Query, scope: &Scope, most: i64) -> Result<Folded<Rate
     }
     let inside = |file: &FileRates| window.start <= file.span().0 && file.span().1 <= window.end;
     let (known, rest) = split_by::<FileRates>(query, window, inside).await?;
+    let known = joined::joined(query, known).await?;
     let mut folded = rest.fold(&sql, empty).await?;
     let asked = [&scope.service, &scope.operation, &scope.kind];
     for file in known {

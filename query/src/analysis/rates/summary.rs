@@ -6,6 +6,7 @@
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+use model::time::SECOND;
 use model::{Nanos, Result, Signal};
 
 use super::super::partial::{FromFile, Pieces, keeps_seconds_whole};
@@ -26,9 +27,23 @@ pub struct FileRates {
 }
 
 impl FileRates {
-    fn of_bytes(bytes: Bytes) -> Option<Self> {
+    pub(super) fn of_bytes(bytes: Bytes) -> Option<Self> {
         let span = written::span(&bytes)?;
         Some(FileRates { bytes, span })
+    }
+
+    /// What several say, as one. `None` of none.
+    pub fn of_all<'a>(all: impl Iterator<Item = &'a FileRates>) -> Result<Option<Self>> {
+        let (mut sum, mut span) = (OfFile::default(), None::<(Nanos, Nanos)>);
+        for one in all {
+            sum.rates.merge(one.rates()?);
+            sum.entries.merge(one.entries()?);
+            let (start, end) = span.unwrap_or(one.span);
+            span = Some((start.min(one.span.0), end.max(one.span.1)));
+        }
+        let Some((start, end)) = span else { return Ok(None) };
+        let seconds = (start.div_euclid(SECOND), end.div_euclid(SECOND));
+        Ok(FileRates::of_bytes(written::write(&sum.rates, &sum.entries, seconds).into()))
     }
 
     pub fn span(&self) -> (Nanos, Nanos) {

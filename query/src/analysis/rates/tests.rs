@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, StringViewArray};
 use proptest::prelude::*;
 
+use super::joined::{LONGEST, groups, is_last};
 use super::*;
+use crate::analysis::partial::Said;
 use entries::{Entries, is_entry};
 
 /// A span: second, operation, instance, duration in ms, whether it failed, and its flags.
@@ -72,6 +74,10 @@ fn written(rows: &[Row]) -> Vec<u8> {
     written::write(&rates, &entries, span)
 }
 
+fn file(rows: &[Row]) -> FileRates {
+    FileRates::of_bytes(written(rows).into()).expect("readable")
+}
+
 fn rows() -> impl Strategy<Value = Vec<Row>> {
     let row = (1_700_000_000..1_700_000_040_i64, 0..4_usize, 0..3_usize, 0..90_000_i64, any::<bool>(), 0..256_i64);
     prop::collection::vec(row, 1..60)
@@ -110,6 +116,18 @@ proptest! {
         prop_assert_eq!(count(&rates), both.len() as u64);
         let trend: u64 = rates.iter().flat_map(|rated| rated.figures.trend(60)).sum();
         prop_assert_eq!(trend, both.len() as u64);
+    }
+
+    #[test]
+    fn what_several_files_say_is_what_one_file_of_their_rows_says(files in prop::collection::vec(rows(), 1..5)) {
+        let all = files.concat();
+        let parts: Vec<FileRates> = files.iter().map(|rows| file(rows)).collect();
+        let joined = FileRates::of_all(parts.iter()).expect("readable").expect("there are some");
+        let whole = file(&all);
+        prop_assert_eq!(joined.span(), whole.span());
+        prop_assert_eq!(told(&joined.rates().expect("readable")), told(&whole.rates().expect("readable")));
+        let parts = |file: &FileRates| file.entries().expect("readable").parts;
+        prop_assert_eq!(parts(&joined), parts(&whole));
     }
 
     #[test]
@@ -161,4 +179,39 @@ fn times_that_are_too_far_apart_are_told_in_any_order() {
         assert!(rates.figures.iter().all(|figures| figures.times.counts.len() as i64 <= MOST_BINS));
         assert_eq!(rates.figures[0].count(), 4, "but for their times all count");
     }
+}
+
+/// A file with one span.
+fn said(key: &str, second: i64) -> Said<FileRates> {
+    Said { key: key.to_owned(), what: Arc::new(file(&[(second, 0, 0, 10, false, 1)])) }
+}
+
+fn keys(said: &[Said<FileRates>]) -> Vec<Vec<&str>> {
+    let of = |group: std::ops::Range<usize>| said[group].iter().map(|one| one.key.as_str()).collect();
+    groups(said).into_iter().map(of).collect()
+}
+
+#[test]
+fn a_file_that_goes_changes_its_own_group_and_no_other() {
+    let all: Vec<_> = (0..200).map(|n| said(&format!("spans/{n}.parquet"), n)).collect();
+    let (groups, before) = (groups(&all), keys(&all));
+    assert!(groups.len() > 3 && groups.windows(2).all(|pair| pair[0].end <= pair[1].start), "{groups:?}");
+    assert!(before.iter().all(|group| is_last(group[group.len() - 1])));
+    let third = &groups[2];
+    let fewer: Vec<_> =
+        (0..).zip(&all).filter(|(n, _)| *n != third.start).map(|(n, one)| said(&one.key, n as i64)).collect();
+    let after = keys(&fewer);
+    let differ: Vec<usize> = (0..before.len()).filter(|at| !after.contains(&before[*at])).collect();
+    assert_eq!(differ, [2]);
+    // A window that begins with the last of that group knows the later groups, and none that it may know a part of.
+    assert_eq!(keys(&all[third.end - 1..]), before[3..]);
+}
+
+#[test]
+fn files_far_apart_in_time_are_not_joined() {
+    let names: Vec<String> = (0..1_000).map(|n| format!("{n}")).collect();
+    let (last, other): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| is_last(name));
+    let apart = |by: i64| keys(&[said(last[0], 0), said(other[0], 1), said(last[1], by)]).len();
+    assert_eq!(apart(10), 1);
+    assert_eq!(apart(LONGEST / SECOND + 1), 0);
 }
