@@ -20,7 +20,7 @@ use compare::Compare;
 use import::Import;
 use which::{going_on, id_of, namesakes, path, to_the_second};
 
-/// Mark stress-test runs on a server: start, stop, mark stages, import, list, show, compare
+/// Mark stress-test runs on a server: start, stop, mark stages, import, list, show, delete, compare
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hotspan run start round-3 && k6 run shop.js; hotspan run stop\n  \
     hotspan run compare round-2 round-3 --fail-on worse")]
@@ -39,6 +39,7 @@ enum Action {
     Import(Import),
     List(List),
     Show(Show),
+    Delete(Delete),
     Compare(Compare),
 }
 
@@ -94,6 +95,14 @@ struct Show {
     json: bool,
 }
 
+/// Forget a run, its marks and notes; its spans stay
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hotspan run delete round-3")]
+struct Delete {
+    /// Id, or the name where no other run has it
+    run: String,
+}
+
 impl Run {
     pub fn run(self) -> Result<ExitCode> {
         let remote = &self.remote;
@@ -110,6 +119,7 @@ impl Run {
             Action::Import(import) => import.run(remote)?,
             Action::List(list) => list.run(remote)?,
             Action::Show(show) => show.run(remote)?,
+            Action::Delete(Delete { run }) => tell("deleted", &remote.delete(&path(run, ""))?)?,
             Action::Compare(compare) => return compare.run(remote),
         }
         Ok(ExitCode::SUCCESS)

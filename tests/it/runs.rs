@@ -71,6 +71,38 @@ fn a_second_run_of_a_name_is_warned_of_and_told_apart_by_ids() {
 }
 
 #[test]
+fn a_deleted_run_stays_deleted_and_its_spans_stay() {
+    let server = Home::new().start();
+    for name in ["round-1", "round-1", "round-2"] {
+        runs(&server, &["start", name]).success();
+    }
+    let named = |server: &Server| server.sql("SELECT name FROM runs ORDER BY start_time");
+    let mut span = otlp::span(1, 1, "POST /order");
+    span.attributes = vec![otlp::text("test.run.id", "round-2")];
+    otlp::send(&server, &otlp::export("shop", vec![span]));
+    runs(&server, &["delete", "round-1"]).refused(&["2 runs are named", "give the id"]);
+    let first = server.json("/api/v1/runs")["runs"][2]["id"].as_str().expect("an id").to_owned();
+    let deleted = runs(&server, &["delete", &first]).success();
+    assert_eq!(deleted.text().trim(), format!("deleted round-1 ({first})"));
+    let (status, told) = answer(server.client.delete(server.url("/api/v1/runs/round-2")));
+    assert_eq!((status, &told["name"]), (StatusCode::OK, &json!("round-2")), "{told}");
+    assert_eq!(json!(named(&server)), json!([["round-1"]]));
+
+    // What is gone is gone, also for a server that was killed.
+    let server = server.kill().start();
+    assert_eq!(json!(named(&server)), json!([["round-1"]]));
+    let (status, told) = answer(server.client.delete(server.url(&format!("/api/v1/runs/{first}"))));
+    assert_eq!((status, &told["error"]["kind"]), (StatusCode::NOT_FOUND, &json!("not_found")), "{told}");
+    // A run that only its spans tell of is listed and cannot be deleted.
+    assert_eq!(json!(server.sql("SELECT count(*) FROM spans")), json!([[1]]));
+    assert_eq!(server.json("/api/v1/runs/round-2")["id"], "round-2");
+    let (status, told) = answer(server.client.delete(server.url("/api/v1/runs/round-2")));
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(told["error"]["message"].as_str().is_some_and(|m| m.contains("only spans tell of")), "{told}");
+    server.stop();
+}
+
+#[test]
 fn wrong_requests_say_what_is_wrong() {
     let server = Home::new().start();
     let (status, begun) = send(&server, Method::POST, "/api/v1/runs", &json!({"name": "r", "start_time": "now-10m"}));
@@ -121,6 +153,8 @@ fn writing_takes_the_scope_ingest_and_tenants_are_apart() {
     assert_eq!((&names(reader)[0]["name"], names(reader).as_array().map(Vec::len)), (&json!("ours"), Some(1)));
     assert_eq!(names(other)[0]["name"], "theirs");
     assert_eq!(ask(other, Method::GET, "/api/v1/runs/ours", None).0, StatusCode::NOT_FOUND);
+    assert_eq!(ask(other, Method::DELETE, "/api/v1/runs/ours", None).0, StatusCode::NOT_FOUND);
+    assert_eq!(ask(reader, Method::DELETE, "/api/v1/runs/ours", None).0, StatusCode::FORBIDDEN);
     // The cookie of the page does from the page itself, and from no other.
     let by_cookie = |site: &str| {
         let request = server.client.post(server.url("/api/v1/runs")).header("sec-fetch-site", site);
@@ -277,7 +311,10 @@ fn two_runs_are_compared_at_matched_load() {
     };
     let (reserve, pay) = (outcome("reserve"), outcome("pay"));
     assert_eq!((&reserve["outcome"], &outcome("POST /order")["outcome"]), (&json!("worse"), &json!("worse")));
-    assert_eq!((&pay["outcome"], &pay["reason"]), (&json!("no_evidence"), &Value::Null), "{pay:#}");
+    // Whether half a percentage point of errors can be ruled out depends on where the levels begin and end.
+    assert!(pay["outcome"] == "same" || pay["outcome"] == "no_evidence", "{pay:#}");
+    assert_eq!(pay["reason"], Value::Null, "{pay:#}");
+    assert_eq!(found["limits"], json!({"ratio": 0.2, "latency_ns": 2e6, "error_rate": 0.005}));
     let mean = &reserve["measures"][0];
     let (low, high) = (mean["low"].as_f64().expect("a number"), mean["high"].as_f64().expect("a number"));
     // 60 ms were added.
@@ -292,7 +329,8 @@ fn two_runs_are_compared_at_matched_load() {
     let markdown = compare(&["round-2", "round-1", "--fail-on", "worse", "--format", "markdown"]).success().text();
     assert!(markdown.contains("| better | shop | reserve |"), "{markdown}");
     let same = compare(&["round-1", "round-1", "--fail-on", "worse"]).success().text();
-    assert!(same.contains("no evidence of a change"), "{same}");
+    assert!(same.contains("no evidence of a change") || same.contains("the same, as far as it counts"), "{same}");
+    assert!(same.contains("a change counts from 20 % on and 2.00 ms of a latency, 0.5 % of an error rate"), "{same}");
 
     // The same by SQL, and as the window of other analyses.
     let query = "SELECT outcome FROM run_diff('baseline_run=round-1', 'run=round-2') WHERE operation = 'reserve'";

@@ -161,12 +161,12 @@ impl Operations {
         (names, keys)
     }
 
-    /// Bytes held, about.
     /// Whether there is one of the kind.
     pub fn has(&self, kind: SpanKind) -> bool {
         (0..self.len()).any(|number| self.kind(number as u32) == kind)
     }
 
+    /// Bytes held, about.
     pub fn size(&self) -> usize {
         self.names.size() + self.keys.len() * (2 * size_of::<Key>() + 16)
     }

@@ -99,7 +99,12 @@ struct Thrown<'a> {
 
 impl Exceptions {
     fn count(&mut self, service: u32, operation: u32, thrown: &Thrown) {
-        let Some(side) = self.windows.iter().position(|window| window.holds(thrown.at)) else { return };
+        // The window may be a part of the baseline.
+        let is_in = |side: usize| self.windows.get(side).is_some_and(|window| window.holds(thrown.at));
+        let counts = [0, 1].map(|side| u64::from(is_in(side)));
+        if counts == [0, 0] {
+            return;
+        }
         let Some(key) = self.key(service, operation, thrown) else {
             self.left_out += 1;
             return;
@@ -111,7 +116,7 @@ impl Exceptions {
             message: String::new(),
             trace: 0,
         });
-        figures.counts[side] += 1;
+        figures.counts = [figures.counts[0] + counts[0], figures.counts[1] + counts[1]];
         figures.first = figures.first.min(thrown.at);
         if thrown.at > figures.last {
             figures.last = thrown.at;

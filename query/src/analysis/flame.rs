@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use arrow::datatypes::SchemaRef;
 use model::Result;
-use model::trace::flag;
+use model::trace::{SpanKind, flag};
 use serde_json::{Value, json};
 
 use super::called::Operations;
@@ -108,10 +108,10 @@ impl Tree {
         node
     }
 
-    /// Adds the spans of one trace. A span whose parent is not here (or in a cycle) is a root.
-    fn add_trace(&mut self, side: usize, spans: &[SpanRecord]) {
+    /// Adds the spans of one trace, of operations of such kinds. A span whose parent is not here (or in a cycle) is a root.
+    fn add_trace(&mut self, side: usize, spans: &[SpanRecord], kind: &dyn Fn(u32) -> SpanKind) {
         let by_id = by_id(spans);
-        let parents = parents(spans, &by_id);
+        let parents = parents(spans, &by_id, kind);
         let mut placed: Vec<Option<usize>> = vec![None; spans.len()];
         let mut way: Vec<usize> = Vec::new();
         for span in 0..spans.len() {
@@ -156,9 +156,19 @@ fn is_copy(spans: &[SpanRecord], by_id: &[(u64, usize)], span: usize) -> bool {
 }
 
 /// The position of each span's parent. Of two spans with one id (the sides of a call may share it) the later one is
-/// the receiving side, and the parent of those that name it.
-fn parents(spans: &[SpanRecord], by_id: &[(u64, usize)]) -> Vec<Option<usize>> {
+/// the receiving side, and the parent of those that name it; a SERVER span is below the CLIENT span whose id it has.
+fn parents(spans: &[SpanRecord], by_id: &[(u64, usize)], kind: &dyn Fn(u32) -> SpanKind) -> Vec<Option<usize>> {
+    let caller = |span: &SpanRecord| {
+        let first = by_id.partition_point(|(id, _)| *id < span.span);
+        let mut same = by_id[first..].iter().take_while(|(id, _)| *id == span.span).map(|(_, same)| *same);
+        same.find(|&same| kind(spans[same].operation) == SpanKind::Client)
+    };
     let parent = |(at, span): (usize, &SpanRecord)| {
+        if kind(span.operation) == SpanKind::Server
+            && let Some(caller) = caller(span)
+        {
+            return Some(caller);
+        }
         let after = by_id.partition_point(|(id, _)| *id <= span.parent);
         let mut named = by_id[..after].iter().rev().take_while(|(id, _)| *id == span.parent).map(|(_, named)| *named);
         named.find(|&named| named != at && !is_copy(spans, by_id, named))
@@ -196,7 +206,10 @@ async fn read_side(
     operations: &mut Operations,
 ) -> Result<()> {
     let limits = Limits { slice: SLICE, most: u64::MAX };
-    each_tree(query, scope, window, limits, operations, &mut |_, spans| tree.add_trace(side, spans)).await?;
+    let mut visit = |operations: &Operations, spans: &[SpanRecord]| {
+        tree.add_trace(side, spans, &|operation| operations.kind(operation));
+    };
+    each_tree(query, scope, window, limits, operations, &mut visit).await?;
     Ok(())
 }
 
@@ -283,7 +296,7 @@ mod tests {
         let mut tree = Tree::new(3);
         for trace in 0..10u32 {
             let spans = [span(u128::from(trace), 1, 0, 0), span(u128::from(trace), 2, 1, 1 + trace)];
-            tree.add_trace(0, &[spans[0], spans[1], span(u128::from(trace), 3, 2, 50)]);
+            tree.add_trace(0, &[spans[0], spans[1], span(u128::from(trace), 3, 2, 50)], &|_| SpanKind::Internal);
         }
         let shown: Vec<_> =
             tree.nodes.iter().map(|n| (n.parent, n.operation, n.figures[0].calls, n.figures[0].own)).collect();
@@ -296,7 +309,8 @@ mod tests {
     #[test]
     fn a_span_that_came_twice_counts_once() {
         let mut tree = Tree::new(MOST_NODES);
-        tree.add_trace(0, &[span(1, 1, 0, 1), span(1, 1, 0, 1), span(1, 2, 1, 2), span(1, 2, 1, 3)]);
+        let spans = [span(1, 1, 0, 1), span(1, 1, 0, 1), span(1, 2, 1, 2), span(1, 2, 1, 3)];
+        tree.add_trace(0, &spans, &|_| SpanKind::Internal);
         // The two sides of a call may share an id, but not the operation.
         let calls: Vec<_> = tree.nodes.iter().map(|n| (n.operation, n.figures[0].calls)).collect();
         assert_eq!(calls, [(1, 1), (2, 1), (3, 1)]);
@@ -305,7 +319,8 @@ mod tests {
     #[test]
     fn cycles_and_missing_parents_end() {
         let mut tree = Tree::new(MOST_NODES);
-        tree.add_trace(0, &[span(1, 1, 2, 1), span(1, 2, 1, 2), span(1, 3, 3, 3), span(1, 4, 99, 4)]);
+        let spans = [span(1, 1, 2, 1), span(1, 2, 1, 2), span(1, 3, 3, 3), span(1, 4, 99, 4)];
+        tree.add_trace(0, &spans, &|_| SpanKind::Internal);
         assert_eq!(tree.nodes.iter().map(|n| n.figures[0].calls).sum::<i64>(), 4);
     }
 }

@@ -129,7 +129,13 @@ impl Side {
         }
         // The two sides of a call may share an id; the one that starts later is the receiving one.
         let by_id: HashMap<u64, usize> = trace.iter().enumerate().map(|(at, span)| (span.span, at)).collect();
-        let parent_of = |at: usize| by_id.get(&trace[at].parent).copied().filter(|&parent| parent != at);
+        let is = |at: usize, kind: SpanKind| operations.kind(trace[at].operation) == kind;
+        let calls = (0..trace.len()).filter(|&at| is(at, SpanKind::Client)).map(|at| (trace[at].span, at));
+        let calls: HashMap<u64, usize> = calls.collect();
+        let parent_of = |at: usize| {
+            let call = calls.get(&trace[at].span).filter(|_| is(at, SpanKind::Server));
+            call.or_else(|| by_id.get(&trace[at].parent)).copied().filter(|&parent| parent != at)
+        };
         let mut families: Vec<(usize, usize)> =
             (0..trace.len()).filter_map(|at| parent_of(at).map(|parent| (parent, at))).collect();
         families.sort_unstable();
@@ -143,7 +149,7 @@ impl Side {
         let kind = |span: &SpanRecord| operations.kind(span.operation);
         let is_served = kind(parent) == SpanKind::Client && kind(children[0]) == SpanKind::Server;
         if is_served && children.len() == 1 {
-            let gap = (parent.end - parent.start) - (children[0].end - children[0].start);
+            let gap = (parent.end - parent.start).saturating_sub(children[0].end - children[0].start);
             let key = Key {
                 pattern: Pattern::BeforeServed,
                 operation: children[0].operation,

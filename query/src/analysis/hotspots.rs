@@ -222,7 +222,22 @@ fn answer(sides: &Sides, ranking: &Ranking, seen: &Seen) -> Result<Value> {
         "baseline": sides.baseline.map(|window| side(window, ranking.baseline_requests)),
         "verdict": ranking.verdict,
         "worse": ranking.worse,
+        "needed": needed(ranking),
         "hotspots": spots,
+    }))
+}
+
+/// How many requests would tell what these do not.
+fn needed(ranking: &Ranking) -> Option<Value> {
+    let (needed, text) = (ranking.needed.as_ref()?, ranking.needed_text()?);
+    let seems = needed.seems.as_ref();
+    Some(json!({
+        "requests": needed.requests,
+        "baseline_requests": needed.baseline_requests,
+        "entry": seems.map(|seems| &seems.entry),
+        "measure": seems.map(|seems| seems.measure),
+        "en": text.en,
+        "zh": text.zh,
     }))
 }
 

@@ -81,11 +81,15 @@ impl Lesson {
     fn look_at(&mut self, trace: &[Kept], operations: &Operations) {
         // The two sides of a call may share an id; the one that starts later is the receiving one.
         let by_id: HashMap<u64, usize> = trace.iter().enumerate().map(|(at, span)| (span.span, at)).collect();
+        let is = |span: &Kept, kind: SpanKind| operations.kind(span.operation) == kind;
+        let calls = trace.iter().enumerate().filter(|(_, span)| is(span, SpanKind::Client));
+        let calls: HashMap<u64, usize> = calls.map(|(at, span)| (span.span, at)).collect();
         let mut families: Vec<(usize, usize)> = Vec::new();
         let mut has_holes = false;
         for (at, span) in trace.iter().enumerate() {
             self.sums.entry(span.operation).or_default().own.push(span.own);
-            match by_id.get(&span.parent) {
+            let call = calls.get(&span.span).filter(|_| is(span, SpanKind::Server));
+            match call.or_else(|| by_id.get(&span.parent)) {
                 Some(&parent) if parent != at => {
                     families.push((parent, at));
                     *self.relations.entry((trace[parent].operation, span.operation)).or_default() += 1;

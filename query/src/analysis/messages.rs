@@ -14,6 +14,7 @@ use model::{Error, Result};
 
 use super::batch::{column as array, id, ids, int, ints, trace_id};
 use super::called::{self, Called, Operations};
+use super::names::{NONE, TextColumn};
 use super::ranking::{Observed, Operation, WaitStat};
 use super::sample::{Part, hash, typical_of};
 use super::scope::{Window, started_in};
@@ -49,6 +50,8 @@ pub struct Messages {
 
 struct Sent {
     operation: u32,
+    /// The number of its name.
+    topic: u32,
     /// When the sender was done, Unix ns.
     at: i64,
 }
@@ -57,8 +60,18 @@ struct Taken {
     /// The PRODUCER span.
     producer: u64,
     operation: u32,
+    topic: u32,
     trace: u128,
     at: i64,
+}
+
+/// What a [`WaitStat`] is about, by numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct StatKey {
+    consumer: u32,
+    sender: u32,
+    topic: u32,
+    bin: u32,
 }
 
 /// A message that was sent and taken.
@@ -72,6 +85,10 @@ impl Message<'_> {
     fn waited(&self) -> i64 {
         (self.taken.at - self.sent.at).max(0)
     }
+
+    fn topic(&self) -> u32 {
+        if self.taken.topic == NONE { self.sent.topic } else { self.taken.topic }
+    }
 }
 
 impl Messages {
@@ -84,37 +101,42 @@ impl Messages {
     pub fn add_to(&self, observed: &mut Observed, window: Window) {
         let bin = ((observed.bin_seconds * 1e9) as i64).max(1);
         let times = self.part.one_in();
-        let mut stats: HashMap<(u32, u32, u32), WaitStat> = HashMap::new();
+        let mut stats: HashMap<StatKey, WaitStat> = HashMap::new();
         for message in self.both_ends().filter(|m| window.holds(m.taken.at)) {
-            let at = ((message.taken.at - window.start) / bin) as u32;
-            let stat = stats.entry((message.taken.operation, message.sent.operation, at));
-            let stat = stat.or_insert_with(|| self.none(message.taken.operation, message.sent.operation, at));
+            let bin = ((message.taken.at - window.start) / bin) as u32;
+            let (consumer, sender) = (message.taken.operation, message.sent.operation);
+            let key = StatKey { consumer, sender, topic: message.topic(), bin };
+            let stat = stats.entry(key).or_insert_with(|| self.none(key));
             stat.messages += times;
             stat.waited_ns += (message.waited() as f64) * times as f64;
         }
-        let mut takers: HashMap<u32, BTreeSet<u32>> = HashMap::new();
-        for message in self.both_ends() {
-            takers.entry(message.sent.operation).or_default().insert(message.taken.operation);
+        let mut takers: HashMap<(u32, u32), BTreeSet<u32>> = HashMap::new();
+        for Message { sent, taken } in self.both_ends() {
+            takers.entry((sent.operation, sent.topic)).or_default().insert(taken.operation);
         }
         let gone = self.taken.iter().filter(|taken| taken.at < window.end);
         let gone: HashSet<(u64, u32)> = gone.map(|taken| (taken.producer, taken.operation)).collect();
         for (span, sent) in self.sent.iter().filter(|(_, sent)| window.holds(sent.at)) {
-            let at = ((sent.at - window.start) / bin) as u32;
-            // Whoever takes messages of a sender is meant to take them all, each group of consumers for itself.
-            for &taker in takers.get(&sent.operation).into_iter().flatten() {
-                let stat = stats.entry((taker, sent.operation, at));
-                let stat = stat.or_insert_with(|| self.none(taker, sent.operation, at));
+            let bin = ((sent.at - window.start) / bin) as u32;
+            // Whoever takes a sender's messages of a topic is meant to take them all, each group of consumers for itself.
+            for &taker in takers.get(&(sent.operation, sent.topic)).into_iter().flatten() {
+                let key = StatKey { consumer: taker, sender: sent.operation, topic: sent.topic, bin };
+                let stat = stats.entry(key).or_insert_with(|| self.none(key));
                 stat.sent += times;
                 stat.left += if gone.contains(&(*span, taker)) { 0 } else { times };
             }
         }
         observed.waits = stats.into_values().collect();
-        observed.waits.sort_by(|a, b| (&a.consumer, &a.sender, a.bin).cmp(&(&b.consumer, &b.sender, b.bin)));
+        let place = |a: &WaitStat, b: &WaitStat| {
+            (&a.consumer, &a.sender, &a.topic, a.bin).cmp(&(&b.consumer, &b.sender, &b.topic, b.bin))
+        };
+        observed.waits.sort_by(place);
     }
 
-    fn none(&self, consumer: u32, sender: u32, bin: u32) -> WaitStat {
+    fn none(&self, StatKey { consumer, sender, topic, bin }: StatKey) -> WaitStat {
         let [consumer, sender] = [consumer, sender].map(|number| self.operations.operation(number));
-        WaitStat { consumer, sender, bin, messages: 0, waited_ns: 0.0, sent: 0, left: 0 }
+        let topic = self.operations.names.some_text(topic).map(str::to_owned);
+        WaitStat { consumer, sender, topic, bin, messages: 0, waited_ns: 0.0, sent: 0, left: 0 }
     }
 
     pub fn operations(&self) -> &Operations {
@@ -124,6 +146,17 @@ impl Messages {
     /// Those that were sent and taken: sender, message, taker.
     pub fn taken(&self) -> impl Iterator<Item = (u32, u64, u32)> {
         self.both_ends().map(|message| (message.sent.operation, message.taken.producer, message.taken.operation))
+    }
+
+    /// Those that were taken of something else than a PRODUCER span: what sent them, the taker, and when.
+    pub fn taken_of_others(&self) -> impl Iterator<Item = (u64, u32, i64)> {
+        let others = self.taken.iter().filter(|taken| !self.sent.contains_key(&taken.producer));
+        others.map(|taken| (taken.producer, taken.operation, taken.at))
+    }
+
+    /// One message in so many was kept.
+    pub fn one_in(&self) -> u64 {
+        self.part.one_in()
     }
 
     /// Traces of the consumer whose messages waited about as long as the longer half of them does.
@@ -156,14 +189,19 @@ impl Fold for Messages {
         for row in 0..batch.num_rows() {
             let operation = columns.called.number(row, &mut self.operations);
             if self.operations.kind(operation) == SpanKind::Consumer {
-                for producer in columns.producers(row).filter(|span| self.part.holds(hash(u128::from(*span)))) {
+                let part = self.part;
+                let kept: Vec<u64> =
+                    columns.producers(row).filter(|span| part.holds(hash(u128::from(*span)))).collect();
+                for producer in kept {
+                    let topic = columns.topic.number(row, &mut self.operations.names);
                     let (trace, at) = (trace_id(columns.trace, row), int(columns.start, row));
-                    self.taken.push(Taken { producer, operation, trace, at });
+                    self.taken.push(Taken { producer, operation, topic, trace, at });
                 }
             } else {
                 let span = id(columns.span, row);
                 if self.part.holds(hash(u128::from(span))) {
-                    self.sent.insert(span, Sent { operation, at: int(columns.end, row) });
+                    let topic = columns.topic.number(row, &mut self.operations.names);
+                    self.sent.insert(span, Sent { operation, topic, at: int(columns.end, row) });
                 }
             }
         }
@@ -172,13 +210,17 @@ impl Fold for Messages {
     }
 
     fn merge(&mut self, other: Self) {
-        let (_, operations) = self.operations.take_in(&other.operations);
-        let here = |operation: u32| operations[operation as usize];
+        let (names, operations) = self.operations.take_in(&other.operations);
+        let here = |operation: u32, topic: u32| (operations[operation as usize], names[topic as usize]);
         self.part = self.part.and(other.part);
-        let sent = other.sent.into_iter();
-        self.sent.extend(sent.map(|(span, sent)| (span, Sent { operation: here(sent.operation), ..sent })));
-        let taken = other.taken.into_iter();
-        self.taken.extend(taken.map(|taken| Taken { operation: here(taken.operation), ..taken }));
+        self.sent.extend(other.sent.into_iter().map(|(span, sent)| {
+            let (operation, topic) = here(sent.operation, sent.topic);
+            (span, Sent { operation, topic, ..sent })
+        }));
+        self.taken.extend(other.taken.into_iter().map(|taken| {
+            let (operation, topic) = here(taken.operation, taken.topic);
+            Taken { operation, topic, ..taken }
+        }));
         self.keep_the_part();
         self.limit();
     }
@@ -192,6 +234,7 @@ impl Fold for Messages {
 /// The columns of one batch.
 struct Columns<'a> {
     called: Called<'a>,
+    topic: TextColumn<'a>,
     trace: &'a FixedSizeBinaryArray,
     span: &'a FixedSizeBinaryArray,
     parent: &'a FixedSizeBinaryArray,
@@ -210,6 +253,7 @@ impl<'a> Columns<'a> {
         let linked = items.column_by_name(column::SPAN_ID).and_then(|ids| ids.as_string_view_opt());
         Ok(Columns {
             called: Called::of(batch)?,
+            topic: TextColumn::of(batch, "messaging_destination_name")?,
             trace: ids(batch, "trace_id_bytes")?,
             span: ids(batch, "span_id_bytes")?,
             parent: ids(batch, "parent_span_id_bytes")?,

@@ -44,7 +44,7 @@ pub use cube::{
 pub(crate) use explain::duration;
 pub use facts::{Details, FactBook, Facts};
 pub use logged::LogSign;
-pub use verdict::{EntryChange, Measure, Verdict};
+pub use verdict::{EntryChange, Measure, Needed, Verdict};
 
 use behaviour::Change;
 use blame::{Compared, Suspect, Via};
@@ -118,7 +118,17 @@ pub struct Ranking {
     pub baseline_requests: Option<u64>,
     /// The entry operations that got worse, the surest first: the evidence for the verdict.
     pub worse: Vec<EntryChange>,
+    /// With [`Verdict::NotEnoughData`] and a baseline: what would be.
+    #[serde(skip)]
+    pub needed: Option<Needed>,
     pub hotspots: Vec<Hotspot>,
+}
+
+impl Ranking {
+    /// What is needed, in words.
+    pub fn needed_text(&self) -> Option<Sentence> {
+        self.needed.as_ref().map(explain::explain_needed)
+    }
 }
 
 /// One element of `hotspots` in `GET /api/v1/hotspots`.
@@ -203,6 +213,7 @@ impl Ranker<'_> {
             window_requests: cube.window.requests() as u64,
             baseline_requests: cube.baseline.as_ref().map(|side| side.requests() as u64),
             worse: Vec::new(),
+            needed: cube.baseline.as_ref().map(|_| verdict::least_needed(settings)),
             hotspots: Vec::new(),
         };
         let common = mix(cube, baseline, settings.least_requests);
@@ -215,7 +226,7 @@ impl Ranker<'_> {
         let before = rates(cube, baseline, &common, settings.resamples, settings.seed ^ 1);
         let changes = behaviour::changes(self.calls, &self.lines, (&after, &before), settings);
         let entries = verdict::entries(cube, baseline, &common, settings);
-        ranking.worse = entries.worse;
+        (ranking.worse, ranking.needed) = (entries.worse, None);
         let slower = ranking.worse.iter().any(|change| change.measure != Measure::ErrorRate);
         let paused = paused_calls(cube, self.facts, (&after, &before), self.exhausted);
         let compared = Compared { after: &after, before: &before, paused: &paused };
@@ -234,7 +245,7 @@ impl Ranker<'_> {
             Verdict::Bottleneck
         } else if !ranking.worse.is_empty() || !changes.is_empty() {
             Verdict::BehaviourChanged
-        } else if entries.undecided {
+        } else if entries.undecided.is_some() {
             Verdict::NotEnoughData
         } else {
             Verdict::NoSignificantChange
@@ -255,6 +266,7 @@ impl Ranker<'_> {
                 (Verdict::Bottleneck, self.numbered(waiting.collect()))
             }
         };
+        ranking.needed = entries.undecided.filter(|_| ranking.verdict == Verdict::NotEnoughData);
         ranking.worse.extend(self.lagging.iter().map(|lag| EntryChange {
             entry: lag.consumer.place(),
             measure: Measure::Wait,
@@ -355,7 +367,7 @@ impl Ranker<'_> {
             operation: lag.consumer.operation.clone(),
             span_kind: lag.consumer.kind.name(),
             category: Category::Messaging,
-            peer: lag.topic.clone(),
+            peer: lag.topic.clone().or_else(|| lag.broker.clone()),
             instance: None,
             attribute: None,
             critical_path_ns_per_request: per_request(lag.now.value),
@@ -433,7 +445,11 @@ impl Ranker<'_> {
             critical_path_ns_per_request: suspect.critical.round() as i64,
             share_of_latency: share,
             change_ns_per_request: suspect.change.map(|change| change.round() as i64),
-            interval_ns: suspect.rise.map(|rise| rise.interval()).map(|(low, high)| [low as i64, high as i64]),
+            interval_ns: suspect
+                .rise
+                .filter(|rise| rise.variance.is_finite())
+                .map(|rise| rise.interval())
+                .map(|(low, high)| [low as i64, high as i64]),
             confidence: suspect.confidence,
             off_path: false,
             callers: self.callers(suspect),

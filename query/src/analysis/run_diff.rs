@@ -1,4 +1,4 @@
-//! Two runs compared, operation by operation: better, worse, or no evidence, at the load levels that both have.
+//! Two runs compared, operation by operation: better, worse, the same or no evidence, at the load levels that both have.
 //!
 //! ```text
 //! each side: load levels ─┐                    ┌─ operations by bin ─▶ bootstrap per side ─▶ p-values ─▶ q ≤ 0.05
@@ -34,7 +34,7 @@ pub const NAME: &str = "run-diff";
 pub const ANALYSIS: Analysis = Analysis {
     name: NAME,
     title: ("Runs compared", "压测对比"),
-    doc: "Every operation of two runs at matched load: better, worse or no evidence, with intervals.",
+    doc: "Every operation of two runs at matched load: better, worse, the same or no evidence, with intervals.",
     parameters: &[
         Parameter { name: "run", doc: "the later run, by id or name; RUN@MARK for a stage" },
         Parameter { name: "baseline_run", doc: "the earlier run to compare it with" },
@@ -56,7 +56,7 @@ fn schema() -> SchemaRef {
     let mut fields: Vec<Field> =
         ["service", "operation", "kind", "peer", "outcome", "reason", "measure"].map(text).into();
     fields.extend(["before", "after", "change", "low", "high", "q"].map(float));
-    fields.extend([int("calls_a"), int("calls_b"), text("measures")]);
+    fields.extend([int("calls_a"), int("calls_b"), text("measures"), float("material")]);
     Arc::new(Schema::new(fields))
 }
 
@@ -97,7 +97,7 @@ impl Side {
         is_baseline: bool,
     ) -> Result<BTreeMap<Operation, Series>> {
         let window = self.timeline.window;
-        let (bins, peer) = (matched::bins(window, bin, bands, is_baseline), called::peer());
+        let (bins, peer) = (Arc::from(matched::bins(window, bin, bands, is_baseline)), called::peer());
         let sql = format!(
             "SELECT service_name, name, kind, {peer} AS peer, (start_time_unix_nano - {}) / {bin} AS b, \
                     CAST(sum(duration_ns) AS DOUBLE) AS d, sketch(duration_ns) AS s, \
@@ -109,7 +109,7 @@ impl Side {
         );
         let mut operations: BTreeMap<Operation, Series> = BTreeMap::new();
         for row in read(query, &sql).await?.iter() {
-            let series = operations.entry(operation(&row)).or_insert_with(|| Series::new(bins.clone()));
+            let series = operations.entry(operation(&row)).or_insert_with(|| Series::new(Arc::clone(&bins)));
             let bin = Bin { duration: row.float("d"), errors: row.int("e") as u64, latency: row.histogram("s") };
             series.add(row.int("b"), bin);
         }
@@ -136,9 +136,9 @@ impl Side {
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
-    let Some(earlier) = side(&scope, true) else { return Ok(nothing_to_compare_with()) };
     let limit = scope.number("limit", 200, 1, 2_000)? as usize;
     let limits = Limits::of(fraction(&scope, "material_ratio", 0.2)?, fraction(&scope, "material_ms", 2.0)? * 1e6);
+    let Some(earlier) = side(&scope, true) else { return Ok(nothing_to_compare_with(&limits)) };
     let a = Side::read(&query, earlier).await?;
     let b = Side::read(&query, side(&scope, false).unwrap_or(scope)).await?;
     let bands = matched::bands(&a.levels(), &b.levels());
@@ -152,13 +152,15 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         SpawnedTask::spawn_blocking(move || matched::compare(&of_bands, before, after, limit, &limits)).await;
     let compared = compared.map_err(|e| Error::internal(format!("comparing runs: {e}")))?;
 
-    let count = |outcome: Outcome| compared.iter().filter(|c| c.outcome == outcome).count();
-    let (worse, better) = (count(Outcome::Worse), count(Outcome::Better));
-    let verdict = match (worse, better, compared.iter().any(|c| c.reason.is_none())) {
-        (1.., _, _) => "worse",
-        (0, 1.., _) => "better",
-        (0, 0, true) => "no_evidence",
-        (0, 0, false) => "not_enough_data",
+    let count = |outcome: Outcome| compared.iter().filter(|c| c.outcome == outcome && c.reason.is_none()).count();
+    let [worse, better, same, unknown] =
+        [Outcome::Worse, Outcome::Better, Outcome::Same, Outcome::NoEvidence].map(count);
+    let verdict = match (worse, better, unknown, same) {
+        (1.., ..) => "worse",
+        (0, 1.., ..) => "better",
+        (0, 0, 1.., _) => "no_evidence",
+        (0, 0, 0, 1..) => "same",
+        (0, 0, 0, 0) => "not_enough_data",
     };
     let mut report = Report::new(
         "operations",
@@ -169,6 +171,9 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
             "verdict": verdict,
             "worse": worse,
             "better": better,
+            "same": same,
+            "no_evidence": unknown,
+            "limits": limits.json(),
             "operations": compared.iter().map(matched::Compared::json).collect::<Vec<_>>(),
         }),
     );
@@ -181,8 +186,11 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     Ok(report)
 }
 
-fn nothing_to_compare_with() -> Report {
-    let empty = json!({"a": null, "b": null, "matched": [], "verdict": "not_enough_data", "worse": 0, "better": 0, "operations": []});
+fn nothing_to_compare_with(limits: &Limits) -> Report {
+    let empty = json!({
+        "a": null, "b": null, "matched": [], "verdict": "not_enough_data", "worse": 0, "better": 0, "same": 0,
+        "no_evidence": 0, "limits": limits.json(), "operations": [],
+    });
     let mut report = Report::new("operations", empty);
     report.notes.push(Sentence::new(
         "nothing to compare with: give run and baseline_run, or the times of both",

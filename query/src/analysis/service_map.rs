@@ -1,7 +1,8 @@
 //! Service map: who calls whom, how often, with which errors and latency, and where the critical path goes.
 //!
 //! A client span with a server span below it is an edge between services; a client span without one is an edge to a
-//! dependency that sends no spans (a database, a cache, a third party), named by its peer attributes.
+//! dependency that sends no spans (a database, a cache, a third party), named by its peer attributes. Where the caller has
+//! no span of the call, the edge has the figures of serving it.
 //!
 //! ```text
 //! what files say of operations (`rates`) ─▶ counts, errors, latency, critical path ─┐
@@ -9,6 +10,7 @@
 //! ```
 
 mod callees;
+mod senders;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -169,6 +171,7 @@ impl Map {
         }
         for rated in rates.iter() {
             map.add_calls(rates, callees, &rated);
+            map.add_unsaid(rates, callees, &rated);
         }
         map
     }
@@ -187,7 +190,7 @@ impl Map {
             return;
         }
         let one = Served { calls: 1, ..Served::default() };
-        let only_by_name = Looked { all: one, by: BTreeMap::from([(None, one)]) };
+        let only_by_name = Looked { all: one, by: BTreeMap::from([(None, one)]), are_messages: false };
         let looked = match callees.of(rated.number) {
             Some(looked) => looked,
             // A service that is called may send spans, or not: nobody has looked.
@@ -200,7 +203,8 @@ impl Map {
         let peer = if rated.peer.is_empty() { rated.operation } else { rated.peer };
         let share = |(service, served): (&Option<u32>, &Served)| (*service, *served, Share::of(served, &looked.all));
         let mut parts: Vec<(Option<u32>, Served, Share)> = looked.by.iter().map(share).collect();
-        if rated.kind == SpanKind::Producer.name() && looked.by.keys().any(Option::is_some) {
+        let sends = looked.are_messages || rated.kind == SpanKind::Producer.name();
+        if sends && looked.by.keys().any(Option::is_some) {
             let failed = rated.figures.errors as f64 / rated.figures.count().max(1) as f64;
             parts.iter_mut().for_each(|(_, _, share)| *share = share.of_sent(failed));
             if failed > 0.0 {
@@ -212,7 +216,7 @@ impl Map {
             let edge = self.edges.entry((rated.service.to_owned(), callee.to_owned())).or_default();
             edge.sum.add_part(rated.figures, share);
             if service.is_some() && rated.kind != SpanKind::Producer.name() {
-                edge.gap.calls += served.calls;
+                edge.gap.timed += served.timed;
                 times::add(&mut edge.gap.gap, served.gap);
             }
             let node = self.nodes.entry(callee.to_owned()).or_insert_with(|| Node::new(kind_of(rates, rated)));
@@ -220,6 +224,18 @@ impl Map {
                 node.served.add_part(rated.figures, share);
                 node.critical = node.served.critical;
             }
+        }
+    }
+
+    /// Calls that an operation served and no span of the caller tells of.
+    fn add_unsaid(&mut self, rates: &Rates, callees: &Callees, rated: &Rated<'_>) {
+        let all = rated.figures.count().max(1) as f64;
+        for (caller, calls) in callees.unsaid(rated.number) {
+            let caller = rates.operations.names.text(caller).to_owned();
+            let edge = self.edges.entry((caller.clone(), rated.service.to_owned())).or_default();
+            let share = (calls / all).min(1.0);
+            edge.sum.add_part(rated.figures, Share { calls: share, errors: share });
+            self.nodes.entry(caller).or_insert_with(|| Node::new("service"));
         }
     }
 
@@ -243,7 +259,7 @@ impl Map {
                 "p50_ns": sum.quantile(0.5).unwrap_or(0), "p99_ns": sum.quantile(0.99).unwrap_or(0),
                 "critical_share": share(sum.critical),
                 // Of who sends no spans nobody knows it.
-                "gap_ns": (gap.calls > 0).then(|| gap.gap / gap.calls as i64),
+                "gap_ns": (gap.timed > 0).then(|| gap.gap / gap.timed as i64),
             })
         };
         let nodes: Vec<Value> = self.nodes.iter().map(node).collect();

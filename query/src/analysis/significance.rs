@@ -69,7 +69,11 @@ pub fn wilson(hits: u64, n: u64, z: f64) -> (f64, f64) {
     if n == 0 {
         return (0.0, 1.0);
     }
-    let (n, p) = (n as f64, hits as f64 / n as f64);
+    wilson_of(hits as f64 / n as f64, n as f64, z)
+}
+
+/// The same of a share `p` of `n` trials, which need not be a whole number.
+fn wilson_of(p: f64, n: f64, z: f64) -> (f64, f64) {
     let centre = p + z * z / (2.0 * n);
     let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + z * z / n;
@@ -82,8 +86,12 @@ pub fn newcombe((hits_a, n_a): (u64, u64), (hits_b, n_b): (u64, u64), z: f64) ->
     if n_a == 0 || n_b == 0 {
         return (-1.0, 1.0);
     }
-    let (a, b) = (hits_a as f64 / n_a as f64, hits_b as f64 / n_b as f64);
-    let ((low_a, high_a), (low_b, high_b)) = (wilson(hits_a, n_a, z), wilson(hits_b, n_b, z));
+    newcombe_of((hits_a as f64 / n_a as f64, n_a as f64), (hits_b as f64 / n_b as f64, n_b as f64), z)
+}
+
+/// The same of shares, each of so many trials, which need not be whole numbers.
+pub fn newcombe_of((a, n_a): (f64, f64), (b, n_b): (f64, f64), z: f64) -> (f64, f64) {
+    let ((low_a, high_a), (low_b, high_b)) = (wilson_of(a, n_a, z), wilson_of(b, n_b, z));
     (a - b - (a - low_a).hypot(high_b - b), a - b + (high_a - a).hypot(b - low_b))
 }
 
@@ -122,10 +130,13 @@ pub struct Estimate {
 
 impl Estimate {
     /// Probability of so large a rise from `before` to `self` if the truth were a rise of `least` or less
-    /// (Welch's test, Biometrika 34, 1947). Without any spread at all the answer is 0 or 1.
+    /// (Welch's test, Biometrika 34, 1947). Without any spread at all the answer is 0 or 1, and 1 where it is not known.
     pub fn p_of_rise(&self, before: &Estimate, least: f64) -> f64 {
         let change = self.since(before);
         let rise = change.value - least;
+        if !change.variance.is_finite() {
+            return 1.0;
+        }
         if change.variance <= 0.0 {
             return if rise > 0.0 { 0.0 } else { 1.0 };
         }
@@ -136,7 +147,11 @@ impl Estimate {
     pub fn since(&self, before: &Estimate) -> Estimate {
         let variance = self.variance + before.variance;
         let part = |e: &Estimate| e.variance * e.variance / e.df.max(1.0);
-        let df = if variance > 0.0 { variance * variance / (part(self) + part(before)) } else { f64::INFINITY };
+        let df = match variance > 0.0 {
+            true if variance.is_finite() => variance * variance / (part(self) + part(before)),
+            true => 1.0,
+            false => f64::INFINITY,
+        };
         Estimate { value: self.value - before.value, variance, df }
     }
 
@@ -209,7 +224,7 @@ impl BlockBootstrap {
         self.bins.div_ceil(self.length)
     }
 
-    /// Variances of statistics computed from column sums.
+    /// Variances of statistics computed from column sums; infinite where there are too few bins to know them.
     ///
     /// `rows` holds one row of `width` numbers per bin. `statistic` turns the column sums of a resample into `out`
     /// numbers; it is called once per resample, and NaN results count as missing. Answers the variances, corrected
@@ -224,6 +239,10 @@ impl BlockBootstrap {
         let mut moments = vec![Moments::default(); out];
         if self.bins == 0 || width == 0 {
             return (vec![0.0; out], 1.0);
+        }
+        // Of one block every resample is the same, which says nothing of the spread.
+        if self.blocks() < 2 {
+            return (vec![f64::INFINITY; out], 1.0);
         }
         let sums = self.block_sums(rows, width);
         let mut random = Random::seeded(self.seed);
@@ -341,6 +360,17 @@ mod tests {
         let (variances, df) = bootstrap.variances(&rows, 1, 1, |sums, out| out[0] = sums[0] / 400.0);
         near(variances[0] / (1.0 / 12.0 / 400.0), 1.0, 0.3);
         assert_eq!(df, 49.0);
+    }
+
+    #[test]
+    fn of_one_block_the_spread_is_not_known() {
+        let rows = [1.0, 5.0, 2.0];
+        let (variances, _) = BlockBootstrap::new(3, 100, 1).variances(&rows, 1, 1, |sums, out| out[0] = sums[0]);
+        assert_eq!(variances, [f64::INFINITY]);
+        let unknown = Estimate { value: 8.0, variance: variances[0], df: 1.0 };
+        let before = Estimate { value: 1.0, variance: 0.1, df: 9.0 };
+        assert_eq!(unknown.p_of_rise(&before, 1.0), 1.0);
+        assert_eq!(unknown.since(&before).interval(), (f64::NEG_INFINITY, f64::INFINITY));
     }
 
     #[test]

@@ -450,6 +450,97 @@ async fn the_service_map_says_who_serves_calls_and_what_nobody_knows() {
     }
 }
 
+/// The shop with B3 headers: what serves a call has the call's id, and its parent.
+fn shop_of_shared_ids(traces: u64) -> Vec<Value> {
+    let mut rows = shop(traces);
+    for served in rows.iter_mut().filter(|row| row["service_name"] == "inventory") {
+        let id =
+            served["parent_span_id"].as_str().map(|id| u64::from_str_radix(id, 16).expect("hex")).expect("a parent");
+        served["span_id"] = json!(format!("{id:016x}"));
+        served["parent_span_id"] = json!(format!("{:016x}", id - 1));
+    }
+    rows
+}
+
+#[tokio::test]
+async fn calls_whose_sides_share_one_id_are_understood_as_others_are() {
+    for state in [State::Memory, State::Files] {
+        let mut answers = Vec::new();
+        for rows in [shop(40), shop_of_shared_ids(40)] {
+            let engine = Fixture::new().with(Signal::Traces, &rows, state).await.engine();
+            let tree = run(&engine, "flame", &[]).await["nodes"].clone();
+            let hidden = run(&engine, "hidden", &[]).await["rows"].clone();
+            let map = run(&engine, "service-map", &[]).await["edges"].clone();
+            let hotspots = run(&engine, "hotspots", &[]).await;
+            let spots = hotspots["hotspots"].as_array().expect("a list").iter();
+            let spot = |spot: &Value| {
+                ["service", "operation", "span_kind", "category", "callers"].map(|key| spot[key].clone())
+            };
+            answers.push((tree, hidden, map, spots.map(spot).collect::<Vec<_>>()));
+        }
+        assert_eq!(answers[1], answers[0], "{state:?}");
+    }
+}
+
+/// Some instrumentations send messages with kind CLIENT, and some make no span of a send or a call at all.
+#[tokio::test]
+async fn the_service_map_knows_calls_that_no_caller_s_span_tells_of() {
+    let mut rows = Vec::new();
+    for trace in 1..=40_u64 {
+        let (at, id) = (trace as i64 * 20, |n: u64| trace * 20 + n);
+        let failed = json!({ "status_code": if trace % 10 == 0 { "ERROR" } else { "UNSET" } });
+        rows.push(span(trace, id(1), 0, ("gateway", "POST /order", "SERVER"), at, at + 10));
+        // A send of kind CLIENT: three quarters are taken by the mailer, half by the ledger, too, and some fail.
+        let topic = json!({ "messaging_system": "kafka", "messaging_destination_name": "orders" });
+        let sent = span(trace, id(2), id(1), ("gateway", "orders publish", "CLIENT"), at + 1, at + 3);
+        rows.push(and(and(sent, topic.clone()), failed.clone()));
+        if trace % 4 > 0 {
+            rows.push(span(trace, id(3), id(2), ("mailer", "orders process", "CONSUMER"), at + 2_000, at + 2_008));
+        }
+        if trace % 2 > 0 {
+            let take = ("ledger", "orders process", "CONSUMER");
+            let link =
+                json!({"trace_id": format!("{trace:032x}"), "span_id": format!("{:016x}", id(2)), "attributes": "{}"});
+            rows.push(and(span(1_000 + trace, id(4), 0, take, at + 3_000, at + 3_008), json!({ "links": [link] })));
+        }
+        // The mailer receives and processes by itself: no message of its own.
+        rows.push(and(span(2_000 + trace, id(5), 0, ("mailer", "poll", "CLIENT"), at, at + 5), topic));
+        rows.push(span(2_000 + trace, id(6), id(5), ("mailer", "polled", "CONSUMER"), at + 5, at + 6));
+        // No span of the call, and none of the send.
+        rows.push(span(trace, id(7), id(1), ("gateway", "check", "INTERNAL"), at + 4, at + 9));
+        rows.push(and(span(trace, id(8), id(7), ("stock", "GET /stock", "SERVER"), at + 5, at + 8), failed));
+        rows.push(span(trace, id(9), id(8), ("stock", "note", "INTERNAL"), at + 6, at + 7));
+        if trace > 20 {
+            rows.push(span(trace, id(10), id(9), ("audit", "noted", "CONSUMER"), at + 500, at + 504));
+        }
+        // Both sides of this call have one id, as with B3 headers.
+        rows.push(and(
+            span(trace, id(11), id(1), ("gateway", "price", "CLIENT"), at + 1, at + 7),
+            json!({ "peer_service": "lb" }),
+        ));
+        rows.push(span(trace, id(11), id(1), ("price", "GET /price", "SERVER"), at + 2, at + 6));
+    }
+    for state in STATES {
+        let engine = Fixture::new().summarized(crate::summaries()).with(Signal::Traces, &rows, state).await.engine();
+        let map = run(&engine, "service-map", &[]).await;
+        let edge = |e: &Value| {
+            format!("{} {} {} {} {} {}", e["from"], e["to"], e["calls"], e["errors"], e["gap_ns"], e["p99_ns"])
+        };
+        let edges: Vec<_> = map["edges"].as_array().expect("edges").iter().map(edge).collect();
+        // Of 36 sends that did not fail, thirty of 30 taken ones went to the mailer and twenty to the ledger.
+        let expected = [
+            r#""gateway" "ledger" 24 0 null 2000000"#,
+            r#""gateway" "mailer" 36 0 null 2000000"#,
+            r#""gateway" "orders" 4 4 null 2000000"#,
+            r#""gateway" "price" 40 0 2000000 6000000"#,
+            r#""gateway" "stock" 40 4 null 3000000"#,
+            r#""mailer" "orders" 40 0 null 5000000"#,
+            r#""stock" "audit" 20 0 null 4000000"#,
+        ];
+        assert_eq!(edges, expected, "{state:?}");
+    }
+}
+
 /// Messages are taken minutes later, when their traces' first trees are long past: half by a span of the same trace, half by
 /// one of a trace of its own with a link.
 #[tokio::test]

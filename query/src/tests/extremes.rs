@@ -22,6 +22,17 @@ fn endless(number: u64, start: i64) -> Vec<Value> {
     vec![row(1), row(2)]
 }
 
+/// A call that never ends, and what served it: later, and it ended before it began.
+fn never_answered() -> Vec<Value> {
+    let start = NOW - 40 * SECOND;
+    let call = span(8_000, 8_001, 0, ("gateway", "reserve", "CLIENT"), 0, 1);
+    let times =
+        json!({ "start_time_unix_nano": start, "end_time_unix_nano": i64::MAX, "duration_ns": i64::MAX - start });
+    let served = span(8_000, 8_002, 8_001, ("inventory", "reserve", "SERVER"), 0, 1);
+    let later = json!({ "start_time_unix_nano": start + SECOND, "end_time_unix_nano": 0, "duration_ns": 0 });
+    vec![and(call, times), and(served, later)]
+}
+
 async fn trouble(engine: &Engine, window: (i64, i64)) -> Vec<String> {
     let mut found = Vec::new();
     for known in analysis::all() {
@@ -41,7 +52,7 @@ async fn trouble(engine: &Engine, window: (i64, i64)) -> Vec<String> {
 async fn spans_that_never_end_break_no_analysis() {
     let starts = [0, 1, NOW - 30 * SECOND, NOW - SECOND, i64::MAX - 1, i64::MAX];
     let endless = (0..).zip(starts).flat_map(|(number, start)| endless(number, start));
-    let rows: Vec<Value> = shop(40).into_iter().chain(endless).collect();
+    let rows: Vec<Value> = shop(40).into_iter().chain(endless).chain(never_answered()).collect();
     for state in [State::Memory, State::Stored, State::Mixed] {
         let fixture = Fixture::new().summarized(crate::summaries()).with(Signal::Traces, &rows, state).await;
         let engine = fixture.engine();

@@ -120,5 +120,11 @@ async fn exceptions_are_counted_by_type_and_place_beside_the_baseline() {
         assert_eq!(shown, expected, "{state:?}");
         assert_eq!((&found[1]["message"], &found[1]["exemplar"]), (&json!("no 3"), &json!(format!("{:032x}", 3))));
         assert_eq!(found[0]["message"], "busy");
+        // A baseline that the window is a part of.
+        let window =
+            [("start", "now-50s"), ("end", "now-40s"), ("baseline_start", "now-60s"), ("baseline_end", "now-40s")];
+        let found = rows_of(&rows, state, "exceptions", &window).await;
+        let both = found.iter().find(|r| r["place"] == here.as_str()).expect("listed");
+        assert_eq!((&both["count"], &both["baseline_count"]), (&json!(2), &json!(3)), "{state:?}");
     }
 }

@@ -31,7 +31,10 @@ fn published(linked: bool) -> Vec<Value> {
     let mut rows = Vec::new();
     for (trace, start, later) in requests() {
         let (server, producer, consumer) = (trace * 4 + 1, trace * 4 + 2, trace * 4 + 3);
-        let topic = json!({ "messaging_system": "kafka", "messaging_destination_name": "orders.placed" });
+        let mut topic = json!({ "messaging_system": "kafka", "messaging_destination_name": "orders.placed" });
+        if linked {
+            topic["server_address"] = json!("kafka-1");
+        }
         rows.push(span(trace, server, 0, ("shop", "POST /order", "SERVER"), start, start + 30));
         let send = ("shop", "orders.placed send", "PRODUCER");
         rows.push(and(span(trace, producer, server, send, start + 10, start + 15), topic.clone()));
@@ -64,15 +67,42 @@ async fn messages_that_wait_are_a_bottleneck_though_no_request_is_slower() {
         assert!(worse["window"].as_f64().is_some_and(|wait| (wait / 3e9 - 1.0).abs() < 0.05), "{worse}");
         // Those of the last three seconds were sent and not taken within the window, less what has not settled.
         let sentence = first["explanation"]["en"].as_str().unwrap_or_default();
-        assert!(
-            sentence.contains("messages of orders.placed wait 3.0") && sentence.contains("not taken"),
-            "{sentence}"
-        );
+        let (said, said_zh) = match linked {
+            true => ("messages of topic orders.placed at kafka-1 wait 3.0", "kafka-1 上主题 orders.placed 的消息在"),
+            false => ("messages of topic orders.placed wait 3.0", "主题 orders.placed 的消息在"),
+        };
+        assert!(sentence.contains(said) && sentence.contains("not taken"), "{sentence}");
+        let sentence = first["explanation"]["zh"].as_str().unwrap_or_default();
+        assert!(sentence.starts_with(said_zh), "{sentence}");
         assert_eq!(first["exemplars"].as_array().map(Vec::len), Some(5), "{first:#}");
         let traces: Vec<&str> = first["exemplars"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let of_consumers = |id: &&str| u64::from_str_radix(&id[16..], 16).is_ok_and(|n| (n > 1_000_000) == linked);
         assert!(traces.iter().all(of_consumers), "{traces:?}");
     }
+}
+
+/// The same operation sends to another topic as well, which nobody takes in time.
+#[tokio::test]
+async fn a_consumer_is_not_charged_with_messages_of_another_topic() {
+    let rows = published(true);
+    let mut with_others = rows.clone();
+    for (trace, start, _) in requests() {
+        let topic =
+            json!({ "messaging_system": "kafka", "messaging_destination_name": "audit", "server_address": "kafka-1" });
+        let (send, take) = (("shop", "orders.placed send", "PRODUCER"), ("audit", "audit process", "CONSUMER"));
+        let (sent, taken) = (2_000_000 + trace * 2, start + 400_000);
+        with_others.push(and(span(trace, sent, trace * 4 + 1, send, start + 20, start + 25), topic.clone()));
+        with_others.push(and(span(trace, sent + 1, sent, take, taken, taken + 8), topic));
+    }
+    let said = async |rows: &[Value]| {
+        let found = hotspots(Fixture::new().with(Signal::Traces, rows, State::Memory).await).await;
+        let spots = found["hotspots"].as_array().into_iter().flatten();
+        let of_mail = spots.filter(|spot| spot["service"] == "mail").map(|spot| spot["explanation"]["en"].clone());
+        of_mail.collect::<Vec<Value>>()
+    };
+    let alone = said(&rows).await;
+    assert_eq!(alone.len(), 1);
+    assert_eq!(said(&with_others).await, alone);
 }
 
 /// A service whose statement is slow for the orders of one region at the second level; the region stands on the SERVER

@@ -5,7 +5,7 @@ use chrono::{DateTime, SecondsFormat};
 use serde_json::{Number, Value};
 
 /// Members of a row that are in the unit of its measure (`run-diff`).
-const MEASURED: [&str; 5] = ["before", "after", "change", "low", "high"];
+const MEASURED: [&str; 6] = ["before", "after", "change", "low", "high", "material"];
 /// Parts of a whole that are not called shares.
 const PARTS: [&str; 2] = ["headroom", "load_at_target"];
 

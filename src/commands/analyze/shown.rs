@@ -30,7 +30,7 @@ const CHOICES: &[Choice] = &[
     ("services", "", &[("services", "service instances operations spans rate errors error_rate p50_ns p90_ns p99_ns critical_share")]),
     ("operations", "", &[("operations", "service operation kind peer count rate errors error_rate p50_ns p90_ns p99_ns max_ns self_ns critical_share")]),
     ("search", "", &[("traces", "start_us service operation duration_ns spans services errors status_code trace_id")]),
-    ("run-diff", "verdict worse better", &[("operations", "outcome reason service operation kind peer measure before after change low high calls_a calls_b"), ("matched", "qps_a qps_b seconds_a seconds_b")]),
+    ("run-diff", "verdict worse better same no_evidence limits", &[("operations", "outcome reason service operation kind peer measure before after change low high material calls_a calls_b"), ("matched", "qps_a qps_b seconds_a seconds_b")]),
 ];
 
 /// Widest column but the last, in characters.
@@ -214,17 +214,21 @@ mod tests {
                 "calls_b": 810, "measures": []})
         };
         let answer = json!({
-            "verdict": "worse", "worse": 1, "better": 0,
+            "verdict": "worse", "worse": 1, "better": 0, "same": 1, "no_evidence": 1,
+            "limits": {"ratio": 0.2, "latency_ns": 2_000_000.0, "error_rate": 0.005},
             "matched": [{"qps_a": 20.0, "qps_b": 20.01234567, "seconds_a": 40.0, "seconds_b": 40.0, "times_a": []}],
             "operations": [
                 operation("worse", json!("mean_ns"), [json!(30e6), json!(90.123456e6), json!(60.123456e6)]),
                 operation("worse", json!("error_rate"), [json!(0.0), json!(0.0123456), json!(0.0123456)]),
                 operation("no_evidence", Value::Null, [Value::Null, Value::Null, Value::Null]),
+                operation("same", json!("p50_ns"), [json!(30e6), json!(30.5e6), json!(0.5e6)]),
             ],
         });
         let text = shown("run-diff", &answer);
         let lines = lines(&text);
         assert_eq!(lines[0], "verdict: worse");
+        let limits = "limits: error rate 0.5 %, latency 2 ms, ratio 0.2".to_owned();
+        assert!(lines.contains(&"same: 1".to_owned()) && lines.contains(&limits), "{text}");
         assert!(
             lines.contains(&"outcome service operation kind measure before after change calls a calls b".to_owned()),
             "{text}"
@@ -233,6 +237,7 @@ mod tests {
             "worse shop reserve INTERNAL mean_ns 30 ms 90.12 ms 60.12 ms 800 810",
             "worse shop reserve INTERNAL error_rate 0 % 1.235 % 1.235 % 800 810",
             "no_evidence shop reserve INTERNAL - - - - 800 810",
+            "same shop reserve INTERNAL p50_ns 30 ms 30.5 ms 0.5 ms 800 810",
             "20 20.01 40 40",
         ] {
             assert!(lines.contains(&row.to_owned()), "no {row:?} in\n{text}");

@@ -128,14 +128,27 @@ impl Compare {
             true => "no load in common, so nothing was compared".to_owned(),
             false => format!("compared at {}", bands.join("; ")),
         };
-        vec![side(&self.a, &answer["a"]), side(&self.b, &answer["b"]), matched]
+        vec![side(&self.a, &answer["a"]), side(&self.b, &answer["b"]), matched, limits(&answer["limits"])]
     }
+}
+
+/// What counts as a change.
+fn limits(limits: &Value) -> String {
+    let number = |key: &str| limits[key].as_f64().unwrap_or(0.0);
+    let percent = |share: f64| format!("{} %", (share * 1e4).round() / 100.0);
+    format!(
+        "a change counts from {} on and {} of a latency, {} of an error rate",
+        percent(number("ratio")),
+        milliseconds(number("latency_ns")),
+        percent(number("error_rate"))
+    )
 }
 
 fn verdict(answer: &Value) -> &'static str {
     match answer["verdict"].as_str() {
         Some("worse") => "worse",
         Some("better") => "better",
+        Some("same") => "the same, as far as it counts",
         Some("no_evidence") => "no evidence of a change",
         _ => "not enough data",
     }
@@ -144,7 +157,7 @@ fn verdict(answer: &Value) -> &'static str {
 /// Outcome, service, operation, measure, before and after, and interval of each operation that changed.
 fn changed(answer: &Value) -> Vec<[String; 6]> {
     let operations = answer["operations"].as_array().into_iter().flatten();
-    let changed = operations.filter(|o| o["outcome"] != "no_evidence");
+    let changed = operations.filter(|o| o["outcome"] == "worse" || o["outcome"] == "better");
     let row = |operation: &Value| {
         let text = |key: &str| operation[key].as_str().unwrap_or_default().to_owned();
         let is_rate = operation["measure"] == "error_rate";
@@ -178,10 +191,13 @@ fn changed(answer: &Value) -> Vec<[String; 6]> {
 fn rest(answer: &Value) -> String {
     let operations = answer["operations"].as_array().map(Vec::as_slice).unwrap_or_default();
     let count = |is: fn(&Value) -> bool| operations.iter().filter(|o| is(o)).count();
-    let unchanged = count(|o| o["outcome"] == "no_evidence" && o["reason"].is_null());
+    let same = count(|o| o["outcome"] == "same");
+    let unknown = count(|o| o["outcome"] == "no_evidence" && o["reason"].is_null());
     let few = count(|o| o["reason"] == "too_few_calls");
     let (gone, new) = (count(|o| o["reason"] == "only_in_a"), count(|o| o["reason"] == "only_in_b"));
-    format!("{unchanged} without evidence of a change, {few} with too few calls to tell, {gone} gone, {new} new")
+    format!(
+        "{same} the same, {unknown} without evidence either way, {few} with too few calls to tell, {gone} gone, {new} new"
+    )
 }
 
 fn milliseconds(ns: f64) -> String {

@@ -59,6 +59,14 @@ impl Bin {
     }
 }
 
+/// How busy one node was in one bin.
+#[derive(Debug, Clone, Copy)]
+pub struct BinLoad {
+    pub arrivals: u64,
+    /// As [`Bin::occupied`].
+    pub occupied: f64,
+}
+
 /// A stretch of time.
 #[derive(Debug, Clone, Default)]
 pub struct Block {
@@ -213,7 +221,7 @@ pub fn judge(bins: &[Bin], bin_seconds: f64, asked: Asked) -> Judgement {
 ///
 /// `calls` are those that it makes, in the same bins. They may lie side by side, and what they wait for before they are
 /// served counts as theirs.
-pub fn is_held_up(served: &[Bin], calls: &[Bin]) -> bool {
+pub fn is_held_up(served: &[BinLoad], calls: &[BinLoad]) -> bool {
     let mut order: Vec<usize> = (0..served.len().min(calls.len())).collect();
     order.sort_by_key(|&bin| served[bin].arrivals);
     let total: u64 = served.iter().map(|bin| bin.arrivals).sum();
@@ -393,11 +401,15 @@ mod tests {
     /// Of 10 ms, 6 are a call's. At five times the load the call takes 26 ms, or the node itself 24.
     #[test]
     fn a_node_is_held_up_where_its_calls_are_what_takes_longer() {
-        let (served, calls) = (bins(&[(10, 10.0), (50, 30.0)], 60), bins(&[(10, 6.0), (50, 26.0)], 60));
+        let loads = |loads: &[(u64, f64)], seconds| -> Vec<BinLoad> {
+            let of = |bin: Bin| BinLoad { arrivals: bin.arrivals, occupied: bin.occupied };
+            bins(loads, seconds).into_iter().map(of).collect()
+        };
+        let (served, calls) = (loads(&[(10, 10.0), (50, 30.0)], 60), loads(&[(10, 6.0), (50, 26.0)], 60));
         assert!(is_held_up(&served, &calls));
-        assert!(!is_held_up(&served, &bins(&[(10, 6.0), (50, 6.0)], 60)), "its own time");
-        assert!(!is_held_up(&bins(&[(10, 10.0), (50, 11.0)], 60), &bins(&[(10, 6.0), (50, 7.0)], 60)), "no longer");
-        assert!(!is_held_up(&bins(&[(1, 10.0), (5, 30.0)], 10), &bins(&[(1, 6.0), (5, 26.0)], 10)), "too few");
+        assert!(!is_held_up(&served, &loads(&[(10, 6.0), (50, 6.0)], 60)), "its own time");
+        assert!(!is_held_up(&loads(&[(10, 10.0), (50, 11.0)], 60), &loads(&[(10, 6.0), (50, 7.0)], 60)), "no longer");
+        assert!(!is_held_up(&loads(&[(1, 10.0), (5, 30.0)], 10), &loads(&[(1, 6.0), (5, 26.0)], 10)), "too few");
         assert!(!is_held_up(&[], &[]));
     }
 

@@ -17,7 +17,7 @@ use super::super::batch::{int, ints};
 use super::super::called::{self, Called, Operations};
 use super::super::names::{NONE, TextColumn};
 use super::super::scope::{Scope, Window, started_in};
-use super::judge::{Bin, is_held_up};
+use super::judge::{Bin, BinLoad, is_held_up};
 use crate::fold::Fold;
 use crate::query::Query;
 
@@ -74,7 +74,6 @@ impl Grid {
     }
 }
 
-#[derive(Clone)]
 pub struct Series {
     bins: Vec<Bin>,
     /// How many more spans than in the bin before occupy the whole bin.
@@ -97,6 +96,11 @@ impl Series {
         if let Some(bin) = grid.bin_of(end) {
             self.bins[bin].completions += 1;
         }
+        self.occupy(grid, start, end);
+    }
+
+    /// Only the time in the system, of what nothing else is asked about.
+    fn occupy(&mut self, grid: &Grid, start: i64, end: i64) {
         let (from, to) = (start.max(grid.window.start), end.min(grid.window.end));
         if from >= to {
             return;
@@ -121,13 +125,19 @@ impl Series {
     }
 
     /// The bins with all of their occupation.
-    pub fn bins(self, grid: &Grid) -> Vec<Bin> {
-        let (mut bins, mut through) = (self.bins, 0);
-        for (bin, more) in bins.iter_mut().zip(&self.whole) {
+    pub fn bins(mut self, grid: &Grid) -> Vec<Bin> {
+        let occupied: Vec<f64> = self.loads(grid).map(|load| load.occupied).collect();
+        self.bins.iter_mut().zip(occupied).for_each(|(bin, occupied)| bin.occupied = occupied);
+        self.bins
+    }
+
+    /// What is known of each bin besides latency and errors.
+    pub fn loads(&self, grid: &Grid) -> impl Iterator<Item = BinLoad> {
+        let (mut through, whole_bin) = (0, grid.bin);
+        self.bins.iter().zip(&self.whole).map(move |(bin, more)| {
             through += more;
-            bin.occupied += (through * grid.bin) as f64;
-        }
-        bins
+            BinLoad { arrivals: bin.arrivals, occupied: bin.occupied + (through * whole_bin) as f64 }
+        })
     }
 }
 
@@ -140,14 +150,13 @@ pub struct Detail {
     pub parts: bool,
 }
 
-#[derive(Clone)]
 pub struct Loads {
     pub grid: Grid,
     detail: Detail,
     pub operations: Operations,
     roles: Vec<Role>,
     pub nodes: HashMap<Node, Series>,
-    /// What each service calls, of services as a whole.
+    /// How busy each service keeps what it calls, of services as a whole.
     calls: HashMap<u32, Series>,
     /// Service and instance of spans that serve.
     instances: HashSet<(u32, u32)>,
@@ -223,7 +232,7 @@ impl Loads {
     pub fn held_up(&self) -> HashSet<u32> {
         let of = |(service, calls): (&u32, &Series)| {
             let served = self.nodes.get(&Node::Service(*service))?;
-            let [served, calls] = [served, calls].map(|series| series.clone().bins(&self.grid));
+            let [served, calls] = [served, calls].map(|series| series.loads(&self.grid).collect::<Vec<_>>());
             is_held_up(&served, &calls).then_some(*service)
         };
         self.calls.iter().filter_map(of).collect()
@@ -286,7 +295,7 @@ impl Fold for Loads {
                 && self.detail.services
                 && let Some(calls) = place(&mut self.calls, role.service, &self.grid)
             {
-                calls.add(&self.grid, start, end, failed);
+                calls.occupy(&self.grid, start, end);
             }
         }
         Ok(())
@@ -318,9 +327,10 @@ impl Fold for Loads {
 
     fn size(&self) -> usize {
         // A bin's histogram has some hundred buckets.
+        let bin = size_of::<Bin>() + size_of::<i64>();
         self.operations.size()
             + self.instances.len() * 16
-            + (self.nodes.len() + self.calls.len()) * self.grid.bins * (size_of::<Bin>() + 8 + 600)
+            + (self.nodes.len() * (bin + 600) + self.calls.len() * bin) * self.grid.bins
     }
 }
 
@@ -348,7 +358,9 @@ mod tests {
         series.add(&grid, 102 * SECOND, 102 * SECOND + half, true);
         series.add(&grid, 103 * SECOND + half, 106 * SECOND + half, false);
         series.add(&grid, 109 * SECOND, 115 * SECOND, false);
+        let loads: Vec<(u64, f64)> = series.loads(&grid).map(|load| (load.arrivals, load.occupied)).collect();
         let bins = series.bins(&grid);
+        assert_eq!(loads, bins.iter().map(|bin| (bin.arrivals, bin.occupied)).collect::<Vec<_>>());
         let occupied: Vec<f64> = bins.iter().map(|bin| bin.occupied / SECOND as f64).collect();
         assert_eq!(occupied, [0.5, 0.0, 0.5, 0.5, 1.0, 1.0, 0.5, 0.0, 0.0, 1.0]);
         let arrivals: Vec<u64> = bins.iter().map(|bin| bin.arrivals).collect();

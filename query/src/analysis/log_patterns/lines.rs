@@ -154,17 +154,19 @@ impl Lines {
         Some(self.told.entry(key).or_default())
     }
 
-    /// Takes in lines that were counted elsewhere; `side_of` says on which side of here a second of there is.
-    fn take(&mut self, other: &Lines, side_of: impl Fn(&[Window], usize, Nanos) -> Option<usize>) {
+    /// Takes in lines that were counted elsewhere; `sides_of` says on which sides of here a second of there is.
+    fn take(&mut self, other: &Lines, sides_of: impl Fn(&[Window], usize, Nanos) -> Vec<usize>) {
         let windows = std::mem::take(&mut self.windows);
         self.left_out += other.left_out;
         // In order, so that the same parts give the same answer where a service has too many patterns.
         let mut others: Vec<(&Key, &Told)> = other.told.iter().collect();
         others.sort_unstable_by_key(|(key, _)| **key);
         for (key, more) in others {
-            let seconds = more.seconds.iter();
-            let seconds: Vec<_> =
-                seconds.filter_map(|(&(side, at), count)| Some(((side_of(&windows, side, at)?, at), *count))).collect();
+            let here = |(&(side, at), count): (&(usize, Nanos), &u64)| {
+                let count = *count;
+                sides_of(&windows, side, at).into_iter().map(move |side| ((side, at), count))
+            };
+            let seconds: Vec<_> = more.seconds.iter().flat_map(here).collect();
             let lines = seconds.iter().map(|(_, count)| count).sum();
             if lines == 0 {
                 continue;
@@ -194,7 +196,10 @@ impl Fold for Lines {
         let spans = ids(batch, "span_id_bytes")?;
         for row in 0..batch.num_rows() {
             let at = int(times, row);
-            let Some(side) = self.windows.iter().position(|window| window.holds(at)) else { continue };
+            let sides = sides_at(&self.windows, at);
+            if sides.is_empty() {
+                continue;
+            }
             let body = bodies.text(row).unwrap_or_default();
             let pattern = pattern(body);
             if pattern.is_empty() {
@@ -204,7 +209,7 @@ impl Fold for Lines {
             let service = services.number(row, &mut self.names);
             let Some(told) = self.told(service, &pattern, severity, 1) else { continue };
             let before = told.seconds.len();
-            *told.seconds.entry((side, whole_second(at))).or_default() += 1;
+            sides.into_iter().for_each(|side| *told.seconds.entry((side, whole_second(at))).or_default() += 1);
             let added = told.seconds.len() - before;
             let (trace, span) = (trace_id(traces, row), id(spans, row));
             if trace != 0 && span != 0 {
@@ -217,7 +222,7 @@ impl Fold for Lines {
     }
 
     fn merge(&mut self, other: Self) {
-        self.take(&other, |_, side, _| Some(side));
+        self.take(&other, |_, side, _| vec![side]);
     }
 
     fn size(&self) -> usize {
@@ -261,6 +266,11 @@ impl FromFile for Lines {
     }
 }
 
+/// The windows that hold a time, by number: one may be a part of the other.
+fn sides_at(windows: &[Window], at: Nanos) -> Vec<usize> {
+    (0..windows.len()).filter(|&side| windows[side].holds(at)).collect()
+}
+
 fn select() -> String {
     format!(
         "SELECT {}, {}, CAST(severity_number AS BIGINT) AS severity, severity_text, body, trace_id_bytes, span_id_bytes \
@@ -279,7 +289,7 @@ pub async fn lines(query: &Query, windows: &[Window]) -> Result<Folded<Lines>> {
     let mut folded = rest.fold(&sql, || Lines::of(windows)).await?;
     for piece in pieces {
         folded.take(|lines| {
-            lines.take(&piece, |windows, _, at| windows.iter().position(|window| window.holds(at)));
+            lines.take(&piece, |windows, _, at| sides_at(windows, at));
         })?;
     }
     Ok(folded)

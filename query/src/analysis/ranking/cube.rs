@@ -121,8 +121,10 @@ pub struct RequestStat {
 pub struct WaitStat {
     /// The CONSUMER operation.
     pub consumer: Operation,
-    /// The PRODUCER operation; its peer is the topic.
+    /// The PRODUCER operation; its peer is the broker or the topic.
     pub sender: Operation,
+    /// Where a span names it.
+    pub topic: Option<String>,
     pub bin: u32,
     /// Messages taken in the bin, and the sum of the times that they had waited, ns.
     pub messages: u64,

@@ -2,7 +2,8 @@
 
 use super::super::sentence::Sentence;
 use super::category::Category;
-use super::cube::Operation;
+use super::cube::{Operation, Place};
+use super::verdict::{EntryChange, Measure, Needed};
 use super::waits::{Lagging, Left};
 
 /// The figures of a sentence.
@@ -158,10 +159,15 @@ fn said(story: &Story, (before, after): (f64, f64)) -> Sentence {
 pub(super) fn explain_waiting(lag: &Lagging) -> Sentence {
     let Operation { service, operation, .. } = &lag.consumer;
     let (before, now) = (duration(lag.before), duration(lag.now.value));
-    let (of_en, of_zh) = lag.topic.as_ref().map_or_else(
-        || ("messages".to_owned(), "消息".to_owned()),
-        |topic| (format!("messages of {topic}"), format!("{topic} 的消息")),
-    );
+    let broker = lag.broker.as_ref().filter(|broker| lag.topic.as_ref() != Some(broker));
+    let (of_en, of_zh) = match (&lag.topic, broker) {
+        (Some(topic), Some(broker)) => {
+            (format!("messages of topic {topic} at {broker}"), format!("{broker} 上主题 {topic} 的消息"))
+        }
+        (Some(topic), None) => (format!("messages of topic {topic}"), format!("主题 {topic} 的消息")),
+        (None, Some(broker)) => (format!("messages of {broker}"), format!("{broker} 的消息")),
+        (None, None) => ("messages".to_owned(), "消息".to_owned()),
+    };
     let (left_en, left_zh) = match lag.left {
         Left::Sent { sent, left } => (
             format!("{left} of {sent} sent in the window were not taken by its end"),
@@ -179,6 +185,34 @@ pub(super) fn explain_waiting(lag: &Lagging) -> Sentence {
         ),
         zh: format!(
             "{of_zh}在 {service} 的“{operation}”取走之前等待 {now}，基线为 {before}；{left_zh}。没有请求等待它。"
+        ),
+    }
+}
+
+/// What it takes to tell.
+pub(super) fn explain_needed(needed: &Needed) -> Sentence {
+    let Needed { seems, requests, baseline_requests } = needed;
+    let Some(EntryChange { entry: Place { service, operation }, measure, baseline, window, .. }) = seems else {
+        return Sentence {
+            en: format!(
+                "at least {requests} requests of the same entry are needed in the window and {baseline_requests} in the \
+                 baseline"
+            ),
+            zh: format!("同一入口的请求在窗口内至少需要 {requests} 个，在基线内至少需要 {baseline_requests} 个"),
+        };
+    };
+    let (what_en, what_zh, before, now) = match measure {
+        Measure::ErrorRate => ("fail more often", "失败更多", percent(*baseline), percent(*window)),
+        _ => ("take longer", "变慢", duration(*baseline), duration(*window)),
+    };
+    Sentence {
+        en: format!(
+            "requests of \"{operation}\" of {service} seem to {what_en} ({now}, {before} in the baseline), too few to be \
+             sure: about {requests} in the window and {baseline_requests} in the baseline would tell"
+        ),
+        zh: format!(
+            "{service} 的“{operation}”的请求似乎{what_zh}（{now}，基线为 {before}），但数量太少，无法确定：窗口内约需 \
+             {requests} 个，基线内约需 {baseline_requests} 个"
         ),
     }
 }

@@ -33,6 +33,7 @@ fn lagging(cube: &Cube, pile: &Piled, settings: &Settings) -> Option<Lagging> {
         consumer: consumer.clone(),
         senders: Vec::new(),
         topic: pile.topic.clone(),
+        broker: None,
         before,
         now: sure(now),
         change: sure(now - before),

@@ -103,6 +103,98 @@ fn a_rise_that_so_few_requests_do_not_prove_is_not_called_none() {
     }
 }
 
+/// A shop of which so many orders and items a second were looked at for as long, and the same where `share` of charges fail.
+fn failing(orders: f64, bins: u32, before: f64, share: f64, seed: u64) -> Ranking {
+    let shop = |fails| {
+        let mut shop = Shop::healthy();
+        if fails > 0.0 {
+            shop = shop.with("POST /charge", Client, |s| s.fails = fails);
+        }
+        shop.rates = vec![(ORDER, orders), (ITEM, 5.0)];
+        shop
+    };
+    let (before, after) = (Shop { bins: 120, ..shop(before) }, Shop { bins, ..shop(share) });
+    let settings = Settings { seed, resamples: 200, ..Settings::default() };
+    rank(&after.observe(2 * seed), Some(&before.observe(2 * seed + 1)), &FactBook::new(), &settings)
+}
+
+/// A tenth of so few orders: whoever asks is told that it may be so, and how many would tell.
+#[test]
+fn errors_that_so_few_requests_do_not_prove_are_not_called_none() {
+    let mut told = 0;
+    for seed in 0..40 {
+        let ranking = failing(2.0, 12, 0.0, 0.1, seed);
+        let errors = ranking.needed.as_ref().and_then(|needed| needed.seems.as_ref());
+        match ranking.verdict {
+            Verdict::NotEnoughData => {
+                let change = errors.expect("it says of what");
+                if change.measure == Measure::ErrorRate {
+                    told += 1;
+                    assert!(change.window > change.baseline && change.entry.operation == ORDER, "{change:?}");
+                }
+                let needed = ranking.needed.as_ref().expect("it says how many");
+                assert!((13..2_000).contains(&needed.requests), "{needed:?}");
+            }
+            // Proven all the same, or none of them failed.
+            Verdict::BehaviourChanged | Verdict::NoSignificantChange => assert!(ranking.needed.is_none()),
+            Verdict::Bottleneck => panic!("{seed}: nothing is slower"),
+        }
+    }
+    assert!(told >= 15, "{told} of 40");
+    // With as many as are said to be needed it is proven.
+    let proven = (0..40).filter(|&seed| failing(20.0, 40, 0.0, 0.1, seed).verdict == Verdict::BehaviourChanged);
+    assert!(proven.count() >= 38);
+}
+
+/// One in a hundred fails before and after: among many requests that is no rise, and never an alarm.
+#[test]
+fn errors_that_were_there_before_raise_no_alarm() {
+    let verdicts: Vec<Verdict> = (0..100).map(|seed| failing(40.0, 60, 0.01, 0.01, seed).verdict).collect();
+    let of = |wanted: Verdict| verdicts.iter().filter(|verdict| **verdict == wanted).count();
+    assert!(of(Verdict::NoSignificantChange) >= 97, "{verdicts:?}");
+    assert_eq!(of(Verdict::Bottleneck) + of(Verdict::BehaviourChanged), 0, "{verdicts:?}");
+}
+
+/// Three seconds are one block of the bootstrap, of which nothing is known of chance.
+#[test]
+fn seconds_that_say_nothing_of_chance_raise_no_alarm() {
+    for seed in 0..40 {
+        let mut shop = Shop::healthy().with("POST /charge", Client, |s| s.swings = 8.0);
+        (shop.rates, shop.bins) = (vec![(ORDER, 10.0)], 3);
+        let settings = Settings { seed, resamples: 200, ..Settings::default() };
+        let (before, after) = (shop.observe(2 * seed), shop.observe(2 * seed + 1));
+        let ranking = rank(&after, Some(&before), &FactBook::new(), &settings);
+        assert!(!matches!(ranking.verdict, Verdict::Bottleneck | Verdict::BehaviourChanged), "{seed}: {ranking:?}");
+        assert!(ranking.hotspots.iter().all(|spot| spot.interval_ns.is_none()), "{seed}: no interval is known");
+    }
+}
+
+/// Four orders beside many items: that all of them take ten times as long, or fail, is not "nothing changed".
+#[test]
+fn entries_of_a_handful_of_requests_are_undecided_when_they_seem_worse() {
+    let shop = |orders: f64, bins| {
+        let mut shop = Shop::healthy();
+        shop.rates = vec![(ORDER, orders), (ITEM, 30.0)];
+        Shop { bins, ..shop }
+    };
+    let ranked =
+        |after: Shop| rank(&after.observe(2), Some(&shop(2.0, 60).observe(1)), &FactBook::new(), &Settings::default());
+    let slow = ranked(shop(1.0, 4).with("UPDATE stock", Client, |s| s.mean = 500.0 * MS));
+    assert_eq!(slow.verdict, Verdict::NotEnoughData);
+    let needed = slow.needed.as_ref().expect("it says how many");
+    assert_eq!((needed.requests, needed.baseline_requests), (12, 120));
+    let text = slow.needed_text().expect("in words");
+    assert!(text.en.starts_with("requests of \"POST /order\" of gateway seem to take longer ("), "{}", text.en);
+    assert!(text.en.ends_with("about 12 in the window and 120 in the baseline would tell"), "{}", text.en);
+    assert!(text.zh.contains("窗口内约需 12 个，基线内约需 120 个"), "{}", text.zh);
+    let failed = ranked(shop(1.0, 4).with("POST /charge", Client, |s| s.fails = 1.0));
+    assert_eq!(failed.verdict, Verdict::NotEnoughData);
+    let seems = failed.needed.and_then(|needed| needed.seems).expect("of orders");
+    assert_eq!((seems.measure, seems.baseline, seems.window), (Measure::ErrorRate, 0.0, 1.0));
+    let same = ranked(shop(1.0, 4));
+    assert_eq!((same.verdict, same.needed), (Verdict::NoSignificantChange, None));
+}
+
 /// Of 3,600 orders so many are charged, for this long.
 fn seldom_charged(orders: f64, mean_ms: f64) -> Shop {
     let calls = orders / 3_600.0;
@@ -221,6 +313,8 @@ fn too_few_requests_are_not_judged() {
     assert_eq!(found(&few).verdict, Verdict::NotEnoughData);
     let nothing = rank(&Observed::default(), Some(&Observed::default()), &FactBook::new(), &Settings::default());
     assert_eq!((nothing.verdict, nothing.hotspots.len()), (Verdict::NotEnoughData, 0));
+    let text = nothing.needed_text().expect("there is a baseline, which is empty");
+    assert!(text.en.contains("at least 12 requests"), "{}", text.en);
 }
 
 #[test]

@@ -4,13 +4,15 @@
 //! rise is larger than the stated materiality and that is no chance, by the bootstrap and with false-discovery
 //! control over all the comparisons made. By Little's law the throughput per unit of concurrency is the inverse of
 //! the mean latency, so the mean stands for it.
+//!
+//! An entry that seems worse, of too few requests to prove it, is undecided, and it is said how many would tell.
 
 use std::ops::Range;
 
 use serde::Serialize;
 
 use super::super::histogram::middle;
-use super::super::significance::{BlockBootstrap, Estimate, false_discovery_rates};
+use super::super::significance::{BlockBootstrap, Estimate, Z95, false_discovery_rates};
 use super::Settings;
 use super::cube::{Cube, Place, Requests, Side};
 
@@ -22,7 +24,7 @@ pub enum Verdict {
     /// Nothing got slower, but errors rose or calls vanished or appeared.
     BehaviourChanged,
     NoSignificantChange,
-    /// Too few requests, or nothing to compare them with; or some got slower, as far as that can be told of so few.
+    /// Too few requests, or nothing to compare them with; or some got worse, as far as that can be told of so few.
     NotEnoughData,
 }
 
@@ -60,57 +62,159 @@ pub struct EntryChange {
     pub confidence: f64,
 }
 
-/// An entry of which it cannot be ruled out that it takes so many times as long again is not one that did not change.
+/// An entry of which it cannot be ruled out that it takes so many times as long again, or that so many more of its requests
+/// fail, is not one that did not change.
 const MISSED: f64 = 0.5;
+const MISSED_ERRORS: f64 = 0.02;
+
+/// Requests that would tell what so few do not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Needed {
+    /// The entry that seems to have got worse, if one does; its confidence is 0.
+    pub seems: Option<EntryChange>,
+    /// About as many in the window and in the baseline, of that entry or of any.
+    pub requests: u64,
+    pub baseline_requests: u64,
+}
 
 /// What the entries' figures say.
 pub(super) struct Entries {
     /// All that got worse, the surest first.
     pub worse: Vec<EntryChange>,
-    /// Some seem to have got worse and may have by [`MISSED`] or more, as far as can be told of so few requests.
-    pub undecided: bool,
+    /// Of those that seem to have got worse and may have by [`MISSED`] or more, as far as can be told of so few requests, the
+    /// one with the most.
+    pub undecided: Option<Needed>,
+}
+
+/// An entry's figures on both sides, with the numbers of its requests.
+#[derive(Clone, Copy)]
+struct Comparison {
+    entry: usize,
+    measure: Measure,
+    before: Estimate,
+    after: Estimate,
+    requests: [f64; 2],
+}
+
+impl Comparison {
+    fn change(&self) -> Estimate {
+        self.after.since(&self.before)
+    }
+
+    fn least(&self, settings: &Settings) -> f64 {
+        match self.measure {
+            Measure::ErrorRate => settings.material_errors(self.before.value),
+            _ => settings.material_latency(self.before.value),
+        }
+    }
+
+    /// A rise that must not be overlooked.
+    fn missed(&self) -> f64 {
+        if self.measure == Measure::ErrorRate { MISSED_ERRORS } else { MISSED * self.before.value }
+    }
+
+    /// Quantiles of so few swing too much to seem anything.
+    fn is_undecided(&self, settings: &Settings) -> bool {
+        let change = self.change();
+        let seems = change.value > self.least(settings);
+        matches!(self.measure, Measure::Mean | Measure::ErrorRate) && seems && change.interval().1 > self.missed()
+    }
+
+    fn entry_change(&self, cube: &Cube, confidence: f64) -> EntryChange {
+        EntryChange {
+            entry: cube.entries[self.entry].clone(),
+            measure: self.measure,
+            baseline: self.before.value,
+            window: self.after.value,
+            confidence,
+        }
+    }
+
+    /// As many as would prove the rise that is seen, or rule out one that must not be overlooked.
+    fn needed(&self, cube: &Cube, settings: &Settings) -> Needed {
+        let (least, change) = (self.least(settings), self.change().value);
+        let room = (change - least).max(self.missed().max(1.5 * least) - change);
+        let wanted = (room / Z95).powi(2);
+        let times = |own: f64, other: f64| own / (wanted - other).max(wanted / 2.0);
+        let (after, before) = (self.after.variance, self.before.variance);
+        let [mut now, then] = [times(after, before), times(before, after)];
+        let are_enough = now <= 1.0 && then <= 1.0;
+        if !now.is_finite() || are_enough {
+            now = 2.0;
+        }
+        let least = |times: f64, requests: f64| {
+            let wanted = if times.is_finite() { requests * times.max(1.0) } else { requests };
+            two_digits(wanted.max(settings.least_requests))
+        };
+        Needed {
+            seems: Some(self.entry_change(cube, 0.0)),
+            requests: least(now, self.requests[0]),
+            baseline_requests: least(then, self.requests[1]),
+        }
+    }
+}
+
+/// Rounded up to two digits: it is no more than a guess.
+fn two_digits(n: f64) -> u64 {
+    let unit = 10f64.powf((n.log10().floor() - 1.0).max(0.0));
+    ((n / unit).ceil() * unit) as u64
+}
+
+/// What is needed where nothing could be compared.
+pub(super) fn least_needed(settings: &Settings) -> Needed {
+    let least = settings.least_requests as u64;
+    Needed { seems: None, requests: least, baseline_requests: least }
 }
 
 pub(super) fn entries(cube: &Cube, baseline: &Side, mix: &[f64], settings: &Settings) -> Entries {
     let judged: Vec<usize> = (0..mix.len()).filter(|&entry| mix[entry] >= LEAST_SHARE).collect();
     let after = figures(&cube.window, &judged, settings.resamples, settings.seed);
     let before = figures(baseline, &judged, settings.resamples, settings.seed ^ 1);
-    let mut comparisons = Vec::new();
+    let mut comparisons: Vec<Comparison> = Vec::new();
     for (i, &entry) in judged.iter().enumerate() {
-        let requests = cube.window.requests[entry].total().min(baseline.requests[entry].total());
+        let requests = [&cube.window, baseline].map(|side| side.requests[entry].total());
         for (j, measure) in MEASURES.into_iter().enumerate() {
-            if comparable(measure, requests) {
-                comparisons.push((entry, measure, before[5 * i + j], after[5 * i + j]));
+            if comparable(measure, requests[0].min(requests[1])) {
+                let (before, after) = (before[5 * i + j], after[5 * i + j]);
+                comparisons.push(Comparison { entry, measure, before, after, requests });
             }
         }
     }
-    let least = |measure: Measure, before: f64| match measure {
-        Measure::ErrorRate => settings.material_errors(before),
-        _ => settings.material_latency(before),
-    };
-    let p = |&(_, measure, before, after): &(usize, Measure, Estimate, Estimate)| {
-        after.p_of_rise(&before, least(measure, before.value))
-    };
-    let undecided = comparisons.iter().any(|&(_, measure, before, after)| {
-        let change = after.since(&before);
-        let seems = measure == Measure::Mean && change.value > least(measure, before.value);
-        seems && change.interval().1 > MISSED * before.value
-    });
+    let p = |one: &Comparison| one.after.p_of_rise(&one.before, one.least(settings));
     let rates = false_discovery_rates(&comparisons.iter().map(p).collect::<Vec<_>>());
-    let mut worse: Vec<EntryChange> = comparisons
-        .into_iter()
-        .zip(rates)
-        .filter(|&(_, rate)| rate <= 1.0 - settings.confidence)
-        .map(|((entry, measure, before, after), rate)| EntryChange {
-            entry: cube.entries[entry].clone(),
-            measure,
-            baseline: before.value,
-            window: after.value,
-            confidence: (1.0 - rate).min(settings.surest()),
-        })
-        .collect();
+    let sure = comparisons.iter().zip(rates).filter(|&(_, rate)| rate <= 1.0 - settings.confidence);
+    let mut worse: Vec<EntryChange> =
+        sure.map(|(one, rate)| one.entry_change(cube, (1.0 - rate).min(settings.surest()))).collect();
     worse.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-    Entries { worse, undecided }
+    let undecided = comparisons.iter().filter(|one| one.is_undecided(settings)).copied();
+    let undecided = undecided.chain(rare(cube, baseline, mix, settings));
+    let most = undecided.max_by(|a, b| a.requests[0].total_cmp(&b.requests[0]));
+    Entries { worse, undecided: most.map(|one| one.needed(cube, settings)) }
+}
+
+/// Entries with too few requests on a side to be compared, of which those few are worse by as much as must not be overlooked.
+fn rare(cube: &Cube, baseline: &Side, mix: &[f64], settings: &Settings) -> Vec<Comparison> {
+    let all = cube.window.requests();
+    let figure = |side: &Side, entry: usize, measure: Measure| {
+        let requests = &side.requests[entry];
+        let sum = if measure == Measure::ErrorRate { &requests.errors } else { &requests.duration };
+        Estimate { value: sum.iter().sum::<f64>() / requests.total(), variance: f64::INFINITY, df: 1.0 }
+    };
+    let mut found = Vec::new();
+    for entry in (0..mix.len()).filter(|&entry| mix[entry] <= 0.0) {
+        let requests = [&cube.window, baseline].map(|side| side.requests[entry].total());
+        if requests[0] < LEAST_SHARE * all || requests.contains(&0.0) {
+            continue;
+        }
+        for measure in [Measure::Mean, Measure::ErrorRate] {
+            let (before, after) = (figure(baseline, entry, measure), figure(&cube.window, entry, measure));
+            let one = Comparison { entry, measure, before, after, requests };
+            if one.change().value > one.least(settings).max(one.missed()) {
+                found.push(one);
+            }
+        }
+    }
+    found
 }
 
 fn comparable(measure: Measure, requests: f64) -> bool {

@@ -14,9 +14,11 @@ pub(super) const LEAST_RISE: f64 = 100e6;
 #[derive(Debug, Clone)]
 pub(super) struct Lagging {
     pub consumer: Operation,
-    /// Who sends the messages, the busiest first; their peer is the topic.
+    /// Who sends the messages, the busiest first.
     pub senders: Vec<Operation>,
+    /// What most of the messages are of, and whom their senders name as their peer: a broker, or the topic once more.
     pub topic: Option<String>,
+    pub broker: Option<String>,
     /// Mean wait of a message, ns.
     pub before: f64,
     pub now: Estimate,
@@ -45,6 +47,7 @@ struct Waits {
     sent: u64,
     left: u64,
     by_sender: BTreeMap<Operation, u64>,
+    by_topic: BTreeMap<String, u64>,
 }
 
 fn by_consumer(observed: &Observed) -> BTreeMap<&Operation, Waits> {
@@ -66,6 +69,9 @@ impl Waits {
         self.sent += stat.sent;
         self.left += stat.left;
         *self.by_sender.entry(stat.sender.clone()).or_default() += stat.messages + stat.sent;
+        if let Some(topic) = &stat.topic {
+            *self.by_topic.entry(topic.clone()).or_default() += stat.messages + stat.sent;
+        }
     }
 }
 
@@ -85,11 +91,13 @@ pub(super) fn lagging(window: &Observed, baseline: &Observed, settings: &Setting
         p.push(now_mean.p_of_rise(&then_mean, least));
         let mut senders: Vec<(Operation, u64)> = now.by_sender.into_iter().collect();
         senders.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let topic = senders.iter().find_map(|(sender, _)| sender.peer.as_ref()).map(|peer| peer.name.clone());
+        let broker = senders.iter().find_map(|(sender, _)| sender.peer.as_ref()).map(|peer| peer.name.clone());
+        let topic = now.by_topic.into_iter().max_by_key(|(_, messages)| *messages).map(|(topic, _)| topic);
         found.push(Lagging {
             consumer: consumer.clone(),
             senders: senders.into_iter().map(|(sender, _)| sender).collect(),
             topic,
+            broker,
             before: then_mean.value,
             now: now_mean,
             change: Estimate {
@@ -121,11 +129,11 @@ mod tests {
 
     /// Forty seconds in which twenty messages a second wait `wait` ms and the hundredth part of it more each second.
     fn side(wait: f64, left: u64) -> Observed {
-        let sender =
-            operation("shop", "orders.placed send", SpanKind::Producer, Some(("orders.placed", PeerKind::Messaging)));
+        let sender = operation("shop", "orders.placed send", SpanKind::Producer, Some(("kafka", PeerKind::Messaging)));
         let stat = |bin: u32| WaitStat {
             consumer: operation("mail", "orders.placed process", SpanKind::Consumer, None),
             sender: sender.clone(),
+            topic: Some(if bin == 7 { "orders.retried" } else { "orders.placed" }.to_owned()),
             bin,
             messages: 20,
             waited_ns: 20.0 * wait * MS * (1.0 + f64::from(bin) / 100.0),
@@ -141,6 +149,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         let lag = &found[0];
         assert_eq!((lag.consumer.service.as_str(), lag.topic.as_deref()), ("mail", Some("orders.placed")));
+        assert_eq!(lag.broker.as_deref(), Some("kafka"));
         assert_eq!((lag.messages, lag.left), (800, Left::Sent { sent: 1_000, left: 200 }));
         // The mean of 1.00 to 1.39.
         assert!((lag.now.value / MS - 4_000.0 * 1.195).abs() < 1.0, "{:?}", lag.now);

@@ -3,10 +3,13 @@
 //! Levels of both sides whose rates are within [`SAME_RATE`] make a band. Within a band the two sides are alike in load;
 //! over bands, differences are weighted as Mantel and Haenszel do (Journal of the National Cancer Institute 22, 1959), by
 //! the time that both have. Errors of the figures come from a block bootstrap of each side's bins; what is reported as
-//! better or worse is so with false-discovery control over all comparisons made.
+//! better or worse is so with false-discovery control over all comparisons made. What is reported as the same has the
+//! 95 % interval of every change within what counts as no change: two one-sided tests at 2.5 % (Schuirmann, Journal of
+//! Pharmacokinetics and Biopharmaceutics 15, 1987). No evidence is neither.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use model::Nanos;
 use serde::Serialize;
@@ -15,7 +18,7 @@ use serde_json::{Value, json};
 use super::super::histogram::{Histogram, RELATIVE_ERROR, middle};
 use super::super::report::rfc3339;
 use super::super::scope::Window;
-use super::super::significance::{BlockBootstrap, Estimate, false_discovery_rates};
+use super::super::significance::{BlockBootstrap, Estimate, Z95, false_discovery_rates, newcombe_of};
 
 /// Rates of a band differ by at most this part of the lowest.
 const SAME_RATE: f64 = 0.2;
@@ -124,20 +127,21 @@ pub struct Bin {
     pub latency: Histogram,
 }
 
-/// The calls of one operation on one side, by bin.
+/// The calls of one operation on one side, by bin. Most operations are called in few bins.
 #[derive(Debug, Clone)]
 pub struct Series {
-    bands: Vec<Option<usize>>,
-    bins: Vec<Bin>,
+    bands: Arc<[Option<usize>]>,
+    bins: BTreeMap<usize, Bin>,
 }
 
 impl Series {
-    pub fn new(bands: Vec<Option<usize>>) -> Self {
-        Series { bins: vec![Bin::default(); bands.len()], bands }
+    pub fn new(bands: Arc<[Option<usize>]>) -> Self {
+        Series { bins: BTreeMap::new(), bands }
     }
 
     pub fn add(&mut self, at: i64, bin: Bin) {
-        if let Some(slot) = usize::try_from(at).ok().and_then(|at| self.bins.get_mut(at)) {
+        if let Some(at) = usize::try_from(at).ok().filter(|at| *at < self.bands.len()) {
+            let slot = self.bins.entry(at).or_default();
             slot.duration += bin.duration;
             slot.errors += bin.errors;
             slot.latency.merge(&bin.latency);
@@ -145,22 +149,22 @@ impl Series {
     }
 
     fn calls(&self) -> u64 {
-        self.bins.iter().map(|b| b.latency.count()).sum()
+        self.bins.values().map(|b| b.latency.count()).sum()
     }
 
     /// Calls in each band.
     fn by_band(&self, bands: usize) -> Vec<f64> {
         let mut calls = vec![0.0; bands];
-        for (band, bin) in self.bands.iter().zip(&self.bins) {
-            if let Some(band) = band {
-                calls[*band] += bin.latency.count() as f64;
+        for (at, bin) in &self.bins {
+            if let Some(band) = self.bands[*at] {
+                calls[band] += bin.latency.count() as f64;
             }
         }
         calls
     }
 
     fn buckets(&self) -> Range<u16> {
-        let used = self.bins.iter().map(|b| b.latency.buckets()).filter(|b| !b.is_empty());
+        let used = self.bins.values().map(|b| b.latency.buckets()).filter(|b| !b.is_empty());
         used.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..0)
     }
 }
@@ -170,6 +174,9 @@ impl Series {
 pub enum Outcome {
     Better,
     Worse,
+    /// Whatever the change is, it is surely smaller than what counts as one.
+    Same,
+    /// There may be a change that counts, or none.
     NoEvidence,
 }
 
@@ -193,7 +200,7 @@ const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 pub enum Reason {
     OnlyInA,
     OnlyInB,
-    /// It has calls in both, but too few where the load was the same.
+    /// It has calls in both, but too few where the load was the same, or in too short a time.
     TooFewCalls,
 }
 
@@ -208,6 +215,10 @@ pub struct Limits {
 impl Limits {
     pub fn of(ratio: f64, least_ns: f64) -> Self {
         Limits { ratio, least_ns, least_errors: 0.005 }
+    }
+
+    pub fn json(&self) -> Value {
+        json!({"ratio": self.ratio, "latency_ns": self.least_ns, "error_rate": self.least_errors})
     }
 
     fn material(&self, measure: Measure, before: f64) -> f64 {
@@ -231,8 +242,11 @@ pub struct Figure {
     /// 95 % interval of the change.
     pub low: f64,
     pub high: f64,
+    /// The least change that counts.
+    pub material: f64,
     /// The share of false ones among all changes at least as sure as this one.
     pub q: f64,
+    pub outcome: Outcome,
     #[serde(skip)]
     p: f64,
 }
@@ -250,10 +264,22 @@ pub struct Compared {
 impl Compared {
     /// The surest change, else the mean.
     fn decisive(&self) -> Option<&Figure> {
-        let of = |wanted: Outcome| {
-            self.figures.iter().filter(move |f| f.outcome() == wanted).min_by(|a, b| a.q.total_cmp(&b.q))
-        };
-        of(self.outcome).or(self.figures.first())
+        let changed = self.figures.iter().filter(|f| f.outcome.is_change() && f.outcome == self.outcome);
+        changed.min_by(|a, b| a.q.total_cmp(&b.q)).or(self.figures.first())
+    }
+
+    /// One figure that got worse is enough; all have to be the same.
+    fn judged(&self) -> Outcome {
+        let is = |wanted: Outcome| self.figures.iter().any(|f| f.outcome == wanted);
+        if is(Outcome::Worse) {
+            Outcome::Worse
+        } else if is(Outcome::Better) {
+            Outcome::Better
+        } else if is(Outcome::NoEvidence) || self.figures.is_empty() {
+            Outcome::NoEvidence
+        } else {
+            Outcome::Same
+        }
     }
 
     pub fn json(&self) -> Value {
@@ -272,6 +298,7 @@ impl Compared {
             "change": number(|f| f.change),
             "low": number(|f| f.low),
             "high": number(|f| f.high),
+            "material": number(|f| f.material),
             "q": number(|f| f.q),
             "calls_a": self.calls.0,
             "calls_b": self.calls.1,
@@ -280,18 +307,26 @@ impl Compared {
     }
 }
 
+impl Outcome {
+    fn is_change(self) -> bool {
+        matches!(self, Outcome::Worse | Outcome::Better)
+    }
+}
+
 impl Figure {
-    fn outcome(&self) -> Outcome {
+    fn judged(&self) -> Outcome {
+        let is_within = -self.material < self.low && self.high < self.material;
         match self.q <= FALSE_DISCOVERIES {
             true if self.change > 0.0 => Outcome::Worse,
             true => Outcome::Better,
+            false if is_within => Outcome::Same,
             false => Outcome::NoEvidence,
         }
     }
 }
 
-/// Compares the operations with the most calls. Those that changed come first, worse before better, the largest change
-/// first.
+/// Compares the operations with the most calls. Those that changed come first, worse before better, then those of which it
+/// cannot be told; within each the largest change first.
 pub fn compare(
     bands: &[Band],
     mut before: BTreeMap<Operation, Series>,
@@ -325,20 +360,15 @@ pub fn compare(
     let q = false_discovery_rates(&p);
     for (figure, q) in all.iter_mut().flat_map(|c| &mut c.figures).zip(q) {
         figure.q = q;
+        figure.outcome = figure.judged();
     }
-    for compared in &mut all {
-        let is = |wanted: Outcome| compared.figures.iter().any(|f| f.outcome() == wanted);
-        compared.outcome = match (is(Outcome::Worse), is(Outcome::Better)) {
-            (true, _) => Outcome::Worse,
-            (false, true) => Outcome::Better,
-            (false, false) => Outcome::NoEvidence,
-        };
-    }
+    all.iter_mut().for_each(|compared| compared.outcome = compared.judged());
     let relative = |c: &Compared| c.decisive().map_or(0.0, |f| (f.change / f.before.max(1e-9)).abs());
     let rank = |c: &Compared| match c.outcome {
         Outcome::Worse => 0,
         Outcome::Better => 1,
         Outcome::NoEvidence => 2,
+        Outcome::Same => 3,
     };
     all.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| relative(b).total_cmp(&relative(a))));
     all
@@ -346,8 +376,8 @@ pub fn compare(
 
 /// The figures of an operation at matched load; none when it has too few calls there.
 fn figures(bands: &[Band], before: &Series, after: &Series, limits: &Limits) -> Vec<Figure> {
-    let calls: Vec<f64> =
-        before.by_band(bands.len()).iter().zip(after.by_band(bands.len())).map(|(a, b)| a.min(b)).collect();
+    let by_band = [before, after].map(|series| series.by_band(bands.len()));
+    let calls: Vec<f64> = by_band[0].iter().zip(&by_band[1]).map(|(a, b)| a.min(*b)).collect();
     let weight = |band: usize| if calls[band] >= LEAST_CALLS { bands[band].weight() } else { 0.0 };
     let weights: Vec<f64> = (0..bands.len()).map(weight).collect();
     let sum: f64 = weights.iter().sum();
@@ -358,6 +388,7 @@ fn figures(bands: &[Band], before: &Series, after: &Series, limits: &Limits) -> 
     // A quantile needs calls beyond it in each band that counts.
     let fewest = calls.iter().zip(&weights).filter(|(_, w)| **w > 0.0).map(|(c, _)| *c).fold(f64::INFINITY, f64::min);
     let (a, b) = (estimates(before, &weights, SEED), estimates(after, &weights, SEED ^ 1));
+    let worth = by_band.map(|calls| worth(&calls, &weights));
     let mut figures = Vec::new();
     for ((measure, a), b) in MEASURES.into_iter().zip(a).zip(b) {
         let beyond = match measure {
@@ -366,20 +397,55 @@ fn figures(bands: &[Band], before: &Series, after: &Series, limits: &Limits) -> 
             Measure::P95Ns => fewest * 0.05,
             Measure::P99Ns => fewest * 0.01,
         };
-        if beyond >= LEAST_BEYOND && a.value.is_finite() && b.value.is_finite() {
-            figures.push(figure(measure, &a, &b, limits));
+        let is_known = |e: &Estimate| e.value.is_finite() && e.variance.is_finite();
+        if beyond >= LEAST_BEYOND && is_known(&a) && is_known(&b) {
+            figures.push(figure(measure, &a, &b, worth, limits));
         }
     }
     figures
 }
 
-fn figure(measure: Measure, a: &Estimate, b: &Estimate, limits: &Limits) -> Figure {
-    let least = limits.material(measure, a.value);
+/// How many calls of one band say as much of a share as those of all bands with their weights.
+fn worth(calls: &[f64], weights: &[f64]) -> f64 {
+    let counted = weights.iter().zip(calls).filter(|(w, _)| **w > 0.0);
+    1.0 / counted.map(|(w, n)| w * w / n).sum::<f64>()
+}
+
+fn figure(measure: Measure, a: &Estimate, b: &Estimate, worth: [f64; 2], limits: &Limits) -> Figure {
+    let material = limits.material(measure, a.value);
     // It is asked in both directions, of which only one can be.
-    let p = (2.0 * b.p_of_rise(a, least).min(a.p_of_rise(b, least))).min(1.0);
-    let change = b.since(a);
-    let (low, high) = change.interval();
-    Figure { measure, before: a.value, after: b.value, change: change.value, low, high, q: 1.0, p }
+    let p = (2.0 * b.p_of_rise(a, material).min(a.p_of_rise(b, material))).min(1.0);
+    let (low, high) = interval(measure, a, b, worth);
+    Figure {
+        measure,
+        before: a.value,
+        after: b.value,
+        change: b.value - a.value,
+        low,
+        high,
+        material,
+        q: 1.0,
+        outcome: Outcome::NoEvidence,
+        p,
+    }
+}
+
+/// The 95 % interval of the change, with what the bootstrap cannot see.
+fn interval(measure: Measure, a: &Estimate, b: &Estimate, [worth_a, worth_b]: [f64; 2]) -> (f64, f64) {
+    let (low, high) = b.since(a).interval();
+    match measure {
+        Measure::MeanNs => (low, high),
+        // A quantile is known to its bucket.
+        Measure::P50Ns | Measure::P95Ns | Measure::P99Ns => {
+            let blur = RELATIVE_ERROR * (a.value + b.value);
+            (low - blur, high + blur)
+        }
+        // Of calls without an error a resample has none either, however few they are.
+        Measure::ErrorRate => {
+            let (least, most) = newcombe_of((b.value, worth_b), (a.value, worth_a), Z95);
+            (low.min(least), high.max(most))
+        }
+    }
 }
 
 /// The five measures over the bands with a weight.
@@ -389,10 +455,11 @@ fn estimates(series: &Series, weights: &[f64], seed: u64) -> Vec<Estimate> {
     // Calls, durations, errors, then the histogram; once for each band.
     let part = 3 + buckets.len();
     let mut rows = Vec::new();
-    for (band, bin) in series.bands.iter().zip(&series.bins) {
+    for (number, band) in series.bands.iter().enumerate() {
         let Some(at) = band.and_then(|band| used.iter().position(|used| *used == band)) else { continue };
         let start = rows.len();
         rows.resize(start + part * used.len(), 0.0);
+        let Some(bin) = series.bins.get(&number) else { continue };
         let row = &mut rows[start + at * part..start + (at + 1) * part];
         row[0] = bin.latency.count() as f64;
         row[1] = bin.duration;
