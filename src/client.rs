@@ -76,6 +76,12 @@ impl Remote {
         self.send(request)?.json().context("reading the answer")
     }
 
+    /// Deletes what is at a path and reads the JSON answer.
+    pub fn delete(&self, path: &str) -> Result<Value> {
+        let request = self.request(reqwest::Method::DELETE, path, &[])?;
+        self.send(request)?.json().context("reading the answer")
+    }
+
     /// Posts JSON and returns the answer in the media type asked for.
     pub fn post(&self, path: &str, body: &Value, accept: &str) -> Result<Posted> {
         let request = self.request(reqwest::Method::POST, path, &[])?.json(body).header("Accept", accept);

@@ -103,7 +103,7 @@ pub fn router(
         .route("/metrics/series", get(analyses::metric_series))
         .route("/runs", get(runs::list).post(runs::begin))
         .route("/runs/compare", get(runs::compare))
-        .route("/runs/{id}", get(runs::one).patch(runs::change))
+        .route("/runs/{id}", get(runs::one).patch(runs::change).delete(runs::delete))
         .route("/runs/{id}/marks", post(runs::mark))
         .route("/openapi.json", get(openapi::document))
         .route("/{analysis}", get(analyses::run))

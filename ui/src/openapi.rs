@@ -87,6 +87,11 @@ fn runs() -> [(String, Value); 4] {
                 "parameters": id,
                 "get": reading("One run", vec![]),
                 "patch": writing("Changes what is named; end_time \"now\" stops the run", properties, &[]),
+                "delete": json!({
+                    "summary": "Forgets a run and answers with it; its spans stay. A name has to mean one run",
+                    "description": "Scope ingest or admin",
+                    "responses": responses(),
+                }),
             }),
         ),
         (

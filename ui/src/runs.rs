@@ -1,4 +1,5 @@
-//! Stress-test runs: `GET` and `POST /api/v1/runs`, `GET` and `PATCH /api/v1/runs/{id}`, marks of stages, comparison.
+//! Stress-test runs: `GET` and `POST /api/v1/runs`, `GET`, `PATCH` and `DELETE /api/v1/runs/{id}`, marks of stages,
+//! comparison.
 //!
 //! Reading takes the scope `read`. Writing takes `ingest` (a load generator has that) or `admin`, and JSON; `origin` keeps
 //! pages of other sites out.
@@ -227,6 +228,41 @@ pub async fn change(
     Ok(Json(shown(&server.runs.change(&tenant, &id, said.change(server.runs.now())?).await?)))
 }
 
+/// `DELETE /api/v1/runs/{id}`: forgets a run and answers with it; its spans stay. A name has to mean one run.
+pub async fn delete(
+    State(server): State<Server>,
+    Writer(tenant): Writer,
+    Path(id): Path<String>,
+) -> Answer<Json<Value>> {
+    let Some(run) = only(&server.runs.list(&tenant), &id)? else {
+        let told = analysis::runs::all(&server.engine, &tenant).await?;
+        return Err(none_to_delete(&told, &id).into());
+    };
+    Ok(Json(shown(&server.runs.delete(&tenant, &run).await?)))
+}
+
+/// The id of the run with this id, else of the only one with this name.
+fn only(runs: &[Run], name: &str) -> Result<Option<String>> {
+    if runs.iter().any(|run| run.id == name) {
+        return Ok(Some(name.to_owned()));
+    }
+    let ids: Vec<&str> = runs.iter().filter(|run| run.name == name).map(|run| run.id.as_str()).collect();
+    match ids[..] {
+        [] => Ok(None),
+        [id] => Ok(Some(id.to_owned())),
+        _ => Err(Error::invalid(format!("{} runs are named {name:?}: {}", ids.len(), ids.join(", ")))
+            .hint("give the id of the one to delete")),
+    }
+}
+
+fn none_to_delete(told: &[Run], name: &str) -> Error {
+    match find(told, name) {
+        Some(_) => Error::invalid(format!("only spans tell of the run {name:?}: there is nothing to delete"))
+            .hint("it is listed for as long as its spans are kept"),
+        None => Error::not_found(format!("there is no run {name:?}")).hint("GET /api/v1/runs lists them"),
+    }
+}
+
 /// `POST /api/v1/runs/{id}/marks`: a stage begins, now unless `time` says when.
 pub async fn mark(
     State(server): State<Server>,
@@ -270,6 +306,22 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_run_is_deleted_by_its_id_or_by_a_name_that_no_other_has() {
+        let named = |id: &str, name: &str| Run { name: name.to_owned(), ..Run::begun(id.to_owned(), 0) };
+        let runs = [named("a", "round-1"), named("b", "round-1"), named("c", "round-2"), named("d", "a")];
+        let id = |name: &str| only(&runs, name).expect("one at most");
+        assert_eq!(
+            (id("b").as_deref(), id("round-2").as_deref(), id("a").as_deref()),
+            (Some("b"), Some("c"), Some("a"))
+        );
+        assert_eq!(id("round-3"), None);
+        let several = only(&runs, "round-1").expect_err("two");
+        assert!(several.kind == Kind::Invalid && several.message.contains("a, b"), "{several}");
+        assert_eq!(none_to_delete(&runs, "c").kind, Kind::Invalid, "of spans alone");
+        assert_eq!(none_to_delete(&runs, "x").kind, Kind::NotFound);
+    }
 
     #[test]
     fn a_busy_engine_keeps_no_list_back_and_damage_is_told() {

@@ -183,6 +183,33 @@ describe.runIf(!real)("stress-test runs", () => {
     expect(problems).toEqual([]);
   });
 
+  test("a run is deleted only when asked again, by keyboard too, and is gone from the list", async () => {
+    const { page, problems } = await open("runs");
+    await page.getByLabel("Name").fill("Round 6");
+    await page.getByRole("button", { name: "Start the run" }).click();
+    await page.waitForURL(/\/runs\/new/);
+    await settled(page);
+    const ask = page.getByRole("button", { name: "Delete", exact: true });
+    await ask.press("Enter");
+    const sure = page.getByRole("dialog", { name: "Delete this run?" });
+    expect(await sure.innerText()).toContain("Spans stay");
+    // The focus is where nothing is lost.
+    await page.keyboard.press("Enter");
+    await sure.waitFor({ state: "detached" });
+    await ask.press("Enter");
+    await page.keyboard.press("Escape");
+    await sure.waitFor({ state: "detached" });
+    expect(await ask.evaluate((button) => button === document.activeElement)).toBe(true);
+    await ask.press("Enter");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/\/runs$/);
+    await settled(page);
+    expect(await page.getByRole("link", { name: "Round 6" }).count()).toBe(0);
+    expect(await page.getByLabel("Compare Round 5: release 4.2").count()).toBe(1);
+    expect(problems).toEqual([]);
+  });
+
   test("two runs are picked and compared, and one is exported", async () => {
     const { page, problems } = await open("runs");
     await page.getByLabel("Compare Round 3: no row lock").check();
@@ -198,6 +225,9 @@ describe.runIf(!real)("stress-test runs", () => {
     expect(await page.locator("tr.detail tbody tr").last().innerText()).toContain("+0.3 pp");
     await page.getByText("No evidence", { exact: true }).first().click();
     await page.waitForURL(/tab=no_evidence/);
+    await page.getByText("The same", { exact: true }).first().click();
+    await page.waitForURL(/tab=same/);
+    expect(await rows.first().innerText()).toContain("The same");
 
     await page.goto(`${url()}runs/r5`);
     await settled(page);

@@ -87,6 +87,7 @@ export async function runs(request: RunRequest): Promise<{ status: number; body:
   const run = rounds.find((r) => r.id === id);
   if (!run) return refusal(404, "not_found", `there is no run ${id}`, "GET /api/v1/runs lists them");
   if (what === "marks") run.marks.push({ time: at(4, 6), name: JSON.parse(await request.body()).name });
+  if (request.method === "DELETE") rounds = rounds.filter((r) => r !== run);
   if (request.method === "PATCH") {
     const patch = JSON.parse(await request.body());
     if (patch.end_time === "now") run.end_time = at(4, LEVELS.length * MINUTES);
@@ -218,6 +219,9 @@ function comparison(params: URLSearchParams): unknown {
     verdict: "worse",
     worse: 1,
     better: 1,
+    same: 1,
+    no_evidence: 1,
+    limits: { ratio: 0.2, latency_ns: 2e6, error_rate: 0.005 },
     a: side("a"),
     b: side("b"),
     matched: [8_000, 16_000, 24_000].map((qps) => ({ qps_a: qps, qps_b: qps, seconds_a: 180, seconds_b: 180 })),
@@ -225,6 +229,7 @@ function comparison(params: URLSearchParams): unknown {
       operation(CHARGE, "worse", 18, 26),
       operation(STOCK, "better", 41, 6),
       operation(PRICE, "no_evidence", 0.5, 0.51),
+      operation({ ...PRICE, operation: "GET stock" }, "same", 12, 12.1),
     ],
   };
 }

@@ -30,7 +30,12 @@ export function apiUrl(path: string, params: Params = {}): string {
 
 export async function get<T>(path: string, params: Params, signal: AbortSignal): Promise<T> {
   const response = await send(apiUrl(path, params), { signal, headers: { accept: "application/json" } });
-  return (await response.json()) as T;
+  try {
+    return (await response.json()) as T;
+  } catch (cause) {
+    if (signal.aborted) throw cause;
+    throw notOurs(response, "");
+  }
 }
 
 /** POST /sql; the answer's media type decides what the body is. */
@@ -44,7 +49,7 @@ export async function postSql(query: string, accept: string, signal: AbortSignal
 }
 
 /** A JSON body by a method that may change something; an empty answer is null. */
-export async function change<T>(method: "POST" | "PATCH", path: string, body: unknown): Promise<T | null> {
+export async function change<T>(method: "POST" | "PATCH" | "DELETE", path: string, body: unknown): Promise<T | null> {
   const response = await send(apiUrl(path), {
     method,
     headers: { accept: "application/json", "content-type": "application/json" },
@@ -81,7 +86,12 @@ async function errorOf(response: Response): Promise<ApiError> {
     const { error } = JSON.parse(text);
     return new ApiError(response.status, error.kind, error.message, error.hint ?? null);
   } catch {
-    const said = text.trim().slice(0, 300);
-    return new ApiError(response.status, "http", said || `status ${response.status}`, null);
+    return notOurs(response, text);
   }
+}
+
+/** What something between here and hotspan answers; a page of it is not for reading. */
+function notOurs(response: Response, text: string): ApiError {
+  const said = text.trim();
+  return new ApiError(response.status, "http", said.startsWith("<") ? "" : said.slice(0, 300), null);
 }

@@ -41,7 +41,7 @@ export interface ComparedOperation extends Partial<Measured> {
   operation: string;
   kind: string | null;
   peer: string | null;
-  outcome: "better" | "worse" | "no_evidence";
+  outcome: "better" | "worse" | "same" | "no_evidence";
   reason: string | null;
   calls_a: number;
   calls_b: number;
@@ -61,9 +61,11 @@ export interface ComparedSide {
 
 export interface CompareRunsAnswer {
   meta?: Meta;
-  verdict: "worse" | "better" | "no_evidence" | "not_enough_data";
+  verdict: "worse" | "better" | "same" | "no_evidence" | "not_enough_data";
   worse: number;
   better: number;
+  /** What counts as no change: a change of this share, or of so many nanoseconds. */
+  limits: { ratio: number; latency_ns: number };
   a: ComparedSide;
   b: ComparedSide;
   /** The load levels that both have, which alone are compared. */

@@ -118,6 +118,8 @@ export interface HotSpotsAnswer {
   window: RequestWindow;
   baseline: RequestWindow | null;
   verdict: Verdict;
+  /** How many requests would tell what these do not, where something seems worse. */
+  needed?: Record<"en" | "zh", string> | null;
   /** The entry operations that got worse, the surest first: the evidence for the verdict. */
   worse?: EntryChange[];
   hotspots: HotSpot[];

@@ -6,7 +6,7 @@ import type { MetricSeriesAnswer } from "../api/types";
 import { useText } from "../i18n";
 import { clockOrDate, inUnit } from "../lib/format";
 import { seriesColor } from "../lib/palette";
-import { aligned } from "../lib/series";
+import { aligned, axisRange } from "../lib/series";
 import { microsOfT0 } from "../lib/time";
 import { dark } from "../state/settings";
 import { Plot } from "./plot";
@@ -32,7 +32,7 @@ export function SeriesChart({ answer, summary }: { answer: MetricSeriesAnswer; s
       cursor: { sync: { key: "metrics" }, points: { size: 6 } },
       legend: { show: true },
       padding: [10, RIGHT, 0, 0],
-      scales: { x: { time: true } },
+      scales: { x: { time: true }, y: { range: (_u, low, high) => axisRange(low, high) } },
       axes: [timeAxis(colors), valueAxis(colors, print)],
       series: [
         { label: t("chart.time"), value: (_, v) => (v === null ? "–" : clockOrDate(v * 1e3)) },

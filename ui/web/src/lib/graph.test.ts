@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { edgePath, edgeWidth, gapOf, visibleNodes } from "./graph";
+import { edgePath, edgeWidth, gapOf, hottest, needsNarrow, scaleOf, scrolledTo, visibleNodes } from "./graph";
 
 const edge = (from: string, to: string, critical_share = 0) => ({ from, to, critical_share, calls: 1 });
 
@@ -37,4 +37,24 @@ test("a line leaves a box on its right, arrives on the left, and goes straight b
 
 test("a gap of nothing is not known", () => {
   expect([gapOf({ gap_ns: 1.5e6 }), gapOf({ gap_ns: 0 }), gapOf({ gap_ns: null })]).toEqual([1.5e6, null, null]);
+});
+
+test("a map is drawn as large as its room allows, and never too small to be read", () => {
+  expect(scaleOf(800, 1000)).toBe(1);
+  expect(scaleOf(1000, 800)).toBe(0.8);
+  expect(scaleOf(4000, 800)).toBe(0.6);
+  expect(needsNarrow(1400, 780)).toBe(true);
+  expect(needsNarrow(800, 780)).toBe(false);
+  expect(needsNarrow(1400, 0)).toBe(false);
+});
+
+test("the hottest node is the one with the largest share of the time, and is scrolled to the middle", () => {
+  expect(hottest([{ critical_share: 0.1 }, { critical_share: 0.7 }, { critical_share: 0.2 }])).toEqual({
+    critical_share: 0.7,
+  });
+  expect(hottest([])).toBeNull();
+  expect(scrolledTo(1500, 800, 2000)).toBe(1100);
+  expect(scrolledTo(1900, 800, 2000)).toBe(1200);
+  expect(scrolledTo(100, 800, 2000)).toBe(0);
+  expect(scrolledTo(100, 800, 500)).toBe(0);
 });

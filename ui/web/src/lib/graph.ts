@@ -32,6 +32,40 @@ export function visibleNodes(
   return chosen;
 }
 
+/** Boxes of the nodes: how wide, how far apart from left to right, how many letters of a name they hold. */
+export interface Boxes {
+  width: number;
+  gap: number;
+  letters: number;
+}
+
+export const WIDE: Boxes = { width: 226, gap: 60, letters: 27 };
+export const NARROW: Boxes = { width: 172, gap: 40, letters: 20 };
+/** A wide map is drawn smaller to fit, but not so small that it cannot be read. */
+const SMALLEST = 0.6;
+/** Below this size of a map of wide boxes, narrow ones are easier to read. */
+const COMFORTABLE = 0.85;
+
+/** Whether a map of wide boxes would be drawn too small in the room there is; no room is not known yet. */
+export function needsNarrow(mapWidth: number, room: number): boolean {
+  return room > 0 && room < COMFORTABLE * mapWidth;
+}
+
+/** How large a map is drawn. What does not fit then is scrolled to. */
+export function scaleOf(mapWidth: number, room: number): number {
+  return room > 0 ? Math.min(1, Math.max(SMALLEST, room / mapWidth)) : 1;
+}
+
+/** The node on which most of the time on critical paths is spent. */
+export function hottest<N extends { critical_share: number }>(nodes: readonly N[]): N | null {
+  return nodes.reduce<N | null>((most, n) => (most && most.critical_share >= n.critical_share ? most : n), null);
+}
+
+/** Where to scroll so that a point of a drawing lies in the middle of the room, as far as the drawing goes. */
+export function scrolledTo(at: number, room: number, length: number): number {
+  return Math.min(Math.max(0, at - room / 2), Math.max(0, length - room));
+}
+
 export interface Point {
   x: number;
   y: number;

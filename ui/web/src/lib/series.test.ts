@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { aligned, wholeBins, wholeSteps, wholeTrend } from "./series";
+import { aligned, axisRange, hasRequests, wholeBins, wholeSteps, wholeTrend } from "./series";
 
 test("a series that is sent every second moment is one line; where it pauses the line breaks", () => {
   const t_us = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
@@ -50,4 +50,28 @@ test("a trend ends with the last part that is over", () => {
   expect(wholeTrend(trend, { start: "2026-11-22T06:00:00Z", end: "2026-11-22T06:15:00Z" })).toBe(trend);
   expect(wholeTrend(trend, { start: "2026-11-22T06:14:50.5Z", end })).toBe(trend);
   expect(wholeTrend(null, { start: "2026-11-22T06:00:00Z", end })).toBe(null);
+});
+
+test("an axis begins at zero unless the values vary too little to be seen there", () => {
+  expect(axisRange(40, 100)).toEqual([0, 108]);
+  expect(axisRange(7, 7)[0]).toBe(0);
+  expect(axisRange(0, 0)).toEqual([0, 1]);
+  expect(axisRange(null, null)).toEqual([0, 1]);
+  const [from, to] = axisRange(1_000_000, 1_002_000);
+  expect(from).toBeGreaterThan(990_000);
+  expect(to).toBeLessThan(1_010_000);
+});
+
+test("an axis of values that may be negative holds zero where they lie on both sides of it", () => {
+  const [from, to] = axisRange(-5, 5);
+  expect(from).toBeLessThan(-5);
+  expect(to).toBeGreaterThan(5);
+  expect(axisRange(-100, -40)[1]).toBeCloseTo(0);
+  expect(axisRange(-0.5, 0)[0]).toBeLessThan(-0.5);
+});
+
+test("bins without a request are nothing to draw", () => {
+  expect(hasRequests({ timeline: [] })).toBe(false);
+  expect(hasRequests({ timeline: [{ requests: 0 }, { requests: 0 }] })).toBe(false);
+  expect(hasRequests({ timeline: [{ requests: 0 }, { requests: 1 }] })).toBe(true);
 });

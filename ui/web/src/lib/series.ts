@@ -12,6 +12,11 @@ interface Binned<Bin> {
   steps: readonly { end: string }[];
 }
 
+/** Whether there is a rate and a latency to draw: axes alone would show figures that nothing had. */
+export function hasRequests(answer: { timeline: readonly { requests: number }[] }): boolean {
+  return answer.timeline.some((bin) => bin.requests > 0);
+}
+
 /** The bins that lie wholly within what was asked for and is known: any other would draw a plunge where there was none. */
 export function wholeBins<Bin extends { t_us: number }>(answer: Binned<Bin>): Bin[] {
   const t0 = microsOfT0(answer.t0);
@@ -80,6 +85,27 @@ export function aligned(series: readonly TimedSeries[]): {
     return values;
   });
   return { moments, columns };
+}
+
+/** Below this part of the largest value, a spread above zero could hardly be seen on an axis that begins at zero. */
+const SEEN = 0.1;
+
+/**
+ * The ends of an axis for values from `low` to `high`. It begins at zero, so that twice as high is twice as much, unless
+ * the values vary too little to be seen there.
+ */
+export function axisRange(low: number | null, high: number | null): [number, number] {
+  if (low === null || high === null) return [0, 1];
+  if (high < 0) {
+    const [from, to] = axisRange(-high, -low);
+    return [-to, -from];
+  }
+  const spread = high - Math.min(low, 0);
+  if (spread === 0) return [0, 1];
+  if (low < 0) return [low - 0.08 * spread, high + 0.08 * spread];
+  const varies = high - low;
+  if (varies === 0 || varies >= SEEN * high) return [0, 1.08 * high];
+  return [Math.max(0, low - 0.2 * varies), high + 0.2 * varies];
 }
 
 function median(values: number[]): number {

@@ -3,7 +3,7 @@
 import { useEffect } from "react";
 import { Link } from "wouter";
 import type { StatusAnswer } from "../api/types";
-import { useText } from "../i18n";
+import { translateServer, useText } from "../i18n";
 import { clockOrDate, count } from "../lib/format";
 import { type Losses, lossesIn, mainReason } from "../lib/losses";
 import { parseTime } from "../lib/time";
@@ -16,7 +16,7 @@ export function useStatus() {
 }
 
 export function Banners() {
-  const { t, word } = useText();
+  const { t, word, lang } = useText();
   const { scope, link } = useScope();
   const status = useStatus().data;
   const history = readings.use();
@@ -37,7 +37,7 @@ export function Banners() {
     <>
       {status.refusing && (
         <div className="banner bad" role="alert">
-          <p>{t("banner.refusing", { reason: status.refusing })}</p>
+          <p>{t("banner.refusing", { reason: translateServer(lang, status.refusing) ?? status.refusing })}</p>
           <Link href={link("/health")}>{t("page.health")}</Link>
         </div>
       )}

@@ -115,7 +115,6 @@ export function ColdStartTable({ rows }: { rows: readonly ColdStartRow[] }) {
           {r.instances.length > 0 && <Instances instances={r.instances} />}
         </RowDetail>
       )}
-      empty={t("starts.none")}
     />
   );
 }

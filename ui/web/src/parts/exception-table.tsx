@@ -6,6 +6,7 @@ import { clockOrDate, count, number } from "../lib/format";
 import { useOrder } from "../state/use-table";
 import { Before } from "./before";
 import { ExampleTrace } from "./example-trace";
+import { Nothing } from "./nothing";
 import { OperationName } from "./operation-name";
 import { type Column, Table } from "./table";
 
@@ -71,7 +72,7 @@ export function ExceptionTable({ rows }: { rows: readonly ExceptionRow[] }) {
       rows={rows}
       rowKey={(r) => [r.service, r.operation, r.type, r.place].join("|")}
       {...order}
-      empty={t("hidden.exceptions.none")}
+      empty={<Nothing text={t("hidden.exceptions.none")} />}
     />
   );
 }

@@ -2,7 +2,7 @@
 
 import { useState } from "react";
 import { ApiError, login } from "../api/client";
-import { useText } from "../i18n";
+import { translateServer, useText } from "../i18n";
 import { queryClient } from "../state/answers";
 import { signedIn } from "../state/settings";
 
@@ -11,10 +11,7 @@ export function Failure({ error, retry }: { error: Error; retry?: () => void }) 
   const api = error instanceof ApiError ? error : null;
   return (
     <div className="failure" role="alert">
-      <p className="failure-what">{failureText(error, t("error.unreachable"))}</p>
-      {api?.hint && <p>{api.hint}</p>}
-      {api?.kind === "unreachable" && <p>{t("error.unreachable.hint")}</p>}
-      {api && api.status > 0 && <p className="dim">{t("error.status", { status: api.status, kind: api.kind })}</p>}
+      <FailureText error={error} />
       {api && (api.status === 401 || api.status === 403) && <TokenForm />}
       {retry && (
         <button type="button" onClick={retry}>
@@ -25,9 +22,36 @@ export function Failure({ error, retry }: { error: Error; retry?: () => void }) 
   );
 }
 
-export function failureText(error: Error, unreachable: string): string {
-  if (error instanceof ApiError && error.kind === "unreachable") return unreachable;
-  return error.message.charAt(0).toUpperCase() + error.message.slice(1);
+/** What failed and what to do: in the reader's language, else as the server wrote it below the kind of error. */
+export function FailureText({ error }: { error: Error }) {
+  const { t, lang, word } = useText();
+  const api = error instanceof ApiError ? error : null;
+  if (api?.kind === "unreachable")
+    return (
+      <>
+        <p className="failure-what">{t("error.unreachable")}</p>
+        <p>{t("error.unreachable.hint")}</p>
+      </>
+    );
+  const kind = word("errorkind", api?.kind ?? "internal");
+  const what = api?.kind === "http" ? null : translateServer(lang, error.message);
+  const advice = api?.hint && translateServer(lang, api.hint);
+  return (
+    <>
+      <p className="failure-what">{begun(what ?? kind)}</p>
+      {!what && error.message && <p lang="en">{begun(error.message)}</p>}
+      {api?.hint && <p lang={advice ? undefined : "en"}>{advice || api.hint}</p>}
+      {api && api.status > 0 && (
+        <p className="dim">
+          {what ? t("error.status", { status: api.status, kind }) : t("error.status.alone", { status: api.status })}
+        </p>
+      )}
+    </>
+  );
+}
+
+function begun(sentence: string): string {
+  return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }
 
 /** Asks for the token of a server with authentication, then asks all questions again. */
@@ -70,7 +94,7 @@ function TokenForm() {
       <button type="submit" disabled={token.trim() === "" || waiting}>
         {t("action.signin")}
       </button>
-      {refused && <p className="failure-what">{failureText(refused, t("error.unreachable"))}</p>}
+      {refused && <FailureText error={refused} />}
     </form>
   );
 }

@@ -6,6 +6,7 @@ import { count, duration, number, percent } from "../lib/format";
 import { useOrder } from "../state/use-table";
 import { Before } from "./before";
 import { ExampleTrace } from "./example-trace";
+import { Nothing } from "./nothing";
 import { OperationName } from "./operation-name";
 import { type Column, ShareBar, Table } from "./table";
 
@@ -81,7 +82,7 @@ export function HiddenTable({ rows }: { rows: readonly HiddenRow[] }) {
         [r.pattern, r.service, r.operation, r.span_kind, r.peer, r.caller_service, r.caller_operation].join("|")
       }
       {...order}
-      empty={t("hidden.none")}
+      empty={<Nothing text={t("hidden.none")} />}
     />
   );
 }

@@ -132,7 +132,6 @@ export function InstanceSkewTable({ rows }: { rows: readonly SkewRow[] }) {
           at={{ service: r.service, operation: r.operation, kind: r.span_kind, instance: r.instance }}
         />
       )}
-      empty={t("skew.none")}
     />
   );
 }

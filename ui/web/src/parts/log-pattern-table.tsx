@@ -6,6 +6,7 @@ import { clockOrDate, count, number } from "../lib/format";
 import { useOrder } from "../state/use-table";
 import { Before } from "./before";
 import { ExampleTrace } from "./example-trace";
+import { Nothing } from "./nothing";
 import { ServiceName } from "./service-name";
 import { type Column, Table } from "./table";
 
@@ -74,7 +75,7 @@ export function LogPatternTable({ rows }: { rows: readonly LogPatternRow[] }) {
       rows={rows}
       rowKey={(r) => [r.service, r.severity, r.pattern].join("|")}
       {...order}
-      empty={t("hidden.logs.none")}
+      empty={<Nothing of="logs" text={t("hidden.logs.none")} />}
     />
   );
 }

@@ -1,9 +1,12 @@
 // No request lies in what is looked at: which filter or range leaves none, and the ways out of it.
 
 import { useText } from "../i18n";
+import { hasAny } from "../lib/stored";
 import { isRelative, type Window, widerThan } from "../lib/time";
 import { NO_FILTER } from "../state/scope";
 import { useScope } from "../state/use-scope";
+import { useStatus } from "./banners";
+import { Nothing } from "./nothing";
 import { chipsOf, windowText } from "./top-bar";
 
 const WIDER = { "now-1h": "time.1h", "now-1d": "time.1d", "now-7d": "time.7d" } as const;
@@ -11,6 +14,8 @@ const WIDER = { "now-1h": "time.1h", "now-1d": "time.1d", "now-7d": "time.7d" } 
 export function NoRequest({ window }: { window: Window }) {
   const { t } = useText();
   const { scope, change } = useScope();
+  const status = useStatus().data;
+  if (status && !hasAny("spans", status)) return <Nothing />;
   const time = windowText(window);
   const filter = chipsOf(scope, t)
     .map((chip) => `${chip.name} ${chip.value}`)

@@ -5,6 +5,7 @@ import { useText } from "../i18n";
 import { count, duration, percent } from "../lib/format";
 import { useOpenRow, useOrder } from "../state/use-table";
 import { ExampleTrace } from "./example-trace";
+import { Nothing } from "./nothing";
 import { OperationName } from "./operation-name";
 import { RowDetail } from "./row-detail";
 import { type Column, Table } from "./table";
@@ -100,7 +101,7 @@ export function OmissionTable({ rows }: { rows: readonly OmissionEntry[] }) {
       {...order}
       {...open}
       detail={(r) => <RowDetail explanation={r.explanation} at={{ service: r.service, operation: r.operation }} />}
-      empty={t("omission.none")}
+      empty={<Nothing text={t("omission.none")} />}
     />
   );
 }

@@ -136,7 +136,7 @@ function tone(outcome: ComparedOperation["outcome"]): string | undefined {
   return outcome === "worse" ? "rose" : outcome === "better" ? "fell" : undefined;
 }
 
-const SIGNS: Record<ComparedOperation["outcome"], string> = { worse: "▲", better: "▼", no_evidence: "=" };
+const SIGNS: Record<ComparedOperation["outcome"], string> = { worse: "▲", better: "▼", same: "=", no_evidence: "?" };
 
 function OutcomeTag({ outcome }: { outcome: ComparedOperation["outcome"] }) {
   const { t } = useText();

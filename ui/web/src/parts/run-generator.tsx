@@ -1,12 +1,12 @@
 // What the load generator saw of a run, and beside it what hotspan saw in the same time.
 
 import type { ReactNode } from "react";
-import { useText } from "../i18n";
+import { translateServer, useText } from "../i18n";
 import { type Figures, figureCells, figureHeads, type Generator, toolName } from "../lib/generator";
 import { Panel } from "./panel";
 
 export function RunGenerator({ generator, seen }: { generator: Generator; seen: Figures | undefined }) {
-  const { t, word } = useText();
+  const { t, word, lang } = useText();
   const named = generator.named ?? [];
   const words = { requests: t("col.requests"), errors: t("col.errorcount"), rate: t("col.rate") };
   return (
@@ -42,7 +42,9 @@ export function RunGenerator({ generator, seen }: { generator: Generator; seen: 
           </tbody>
         </table>
       </div>
-      {generator.notes.length > 0 && <p className="empty dim">{generator.notes.join(" · ")}</p>}
+      {generator.notes.length > 0 && (
+        <p className="empty dim">{generator.notes.map((n) => translateServer(lang, n) ?? n).join(" · ")}</p>
+      )}
     </Panel>
   );
 }

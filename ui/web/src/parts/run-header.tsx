@@ -1,19 +1,21 @@
 // A run's name and state, and what can be done with it: stop, mark a moment, note something.
 
 import { type ReactNode, useState } from "react";
+import { useLocation } from "wouter";
 import { change } from "../api/client";
 import type { Run } from "../api/runs";
 import { useText } from "../i18n";
 import { clockOrDate, dateTime, duration } from "../lib/format";
 import { printLabels } from "../lib/labels";
 import { queryClient } from "../state/answers";
+import { useScope } from "../state/use-scope";
 import { Failure } from "./failure";
 import { Popover } from "./popover";
 import { RunState } from "./run-list";
 
 export function RunHeader({ run, children }: { run: Run; children?: ReactNode }) {
   const { t } = useText();
-  const { failed, send } = useChange(run);
+  const { failed, send, remove } = useChange(run);
   const lastedNs = ((run.end_time ? Date.parse(run.end_time) : Date.now()) - Date.parse(run.start_time)) * 1e6;
   return (
     <>
@@ -35,6 +37,7 @@ export function RunHeader({ run, children }: { run: Run; children?: ReactNode })
             </>
           )}
           {children}
+          <DeleteForm remove={remove} />
         </div>
       </div>
       <p className="trace-facts">
@@ -55,8 +58,10 @@ function path(run: Run): string {
   return `runs/${encodeURIComponent(run.id)}`;
 }
 
-/** Sends a change of a run and asks for it again; keeps what went wrong. */
+/** Sends a change of a run and asks for it again, or deletes it and goes to the others; keeps what went wrong. */
 function useChange(run: Run) {
+  const { link } = useScope();
+  const [, navigate] = useLocation();
   const [failed, setFailed] = useState<Error | null>(null);
   const send = async (method: "POST" | "PATCH", to: string, body: unknown): Promise<boolean> => {
     setFailed(null);
@@ -70,7 +75,20 @@ function useChange(run: Run) {
       return false;
     }
   };
-  return { failed, send };
+  const remove = async (): Promise<boolean> => {
+    setFailed(null);
+    try {
+      await change("DELETE", path(run), {});
+    } catch (error) {
+      setFailed(error as Error);
+      return false;
+    }
+    navigate(link("/runs", {}));
+    queryClient.removeQueries({ queryKey: [path(run)] });
+    await queryClient.invalidateQueries({ queryKey: ["runs"] });
+    return true;
+  };
+  return { failed, send, remove };
 }
 
 function MarkForm({ add }: { add(name: string): Promise<boolean> }) {
@@ -101,6 +119,46 @@ function MarkForm({ add }: { add(name: string): Promise<boolean> }) {
       )}
     </Popover>
   );
+}
+
+/** Asks once more before a run is deleted. The focus begins where nothing is lost. */
+function DeleteForm({ remove }: { remove(): Promise<boolean> }) {
+  const { t } = useText();
+  const [waiting, setWaiting] = useState(false);
+  return (
+    <Popover label={t("run.delete")} name={t("run.delete.title")} align="end">
+      {(close) => (
+        <div className="confirm">
+          <p className="strong">{t("run.delete.title")}</p>
+          <p>{t("run.delete.note")}</p>
+          <div className="fields">
+            <button type="button" ref={focused} onClick={close}>
+              {t("run.notes.cancel")}
+            </button>
+            <button
+              type="button"
+              className="danger"
+              disabled={waiting}
+              onClick={() => {
+                setWaiting(true);
+                void remove().then((gone) => {
+                  if (gone) return;
+                  setWaiting(false);
+                  close();
+                });
+              }}
+            >
+              {t("run.delete.now")}
+            </button>
+          </div>
+        </div>
+      )}
+    </Popover>
+  );
+}
+
+function focused(button: HTMLButtonElement | null) {
+  button?.focus();
 }
 
 function Notes({ run, save }: { run: Run; save(notes: string): Promise<boolean> }) {

@@ -5,6 +5,7 @@ import { useText } from "../i18n";
 import { count, duration, number, percent } from "../lib/format";
 import { useOrder } from "../state/use-table";
 import { ExampleTrace } from "./example-trace";
+import { Nothing } from "./nothing";
 import { ServiceName } from "./service-name";
 import { type Column, ShareBar, Table } from "./table";
 
@@ -57,7 +58,7 @@ export function StatementTable({ rows }: { rows: readonly StatementRow[] }) {
       rows={rows}
       rowKey={(r) => [r.service, r.operation, r.span_kind, r.peer, r.system, r.statement].join("|")}
       {...order}
-      empty={t("hidden.statements.none")}
+      empty={<Nothing text={t("hidden.statements.none")} />}
     />
   );
 }

@@ -3,6 +3,7 @@
 import { Fragment, type ReactNode } from "react";
 import { useText } from "../i18n";
 import { type Order, sorted } from "../lib/sort";
+import { Nothing } from "./nothing";
 
 export interface Column<T> {
   id: string;
@@ -27,6 +28,7 @@ export interface TableProps<T> {
   open?: string | null;
   setOpen?(key: string | null): void;
   detail?(row: T): ReactNode;
+  /** What is said without rows: a sentence, or a part of its own. */
   empty?: ReactNode;
   rowClass?(row: T): string | undefined;
 }
@@ -36,7 +38,8 @@ export function Table<T>(props: TableProps<T>) {
   const { t } = useText();
   const by = order && columns.find((c) => c.id === order.column && c.value);
   const rows = by?.value && order ? sorted(props.rows, by.value, order.descending) : props.rows;
-  if (rows.length === 0) return <p className="empty">{props.empty ?? t("state.empty")}</p>;
+  if (rows.length === 0)
+    return typeof props.empty === "string" ? <p className="empty">{props.empty}</p> : (props.empty ?? <Nothing />);
   return (
     <div className="table-scroll" tabIndex={0} role="region" aria-label={props.caption}>
       <table className="grid">

@@ -28,6 +28,7 @@ export function VerdictSentence({ answer, steps }: { answer: HotSpotsAnswer; ste
         )}
       </p>
       {named && <p className="verdict-why">{top.explanation[lang]}</p>}
+      {answer.needed && <p className="verdict-why">{answer.needed[lang]}</p>}
       {named && <Facts answer={answer} top={top} steps={steps} />}
       {answer.worse && answer.worse.length > 0 && <Evidence worse={answer.worse} />}
       {!named && top && !answer.baseline && (
@@ -110,5 +111,7 @@ function bottleneckText(top: HotSpot, t: Translate): string {
   if (top.off_path) return t("verdict.behind");
   const whole = top.share_of_latency > 0 ? top.critical_path_ns_per_request / top.share_of_latency : null;
   if (top.change_ns_per_request === null || whole === null) return t("verdict.limits");
-  return t("verdict.limits.by", { change: change(top.change_ns_per_request), whole: duration(whole) });
+  // A figure and its unit stay on one line.
+  const [risen, all] = [change(top.change_ns_per_request), duration(whole)].map((d) => d.replaceAll(" ", "\u00a0"));
+  return t("verdict.limits.by", { change: risen, whole: all });
 }

@@ -44,7 +44,7 @@ export default function Capacity() {
         {answer.data && <Verdict answer={answer.data} />}
       </Panel>
       {chosen && <CapacityDetail node={chosen} />}
-      {answer.data && <Nodes nodes={nodes} chosen={chosen ? nodeKey(chosen) : ""} />}
+      {nodes.length > 0 && <Nodes nodes={nodes} chosen={chosen ? nodeKey(chosen) : ""} />}
       {nodes.length > 0 && <FlowRules asked={asked} />}
     </div>
   );

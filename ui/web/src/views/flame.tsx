@@ -7,6 +7,7 @@ import { useText } from "../i18n";
 import { type Metric, weigh } from "../lib/flame";
 import { count } from "../lib/format";
 import { BottomUp, TopDown } from "../parts/flame-tables";
+import { Nothing } from "../parts/nothing";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
 import { useAnswer } from "../state/answers";
@@ -88,10 +89,10 @@ export default function Flame() {
             />
           </>
         ) : (
-          <p className="empty">{t("state.empty")}</p>
+          <Nothing />
         )}
       </Panel>
-      {data && weights && (
+      {data && weights && data.nodes.length > 0 && (
         <Panel
           title={bottomUp ? t("flame.bottomup") : t("flame.topdown")}
           note={t(compared ? "flame.table.note" : "flame.table.alone")}

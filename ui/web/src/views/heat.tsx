@@ -9,6 +9,7 @@ import { cellsOf, countIn, type HeatGrid, type Selection, summedArea } from "../
 import { microsOfT0 } from "../lib/time";
 import { Differences } from "../parts/differences";
 import { HeatTable } from "../parts/heat-table";
+import { Nothing } from "../parts/nothing";
 import { OperationPicker } from "../parts/operation-picker";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
@@ -30,6 +31,7 @@ export default function Heat() {
       scope.tab === "above-baseline" && scope.baseline ? aboveBaseline(grid, scope.baseline) : slowest(grid);
     change({ selection, tab: "" }, { replace: true });
   }, [grid, heat.old, scope, change]);
+  const some = (heat.data?.total ?? 0) > 0;
   const what = scope.service ? `${scope.service} · ${scope.operation || t("heat.alloperations")}` : t("heat.requests");
 
   return (
@@ -41,19 +43,21 @@ export default function Heat() {
       <div className="heat-columns">
         <Panel
           title={t("page.heat")}
-          note={heat.data && t("heat.total", { n: count(heat.data.total) })}
+          note={some && t("heat.total", { n: count(heat.data?.total ?? 0) })}
           answer={heat}
           minHeight={430}
           actions={
-            <Segmented
-              name={t("heat.shape")}
-              value={shape}
-              options={(["box", "strip", "band"] as const).map((s) => ({ value: s, label: t(`heat.${s}`) }))}
-              onChange={(s) => setShape(s)}
-            />
+            some && (
+              <Segmented
+                name={t("heat.shape")}
+                value={shape}
+                options={(["box", "strip", "band"] as const).map((s) => ({ value: s, label: t(`heat.${s}`) }))}
+                onChange={(s) => setShape(s)}
+              />
+            )
           }
         >
-          {heat.data && grid && heat.data.total > 0 ? (
+          {heat.data && grid && some ? (
             <>
               <HeatCanvas
                 grid={grid}
@@ -78,10 +82,10 @@ export default function Heat() {
               <HeatTable grid={grid} errors={heat.data.errors} selection={scope.selection} />
             </>
           ) : (
-            <p className="empty">{t("heat.empty")}</p>
+            <Nothing text={t("heat.empty")} />
           )}
         </Panel>
-        <Comparison grid={grid} />
+        {(heat.data?.total !== 0 || scope.selection) && <Comparison grid={grid} />}
       </div>
     </div>
   );

@@ -1,6 +1,7 @@
 // Where latency hides: calls one by one, retries and waits that no operation owns up to, slow statements, exceptions,
 // what logs say differently, instances that differ from their siblings or start cold, and requests that were sent late.
 
+import type { ReactNode } from "react";
 import type { Params } from "../api/client";
 import type {
   ColdStartsAnswer,
@@ -17,6 +18,7 @@ import { ExceptionTable } from "../parts/exception-table";
 import { HiddenTable } from "../parts/hidden-table";
 import { InstanceSkewTable } from "../parts/instance-skew-table";
 import { LogPatternTable } from "../parts/log-pattern-table";
+import { Nothing } from "../parts/nothing";
 import { OmissionTable } from "../parts/omission-table";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
@@ -64,12 +66,7 @@ function Patterns({ params }: { params: Params }) {
   const answer = useAnswer<HiddenAnswer>("hidden", params);
   return (
     <Panel title={t("hidden.patterns")} note={t("hidden.patterns.note")} answer={answer} minHeight={240} flush timed>
-      {answer.data &&
-        (answer.data.requests > 0 ? (
-          <HiddenTable rows={answer.data.rows} />
-        ) : (
-          <p className="empty">{t("state.empty")}</p>
-        ))}
+      {answer.data && (answer.data.requests > 0 ? <HiddenTable rows={answer.data.rows} /> : <Nothing />)}
     </Panel>
   );
 }
@@ -124,10 +121,9 @@ function Instances({ params }: { params: Params }) {
   return (
     <Panel title={t("hidden.instances")} note={t("hidden.instances.note")} answer={answer} minHeight={240} flush timed>
       {answer.data && (
-        <>
-          <p className="pad">{answer.data.summary[lang]}</p>
+        <Summed summary={answer.data.summary[lang]} some={answer.data.rows.length > 0}>
           <InstanceSkewTable rows={answer.data.rows} />
-        </>
+        </Summed>
       )}
     </Panel>
   );
@@ -139,12 +135,22 @@ function Starts({ params }: { params: Params }) {
   return (
     <Panel title={t("hidden.starts")} note={t("hidden.starts.note")} answer={answer} minHeight={240} flush timed>
       {answer.data && (
-        <>
-          <p className="pad">{answer.data.summary[lang]}</p>
+        <Summed summary={answer.data.summary[lang]} some={answer.data.rows.length > 0}>
           <ColdStartTable rows={answer.data.rows} />
-        </>
+        </Summed>
       )}
     </Panel>
+  );
+}
+
+/** A sentence over the table that it sums up; without rows it says all there is. */
+function Summed({ summary, some, children }: { summary: string; some: boolean; children: ReactNode }) {
+  if (!some) return <Nothing text={summary} />;
+  return (
+    <>
+      <p className="pad">{summary}</p>
+      {children}
+    </>
   );
 }
 
@@ -155,7 +161,7 @@ function Omission({ params }: { params: Params }) {
     <Panel title={t("hidden.omission")} note={t("hidden.omission.note")} answer={answer} minHeight={240} flush timed>
       {answer.data && (
         <>
-          {answer.data.hint && <p className="hint">{answer.data.hint[lang]}</p>}
+          {answer.data.hint && answer.data.entries.length > 0 && <p className="hint">{answer.data.hint[lang]}</p>}
           <OmissionTable rows={answer.data.entries} />
         </>
       )}

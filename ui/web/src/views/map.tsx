@@ -1,12 +1,26 @@
 // The service map: who calls whom, an edge as wide as its share of the requests' time.
 
 import dagre from "@dagrejs/dagre";
-import { useMemo } from "react";
+import { type RefObject, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { Link } from "wouter";
 import type { MapEdge, MapNode, ServiceMapAnswer } from "../api/types";
 import { useText } from "../i18n";
 import { count, duration, number, percent } from "../lib/format";
-import { edgePath, edgeWidth, gapOf, type Point, visibleNodes } from "../lib/graph";
+import {
+  type Boxes,
+  edgePath,
+  edgeWidth,
+  gapOf,
+  hottest,
+  NARROW,
+  needsNarrow,
+  type Point,
+  scaleOf,
+  scrolledTo,
+  visibleNodes,
+  WIDE,
+} from "../lib/graph";
+import { Nothing } from "../parts/nothing";
 import { Panel } from "../parts/panel";
 import { ShareBar, Table } from "../parts/table";
 import { useAnswer } from "../state/answers";
@@ -14,10 +28,7 @@ import { windowParams } from "../state/params";
 import { useScope } from "../state/use-scope";
 import { useOrder } from "../state/use-table";
 
-const WIDTH = 226;
 const HEIGHT = 54;
-/** A wide map is drawn smaller to fit, but not so small that it cannot be read. */
-const SMALLEST = 0.6;
 
 export default function ServiceMap() {
   const { t } = useText();
@@ -40,11 +51,7 @@ export default function ServiceMap() {
           )
         }
       >
-        {answer.data && answer.data.nodes.length > 0 ? (
-          <Drawing answer={answer.data} />
-        ) : (
-          <p className="empty">{t("state.empty")}</p>
-        )}
+        {answer.data && answer.data.nodes.length > 0 ? <Drawing answer={answer.data} /> : <Nothing />}
       </Panel>
       {answer.data && answer.data.edges.length > 0 && (
         <Panel title={t("map.calls")} flush>
@@ -58,21 +65,22 @@ export default function ServiceMap() {
 interface Placed {
   nodes: (MapNode & { x: number; y: number })[];
   edges: (MapEdge & { path: string })[];
+  boxes: Boxes;
   width: number;
   height: number;
 }
 
-function place(answer: ServiceMapAnswer, around: string): Placed {
+function place(answer: ServiceMapAnswer, around: string, boxes: Boxes): Placed {
   const visible = visibleNodes(
     answer.nodes.map((n) => n.id),
     answer.edges,
     around,
   );
   const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 22, ranksep: 60, marginx: 8, marginy: 8 });
+  graph.setGraph({ rankdir: "LR", nodesep: 22, ranksep: boxes.gap, marginx: 8, marginy: 8 });
   graph.setDefaultEdgeLabel(() => ({}));
   const nodes = answer.nodes.filter((n) => visible.has(n.id));
-  for (const n of nodes) graph.setNode(n.id, { width: WIDTH, height: HEIGHT });
+  for (const n of nodes) graph.setNode(n.id, { width: boxes.width, height: HEIGHT });
   const edges = answer.edges.filter((e) => visible.has(e.from) && visible.has(e.to) && e.from !== e.to);
   for (const e of edges) graph.setEdge(e.from, e.to);
   dagre.layout(graph);
@@ -82,8 +90,9 @@ function place(answer: ServiceMapAnswer, around: string): Placed {
     nodes: nodes.map((n) => ({ ...n, x: graph.node(n.id).x as number, y: graph.node(n.id).y as number })),
     edges: edges.map((e) => {
       const turns = graph.edge(e.from, e.to).points as Point[];
-      return { ...e, path: edgePath(graph.node(e.from), graph.node(e.to), WIDTH, turns, columns) };
+      return { ...e, path: edgePath(graph.node(e.from), graph.node(e.to), boxes.width, turns, columns) };
     }),
+    boxes,
     width,
     height,
   };
@@ -92,15 +101,30 @@ function place(answer: ServiceMapAnswer, around: string): Placed {
 function Drawing({ answer }: { answer: ServiceMapAnswer }) {
   const { t, word } = useText();
   const { scope, change } = useScope();
-  const placed = useMemo(() => place(answer, scope.focus), [answer, scope.focus]);
+  const region = useRef<HTMLDivElement>(null);
+  const room = useRoom(region);
+  const placed = useMemo(() => {
+    const wide = place(answer, scope.focus, WIDE);
+    return needsNarrow(wide.width, room) ? place(answer, scope.focus, NARROW) : wide;
+  }, [answer, scope.focus, room]);
+  const scale = scaleOf(placed.width, room);
+  const shown = placed.nodes.map((n) => n.id).join("\u0000");
+  // biome-ignore lint/correctness/useExhaustiveDependencies: other nodes or another room, not each refresh, may scroll
+  useLayoutEffect(() => {
+    const hot = hottest(placed.nodes);
+    if (!region.current || !hot) return;
+    region.current.scrollLeft = scrolledTo(hot.x * scale, region.current.clientWidth, placed.width * scale);
+    region.current.scrollTop = scrolledTo(hot.y * scale, region.current.clientHeight, placed.height * scale);
+  }, [shown, room]);
+  const { boxes } = placed;
   const summary = t("map.summary", { n: answer.nodes.length, m: answer.edges.length });
   const hidden = answer.nodes.length - placed.nodes.length;
   return (
     <>
       {hidden > 0 && <p className="hint">{t("map.hidden", { n: hidden })}</p>}
-      <div className="map" tabIndex={0} role="region" aria-label={summary}>
+      <div className="map" ref={region} tabIndex={0} role="region" aria-label={summary}>
         <svg
-          style={{ width: "100%", maxWidth: placed.width, minWidth: placed.width * SMALLEST }}
+          style={{ width: placed.width * scale }}
           viewBox={`0 0 ${placed.width} ${placed.height}`}
           role="group"
           aria-label={summary}
@@ -132,7 +156,7 @@ function Drawing({ answer }: { answer: ServiceMapAnswer }) {
             <g
               key={n.id}
               className={`map-node ${n.type} ${n.error_rate > 0.01 ? "failing" : ""}`}
-              transform={`translate(${n.x - WIDTH / 2},${n.y - HEIGHT / 2})`}
+              transform={`translate(${n.x - boxes.width / 2},${n.y - HEIGHT / 2})`}
               role="button"
               tabIndex={0}
               aria-pressed={scope.focus === n.id}
@@ -141,25 +165,26 @@ function Drawing({ answer }: { answer: ServiceMapAnswer }) {
             >
               <title>
                 {t("map.node", {
-                  name: n.name,
+                  name:
+                    n.type === "service" ? n.name : t("text.aside", { text: n.name, aside: word("nodetype", n.type) }),
                   rate: number(n.rate),
                   p99: duration(n.p99_ns),
                   share: percent(n.critical_share),
                 })}
               </title>
-              <rect width={WIDTH} height={HEIGHT} rx={n.type === "service" ? 4 : 14} />
+              <rect width={boxes.width} height={HEIGHT} rx={n.type === "service" ? 4 : 14} />
               <rect
                 className="map-share"
                 y={HEIGHT - 4}
                 x={6}
-                width={(WIDTH - 12) * Math.min(1, n.critical_share)}
+                width={(boxes.width - 12) * Math.min(1, n.critical_share)}
                 height={3}
               />
               <text x={10} y={20} className="map-name">
-                {clip(n.name, 27)}
+                {clip(n.name, boxes.letters)}
               </text>
               <text x={10} y={38} className="map-figures">
-                {n.type === "service" ? "" : `${word("nodetype", n.type)} · `}
+                {n.type === "service" || boxes === NARROW ? "" : `${word("nodetype", n.type)} · `}
                 {number(n.rate)}/s · p99 {duration(n.p99_ns)}
               </text>
             </g>
@@ -168,6 +193,26 @@ function Drawing({ answer }: { answer: ServiceMapAnswer }) {
       </div>
     </>
   );
+}
+
+/** How wide an element is inside. What is chosen for it may bring a bar at its side, which takes room but gives none back. */
+function useRoom(element: RefObject<HTMLElement | null>): number {
+  const [room, setRoom] = useState(0);
+  useLayoutEffect(() => {
+    const at = element.current;
+    if (!at) return;
+    let outer = 0;
+    const measure = () => {
+      const [before, now] = [outer, at.clientWidth];
+      outer = at.offsetWidth;
+      setRoom((room) => (outer === before ? Math.min(room, now) : now));
+    };
+    measure();
+    const watcher = new ResizeObserver(measure);
+    watcher.observe(at);
+    return () => watcher.disconnect();
+  }, [element]);
+  return room;
 }
 
 function clip(text: string, most: number): string {

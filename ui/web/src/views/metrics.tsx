@@ -7,6 +7,7 @@ import { useText } from "../i18n";
 import { count, inUnit, unitName } from "../lib/format";
 import { wholeSteps } from "../lib/series";
 import { parseTime } from "../lib/time";
+import { Nothing } from "../parts/nothing";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
 import { Table } from "../parts/table";
@@ -57,15 +58,9 @@ export default function Metrics() {
               </li>
             ))}
           </ul>
-          {names.data && found.length === 0 && <p className="empty">{t("metrics.none")}</p>}
+          {names.data && found.length === 0 && <Nothing of="metrics" text={t("metrics.none")} />}
         </Panel>
-        {chosen ? (
-          <Metric metric={chosen} />
-        ) : (
-          <Panel title={t("metrics.series")}>
-            <p className="empty">{t("metrics.none")}</p>
-          </Panel>
-        )}
+        {chosen && <Metric metric={chosen} />}
       </div>
     </div>
   );
@@ -151,7 +146,7 @@ function Metric({ metric }: { metric: MetricName }) {
           <SeriesTable answer={data} />
         </>
       ) : (
-        data && <p className="empty">{t("state.empty")}</p>
+        data && <Nothing of="metrics" />
       )}
     </Panel>
   );

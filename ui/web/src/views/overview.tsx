@@ -6,12 +6,14 @@ import type { HotSpotsAnswer, LoadStep, StepsAnswer } from "../api/types";
 import { type Interval, StepsChart } from "../charts/steps-chart";
 import { useText } from "../i18n";
 import { count } from "../lib/format";
-import { hasSpans } from "../lib/stored";
+import { hasRequests } from "../lib/series";
+import { hasAny } from "../lib/stored";
 import { isoMicros, microsOf } from "../lib/time";
 import { useStatus } from "../parts/banners";
 import { FirstRun } from "../parts/first-run";
 import { HotSpotTable, heatLink, hotSpotKey } from "../parts/hot-spot-table";
 import { NoRequest } from "../parts/no-request";
+import { Nothing } from "../parts/nothing";
 import { Panel } from "../parts/panel";
 import { StepsTable } from "../parts/steps-table";
 import { windowText } from "../parts/top-bar";
@@ -37,7 +39,7 @@ export function Overview() {
     change({ window: { start: isoMicros(fromUs), end: isoMicros(toUs) } });
 
   const nothing = hot.data?.window.requests === 0 && (steps.data?.timeline ?? []).every((b) => b.requests === 0);
-  if (nothing && status && !hasSpans(status)) return <FirstRun endpoints={status.endpoints} />;
+  if (nothing && status && !hasAny("spans", status)) return <FirstRun endpoints={status.endpoints} />;
 
   const window = intervalOf(hot.data?.window ?? null);
   const baseline = intervalOf(hot.data?.baseline ?? null);
@@ -54,8 +56,14 @@ export function Overview() {
         {hot.data?.window.requests === 0 && <NoRequest window={hot.data.window} />}
         {hot.data && hot.data.window.requests > 0 && <VerdictSentence answer={hot.data} steps={steps.data} />}
       </Panel>
-      <Panel title={t("overview.load")} note={t("overview.load.note")} answer={steps} minHeight={320}>
-        {steps.data && (
+      <Panel
+        title={t("overview.load")}
+        note={steps.data && hasRequests(steps.data) && t("overview.load.note")}
+        answer={steps}
+        minHeight={320}
+      >
+        {steps.data && !hasRequests(steps.data) && <Nothing text={t("steps.norequest")} />}
+        {steps.data && hasRequests(steps.data) && (
           <>
             <StepsChart
               answer={steps.data}

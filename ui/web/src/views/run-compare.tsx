@@ -11,7 +11,7 @@ import { windowText } from "../parts/top-bar";
 import { useAnswer } from "../state/answers";
 import { useScope } from "../state/use-scope";
 
-const OUTCOMES = ["worse", "better", "no_evidence"] as const;
+const OUTCOMES = ["worse", "better", "same", "no_evidence"] as const;
 
 export default function CompareRuns() {
   const { t } = useText();
@@ -77,7 +77,11 @@ function Compared({ answer }: { answer: ReturnType<typeof useAnswer<CompareRunsA
           <p className={`verdict-main compare-${data.verdict}`}>
             {data.verdict === "not_enough_data"
               ? t(data.matched.length === 0 ? "compare.nothing.common" : "compare.nothing.enough")
-              : t(`compare.verdict.${data.verdict}`, { worse: data.worse, better: data.better })}
+              : t(`compare.verdict.${data.verdict}`, {
+                  worse: data.worse,
+                  better: data.better,
+                  limit: percent(data.limits.ratio),
+                })}
           </p>
         )}
       </Panel>

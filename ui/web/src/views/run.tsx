@@ -8,8 +8,10 @@ import { StepsChart } from "../charts/steps-chart";
 import { useText } from "../i18n";
 import { number } from "../lib/format";
 import { healthyLevel, kneeOf, levelsOf, steadyEnd } from "../lib/levels";
+import { hasRequests } from "../lib/series";
 import { stepMatrix } from "../lib/step-matrix";
 import { isoMicros, microsOf, type Window } from "../lib/time";
+import { Nothing } from "../parts/nothing";
 import { Panel } from "../parts/panel";
 import { RunExport } from "../parts/run-export";
 import { RunGenerator } from "../parts/run-generator";
@@ -81,8 +83,14 @@ function RunView({ run }: { run: Run }) {
           {t("run.all")}
         </Link>
       </RunHeader>
-      <Panel title={t("overview.load")} note={t("run.load.note")} answer={steps} minHeight={320}>
-        {steps.data && (
+      <Panel
+        title={t("overview.load")}
+        note={steps.data && hasRequests(steps.data) && t("run.load.note")}
+        answer={steps}
+        minHeight={320}
+      >
+        {steps.data && !hasRequests(steps.data) && <Nothing text={t("steps.norequest")} />}
+        {steps.data && hasRequests(steps.data) && (
           <>
             <Knee levels={levels} />
             <StepsChart

@@ -6,7 +6,7 @@ import { postSql } from "../api/client";
 import type { SchemaAnswer, SqlAnswer } from "../api/types";
 import { type Key, useText } from "../i18n";
 import { count, duration } from "../lib/format";
-import { Failure } from "../parts/failure";
+import { Failure, FailureText } from "../parts/failure";
 import { Panel } from "../parts/panel";
 import { ResultTable } from "../parts/result-table";
 import { SqlEditor } from "../parts/sql-editor";
@@ -128,7 +128,11 @@ function Downloads({ statement }: { statement: string }) {
   };
   return (
     <div className="actions">
-      {error && <span className="warn-text">{error.message}</span>}
+      {error && (
+        <div className="warn-text">
+          <FailureText error={error} />
+        </div>
+      )}
       {FORMATS.map(([name, accept, extension]) => (
         <button
           type="button"

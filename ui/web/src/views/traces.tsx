@@ -8,6 +8,7 @@ import { count, duration, isDuration, momentText, parseDuration } from "../lib/f
 import type { Selection } from "../lib/heat";
 import { microsOfT0 } from "../lib/time";
 import { DurationField } from "../parts/duration-field";
+import { Nothing } from "../parts/nothing";
 import { OperationPicker } from "../parts/operation-picker";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
@@ -173,7 +174,7 @@ function Found({ answer }: { answer: SearchAnswer }) {
       rows={answer.traces}
       rowKey={(x) => x.trace_id}
       {...order}
-      empty={t("traces.empty")}
+      empty={<Nothing text={t("traces.empty")} />}
     />
   );
 }

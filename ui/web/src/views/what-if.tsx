@@ -5,6 +5,7 @@ import type { WhatIfAnswer, WhatIfEntry } from "../api/capacity";
 import { useText } from "../i18n";
 import { positive } from "../lib/capacity";
 import { count, duration, percent } from "../lib/format";
+import { Nothing } from "../parts/nothing";
 import { OperationPicker } from "../parts/operation-picker";
 import { Panel } from "../parts/panel";
 import { ServiceName } from "../parts/service-name";
@@ -122,7 +123,7 @@ function Entries({ entries }: { entries: readonly WhatIfEntry[] }) {
       caption={t("whatif.answer")}
       rows={entries}
       rowKey={(e) => `${e.service}|${e.operation}`}
-      empty={t("whatif.none")}
+      empty={<Nothing text={t("whatif.none")} />}
       columns={[
         {
           id: "entry",
