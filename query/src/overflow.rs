@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, Result};
@@ -105,8 +104,7 @@ fn exact(expr: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
     if !summed.get_type(schema)?.is_integer() {
         return Ok(None);
     }
-    // 20 digits hold every number of 64 bits, and the sum has ten more.
-    *summed = cast(summed.clone(), DataType::Decimal128(20, 0));
+    *summed = arithmetic::widened(summed.clone());
     Ok(Some(call.alias_qualified(relation, name)))
 }
 

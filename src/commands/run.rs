@@ -20,7 +20,7 @@ use compare::Compare;
 use import::Import;
 use which::{going_on, id_of, namesakes, path, to_the_second};
 
-/// Mark stress-test runs on a server: start, stop, mark stages, import, list, show, delete, compare
+/// Mark stress-test runs on a server: start, stop, mark, import, list, show, delete, compare
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hotspan run start round-3 && k6 run shop.js; hotspan run stop\n  \
     hotspan run compare round-2 round-3 --fail-on worse")]
