@@ -236,11 +236,14 @@ fn found<'a>(rows: impl Iterator<Item = [&'a str; 4]>) -> Found {
     rows.map(|[name, seq, rows, ids]| ((client(name), number(seq)), (number(rows), number(ids)))).collect()
 }
 
-/// The statements for all exports, so many for each sender: an answer has at most 100,000 rows.
-fn counts(parts: u16) -> impl Iterator<Item = String> {
-    (0..SENDERS * parts).map(move |n| {
-        let (client, part) = (n / parts, n % parts);
-        let rows = format!("FROM spans WHERE name = 'sender-{client}' AND duration_ns % {parts} = {part}");
+/// Statements for each sender: an answer has at most 100,000 rows, and what is counted has to fit into memory.
+const PARTS: u16 = 4;
+
+/// The statements for all exports.
+fn counts() -> impl Iterator<Item = String> {
+    (0..SENDERS * PARTS).map(|n| {
+        let (client, part) = (n / PARTS, n % PARTS);
+        let rows = format!("FROM spans WHERE name = 'sender-{client}' AND duration_ns % {PARTS} = {part}");
         COUNTS.replace("FROM spans", &rows)
     })
 }
@@ -248,7 +251,7 @@ fn counts(parts: u16) -> impl Iterator<Item = String> {
 /// By SQL on the running server.
 fn on_server(server: &Server) -> Found {
     let mut all = Found::new();
-    for statement in counts(1) {
+    for statement in counts() {
         let rows = server.sql(&statement);
         let text = |cell: &Value| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned);
         let rows: Vec<[String; 4]> = rows.iter().map(|row| [0, 1, 2, 3].map(|at| text(&row[at]))).collect();
@@ -260,7 +263,7 @@ fn on_server(server: &Server) -> Found {
 /// By SQL on the folder.
 fn on_folder(home: &Home) -> Found {
     let mut all = Found::new();
-    for statement in counts(4) {
+    for statement in counts() {
         let rows = home.sql_on_folder(&statement);
         all.extend(found(rows.iter().map(|row| [0, 1, 2, 3].map(|at| row[at].as_str()))));
     }
