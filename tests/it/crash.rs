@@ -325,8 +325,9 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
         }
         let server = start().ready();
         let before = snapshot(&shared);
-        publish(&shared, number, &server);
+        // The senders wait meanwhile: the longer it takes the more there would be to look at.
         compare(&on_server(&server), &before).unwrap_or_else(|e| panic!("after kill {}: {e}", number - 1));
+        publish(&shared, number, &server);
         std::thread::sleep(Duration::from_millis(chance.random_range(20..1_500)));
         assert!(senders.iter().all(|s| !s.is_finished()), "a sender stopped");
         server.kill();
