@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::called::Operations;
 use super::columns::{self, float, int, text};
 use super::histogram::Histogram;
+use super::parents::Parents;
 use super::report::Report;
 use super::scope::{Scope, Window};
 use super::sentence::Sentence;
@@ -127,14 +128,11 @@ impl Side {
             self.requests += 1;
             times::add(&mut self.latency, (span.end - span.start).max(0));
         }
-        // The two sides of a call may share an id; the one that starts later is the receiving one.
-        let by_id: HashMap<u64, usize> = trace.iter().enumerate().map(|(at, span)| (span.span, at)).collect();
-        let is = |at: usize, kind: SpanKind| operations.kind(trace[at].operation) == kind;
-        let calls = (0..trace.len()).filter(|&at| is(at, SpanKind::Client)).map(|at| (trace[at].span, at));
-        let calls: HashMap<u64, usize> = calls.collect();
+        let kind = |span: &SpanRecord| operations.kind(span.operation);
+        let parents = Parents::of(trace.iter().map(|span| (span.span, kind(span))));
         let parent_of = |at: usize| {
-            let call = calls.get(&trace[at].span).filter(|_| is(at, SpanKind::Server));
-            call.or_else(|| by_id.get(&trace[at].parent)).copied().filter(|&parent| parent != at)
+            let span = &trace[at];
+            parents.above(span.span, span.parent, kind(span)).filter(|&parent| parent != at)
         };
         let mut families: Vec<(usize, usize)> =
             (0..trace.len()).filter_map(|at| parent_of(at).map(|parent| (parent, at))).collect();

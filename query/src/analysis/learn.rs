@@ -6,6 +6,7 @@ use model::trace::{Node, SpanKind, adopted};
 
 use super::called::Operations;
 use super::observe::Kept;
+use super::parents::Parents;
 use super::ranking::{Details, FactBook, Operation};
 use super::times;
 
@@ -79,18 +80,14 @@ impl Sums {
 
 impl Lesson {
     fn look_at(&mut self, trace: &[Kept], operations: &Operations) {
-        // The two sides of a call may share an id; the one that starts later is the receiving one.
-        let by_id: HashMap<u64, usize> = trace.iter().enumerate().map(|(at, span)| (span.span, at)).collect();
-        let is = |span: &Kept, kind: SpanKind| operations.kind(span.operation) == kind;
-        let calls = trace.iter().enumerate().filter(|(_, span)| is(span, SpanKind::Client));
-        let calls: HashMap<u64, usize> = calls.map(|(at, span)| (span.span, at)).collect();
+        let kind = |span: &Kept| operations.kind(span.operation);
+        let parents = Parents::of(trace.iter().map(|span| (span.span, kind(span))));
         let mut families: Vec<(usize, usize)> = Vec::new();
         let mut has_holes = false;
         for (at, span) in trace.iter().enumerate() {
             self.sums.entry(span.operation).or_default().own.push(span.own);
-            let call = calls.get(&span.span).filter(|_| is(span, SpanKind::Server));
-            match call.or_else(|| by_id.get(&span.parent)) {
-                Some(&parent) if parent != at => {
+            match parents.above(span.span, span.parent, kind(span)) {
+                Some(parent) if parent != at => {
                     families.push((parent, at));
                     *self.relations.entry((trace[parent].operation, span.operation)).or_default() += 1;
                 }

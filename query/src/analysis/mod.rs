@@ -29,6 +29,7 @@ mod messages;
 mod names;
 mod observe;
 pub mod operations;
+mod parents;
 pub(crate) mod partial;
 pub(crate) mod per_file;
 pub mod ranking;

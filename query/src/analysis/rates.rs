@@ -24,7 +24,7 @@ use model::{Nanos, Result};
 use super::batch::{int, ints};
 use super::called::{self, Called, Operations};
 use super::names::TextColumn;
-use super::partial::{split_by, whole_second};
+use super::partial::whole_second;
 use super::scope::{Scope, Window, started_in};
 use super::times;
 use crate::fold::{Fold, Folded};
@@ -243,8 +243,7 @@ pub async fn read(query: &Query, scope: &Scope, most: i64) -> Result<Folded<Rate
         return query.fold(&sql, empty).await;
     }
     let inside = |file: &FileRates| window.start <= file.span().0 && file.span().1 <= window.end;
-    let (known, rest) = split_by::<FileRates>(query, window, inside).await?;
-    let known = joined::joined(query, known).await?;
+    let (known, rest) = joined::split(query, window, inside).await?;
     let mut folded = rest.fold(&sql, empty).await?;
     let asked = [&scope.service, &scope.operation, &scope.kind];
     for file in known {

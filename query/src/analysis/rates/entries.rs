@@ -11,11 +11,10 @@ use super::super::batch::{int, ints};
 use super::super::histogram::Histogram;
 use super::super::names::TextColumn;
 use super::super::observe::Requests;
-use super::super::partial::{self, FromFile};
+use super::super::partial::FromFile;
 use super::super::scope::Window;
 use super::Bins;
-use super::joined::joined;
-use super::summary::FileRates;
+use super::joined;
 use crate::fold::Fold;
 use crate::query::Query;
 
@@ -126,7 +125,6 @@ impl Fold for Entries {
 /// Splits the spans of a query into files of which no second with an entry is cut by the window's edges, and the query
 /// over all the rest.
 pub async fn split(query: &Query, window: Window) -> Result<(Vec<Entries>, Query)> {
-    let (known, rest) = partial::split_by::<FileRates>(query, window, |file| file.fits(window)).await?;
-    let known = joined(query, known).await?;
+    let (known, rest) = joined::split(query, window, |file| file.fits(window)).await?;
     Ok((known.iter().map(|file| file.entries()).collect::<Result<_>>()?, rest))
 }

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use model::time::MINUTE;
 use model::{Nanos, Result};
 
-use super::super::partial::{FromFile, Said};
+use super::super::partial::{FromFile, Said, split_by};
+use super::super::scope::Window;
 use super::summary::FileRates;
 use crate::query::Query;
 
@@ -25,8 +26,18 @@ const MOST: usize = 64;
 /// A group covers no more time, so that a window seldom cuts it.
 pub(super) const LONGEST: Nanos = 15 * MINUTE;
 
+/// Splits the spans into what is known of files and of parts of the log that `fits`, and the query over all the rest.
+pub async fn split(
+    query: &Query,
+    near: Window,
+    fits: impl Fn(&FileRates) -> bool,
+) -> Result<(Vec<Arc<FileRates>>, Query)> {
+    let (said, rest) = split_by::<FileRates>(query, near, fits).await?;
+    Ok((joined(query, said).await?, rest))
+}
+
 /// The same in fewer parts.
-pub async fn joined(query: &Query, mut said: Vec<Said<FileRates>>) -> Result<Vec<Arc<FileRates>>> {
+async fn joined(query: &Query, mut said: Vec<Said<FileRates>>) -> Result<Vec<Arc<FileRates>>> {
     said.sort_by(|a, b| (a.what.span().0, &a.key).cmp(&(b.what.span().0, &b.key)));
     let kept = FileRates::kept(query.pieces());
     let mut joined = Vec::new();
