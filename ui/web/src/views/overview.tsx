@@ -6,14 +6,13 @@ import type { HotSpotsAnswer, LoadStep, StepsAnswer } from "../api/types";
 import { type Interval, StepsChart } from "../charts/steps-chart";
 import { useText } from "../i18n";
 import { count } from "../lib/format";
-import { hasRequests } from "../lib/series";
 import { hasAny } from "../lib/stored";
 import { isoMicros, microsOf } from "../lib/time";
 import { useStatus } from "../parts/banners";
 import { FirstRun } from "../parts/first-run";
 import { HotSpotTable, heatLink, hotSpotKey } from "../parts/hot-spot-table";
+import { LoadPanel } from "../parts/load-panel";
 import { NoRequest } from "../parts/no-request";
-import { Nothing } from "../parts/nothing";
 import { Panel } from "../parts/panel";
 import { StepsTable } from "../parts/steps-table";
 import { windowText } from "../parts/top-bar";
@@ -56,26 +55,14 @@ export function Overview() {
         {hot.data?.window.requests === 0 && <NoRequest window={hot.data.window} />}
         {hot.data && hot.data.window.requests > 0 && <VerdictSentence answer={hot.data} steps={steps.data} />}
       </Panel>
-      <Panel
-        title={t("overview.load")}
-        note={steps.data && hasRequests(steps.data) && t("overview.load.note")}
-        answer={steps}
-        minHeight={320}
-      >
-        {steps.data && !hasRequests(steps.data) && <Nothing text={t("steps.norequest")} />}
-        {steps.data && hasRequests(steps.data) && (
+      <LoadPanel answer={steps} note={t("overview.load.note")}>
+        {(data) => (
           <>
-            <StepsChart
-              answer={steps.data}
-              window={window}
-              baseline={baseline}
-              pickStep={pickStep}
-              pickRange={pickRange}
-            />
-            <StepsTable answer={steps.data} window={window} baseline={baseline} pick={pickStep} />
+            <StepsChart answer={data} window={window} baseline={baseline} pickStep={pickStep} pickRange={pickRange} />
+            <StepsTable answer={data} window={window} baseline={baseline} pick={pickStep} />
           </>
         )}
-      </Panel>
+      </LoadPanel>
       <Panel
         title={t("overview.hotspots")}
         note={t("overview.hotspots.note")}

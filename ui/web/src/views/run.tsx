@@ -8,10 +8,9 @@ import { StepsChart } from "../charts/steps-chart";
 import { useText } from "../i18n";
 import { number } from "../lib/format";
 import { healthyLevel, kneeOf, levelsOf, steadyEnd } from "../lib/levels";
-import { hasRequests } from "../lib/series";
 import { stepMatrix } from "../lib/step-matrix";
 import { isoMicros, microsOf, type Window } from "../lib/time";
-import { Nothing } from "../parts/nothing";
+import { LoadPanel } from "../parts/load-panel";
 import { Panel } from "../parts/panel";
 import { RunExport } from "../parts/run-export";
 import { RunGenerator } from "../parts/run-generator";
@@ -83,18 +82,12 @@ function RunView({ run }: { run: Run }) {
           {t("run.all")}
         </Link>
       </RunHeader>
-      <Panel
-        title={t("overview.load")}
-        note={steps.data && hasRequests(steps.data) && t("run.load.note")}
-        answer={steps}
-        minHeight={320}
-      >
-        {steps.data && !hasRequests(steps.data) && <Nothing text={t("steps.norequest")} />}
-        {steps.data && hasRequests(steps.data) && (
+      <LoadPanel answer={steps} note={t("run.load.note")}>
+        {(data) => (
           <>
             <Knee levels={levels} />
             <StepsChart
-              answer={steps.data}
+              answer={data}
               window={intervalOf(chosen)}
               baseline={intervalOf(beside)}
               pickStep={pick}
@@ -102,7 +95,7 @@ function RunView({ run }: { run: Run }) {
               marks={(run.marks ?? []).map((m) => ({ at: Date.parse(m.time) / 1e3, name: m.name }))}
             />
             <StepsTable
-              answer={steps.data}
+              answer={data}
               window={intervalOf(chosen)}
               baseline={intervalOf(beside)}
               pick={pick}
@@ -128,7 +121,7 @@ function RunView({ run }: { run: Run }) {
             )}
           </>
         )}
-      </Panel>
+      </LoadPanel>
       {run.generator && <RunGenerator generator={run.generator} seen={steps.data?.total} />}
       {levels.length > 1 && (
         <Panel
