@@ -3,7 +3,7 @@
 import { type ReactNode, useState } from "react";
 import { useLocation } from "wouter";
 import { change } from "../api/client";
-import type { Run } from "../api/runs";
+import type { Run, RunsAnswer } from "../api/runs";
 import { useText } from "../i18n";
 import { clockOrDate, dateTime, duration } from "../lib/format";
 import { printLabels } from "../lib/labels";
@@ -83,6 +83,10 @@ function useChange(run: Run) {
       setFailed(error as Error);
       return false;
     }
+    // The list that was asked for before must not show the run until it is asked for again.
+    queryClient.setQueriesData<RunsAnswer>({ queryKey: ["runs"] }, (known) =>
+      known && { ...known, runs: known.runs.filter((r) => r.id !== run.id) },
+    );
     navigate(link("/runs", {}));
     queryClient.removeQueries({ queryKey: [path(run)] });
     await queryClient.invalidateQueries({ queryKey: ["runs"] });
