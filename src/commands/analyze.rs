@@ -1,6 +1,7 @@
 //! `hotspan analyze`: any registered analysis, as text or JSON.
 
 mod figure;
+mod hotspots;
 mod shown;
 
 use std::io::Write;
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 use crate::client::{Remote, pairs};
 use crate::streams;
+use hotspots::hotspots;
 use shown::shown;
 
 /// Run an analysis on a server: hotspots, heatmap, compare, flame, operations, …
@@ -112,13 +114,4 @@ fn print_flow_rules(document: &Value) -> Result<()> {
     let rules = services.first().map_or_else(|| Value::Array(vec![]), |service| service["rules"].clone());
     writeln!(streams::stdout(), "{}", serde_json::to_string_pretty(&rules)?)?;
     Ok(())
-}
-
-fn hotspots(answer: &Value) -> String {
-    let (window, baseline) = (&answer["window"]["requests"], &answer["baseline"]["requests"]);
-    let mut out = format!("verdict: {}\nrequests: {window} (baseline {baseline})\n", text(&answer["verdict"]));
-    for spot in answer["hotspots"].as_array().into_iter().flatten() {
-        out += &format!("{:>3}. {}\n", text(&spot["rank"]), text(&spot["explanation"]["en"]));
-    }
-    out
 }

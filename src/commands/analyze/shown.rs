@@ -42,10 +42,14 @@ pub fn shown(analysis: &str, answer: &Value) -> String {
         Some((_, values, lists)) => chosen(answer, values, lists),
         None => everything(answer),
     };
-    for note in answer["meta"]["notes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        out += &format!("note: {note}\n");
-    }
+    out += &notes(answer);
     out
+}
+
+/// What the server says about its answer.
+pub fn notes(answer: &Value) -> String {
+    let notes = answer["meta"]["notes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    notes.map(|note| format!("note: {note}\n")).collect()
 }
 
 fn chosen(answer: &Value, values: &str, lists: &[(&str, &str)]) -> String {
