@@ -30,6 +30,7 @@ pub fn engine(exports: &[(Signal, Vec<u8>)], received: Nanos, now: Nanos) -> Res
     let snapshot = Snapshot {
         tenant: Tenant::default(),
         taken: now,
+        newest_export: None,
         objects: Arc::new(InMemory::new()),
         tables: rows.map(|(signal, rows)| TableSnapshot::new(signal, &rows, Arc::new([]), None)),
         runs: Arc::new([]),

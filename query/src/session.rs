@@ -242,7 +242,11 @@ impl<T> Drop for Cancelling<T> {
 
 impl Shared {
     pub(crate) fn snapshot(&self, tenant: &Tenant) -> Result<Snapshot> {
-        self.source.snapshot(tenant)
+        let snapshot = self.source.snapshot(tenant)?;
+        if breath::is_busy(snapshot.taken, snapshot.newest_export) {
+            breath::make_way();
+        }
+        Ok(snapshot)
     }
 }
 

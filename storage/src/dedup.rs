@@ -113,6 +113,11 @@ impl Window {
         }
     }
 
+    /// When the newest export that is remembered was received.
+    pub fn newest(&self) -> Option<Nanos> {
+        self.order.back().map(|seen| seen.received)
+    }
+
     fn forget_beyond(&mut self, oldest: Nanos) {
         while self.order.len() > MOST || self.order.front().is_some_and(|o| o.received < oldest) {
             if let Some(old) = self.order.pop_front() {

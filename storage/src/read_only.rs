@@ -40,7 +40,7 @@ impl ReadOnly {
                 tables.try_into().map_err(|_| Error::internal("there are three signals"))?;
             let (runs, _) = crate::runs::load(objects.as_ref(), &tenant).await?;
             let (taken, objects) = (clock.now(), objects.clone());
-            let snapshot = Snapshot { tenant: tenant.clone(), taken, objects, tables, runs };
+            let snapshot = Snapshot { tenant: tenant.clone(), taken, newest_export: None, objects, tables, runs };
             snapshots.insert(tenant, snapshot);
         }
         Ok(ReadOnly { snapshots })

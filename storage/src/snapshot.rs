@@ -117,6 +117,8 @@ pub struct Snapshot {
     pub tenant: Tenant,
     /// When it was taken.
     pub taken: Nanos,
+    /// When the newest export of any tenant was received, if there was one lately.
+    pub newest_export: Option<Nanos>,
     /// Where the files are; their paths are relative to this store's root.
     pub objects: Arc<dyn ObjectStore>,
     pub tables: [TableSnapshot; 3],

@@ -303,8 +303,9 @@ impl Source for Store {
     fn snapshot(&self, tenant: &Tenant) -> Result<Snapshot> {
         let tables = self.shared.tables_to_read(tenant);
         let tables = Signal::ALL.map(|signal| tables.of(signal).snapshot(&self.shared.log));
-        let (taken, objects) = (self.shared.clock.now(), self.shared.objects.clone());
-        Ok(Snapshot { tenant: tenant.clone(), taken, objects, tables, runs: self.shared.runs.of(tenant) })
+        let (taken, newest_export) = (self.shared.clock.now(), self.shared.window().newest());
+        let (objects, runs) = (self.shared.objects.clone(), self.shared.runs.of(tenant));
+        Ok(Snapshot { tenant: tenant.clone(), taken, newest_export, objects, tables, runs })
     }
 }
 

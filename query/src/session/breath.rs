@@ -3,20 +3,22 @@
 //! These threads run when a core is idle (docs/adr/0017), but the scheduler looks at that only when another thread wakes up.
 //! One that is ready already waits until the query's slice is over, 3 to 8 ms. A thread that sleeps for a moment gives its
 //! core up at once, to anyone.
+//!
+//! *Invariant:* while exports come, or a pause has given a core to somebody, each thread breathes soon.
 
 use std::cell::Cell;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::meter::of_this_thread;
+use model::Nanos;
+use model::time::MILLISECOND;
 
-/// After so much work a thread breathes. Longer: exports wait longer behind queries; shorter: queries lose more than a
-/// sixth of their time.
+/// So long after its last breath a thread breathes again where others want the cores. Longer: exports wait longer behind
+/// queries; shorter: queries lose more than a sixth of their time.
 const SOON: Duration = Duration::from_micros(300);
-/// And where for so many breaths nobody has wanted its core.
+/// And where nobody does.
 const LATE: Duration = Duration::from_millis(5);
-const ALONE: u32 = 64;
 /// The system makes at least some 50 µs of it (timerslack, prctl(2)).
 const PAUSE: Duration = Duration::from_nanos(1);
 /// A pause that takes longer than this has given the core to somebody.
@@ -24,67 +26,59 @@ const TAKEN: Duration = Duration::from_micros(150);
 
 /// So long after a core was wanted by somebody else, others are expected to want one.
 const CROWDED: Duration = Duration::from_secs(1);
+/// An export came so lately when a query begins: more are about to come.
+const LATELY: Nanos = 100 * MILLISECOND;
 
 thread_local! {
-    static RHYTHM: Cell<Option<Rhythm>> = const { Cell::new(None) };
+    /// When the thread breathed last.
+    static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 /// When the process first computed for a query, and when somebody last wanted a core, in milliseconds since then and one.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 static WANTED: AtomicU64 = AtomicU64::new(0);
 
-/// When a thread breathes next.
-#[derive(Debug, Clone, Copy)]
-struct Rhythm {
-    /// When its work since the last breath began, about, and its CPU time then.
-    since: Instant,
-    had: Duration,
-    /// For so many breaths nobody has wanted its core.
-    alone: u32,
-}
-
-impl Rhythm {
-    /// So much work is between two breaths.
-    fn every(self) -> Duration {
-        if self.alone < ALONE { SOON } else { LATE }
-    }
-
-    /// Whether it is time, `at` this moment and with so much CPU time.
-    fn is_due(&mut self, at: Instant, had: Duration) -> bool {
-        let worked = had.saturating_sub(self.had);
-        let is_due = worked >= self.every();
-        if !is_due {
-            // It has waited for something in between, which was a pause too.
-            self.since = at.checked_sub(worked).unwrap_or(at);
-        }
-        is_due
-    }
-
-    /// What follows a pause that took so long.
-    fn after(self, pause: Duration) -> Self {
-        Rhythm { alone: if pause > TAKEN { 0 } else { self.alone.saturating_add(1) }, ..self }
-    }
-}
-
-/// Takes a breath if this thread has worked for long enough.
+/// Takes a breath if the last one of this thread was long enough ago. A thread that has only waited since then takes one
+/// too many, which costs less than to ask how much it has worked.
 pub fn take() {
     let now = Instant::now();
-    let mut rhythm = RHYTHM.get().unwrap_or_else(|| Rhythm { since: now, had: of_this_thread(), alone: 0 });
-    // The clock costs nothing beside asking for the CPU time.
-    if now.saturating_duration_since(rhythm.since) >= rhythm.every() && rhythm.is_due(now, of_this_thread()) {
-        std::thread::sleep(PAUSE);
-        let after = Instant::now();
-        rhythm = Rhythm { since: after, had: of_this_thread(), ..rhythm.after(after.saturating_duration_since(now)) };
-        if rhythm.alone == 0 {
-            WANTED.store(milliseconds(after) + 1, Ordering::Relaxed);
-        }
+    let Some(last) = LAST.get() else {
+        return LAST.set(Some(now));
+    };
+    let since = now.saturating_duration_since(last);
+    // What all threads share is looked at only when it matters.
+    if since < SOON || (since < LATE && !is_crowded_at(now)) {
+        return;
     }
-    RHYTHM.set(Some(rhythm));
+    std::thread::sleep(PAUSE);
+    let after = Instant::now();
+    if after.saturating_duration_since(now) > TAKEN {
+        wanted_at(after);
+    }
+    LAST.set(Some(after));
 }
 
-/// Whether somebody wanted the core of a query's thread lately.
+/// Whether exports come, for a query that begins at `now`.
+pub fn is_busy(now: Nanos, newest_export: Option<Nanos>) -> bool {
+    newest_export.is_some_and(|newest| now - newest < LATELY)
+}
+
+/// Others are about to want the cores.
+pub fn make_way() {
+    wanted_at(Instant::now());
+}
+
+/// Whether somebody wanted the core of a query's thread lately, or is about to.
 pub fn is_crowded() -> bool {
+    is_crowded_at(Instant::now())
+}
+
+fn is_crowded_at(now: Instant) -> bool {
     let wanted = WANTED.load(Ordering::Relaxed);
-    wanted > 0 && u128::from((milliseconds(Instant::now()) + 1).saturating_sub(wanted)) < CROWDED.as_millis()
+    wanted > 0 && u128::from((milliseconds(now) + 1).saturating_sub(wanted)) < CROWDED.as_millis()
+}
+
+fn wanted_at(at: Instant) {
+    WANTED.store(milliseconds(at) + 1, Ordering::Relaxed);
 }
 
 fn milliseconds(at: Instant) -> u64 {
@@ -96,23 +90,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_long_been_alone_breathes_rarely_and_soon_again_when_somebody_wants_the_core() {
-        let mut rhythm = Rhythm { since: Instant::now(), had: Duration::ZERO, alone: 0 };
-        for _ in 0..ALONE {
-            assert_eq!(rhythm.every(), SOON);
-            rhythm = rhythm.after(TAKEN);
-        }
-        assert_eq!((rhythm.every(), rhythm.after(TAKEN).every()), (LATE, LATE));
-        assert_eq!(rhythm.after(2 * TAKEN).every(), SOON);
+    fn a_query_beside_exports_makes_way_and_one_long_after_the_last_does_not() {
+        let now = 1_000_000 * MILLISECOND;
+        assert!(is_busy(now, Some(now - 20 * MILLISECOND)));
+        assert!(!is_busy(now, Some(now - 2_000 * MILLISECOND)));
+        assert!(!is_busy(now, None));
     }
 
     #[test]
-    fn waiting_is_no_work() {
-        let began = Instant::now();
-        let mut rhythm = Rhythm { since: began, had: SOON, alone: 0 };
-        let at = began + 10 * SOON;
-        assert!(!rhythm.is_due(at, SOON + SOON / 3));
-        assert_eq!(rhythm.since, at - SOON / 3, "it has worked for so long");
-        assert!(rhythm.is_due(at + SOON, 2 * SOON));
+    fn who_makes_way_is_crowded_for_a_second() {
+        let now = Instant::now();
+        wanted_at(now);
+        assert!(is_crowded_at(now));
+        assert!(is_crowded_at(now + CROWDED / 2));
+        assert!(!is_crowded_at(now + 2 * CROWDED));
     }
 }

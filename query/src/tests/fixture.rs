@@ -214,6 +214,7 @@ impl Fixture {
         let snapshot = Snapshot {
             tenant: Tenant::default(),
             taken: NOW,
+            newest_export: None,
             objects: self.objects,
             tables: self.tables.try_into().unwrap_or_else(|_| panic!("three tables")),
             runs: self.runs.into(),
