@@ -91,7 +91,7 @@ pub struct Pieces {
     pieces: PerFile<Piece>,
     pub(super) rates: PerFile<FileRates>,
     pub(super) lines: PerFile<Lines>,
-    /// Where the bloom filters of traces are.
+    /// Where the bloom filters of traces and users are.
     pub filters: PerFile<Filters>,
 }
 

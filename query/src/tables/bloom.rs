@@ -1,8 +1,8 @@
-//! Which files can hold a trace, asked of one block of each file's bloom filters instead of all of them.
+//! Which files can hold a trace or a user, asked of one block of each file's bloom filters instead of all of them.
 //!
 //! A split-block bloom filter keeps all bits of a value in one block of 32 bytes (Parquet format, "Bloom Filter"; Putze,
 //! Sanders and Singler, Cache-, Hash- and Space-Efficient Bloom Filters, JEA 14, 2009). A filter of a million traces is
-//! a megabyte, so reading blocks makes the search for one trace cost the number of files and not their size.
+//! a megabyte, so reading blocks makes the search for one value cost the number of files and not their size.
 //!
 //! *Invariant:* whatever cannot be read or understood here keeps its file: the scan asks the filters again.
 
@@ -12,7 +12,7 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::StreamExt;
-use model::schema::column;
+use model::schema::{SOUGHT, column};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::bloom_filter::Sbbf;
@@ -20,6 +20,7 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use storage::delta::DataFile;
 use xxhash_rust::xxh64::xxh64;
 
+use super::prune::Sought;
 use crate::analysis::per_file::{PerFile, Size};
 
 /// Files that are asked at once.
@@ -29,10 +30,20 @@ const BLOCK: u64 = 32;
 /// A filter has its header before it, which has about 16 bytes.
 const LONGEST_HEADER: u64 = 64;
 
-/// Where the filters of one file lie: of each row group its first block and their number. Kept for each file, since a
-/// footer takes a thousand times the bytes of a block and there may be more of them than a cache holds.
-pub struct Filters(Vec<Filter>);
+/// Where the filters of one file lie, of each column that has some. Kept for each file, since a footer takes a thousand
+/// times the bytes of a block and there may be more of them than a cache holds.
+pub struct Filters(Vec<(&'static str, Column)>);
 
+enum Column {
+    /// No row has a value.
+    Absent,
+    /// Of each row group.
+    Groups(Vec<Filter>),
+    /// A row group has none, or one that is not understood.
+    Unknown,
+}
+
+/// The first block of a filter and their number.
 struct Filter {
     first: u64,
     blocks: u64,
@@ -40,16 +51,26 @@ struct Filter {
 
 impl Size for Filters {
     fn size(&self) -> usize {
-        self.0.len() * size_of::<Filter>()
+        let groups = |(_, column): &(_, Column)| match column {
+            Column::Groups(groups) => groups.len(),
+            Column::Absent | Column::Unknown => 0,
+        };
+        self.0.len() * size_of::<(&str, Column)>() + self.0.iter().map(groups).sum::<usize>() * size_of::<Filter>()
     }
 }
 
 impl Filters {
-    /// `None` when a row group has none, or one that is not understood.
-    fn of(metadata: &ParquetMetaData) -> Option<Self> {
+    fn of(metadata: &ParquetMetaData) -> Self {
         let columns = metadata.file_metadata().schema_descr().columns();
-        let at = columns.iter().position(|column| column.path().string() == column::TRACE_ID)?;
-        metadata.row_groups().iter().map(|group| Filter::of(group, at)).collect::<Option<_>>().map(Filters)
+        let groups = metadata.row_groups();
+        let known = |name: &'static str| {
+            let Some(at) = columns.iter().position(|column| column.path().string() == name) else {
+                return (name, Column::Absent);
+            };
+            let filters = groups.iter().map(|group| Filter::of(group, at)).collect::<Option<_>>();
+            (name, filters.map_or(Column::Unknown, Column::Groups))
+        };
+        Filters([column::TRACE_ID].iter().chain(SOUGHT).map(|name| known(name)).collect())
     }
 }
 
@@ -76,22 +97,28 @@ pub struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// Those of the files that can hold the trace.
-    pub async fn holding(&self, files: Vec<Arc<DataFile>>, trace: [u8; 16]) -> Vec<Arc<DataFile>> {
+    /// Those of the files that can hold the value.
+    pub async fn holding(&self, files: Vec<Arc<DataFile>>, sought: &Sought) -> Vec<Arc<DataFile>> {
         if let Some(kept) = self.kept {
             kept.begin();
         }
         let ask =
-            |file: Arc<DataFile>| async move { self.may_hold(&file, &trace).await.unwrap_or(true).then_some(file) };
+            |file: Arc<DataFile>| async move { self.may_hold(&file, sought).await.unwrap_or(true).then_some(file) };
         futures::stream::iter(files).map(ask).buffered(AT_ONCE).filter_map(std::future::ready).collect().await
     }
 
     /// `None` when nothing is known.
-    async fn may_hold(&self, file: &DataFile, trace: &[u8; 16]) -> Option<bool> {
-        for filter in &self.filters(file).await?.0 {
-            let begin = filter.first + BLOCK * block_of(trace, filter.blocks);
+    async fn may_hold(&self, file: &DataFile, Sought { column, value }: &Sought) -> Option<bool> {
+        let filters = self.filters(file).await?;
+        let groups = match filters.0.iter().find(|(name, _)| name == column)? {
+            (_, Column::Absent) => return Some(false),
+            (_, Column::Groups(groups)) => groups,
+            (_, Column::Unknown) => return None,
+        };
+        for filter in groups {
+            let begin = filter.first + BLOCK * block_of(value, filter.blocks);
             let block = self.objects.get_range(&Path::from(file.path.as_str()), begin..begin + BLOCK).await.ok()?;
-            if Sbbf::new(&block).check(trace.as_slice()) {
+            if Sbbf::new(&block).check(value.as_slice()) {
                 return Some(true);
             }
         }
@@ -102,11 +129,11 @@ impl Asking<'_> {
         if let Some(known) = self.kept.and_then(|kept| kept.get(&file.path)) {
             return known;
         }
-        let found = Filters::of(self.metadata(file).await?.as_ref()).map(Arc::new);
+        let found = Arc::new(Filters::of(self.metadata(file).await?.as_ref()));
         if let Some(kept) = self.kept {
-            kept.keep(&file.path, found.clone());
+            kept.keep(&file.path, Some(found.clone()));
         }
-        found
+        Some(found)
     }
 
     /// The footer, from the cache that scans use.
@@ -119,6 +146,6 @@ impl Asking<'_> {
 }
 
 /// The number of the block, by the upper half of the value's hash (Parquet format, "Bloom Filter").
-fn block_of(trace: &[u8; 16], blocks: u64) -> u64 {
-    ((xxh64(trace, 0) >> 32) * blocks) >> 32
+fn block_of(value: &[u8], blocks: u64) -> u64 {
+    ((xxh64(value, 0) >> 32) * blocks) >> 32
 }

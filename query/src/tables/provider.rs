@@ -198,7 +198,7 @@ impl TableProvider for PhysicalTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let bounds = Bounds::of(filters, schema::time_column(self.table.signal));
         let mut files: Vec<_> = self.table.files.iter().filter(|f| bounds.may_match(f)).cloned().collect();
-        if let Some(trace) = bounds.trace {
+        if let Some(sought) = &bounds.sought {
             let query = state.config().get_extension::<Asker>().and_then(|asker| asker.query());
             let asking = Asking {
                 objects: &self.objects,
@@ -206,7 +206,7 @@ impl TableProvider for PhysicalTable {
                 footer_hint: FOOTER_HINT,
                 kept: query.as_ref().map(|query| &query.pieces().filters),
             };
-            files = asking.holding(files, trace).await;
+            files = asking.holding(files, sought).await;
         }
         let threads = state.config().target_partitions();
         let mut parts = Vec::new();

@@ -1,11 +1,12 @@
-//! Which files a scan can leave closed, from its conditions alone: by time and by service; and the trace it looks for.
+//! Which files a scan can leave closed, from its conditions alone: by time and by service; and what it looks for in bloom
+//! filters.
 //!
 //! *Invariant:* a file is left out only when no row of it can satisfy the conditions; anything not understood keeps
 //! every file.
 
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, Operator};
-use model::schema::column;
+use model::schema::{SOUGHT, column};
 use storage::delta::DataFile;
 
 /// What the conditions of a scan say about time and service.
@@ -15,14 +16,22 @@ pub struct Bounds {
     pub time: (i64, i64),
     /// The services that can match; `None`: any.
     pub services: Option<Vec<String>>,
-    /// The trace that rows must be of, when there is only one.
-    pub trace: Option<[u8; 16]>,
+    /// What rows must have, where files have bloom filters of that.
+    pub sought: Option<Sought>,
+}
+
+/// One value of one column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sought {
+    pub column: &'static str,
+    /// As Parquet stores it.
+    pub value: Vec<u8>,
 }
 
 impl Bounds {
     /// Reads a list of conditions that all have to hold.
     pub fn of(filters: &[Expr], time_column: &str) -> Bounds {
-        let mut bounds = Bounds { time: (i64::MIN, i64::MAX), services: None, trace: None };
+        let mut bounds = Bounds { time: (i64::MIN, i64::MAX), services: None, sought: None };
         for filter in filters {
             bounds.narrow(filter, time_column);
         }
@@ -56,8 +65,8 @@ impl Bounds {
         if name == column::SERVICE_NAME && op == Operator::Eq {
             self.only(text(value).map(|name| vec![name]));
         }
-        if let (column::TRACE_ID, Operator::Eq, ScalarValue::FixedSizeBinary(16, Some(id))) = (name, op, value) {
-            self.trace = id.as_slice().try_into().ok().or(self.trace);
+        if op == Operator::Eq {
+            self.seek(name, value);
         }
         let ScalarValue::Int64(Some(value)) = value else { return };
         if name != time_column {
@@ -72,6 +81,17 @@ impl Bounds {
             _ => return,
         };
         self.time = (self.time.0.max(least), self.time.1.min(greatest));
+    }
+
+    fn seek(&mut self, name: &str, value: &ScalarValue) {
+        if let (column::TRACE_ID, ScalarValue::FixedSizeBinary(16, Some(id))) = (name, value) {
+            // Fewer rows are of one trace than of one user.
+            self.sought = Some(Sought { column: column::TRACE_ID, value: id.clone() });
+        } else if let Some(column) = SOUGHT.iter().find(|column| **column == name)
+            && let Some(text) = value.try_as_str().flatten()
+        {
+            self.sought.get_or_insert_with(|| Sought { column, value: text.as_bytes().to_vec() });
+        }
     }
 
     fn only(&mut self, names: Option<Vec<String>>) {
@@ -125,7 +145,7 @@ mod tests {
             col("service_name").eq(lit("b")),
         ];
         let bounds = Bounds::of(&filters, "start_time_unix_nano");
-        assert_eq!(bounds, Bounds { time: (13, 19), services: Some(vec!["b".into()]), trace: None });
+        assert_eq!(bounds, Bounds { time: (13, 19), services: Some(vec!["b".into()]), sought: None });
     }
 
     #[test]
@@ -136,6 +156,18 @@ mod tests {
             col("service_name").in_list(vec![lit("a")], true),
         ];
         let bounds = Bounds::of(&filters, "start_time_unix_nano");
-        assert_eq!(bounds, Bounds { time: (i64::MIN, i64::MAX), services: None, trace: None });
+        assert_eq!(bounds, Bounds { time: (i64::MIN, i64::MAX), services: None, sought: None });
+    }
+
+    #[test]
+    fn a_trace_is_sought_rather_than_a_user() {
+        let id = ScalarValue::FixedSizeBinary(16, Some(vec![7; 16]));
+        let user = || col("user_id").eq(lit("u-7"));
+        let sought = |filters: &[Expr]| Bounds::of(filters, "start_time_unix_nano").sought;
+        let trace = Some(Sought { column: "trace_id", value: vec![7; 16] });
+        assert_eq!(sought(&[user(), col("trace_id").eq(lit(id.clone()))]), trace);
+        assert_eq!(sought(&[col("trace_id").eq(lit(id)), user()]), trace);
+        assert_eq!(sought(&[user()]), Some(Sought { column: "user_id", value: b"u-7".to_vec() }));
+        assert_eq!(sought(&[user().or(lit(true)), col("user_id").not_eq(lit("u-8"))]), None);
     }
 }

@@ -177,6 +177,7 @@ async fn one_user_is_found_through_bloom_filters() {
         "SELECT count(*) FROM spans WHERE user_id = 'u-2010'",
     ] {
         assert_eq!(answer(&engine, query).await, ["1"], "{query}");
+        assert_eq!(files_read(&engine, query).await, 1, "{query}: of two files");
         let (_, matched) = metric(&engine, query, "row_groups_pruned_bloom_filter").await;
         let (_, by_statistics) = metric(&engine, query, "row_groups_pruned_statistics").await;
         assert!(matched.min(by_statistics) <= 3, "{query}: {matched} and {by_statistics} of 16 row groups");
