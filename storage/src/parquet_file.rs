@@ -3,7 +3,9 @@
 //! The order, the encodings and the sizes follow measurements (docs/adr/0007): sorted by service, name and start;
 //! zstd 1; delta encoding for times; a dictionary for trace ids, and for texts where a sample of the rows shows that
 //! values come again; pages of 20,000 rows so that the page index prunes. A column without a value in any row is left
-//! out of the file, which every Delta reader shows as nulls. Files are written slice by slice ([`FileWriter`]).
+//! out of the file, which every Delta reader shows as nulls. So are the ends of spans where each is its start and
+//! duration (docs/adr/0020); whoever reads a file here finds them all the same. Files are written slice by slice
+//! ([`FileWriter`]).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -56,8 +58,9 @@ pub fn encode(signal: Signal, batches: &[Packed], summarize: &dyn Summarize) -> 
     let step = (order.len() / SAMPLE_ROWS).max(1);
     let sample: Vec<Place> = order.iter().step_by(step).copied().collect();
     let sample = packed::gather(batches, &sample)?;
+    let ends_follow = ends_follow(batches)?;
     let looks = Looks {
-        present: &|name| batches.iter().any(|rows| rows.has_values(name)),
+        present: &|name| batches.iter().any(|rows| rows.has_values(name)) && !(ends_follow && name == column::END),
         repeats: &|name| repeats(&sample, name),
     };
     let mut writer = FileWriter::new(signal, order.len(), &looks, summary)?;
@@ -65,6 +68,28 @@ pub fn encode(signal: Signal, batches: &[Packed], summarize: &dyn Summarize) -> 
         writer.write(&packed::gather(batches, slice)?)?;
     }
     writer.finish()
+}
+
+/// Whether each span ends when its start and duration say, so that a file need not say it too. One that does not, since
+/// its end is before its start, makes the file have the column.
+fn ends_follow(batches: &[Packed]) -> Result<bool> {
+    for rows in batches {
+        let rows = rows.select(&[column::START, column::END, column::DURATION])?;
+        let ends = rows.column_by_name(column::END).and_then(|ends| ends.as_primitive_opt::<Int64Type>());
+        let Some((ends, told)) = ends.zip(told_ends(&rows)?) else { return Ok(false) };
+        if ends != told.as_primitive::<Int64Type>() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Start and duration of each span; `None` where the rows lack one of the two.
+fn told_ends(rows: &RecordBatch) -> Result<Option<ArrayRef>> {
+    let ints = |name: &str| rows.column_by_name(name).filter(|column| *column.data_type() == DataType::Int64);
+    let both = ints(column::START).zip(ints(column::DURATION));
+    both.map(|(start, duration)| arrow::compute::kernels::numeric::add_wrapping(start, duration).map_err(broken))
+        .transpose()
 }
 
 /// Writes one file from slices in the file's order, and gathers what its Add action says.
@@ -311,7 +336,8 @@ fn leaf(schema: &Schema, at: usize) -> i32 {
 }
 
 /// Reads a file of ours slice by slice, `columns` of it or all, in the signal's physical schema: columns it lacks
-/// (written by an older hotspan) are null, columns nobody knows are left out.
+/// (written by an older hotspan) are null, columns nobody knows are left out. Ends of spans that the file leaves out are
+/// those that follow from the other columns.
 pub struct FileReader {
     inner: parquet::arrow::arrow_reader::ParquetRecordBatchReader,
     schema: SchemaRef,
@@ -332,7 +358,9 @@ impl FileReader {
         let schema = match columns {
             None => all,
             Some(names) => {
-                let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
+                let ends = names.contains(&column::END) && builder.schema().index_of(column::END).is_err();
+                let instead = [column::START, column::DURATION].into_iter().filter(|_| ends);
+                let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied().chain(instead));
                 builder = builder.with_projection(mask);
                 let at: Vec<usize> = names.iter().filter_map(|name| all.index_of(name).ok()).collect();
                 Arc::new(all.project(&at).map_err(broken)?)
@@ -364,6 +392,9 @@ impl Iterator for FileReader {
         let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
             Some(column) if column.data_type() == field.data_type() => Ok(column.clone()),
             Some(column) => arrow::compute::cast(column, field.data_type()).map_err(broken),
+            None if field.name() == column::END => {
+                Ok(told_ends(&batch)?.unwrap_or_else(|| self.nulls(field.data_type(), batch.num_rows())))
+            }
             None => Ok(self.nulls(field.data_type(), batch.num_rows())),
         });
         let columns = columns.collect::<Result<Vec<_>>>();

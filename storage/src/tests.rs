@@ -21,6 +21,7 @@ use crate::{Expected, Settings, Source, Store, Summarize, Summary, check, parque
 
 mod assembled;
 mod copies;
+mod ends;
 mod hindered;
 mod leaving;
 mod space;
@@ -93,7 +94,7 @@ fn spans(rows: &[Vec<&str>], received: Nanos) -> RecordBatch {
         column::KIND => texts(&|_| "SERVER".to_owned()),
         column::START => ints(&|r| number(r, 5)),
         column::END => ints(&|r| number(r, 6)),
-        column::DURATION => ints(&|r| number(r, 6) - number(r, 5)),
+        column::DURATION => ints(&|r| (number(r, 6) - number(r, 5)).max(0)),
         column::RECEIVED => ints(&|_| received),
         _ => new_null_array(field.data_type(), rows.len()),
     });

@@ -12,6 +12,7 @@
 mod backlog;
 pub(crate) mod bloom;
 pub mod describe;
+mod ends;
 pub mod join;
 pub mod newest;
 pub mod provider;

@@ -32,6 +32,7 @@ use storage::{Snapshot, TableSnapshot};
 
 use super::backlog;
 use super::bloom::Asking;
+use super::ends::ToldEnds;
 use super::prune::Bounds;
 use super::waiting;
 use crate::query::Asker;
@@ -121,6 +122,7 @@ impl PhysicalTable {
             .with_statistics(self.statistics(rows, None))
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
+            .with_expr_adapter(Some(Arc::new(ToldEnds)))
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use model::run::{Change, Run};
-use model::schema::{schema, time_column};
+use model::schema::{column, schema, time_column};
 use model::time::SECOND;
 use model::{ManualClock, Nanos, Result, Signal, Tenant};
 use object_store::memory::InMemory;
@@ -75,6 +75,17 @@ fn unpacked(rows: Vec<storage::Packed>) -> Vec<RecordBatch> {
     rows.iter().map(|rows| rows.unpacked().expect("unpacks")).collect()
 }
 
+/// All but the ends of spans where each is its start and duration, as the store writes them.
+fn columns_of_file(signal: Signal, rows: &[Value]) -> Vec<usize> {
+    let ends_follow = |row: &Value| {
+        let [start, end, duration] = [column::START, column::END, column::DURATION].map(|name| row[name].as_i64());
+        end.is_some() && end == start.zip(duration).map(|(start, duration)| start + duration)
+    };
+    let left_out = rows.iter().all(ends_follow).then_some(column::END);
+    let schema = schema(signal);
+    (0..schema.fields().len()).filter(|at| Some(schema.field(*at).name().as_str()) != left_out).collect()
+}
+
 async fn file(
     (objects, summarize): (&dyn ObjectStore, &dyn Summarize),
     signal: Signal,
@@ -98,12 +109,14 @@ async fn file(
         .set_column_bloom_filter_enabled(ColumnPath::from("user_id"), true)
         .set_column_statistics_enabled(ColumnPath::from("trace_id"), EnabledStatistics::None)
         .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema(signal), Some(properties)).expect("a writer");
+    let columns = columns_of_file(signal, &rows);
+    let stored = Arc::new(schema(signal).project(&columns).expect("columns of the schema"));
+    let mut writer = ArrowWriter::try_new(Vec::new(), stored, Some(properties)).expect("a writer");
     let times = || rows.iter().filter_map(|row| row[time_column(signal)].as_i64());
     let expected = Expected { signal, rows: rows.len(), times: times().min().zip(times().max()) };
     let mut summary = summarize.begin(expected);
     for batch in settled(signal, &rows) {
-        writer.write(&batch).expect("rows are written");
+        writer.write(&batch.project(&columns).expect("columns of the batch")).expect("rows are written");
         summary.iter_mut().for_each(|summary| summary.add(&batch).expect("is counted"));
     }
     let summary = summary.and_then(|summary| summary.finish()).map(|summary| {
