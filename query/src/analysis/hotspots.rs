@@ -209,7 +209,11 @@ async fn said(
 }
 
 fn answer(sides: &Sides, ranking: &Ranking, seen: &Seen) -> Result<Value> {
-    let side = |window: Window, requests: Option<u64>| json!({"start": rfc3339(window.start), "end": rfc3339(window.end), "requests": requests});
+    // Entries of consumers' trees and of orphans are compared too, and are no requests.
+    let side = |window: Window, entries: Option<u64>, number: usize| {
+        let requests = entries.map(|entries| entries.saturating_sub(seen.apart(number)));
+        json!({"start": rfc3339(window.start), "end": rfc3339(window.end), "requests": requests})
+    };
     let spot = |spot: &Hotspot| -> Result<Value> {
         let written = serde_json::to_value(spot);
         let mut row = written.map_err(|e| model::Error::internal(format!("writing a hot spot: {e}")))?;
@@ -218,8 +222,8 @@ fn answer(sides: &Sides, ranking: &Ranking, seen: &Seen) -> Result<Value> {
     };
     let spots = ranking.hotspots.iter().map(spot).collect::<Result<Vec<Value>>>()?;
     Ok(json!({
-        "window": side(sides.window, Some(ranking.window_requests)),
-        "baseline": sides.baseline.map(|window| side(window, ranking.baseline_requests)),
+        "window": side(sides.window, Some(ranking.window_requests), 0),
+        "baseline": sides.baseline.map(|window| side(window, ranking.baseline_requests, 1)),
         "verdict": ranking.verdict,
         "worse": ranking.worse,
         "needed": needed(ranking),

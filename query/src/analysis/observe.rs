@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use arrow::array::{Array, FixedSizeBinaryArray, Int64Array, RecordBatch};
 use model::schema::column;
 use model::time::SECOND;
-use model::trace::flag;
 use model::{Error, Result};
 
 use super::batch::{id, ids, int, ints, trace_id};
@@ -16,6 +15,7 @@ use super::histogram::Histogram;
 use super::names::TextColumn;
 use super::partial::{Piece, split};
 use super::ranking::{CellStat, Observed, OperationKey, Place, RequestStat};
+use super::rates::entries::{is_entry, is_request};
 use super::sample::{Part, hash};
 use super::scope::{Scope, Window, entered_in, near};
 use super::times;
@@ -121,6 +121,8 @@ pub struct Requests {
     pub latency: Histogram,
     pub duration: i64,
     pub errors: u64,
+    /// Of them, the entries of consumers' trees and of orphans: no requests (interface.md, "Words").
+    pub apart: u64,
 }
 
 impl Requests {
@@ -134,6 +136,7 @@ impl Requests {
         self.latency.merge(&more.latency);
         times::add(&mut self.duration, more.duration);
         self.errors += more.errors;
+        self.apart += more.apart;
     }
 }
 
@@ -171,6 +174,7 @@ struct Span {
     critical: i64,
     failed: bool,
     is_entry: bool,
+    is_request: bool,
 }
 
 impl Seen {
@@ -281,6 +285,11 @@ impl Seen {
         observed
     }
 
+    /// Entries that are no requests.
+    pub fn apart(&self, side: usize) -> u64 {
+        self.sides[side].requests.values().flatten().map(|requests| requests.apart).sum()
+    }
+
     /// One operation on one side.
     pub fn figures(&self, side: usize, operation: u32) -> Figures {
         let mut figures = Figures::default();
@@ -364,7 +373,9 @@ impl Side {
         times::add(&mut cell.critical, span.critical);
         times::add(&mut cell.duration, span.duration);
         if span.is_entry {
-            self.requests(span.key.entry, bin).count(span.duration, span.failed);
+            let requests = self.requests(span.key.entry, bin);
+            requests.count(span.duration, span.failed);
+            requests.apart += u64::from(!span.is_request);
         }
     }
 
@@ -514,7 +525,8 @@ impl<'a> Columns<'a> {
             duration: int(self.duration, row),
             critical: int(self.critical, row),
             failed: self.status.text(row) == Some("ERROR"),
-            is_entry: flags & flag::ENTRY != 0,
+            is_entry: is_entry(flags),
+            is_request: is_request(flags),
         }
     }
 

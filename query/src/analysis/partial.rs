@@ -284,7 +284,8 @@ pub fn load_sql(bin: &str, conditions: &str) -> String {
 }
 
 pub fn requests_of(row: &Row<'_>) -> Requests {
-    Requests { latency: row.histogram("s"), duration: row.float("d") as i64, errors: row.int("e") as u64 }
+    let (latency, duration) = (row.histogram("s"), row.float("d") as i64);
+    Requests { latency, duration, errors: row.int("e") as u64, apart: 0 }
 }
 
 /// A query of one file, beside which its table has nothing.

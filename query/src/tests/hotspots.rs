@@ -1,5 +1,6 @@
 //! Hot spots beyond the critical path of a request: messages that wait, the value that is slow, metrics that say why.
 
+use model::time::{MILLISECOND, SECOND, rfc3339};
 use model::{Signal, Tenant};
 use serde_json::{Value, json};
 
@@ -57,6 +58,13 @@ async fn messages_that_wait_are_a_bottleneck_though_no_request_is_slower() {
         let rows = published(linked);
         let found = hotspots(Fixture::new().with(Signal::Traces, &rows, state).await).await;
         assert_eq!(found["verdict"], "bottleneck", "{state:?} {found:#}");
+        // What is consumed is no request.
+        for side in ["window", "baseline"] {
+            let edge = |name: &str| rfc3339(found[side][name].as_str().unwrap_or_default()).expect("a time");
+            let entered = requests().map(|(_, start, _)| NOW - 60 * SECOND + start * MILLISECOND);
+            let within = entered.filter(|at| (edge("start")..edge("end")).contains(at)).count();
+            assert_eq!(found[side]["requests"], within, "{side} {state:?}");
+        }
         let first = &found["hotspots"][0];
         let named = [&first["service"], &first["operation"], &first["span_kind"], &first["category"], &first["peer"]];
         assert_eq!(named, ["mail", "orders.placed process", "CONSUMER", "messaging", "orders.placed"], "{first:#}");

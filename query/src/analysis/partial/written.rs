@@ -75,6 +75,9 @@ struct EntrySecond {
     duration: i64,
     #[prost(uint64, tag = "6")]
     errors: u64,
+    /// Files of before do not say it: there all count as requests.
+    #[prost(uint64, tag = "7")]
+    apart: u64,
 }
 
 /// The kept spans of one trace, column by column.
@@ -134,6 +137,7 @@ pub fn write(piece: &Piece) -> Vec<u8> {
         latency: Buckets::of(&requests.latency),
         duration: requests.duration,
         errors: requests.errors,
+        apart: requests.apart,
     });
     let mut traces: BTreeMap<u128, Vec<&Kept>> = BTreeMap::new();
     piece.kept.iter().for_each(|span| traces.entry(span.trace).or_default().push(span));
@@ -200,7 +204,8 @@ pub fn piece(bytes: &[u8]) -> Result<Piece> {
     let mut requests = Vec::with_capacity(file.requests.len());
     for of in &file.requests {
         let entry = limits.entry((of.service, of.operation)).ok_or_else(nowhere)?;
-        let of_second = Requests { latency: histogram(&of.latency)?, duration: of.duration, errors: of.errors };
+        let latency = histogram(&of.latency)?;
+        let of_second = Requests { latency, duration: of.duration, errors: of.errors, apart: of.apart };
         requests.push((entry, second(of.second), of_second));
     }
     let mut kept = Vec::new();
@@ -292,7 +297,7 @@ mod tests {
                 (key, at(second), Cell { spans, errors, critical, duration })
             };
             let request = |(second, durations, errors): (i64, Vec<i64>, u64)| {
-                let mut requests = Requests { errors, ..Requests::default() };
+                let mut requests = Requests { errors, apart: errors / 2, ..Requests::default() };
                 durations.iter().for_each(|duration| requests.count(*duration, false));
                 ((1, 2), at(second), requests)
             };

@@ -101,7 +101,8 @@ pub fn is_entry(flags: i64) -> bool {
     flags & flag::ENTRY != 0
 }
 
-fn is_request(flags: i64) -> bool {
+/// An entry that a caller waits for and whose root is there.
+pub fn is_request(flags: i64) -> bool {
     is_entry(flags) && flags & (flag::ORPHAN | flag::ASYNC_ROOT) == 0
 }
 

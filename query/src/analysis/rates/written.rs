@@ -218,6 +218,7 @@ pub fn entries(bytes: &[u8]) -> Result<Entries> {
             latency: histogram(&second.requests)?,
             duration: second.request_ns,
             errors: second.request_errors,
+            apart: 0,
         };
         let part = Part {
             requests,
