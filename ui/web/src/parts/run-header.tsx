@@ -84,8 +84,9 @@ function useChange(run: Run) {
       return false;
     }
     // The list that was asked for before must not show the run until it is asked for again.
-    queryClient.setQueriesData<RunsAnswer>({ queryKey: ["runs"] }, (known) =>
-      known && { ...known, runs: known.runs.filter((r) => r.id !== run.id) },
+    queryClient.setQueriesData<RunsAnswer>(
+      { queryKey: ["runs"] },
+      (known) => known && { ...known, runs: known.runs.filter((r) => r.id !== run.id) },
     );
     navigate(link("/runs", {}));
     queryClient.removeQueries({ queryKey: [path(run)] });
