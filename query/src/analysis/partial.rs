@@ -79,7 +79,7 @@ impl Size for Piece {
     }
 }
 
-/// What is known of bloom filters, in bytes: some 300 for each file.
+/// What is known of bloom filters, in bytes: some 400 for each file.
 const FILTERS_BYTES: usize = 4 << 20;
 
 pub fn whole_second(at: Nanos) -> Nanos {
