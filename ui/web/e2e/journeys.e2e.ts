@@ -541,6 +541,16 @@ describe.runIf(!real)("when things go wrong", () => {
     await page.waitForURL((u) => u.searchParams.get("start") === "now-1h");
   });
 
+  test("where only consumers work, what limits them is named", async () => {
+    const hot = fixture("hotspots");
+    hot.window.requests = 0;
+    const { page } = await open("", {}, async (p) => {
+      await p.route("**/api/v1/hotspots?*", failing(200, hot));
+    });
+    const { service, operation } = hot.hotspots[0];
+    expect(await text(page, ".verdict-main")).toContain(`${service} · ${operation}`);
+  });
+
   test("services that only call have no trend, and the page stands", async () => {
     const services = fixture("services");
     services.services[0].trend = null;

@@ -37,7 +37,9 @@ export function Overview() {
   const pickRange = (fromUs: number, toUs: number) =>
     change({ window: { start: isoMicros(fromUs), end: isoMicros(toUs) } });
 
-  const nothing = hot.data?.window.requests === 0 && (steps.data?.timeline ?? []).every((b) => b.requests === 0);
+  // What consumers take is compared as well, and is no request.
+  const none = hot.data?.window.requests === 0 && hot.data.hotspots.length === 0;
+  const nothing = none && (steps.data?.timeline ?? []).every((b) => b.requests === 0);
   if (nothing && status && !hasAny("spans", status)) return <FirstRun endpoints={status.endpoints} />;
 
   const window = intervalOf(hot.data?.window ?? null);
@@ -52,8 +54,8 @@ export function Overview() {
         minHeight={96}
         note={<Compared hot={hot.data} />}
       >
-        {hot.data?.window.requests === 0 && <NoRequest window={hot.data.window} />}
-        {hot.data && hot.data.window.requests > 0 && <VerdictSentence answer={hot.data} steps={steps.data} />}
+        {hot.data && none && <NoRequest window={hot.data.window} />}
+        {hot.data && !none && <VerdictSentence answer={hot.data} steps={steps.data} />}
       </Panel>
       <LoadPanel answer={steps} note={t("overview.load.note")}>
         {(data) => (
