@@ -30,18 +30,13 @@ const BLOCK: u64 = 32;
 /// A filter has its header before it, which has about 16 bytes.
 const LONGEST_HEADER: u64 = 64;
 
-/// Where the filters of one file lie, of each column that has some. Kept for each file, since a footer takes a thousand
-/// times the bytes of a block and there may be more of them than a cache holds.
-pub struct Filters(Vec<(&'static str, Column)>);
+/// Where the filters of one file lie: of each column that people look for one of each row group. Kept for each file, since
+/// a footer takes a thousand times the bytes of a block and there may be more of them than a cache holds.
+pub struct Filters(Vec<(&'static str, OfColumn)>);
 
-enum Column {
-    /// No row has a value.
-    Absent,
-    /// Of each row group.
-    Groups(Vec<Filter>),
-    /// A row group has none, or one that is not understood.
-    Unknown,
-}
+/// Empty where the file lacks the column, which then has no value in any row; `None` where a row group has no filter, or
+/// one that is not understood.
+type OfColumn = Option<Vec<Filter>>;
 
 /// The first block of a filter and their number.
 struct Filter {
@@ -51,11 +46,8 @@ struct Filter {
 
 impl Size for Filters {
     fn size(&self) -> usize {
-        let groups = |(_, column): &(_, Column)| match column {
-            Column::Groups(groups) => groups.len(),
-            Column::Absent | Column::Unknown => 0,
-        };
-        self.0.len() * size_of::<(&str, Column)>() + self.0.iter().map(groups).sum::<usize>() * size_of::<Filter>()
+        let filters: usize = self.0.iter().flat_map(|(_, groups)| groups).map(Vec::len).sum();
+        self.0.len() * size_of::<(&str, OfColumn)>() + filters * size_of::<Filter>()
     }
 }
 
@@ -64,11 +56,9 @@ impl Filters {
         let columns = metadata.file_metadata().schema_descr().columns();
         let groups = metadata.row_groups();
         let known = |name: &'static str| {
-            let Some(at) = columns.iter().position(|column| column.path().string() == name) else {
-                return (name, Column::Absent);
-            };
-            let filters = groups.iter().map(|group| Filter::of(group, at)).collect::<Option<_>>();
-            (name, filters.map_or(Column::Unknown, Column::Groups))
+            let at = columns.iter().position(|column| column.path().string() == name);
+            let of_groups = |at| groups.iter().map(|group| Filter::of(group, at)).collect();
+            (name, at.map_or(Some(Vec::new()), of_groups))
         };
         Filters([column::TRACE_ID].iter().chain(SOUGHT).map(|name| known(name)).collect())
     }
@@ -110,12 +100,8 @@ impl Asking<'_> {
     /// `None` when nothing is known.
     async fn may_hold(&self, file: &DataFile, Sought { column, value }: &Sought) -> Option<bool> {
         let filters = self.filters(file).await?;
-        let groups = match filters.0.iter().find(|(name, _)| name == column)? {
-            (_, Column::Absent) => return Some(false),
-            (_, Column::Groups(groups)) => groups,
-            (_, Column::Unknown) => return None,
-        };
-        for filter in groups {
+        let (_, groups) = filters.0.iter().find(|(name, _)| name == column)?;
+        for filter in groups.as_ref()? {
             let begin = filter.first + BLOCK * block_of(value, filter.blocks);
             let block = self.objects.get_range(&Path::from(file.path.as_str()), begin..begin + BLOCK).await.ok()?;
             if Sbbf::new(&block).check(value.as_slice()) {
