@@ -53,6 +53,11 @@ impl AsyncFileReader for Ranged {
         got.map(|got| got.map_err(|e| ParquetError::External(Box::new(e)))).boxed()
     }
 
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
+        let got = async move { self.objects.get_ranges(&self.path, &ranges).await };
+        got.map(|got| got.map_err(|e| ParquetError::External(Box::new(e)))).boxed()
+    }
+
     fn get_metadata<'a>(
         &'a mut self,
         options: Option<&'a ArrowReaderOptions>,
