@@ -58,7 +58,7 @@ struct Key {
 #[derive(Debug, Clone, Default)]
 pub struct Operations {
     pub names: Names,
-    numbers: HashMap<Key, u32>,
+    numbers: HashMap<Key, u32, foldhash::fast::RandomState>,
     keys: Vec<Key>,
 }
 
@@ -180,9 +180,10 @@ pub struct Called<'a> {
     /// Those of [`SYSTEMS`].
     systems: [TextColumn<'a>; 3],
     peers: Vec<TextColumn<'a>>,
-    /// What the last row's columns held, and its number: within a file an operation's rows stand together.
-    last: Vec<u128>,
-    number: Option<u32>,
+    /// Which run of rows of the same texts each row is in: within a file an operation's rows stand together.
+    runs: Vec<u32>,
+    /// The numbers of the runs that were asked for.
+    numbers: Vec<Option<u32>>,
 }
 
 impl<'a> Called<'a> {
@@ -190,36 +191,39 @@ impl<'a> Called<'a> {
         let column = |name| TextColumn::of(batch, name);
         let peers = PEERS.into_iter().map(column).collect::<Result<Vec<_>>>()?;
         let [database, older_name, messages] = SYSTEMS;
-        Ok(Called {
+        let mut called = Called {
             service: column("service_name")?,
             name: column("name")?,
             kind: column("kind")?,
             systems: [column(database)?, column(older_name)?, column(messages)?],
             peers: peers.into_iter().filter(|column| !column.is_all_null()).collect(),
-            last: Vec::new(),
-            number: None,
-        })
+            runs: Vec::new(),
+            numbers: Vec::new(),
+        };
+        called.find_runs(batch.num_rows());
+        Ok(called)
     }
 
-    pub fn number(&mut self, row: usize, operations: &mut Operations) -> u32 {
+    fn find_runs(&mut self, rows: usize) {
+        let mut begins = vec![false; rows];
         let columns = [&self.service, &self.name, &self.kind].into_iter().chain(&self.systems).chain(&self.peers);
-        let mut same = self.number.is_some();
-        for (at, column) in columns.enumerate() {
-            let view = column.view(row);
-            if same && self.last[at] == view {
-                continue;
-            }
-            same = false;
-            match self.last.get_mut(at) {
-                Some(last) => *last = view,
-                None => self.last.push(view),
-            }
-        }
-        match self.number {
-            Some(number) if same => number,
-            _ => {
+        columns.for_each(|column| column.mark_changes(&mut begins));
+        let mut run = 0;
+        self.runs.extend(begins.iter().map(|begins| {
+            run += u32::from(*begins);
+            run
+        }));
+        self.numbers = vec![None; run as usize + 1];
+    }
+
+    /// The number of the operation of a row. All calls are to be with the same `operations`.
+    pub fn number(&mut self, row: usize, operations: &mut Operations) -> u32 {
+        let run = self.runs[row] as usize;
+        match self.numbers[run] {
+            Some(number) => number,
+            None => {
                 let key = self.key(row, &mut operations.names);
-                *self.number.insert(operations.of_key(key))
+                *self.numbers[run].insert(operations.of_key(key))
             }
         }
     }

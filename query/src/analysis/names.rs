@@ -106,6 +106,21 @@ impl<'a> TextColumn<'a> {
         (!self.array.is_null(row)).then(|| self.array.value(row))
     }
 
+    /// Marks the rows with another text than the row before.
+    pub fn mark_changes(&self, changed: &mut [bool]) {
+        if self.is_all_null() {
+            return;
+        }
+        let pairs = changed.iter_mut().skip(1).zip(self.array.views().windows(2));
+        match self.array.nulls() {
+            None => pairs.for_each(|(changed, pair)| *changed |= pair[0] != pair[1]),
+            Some(nulls) => (0..).zip(pairs).for_each(|(row, (changed, pair))| {
+                let (before, here) = (nulls.is_valid(row), nulls.is_valid(row + 1));
+                *changed |= before != here || here && pair[0] != pair[1];
+            }),
+        }
+    }
+
     pub fn is_all_null(&self) -> bool {
         self.array.null_count() == self.array.len()
     }
@@ -149,5 +164,22 @@ mod tests {
         let mut others = Names::default();
         others.number(long);
         assert_eq!(others.take_in(&names), [NONE, 2, 1, 3]);
+    }
+
+    #[test]
+    fn changes_are_where_a_text_differs_from_the_one_before() {
+        let long = "a name that does not fit into a view";
+        let marked = |texts: &[Option<&str>]| {
+            let array: StringViewArray = texts.iter().collect();
+            let batch = RecordBatch::try_from_iter([("c", Arc::new(array) as ArrayRef)]).expect("a batch");
+            let mut changed = vec![false; texts.len()];
+            TextColumn::of(&batch, "c").expect("text").mark_changes(&mut changed);
+            (0..texts.len()).filter(|row| changed[*row]).collect::<Vec<_>>()
+        };
+        assert_eq!(marked(&[Some("a"), Some("a"), Some("b"), Some("b")]), [2]);
+        assert_eq!(marked(&[Some("a"), None, None, Some("a"), Some(""), None]), [1, 3, 4, 5]);
+        assert_eq!(marked(&[None, None, None]), [0; 0]);
+        assert!(marked(&[Some("a"), Some(long)]).contains(&1));
+        assert_eq!(marked(&[]), [0; 0]);
     }
 }

@@ -185,15 +185,15 @@ pub fn keeps_seconds_whole(window: Window, (first, end): (Nanos, Nanos)) -> bool
 
 /// Splits a table into what is kept of files that can say something of `near`, and the query over all the rest.
 pub async fn split<T: FromFile>(query: &Query, near: Window, windows: &[Window]) -> Result<(Vec<Arc<T>>, Query)> {
-    let (said, rest) = split_by::<T>(query, near, |found| windows.iter().all(|window| found.fits(*window))).await?;
+    let (said, rest) = split_by::<T>(query, near, |found, _| windows.iter().all(|window| found.fits(*window))).await?;
     Ok((said.into_iter().map(|one| one.what).collect(), rest))
 }
 
-/// The same for what `fits`.
+/// The same for what `fits`, which is asked with the least and the greatest time of its rows.
 pub async fn split_by<T: FromFile>(
     query: &Query,
     near: Window,
-    fits: impl Fn(&T) -> bool,
+    fits: impl Fn(&T, (Nanos, Nanos)) -> bool,
 ) -> Result<(Vec<Said<T>>, Query)> {
     let table = query.snapshot().table(T::SIGNAL);
     let (mut known, mut rest) = (Vec::new(), Vec::new());
@@ -205,7 +205,7 @@ pub async fn split_by<T: FromFile>(
     let files: Vec<_> = files_near(table, near).cloned().enumerate().collect();
     let mut asked = std::pin::pin!(futures::stream::iter(files).map(ask).buffered(AT_ONCE));
     while let Some((found, file)) = asked.next().await {
-        match found?.filter(|found| fits(found)) {
+        match found?.filter(|found| fits(found, (file.min_time, file.max_time))) {
             Some(what) => known.push(Said { key: file.path.clone(), what }),
             None => rest.push(file),
         }
@@ -224,11 +224,11 @@ fn split_log<T: FromFile>(
     tenant: &Tenant,
     backlog: &Backlog,
     near: Window,
-    fits: impl Fn(&T) -> bool,
+    fits: impl Fn(&T, (Nanos, Nanos)) -> bool,
 ) -> (Vec<Said<T>>, Option<Backlog>) {
     let is_near = |part: &&Arc<Known>| part.times.1 >= near.start && part.times.0 < near.end;
     let said = |part: &Arc<Known>| {
-        let what = Arc::new(T::of_summary(part.summary.clone()).filter(&fits)?);
+        let what = Arc::new(T::of_summary(part.summary.clone()).filter(|what| fits(what, part.times))?);
         Some((part.number, Said { key: format!("{tenant}: part {} of the log", part.number), what }))
     };
     let (parts, known): (HashSet<PartNumber>, Vec<Said<T>>) =

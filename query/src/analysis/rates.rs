@@ -154,6 +154,8 @@ impl Figures {
     }
 }
 
+type Instances = HashSet<(u32, u32), foldhash::fast::RandomState>;
+
 /// Figures of operations, numbered as in `operations`.
 #[derive(Debug, Clone)]
 pub struct Rates {
@@ -161,7 +163,7 @@ pub struct Rates {
     pub bins: Bins,
     figures: Vec<Figures>,
     /// Numbers of an operation and of the name of an instance that ran it.
-    instances: HashSet<(u32, u32)>,
+    instances: Instances,
     /// Some times were too far apart for bins.
     is_too_long: bool,
 }
@@ -179,7 +181,7 @@ pub struct Rated<'a> {
 
 impl Rates {
     pub fn new(bins: Bins) -> Self {
-        let (operations, figures, instances) = (Operations::default(), Vec::new(), HashSet::new());
+        let (operations, figures, instances) = (Operations::default(), Vec::new(), Instances::default());
         Rates { operations, bins, figures, instances, is_too_long: false }
     }
 
@@ -242,7 +244,8 @@ pub async fn read(query: &Query, scope: &Scope, most: i64) -> Result<Folded<Rate
     if !bins.are_seconds() || !scope.is_of_operations() {
         return query.fold(&sql, empty).await;
     }
-    let inside = |file: &FileRates| window.start <= file.span().0 && file.span().1 <= window.end;
+    // Its seconds may begin before the window and end after it.
+    let inside = |_: &FileRates, (least, greatest)| window.holds(least) && window.holds(greatest);
     let (known, rest) = joined::split(query, window, inside).await?;
     let mut folded = rest.fold(&sql, empty).await?;
     let asked = [&scope.service, &scope.operation, &scope.kind];

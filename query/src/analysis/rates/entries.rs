@@ -126,6 +126,6 @@ impl Fold for Entries {
 /// Splits the spans of a query into files of which no second with an entry is cut by the window's edges, and the query
 /// over all the rest.
 pub async fn split(query: &Query, window: Window) -> Result<(Vec<Entries>, Query)> {
-    let (known, rest) = joined::split(query, window, |file| file.fits(window)).await?;
+    let (known, rest) = joined::split(query, window, |file, _| file.fits(window)).await?;
     Ok((known.iter().map(|file| file.entries()).collect::<Result<_>>()?, rest))
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, StringViewArray};
 use proptest::prelude::*;
 
-use super::joined::{LONGEST, groups, is_last};
+use super::joined::{LONGEST, Member, groups, joined};
 use super::*;
 use crate::analysis::partial::Said;
+use crate::analysis::per_file::PerFile;
 use entries::{Entries, is_entry};
 
 /// A span: second, operation, instance, duration in ms, whether it failed, and its flags.
@@ -182,36 +183,64 @@ fn times_that_are_too_far_apart_are_told_in_any_order() {
 }
 
 /// A file with one span.
-fn said(key: &str, second: i64) -> Said<FileRates> {
-    Said { key: key.to_owned(), what: Arc::new(file(&[(second, 0, 0, 10, false, 1)])) }
+fn said(key: &str, second: i64) -> Member {
+    Member::of(Said { key: key.to_owned(), what: Arc::new(file(&[(second, 0, 0, 10, false, 1)])) })
 }
 
-fn keys(said: &[Said<FileRates>]) -> Vec<Vec<&str>> {
-    let of = |group: std::ops::Range<usize>| said[group].iter().map(|one| one.key.as_str()).collect();
-    groups(said).into_iter().map(of).collect()
+fn keys(members: &[Member], level: u32) -> Vec<Vec<&str>> {
+    let of = |group: std::ops::Range<usize>| members[group].iter().map(Member::key).collect();
+    groups(members, level).into_iter().map(of).collect()
 }
 
 #[test]
 fn a_file_that_goes_changes_its_own_group_and_no_other() {
     let all: Vec<_> = (0..200).map(|n| said(&format!("spans/{n}.parquet"), n)).collect();
-    let (groups, before) = (groups(&all), keys(&all));
+    let (groups, before) = (groups(&all, 1), keys(&all, 1));
     assert!(groups.len() > 3 && groups.windows(2).all(|pair| pair[0].end <= pair[1].start), "{groups:?}");
-    assert!(before.iter().all(|group| is_last(group[group.len() - 1])));
+    assert!(groups.iter().all(|group| all[group.end - 1].ends(1)));
     let third = &groups[2];
     let fewer: Vec<_> =
-        (0..).zip(&all).filter(|(n, _)| *n != third.start).map(|(n, one)| said(&one.key, n as i64)).collect();
-    let after = keys(&fewer);
+        (0..).zip(&all).filter(|(n, _)| *n != third.start).map(|(n, one)| said(one.key(), n as i64)).collect();
+    let after = keys(&fewer, 1);
     let differ: Vec<usize> = (0..before.len()).filter(|at| !after.contains(&before[*at])).collect();
     assert_eq!(differ, [2]);
     // A window that begins with the last of that group knows the later groups, and none that it may know a part of.
-    assert_eq!(keys(&all[third.end - 1..]), before[3..]);
+    assert_eq!(keys(&all[third.end - 1..], 1), before[3..]);
+}
+
+#[test]
+fn groups_of_groups_end_where_a_group_does_and_are_fewer() {
+    let all: Vec<_> = (0..800).map(|n| said(&format!("spans/{n}.parquet"), n)).collect();
+    let ends = |level: u32| all.iter().filter(|member| member.ends(level)).count();
+    assert!(all.iter().all(|member| member.ends(1) || !member.ends(2)));
+    assert!(ends(1) > 4 * ends(2) && ends(2) > 3, "{} {}", ends(1), ends(2));
+}
+
+#[tokio::test]
+async fn groups_of_all_levels_add_up_to_what_the_files_do() {
+    let row = |n: i64| (n, n as usize % 4, n as usize % 3, 1 + n % 50, n % 7 == 0, 1);
+    let files: Vec<FileRates> = (0..800).map(|n| file(&[row(n), row(n + 1)])).collect();
+    let said = |(n, what): (usize, &FileRates)| Said { key: format!("{n}.parquet"), what: Arc::new(what.clone()) };
+    let kept = PerFile::new(10 << 20);
+    kept.begin();
+    let of_all = |all: &mut dyn Iterator<Item = &FileRates>| {
+        let mut sum = Rates::new(Bins::SECONDS);
+        all.for_each(|one| sum.merge(one.rates().expect("reads")));
+        told(&sum)
+    };
+    for _ in 0..2 {
+        let members = files.iter().enumerate().map(|one| Member::of(said(one))).collect();
+        let members = joined(&kept, members).await.expect("adds up");
+        assert!(members.len() < 100, "{}", members.len());
+        assert_eq!(of_all(&mut members.iter().map(|member| member.said.what.as_ref())), of_all(&mut files.iter()));
+    }
 }
 
 #[test]
 fn files_far_apart_in_time_are_not_joined() {
     let names: Vec<String> = (0..1_000).map(|n| format!("{n}")).collect();
-    let (last, other): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| is_last(name));
-    let apart = |by: i64| keys(&[said(last[0], 0), said(other[0], 1), said(last[1], by)]).len();
+    let (last, other): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| said(name, 0).ends(1));
+    let apart = |by: i64| keys(&[said(last[0], 0), said(other[0], 1), said(last[1], by)], 1).len();
     assert_eq!(apart(10), 1);
     assert_eq!(apart(LONGEST / SECOND + 1), 0);
 }
