@@ -242,11 +242,14 @@ class Analysts:
         self.server, self.hostile, self.pause = server, hostile, pause
         self.asking, self.over = threading.Event(), threading.Event()
         self.answers, self.lock, self.connections = [], threading.Lock(), {}
-        self.threads = [threading.Thread(target=self.ask, args=(n,), daemon=True) for n in range(count)]
+        self.threads = [threading.Thread(target=self.work, args=(n,), daemon=True) for n in range(count)]
         for thread in self.threads:
             thread.start()
 
-    def ask(self, number):
+    def ask(self):
+        self.asking.set()
+
+    def work(self, number):
         chance = random.Random(number)
         while not self.over.is_set():
             if not self.asking.wait(0.2):
@@ -291,6 +294,31 @@ class Analysts:
         for thread in self.threads:
             thread.join()
         return self.answers
+
+
+class Occupants:
+    """A process for each core that only counts, in the class that runs when nothing else does; in place of Analysts."""
+
+    def __init__(self):
+        def idle():
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        count = [sys.executable, "-c", "while True: pass"]
+        self.processes = [subprocess.Popen(count, preexec_fn=idle) for _ in range(os.cpu_count())]
+        self.rest()
+
+    def ask(self):
+        for process in self.processes:
+            process.send_signal(signal.SIGCONT)
+
+    def rest(self):
+        for process in self.processes:
+            process.send_signal(signal.SIGSTOP)
+
+    def stop(self):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+        return []
 
 
 def reason(body):

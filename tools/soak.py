@@ -45,7 +45,7 @@ def run(given, path):
     try:
         analysts = Analysts(server, given.analysts, given.hostile, given.pause)
         samples, cpu = Samples(server), server.cpu_seconds()
-        analysts.asking.set()
+        analysts.ask()
         load = server.load("--rate", given.spans / 12, "--duration", f"{given.minutes * 60:g}s", "--retry", "--csv", csv)
         began = time.monotonic()
         while load.poll() is None:

@@ -5,18 +5,20 @@
     tools/step.py --step 8000x30s,40000x60s,60000x10s --picture docs/pictures/step.png -- --memory 1GiB
     tools/step.py --step 2000x40s,10000x80s --analysts 8 --alternate 20s
     tools/step.py --step 8000x10s,40000x40s --analysts 1 --polite --alternate 10s
+    tools/step.py --step 10000x132s --occupy --alternate 12s
 
 Starts a server, sends the steps with `hotspan load`, samples the server once a second, waits until everything is in
 files, and compares by SQL what was acknowledged with what is there. What follows `--` goes to `hotspan serve`. With
 --alternate each step is cut into phases in which the analysts ask or rest in turn, so that both p99 come from the
-same run. Prints Markdown for docs/benchmarks.md. Exit code 1 when spans are missing or there twice.
+same run. --occupy has processes of the idle class occupy the cores instead: what of the ratio is the machine's, since
+no query can cost less than one that touches nothing. Prints Markdown for docs/benchmarks.md. Exit code 1 when spans are missing or there twice.
 """
 
 import argparse
 import statistics
 import time
 
-from measured import (Analysts, Samples, Server, arguments, draw, latencies, measure, print_answers, result,
+from measured import (Analysts, Occupants, Samples, Server, arguments, draw, latencies, measure, print_answers, result,
                       seconds_of, verify)
 
 
@@ -27,6 +29,7 @@ def parse():
     parser.add_argument("--load", default="", help="further options of hotspan load, in one text")
     parser.add_argument("--no-retry", action="store_true", help="let what is refused stay refused")
     parser.add_argument("--analysts", type=int, default=0, help="people who ask meanwhile")
+    parser.add_argument("--occupy", action="store_true", help="instead of analysts, occupy each core at the lowest class")
     parser.add_argument("--polite", action="store_true",
                         help="they ask what the pages ask, and look at each answer for half a second")
     parser.add_argument("--alternate", help="let the analysts rest and ask in turn, this long each, e.g. 20s")
@@ -45,7 +48,7 @@ def phases(given):
     found = []
     for number, step in enumerate(given.step.split(",")):
         rate, lasts = step.split("x")
-        lasts, asking = seconds(lasts), given.analysts > 0
+        lasts, asking = seconds(lasts), given.occupy or given.analysts > 0
         if not given.alternate:
             found.append((rate, lasts, number, asking))
             continue
@@ -56,19 +59,25 @@ def phases(given):
     return found
 
 
+def company(given, server):
+    if given.occupy:
+        return Occupants()
+    return Analysts(server, given.analysts, not given.polite, 0.5 if given.polite else 0) if given.analysts else None
+
+
 def run(given, path):
     server = Server(given, path)
     try:
         plan, csv = phases(given), path / "seconds.csv"
         retry = [] if given.no_retry else ["--retry"]
         steps = ",".join(f"{rate}x{lasts:g}s" for rate, lasts, _, _ in plan)
-        analysts = Analysts(server, given.analysts, not given.polite, 0.5 if given.polite else 0) if given.analysts else None
+        analysts = company(given, server)
         samples, cpu = Samples(server), server.cpu_seconds()
         load = server.load("--step", steps, "--connections", given.connections, "--csv", csv, *retry, *given.load.split())
         began = time.monotonic()
         for _, lasts, _, asking in plan:
             if analysts and asking:
-                analysts.asking.set()
+                analysts.ask()
             elif analysts:
                 analysts.rest()
             began += lasts
