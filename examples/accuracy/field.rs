@@ -15,8 +15,9 @@ use crate::plain;
 use crate::public::{self, Case, Spans};
 use crate::trial::is_alarm;
 
-/// How long before the spans metrics are read.
+/// How long before the spans metrics are read, and how long after them: a point says what was in the minute before it.
 const METRICS_BEFORE: Nanos = 600 * SECOND;
+const METRICS_AFTER: Nanos = 60 * SECOND;
 
 /// What was said about one case.
 struct Said {
@@ -72,8 +73,9 @@ pub async fn run(folder: &Path, half: &str, only: Option<&str>, verbose: bool) -
 
 async fn judge(case: &Case, verbose: bool) -> Result<Said> {
     let Spans { exports, window, baseline } = public::spans(case)?;
-    let metrics = public::metrics(case, window.0.min(baseline.0) - METRICS_BEFORE, window.1.max(baseline.1))?;
-    let now = window.1.max(baseline.1) + 60 * SECOND;
+    let (first, last) = (window.0.min(baseline.0), window.1.max(baseline.1));
+    let metrics = public::metrics(case, first - METRICS_BEFORE, last + METRICS_AFTER)?;
+    let now = last + 60 * SECOND;
     let spans = exports.iter().map(|export| (Signal::Traces, export.encode_to_vec()));
     let points = metrics.iter().map(|export| (Signal::Metrics, export.encode_to_vec()));
     let logs = public::logs(case)?;

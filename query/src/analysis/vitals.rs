@@ -188,7 +188,7 @@ fn look(measured: &Measured, window: Window, baseline: Option<Window>) -> Option
         Sign::Paused => part >= PAUSED && before.is_none_or(|(_, _, before)| part >= PAUSED_TIMES * before),
     };
     let full = |&&(time, value, limit): &&(Nanos, f64, Option<f64>)| {
-        window.start <= time && limit.is_some_and(|limit| limit > 0.0 && value >= FULL_NOW * limit)
+        window.holds(time) && limit.is_some_and(|limit| limit > 0.0 && value >= FULL_NOW * limit)
     };
     let since = measured.points.iter().find(full).map(|point| rfc3339(point.0));
     let series = measured.series;

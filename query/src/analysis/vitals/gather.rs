@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use model::time::SECOND;
 use model::{Nanos, Result};
 
-use super::names::is_collector;
+use super::names::{is_collector, is_of_an_interval};
 use super::piles::piles;
 use super::{Series, Sign, Window, judge};
 use crate::analysis::ranking::{Exhausted, Piled};
@@ -55,10 +56,14 @@ pub async fn gather(query: &Query, service: &str, instance: Option<&str>, window
     Ok(series_of(query, &of, windows, MOST_POINTS).await?.into_iter().map(|(_, series)| series).collect())
 }
 
+/// Points are reported each minute or more often. One that comes so soon behind a window says more of it than of what follows.
+const LATER: Nanos = 30 * SECOND;
+
 /// The series of the rows for which `condition` holds, each with its service.
 async fn series_of(query: &Query, condition: &str, windows: &[Window], most: usize) -> Result<Vec<(String, Series)>> {
-    let either: Vec<String> =
-        windows.iter().map(|w| format!("(time_unix_nano >= {} AND time_unix_nano < {})", w.start, w.end)).collect();
+    let near =
+        |w: &Window| format!("(time_unix_nano >= {} AND time_unix_nano < {})", w.start, w.end.saturating_add(LATER));
+    let either: Vec<String> = windows.iter().map(near).collect();
     let points = format!(
         "SELECT service_name, name, unit, type, temporality, instance_id, attributes, time_unix_nano AS t, \
                 coalesce(value, CAST(value_int AS double)) AS v, sum AS s \
@@ -67,7 +72,8 @@ async fn series_of(query: &Query, condition: &str, windows: &[Window], most: usi
         either.join(" OR "),
     );
     let mut found = read(query, &format!("{points} LIMIT {}", most + 1)).await?;
-    if found.rows() > most {
+    let is_thinned = found.rows() > most;
+    if is_thinned {
         found = read(query, &thinned(&points, windows)).await?;
     }
     let mut all: BTreeMap<(&str, &str, &str, &str), (Series, bool)> = BTreeMap::new();
@@ -87,6 +93,9 @@ async fn series_of(query: &Query, condition: &str, windows: &[Window], most: usi
         series.points.dedup_by_key(|point| point.0);
         if cumulative {
             series.points = rises(&series.points);
+        }
+        if !is_thinned && is_of_an_interval(&series) {
+            to_middles(&mut series.points);
         }
         (service.to_owned(), series)
     };
@@ -128,9 +137,14 @@ fn rises(points: &[(Nanos, f64)]) -> Vec<(Nanos, f64)> {
     points.windows(2).map(rise).collect()
 }
 
+/// Points that tell of the time since the one before stand at its end; here they get to its middle, where most of it is.
+fn to_middles(points: &mut [(Nanos, f64)]) {
+    let between = points.windows(2).map(|pair| pair[1].0 - pair[0].0).min().unwrap_or(0).min(2 * LATER);
+    points.iter_mut().for_each(|point| point.0 -= between / 2);
+}
+
 #[cfg(test)]
 mod tests {
-    use model::time::SECOND;
     use model::{Signal, Tenant};
     use serde_json::json;
 
@@ -163,6 +177,30 @@ mod tests {
         (0..60).flat_map(all).collect()
     }
 
+    /// One point a minute, of a share of CPU time, which is that of the minute, and of a share of connections, which is that of
+    /// the moment. The window begins just before one and ends just before the next.
+    #[tokio::test]
+    async fn a_share_of_cpu_time_tells_of_the_time_before_it() {
+        let at = |minute: i64| NOW - 300 * SECOND + minute * 60 * SECOND;
+        let point = |minute: i64, name: &str, value: f64| {
+            json!({
+                "name": name, "type": "GAUGE", "service_name": "a", "instance_id": "a-1", "unit": "1", "temporality": "",
+                "attributes": "{}", "resource_attributes": "{}", "time_unix_nano": at(minute), "value": value,
+            })
+        };
+        let (cpu, pool) = ("k8s.pod.cpu_limit_utilization", "pool.utilization");
+        let of = |name| (0..5).map(move |minute| point(minute, name, if minute == 3 { 1.0 } else { 0.01 }));
+        let rows: Vec<_> = of(cpu).chain(of(pool)).collect();
+        let engine = Fixture::new().with(Signal::Metrics, &rows, STATES[1]).await.engine();
+        let window = Window { start: at(2) - 5 * SECOND, end: at(3) - SECOND };
+        let baseline = Window { start: at(0) - SECOND, end: at(1) + SECOND };
+        let job = move |query: Query| async move { gather(&query, "a", None, &[window, baseline]).await };
+        let series = engine.run(&Tenant::default(), job).await.expect("series");
+        let vitals = super::super::judge(&series, window, Some(baseline));
+        let told: Vec<_> = vitals.iter().map(|vital| (vital.metric.as_str(), vital.window)).collect();
+        assert_eq!(told, [(cpu, 1.0)]);
+    }
+
     /// Sums of the points of the last half minute, by metric.
     async fn sums(most: usize) -> Vec<(String, usize, f64)> {
         let engine = Fixture::new().with(Signal::Metrics, &rows(), STATES[1]).await.engine();
@@ -172,8 +210,10 @@ mod tests {
             series_of(&query, "service_name = 'a'", &windows, most).await
         };
         let found = engine.run(&Tenant::default(), job).await.expect("series");
+        // A second apart, each stands in the middle of that second.
+        let half = NOW - 30 * SECOND - SECOND / 2;
         let sum = |(_, series): &(String, Series)| {
-            let late: Vec<f64> = series.points.iter().filter(|p| p.0 >= NOW - 30 * SECOND).map(|p| p.1).collect();
+            let late: Vec<f64> = series.points.iter().filter(|p| p.0 >= half).map(|p| p.1).collect();
             (series.metric.clone(), late.len(), late.iter().sum())
         };
         found.iter().map(sum).collect()

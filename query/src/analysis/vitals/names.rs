@@ -39,6 +39,16 @@ pub(super) fn is_collector(name: &str) -> bool {
     has(name, &["gc"])
 }
 
+/// Whether a point tells of the time since the one before, and not of its moment: shares of CPU time, and what collectors
+/// took.
+pub(super) fn is_of_an_interval(series: &Series) -> bool {
+    match role(series) {
+        Role::Share => has(&series.metric, &["cpu"]),
+        Role::Collector => true,
+        _ => false,
+    }
+}
+
 /// Whether the metric counts what a consumer has not yet taken.
 pub(super) fn is_lag(series: &Series) -> bool {
     role(series) == Role::Waiting && has(&series.metric, &["lag"])
