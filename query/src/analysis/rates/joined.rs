@@ -8,13 +8,12 @@
 //! Where a group ends depends on the key of its last member alone, so files that come, go or are merged change the groups
 //! they are in and no others. *Invariant:* a group adds up to what its members add up to.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
 use model::time::MINUTE;
 use model::{Nanos, Result};
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::super::partial::{FromFile, Said, split_by};
 use super::super::per_file::PerFile;
@@ -61,9 +60,7 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn of(said: Said<FileRates>) -> Self {
-        let mut hasher = DefaultHasher::new();
-        said.key.hash(&mut hasher);
-        Member { last: hasher.finish(), said }
+        Member { last: xxh3_64(said.key.as_bytes()), said }
     }
 
     pub(super) fn key(&self) -> &str {
