@@ -4,6 +4,7 @@ Used by bench.py, step.py, peers.py and soak.py. Standard library only; packages
 those who draw or read Parquet.
 """
 
+import atexit
 import contextlib
 import datetime
 import http.client
@@ -304,6 +305,8 @@ class Occupants:
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         count = [sys.executable, "-c", "while True: pass"]
         self.processes = [subprocess.Popen(count, preexec_fn=idle) for _ in range(os.cpu_count())]
+        # Also when the run ends otherwise: they would go on for ever.
+        atexit.register(self.stop)
         self.rest()
 
     def ask(self):

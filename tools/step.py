@@ -11,7 +11,8 @@ Starts a server, sends the steps with `hotspan load`, samples the server once a 
 files, and compares by SQL what was acknowledged with what is there. What follows `--` goes to `hotspan serve`. With
 --alternate each step is cut into phases in which the analysts ask or rest in turn, so that both p99 come from the
 same run. --occupy has processes of the idle class occupy the cores instead: what of the ratio is the machine's, since
-no query can cost less than one that touches nothing. Prints Markdown for docs/benchmarks.md. Exit code 1 when spans are missing or there twice.
+no query that takes the cores costs less than one that touches nothing. Prints Markdown for docs/benchmarks.md. Exit
+code 1 when spans are missing or there twice.
 """
 
 import argparse

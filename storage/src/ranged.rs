@@ -35,6 +35,11 @@ pub fn broken(error: &ParquetError) -> Error {
     }
 }
 
+/// As [`broken`] finds it again.
+fn met(error: object_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}
+
 pub struct Ranged {
     objects: Arc<dyn ObjectStore>,
     path: Path,
@@ -50,12 +55,12 @@ impl Ranged {
 impl AsyncFileReader for Ranged {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
         let got = async move { self.objects.get_range(&self.path, range).await };
-        got.map(|got| got.map_err(|e| ParquetError::External(Box::new(e)))).boxed()
+        got.map(|got| got.map_err(met)).boxed()
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
         let got = async move { self.objects.get_ranges(&self.path, &ranges).await };
-        got.map(|got| got.map_err(|e| ParquetError::External(Box::new(e)))).boxed()
+        got.map(|got| got.map_err(met)).boxed()
     }
 
     fn get_metadata<'a>(

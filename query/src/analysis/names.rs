@@ -97,7 +97,7 @@ impl<'a> TextColumn<'a> {
     }
 
     /// What stands for the text of a row within this batch.
-    pub fn view(&self, row: usize) -> u128 {
+    fn view(&self, row: usize) -> u128 {
         if self.array.is_null(row) { NULL_VIEW } else { self.array.views()[row] }
     }
 
@@ -111,13 +111,12 @@ impl<'a> TextColumn<'a> {
         if self.is_all_null() {
             return;
         }
-        let pairs = changed.iter_mut().skip(1).zip(self.array.views().windows(2));
-        match self.array.nulls() {
-            None => pairs.for_each(|(changed, pair)| *changed |= pair[0] != pair[1]),
-            Some(nulls) => (0..).zip(pairs).for_each(|(row, (changed, pair))| {
-                let (before, here) = (nulls.is_valid(row), nulls.is_valid(row + 1));
-                *changed |= before != here || here && pair[0] != pair[1];
-            }),
+        let changed = changed.iter_mut().skip(1);
+        if self.array.null_count() == 0 {
+            // Without a look at each row for null, 16 bytes at a time.
+            changed.zip(self.array.views().windows(2)).for_each(|(changed, pair)| *changed |= pair[0] != pair[1]);
+        } else {
+            (0..).zip(changed).for_each(|(row, changed)| *changed |= self.view(row) != self.view(row + 1));
         }
     }
 
