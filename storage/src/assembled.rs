@@ -5,7 +5,7 @@
 //! assembled anew. *Invariant:* what is shared lives as long as a question that uses it, and its bytes are part of the
 //! budget of rows in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arrow::array::RecordBatch;
@@ -40,6 +40,12 @@ pub struct Assembled {
 impl Assembled {
     pub fn rows(&self) -> impl Iterator<Item = &Packed> {
         self.parts.iter().map(|part| &part.rows)
+    }
+
+    /// The same without the rows of these numbers.
+    pub fn without(&self, numbers: &HashSet<u64>) -> Self {
+        let left = self.parts.iter().filter(|part| !numbers.contains(&part.rows.number()));
+        Assembled { quiet_before: self.quiet_before, parts: left.cloned().collect() }
     }
 }
 

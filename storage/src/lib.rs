@@ -66,6 +66,6 @@ pub use packed::Packed;
 pub use read_only::ReadOnly;
 pub use recover::Recovered;
 pub use settings::Settings;
-pub use snapshot::{Snapshot, Source, TableSnapshot};
+pub use snapshot::{Snapshot, Source, TableSnapshot, Timed};
 pub use store::{Hindered, Stats, Store, TableStats};
 pub use summary::{Expected, NoSummaries, Summarize, Summary};

@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{
     Array, ArrayData, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray,
@@ -36,6 +37,7 @@ const WASTE: usize = 8;
 /// Rows of one batch. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Packed {
+    number: u64,
     schema: SchemaRef,
     rows: usize,
     columns: Arc<[Column]>,
@@ -110,6 +112,12 @@ impl Column {
     }
 }
 
+/// Only told apart by, so that it may differ from one run of a simulation to the next.
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 fn trouble(error: arrow::error::ArrowError) -> Error {
     Error::internal(format!("packing rows: {error}"))
 }
@@ -126,7 +134,8 @@ impl Packed {
 
     fn by(batch: RecordBatch, column: impl Fn(ArrayRef) -> Column) -> Self {
         let (schema, columns, rows) = batch.into_parts();
-        Packed { schema, rows, columns: columns.into_iter().map(column).collect(), _counted: None }
+        let columns = columns.into_iter().map(column).collect();
+        Packed { number: next_number(), schema, rows, columns, _counted: None }
     }
 
     /// The same rows, counted as alive until the last clone is gone.
@@ -136,6 +145,11 @@ impl Packed {
 
     pub fn num_rows(&self) -> usize {
         self.rows
+    }
+
+    /// Names these rows with these values: while the process lives no others have the number.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// All columns.
@@ -165,7 +179,7 @@ impl Packed {
             _ => old.clone(),
         };
         let columns = self.schema.fields().iter().zip(self.columns.iter()).map(replaced).collect();
-        Packed { columns, ..self.clone() }
+        Packed { number: next_number(), columns, ..self.clone() }
     }
 
     /// Whether both are the same columns in memory.
@@ -184,6 +198,15 @@ impl Packed {
     /// Whether any row has a value in the column.
     pub fn has_values(&self, name: &str) -> bool {
         self.schema.index_of(name).is_ok_and(|at| !self.columns[at].is_without_value())
+    }
+
+    /// The different values of a column by its place in the schema, where they are few: null is one of them if some row
+    /// has none. Where no row has one, as many nulls as one likes.
+    pub fn distinct(&self, column: usize) -> Option<&ArrayRef> {
+        match &self.columns[column] {
+            Column::Plain(values) => Some(values).filter(|values| values.null_count() == values.len()),
+            Column::Few { values, .. } | Column::One(values) => Some(values),
+        }
     }
 
     /// Bytes of the buffers behind the rows, shared ones counted once.

@@ -4,6 +4,7 @@
 //! its files from being vacuumed (they are leased through their `Arc`) and its part of the log from being trimmed; a
 //! query never locks the write path.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -18,6 +19,13 @@ use crate::delta::DataFile;
 use crate::held::Held;
 use crate::memory::Memory;
 use crate::packed::Packed;
+
+/// Rows in memory, and the least and the greatest of the table's time column among them.
+#[derive(Debug, Clone)]
+pub struct Timed {
+    pub times: (Nanos, Nanos),
+    pub rows: Packed,
+}
 
 /// One table as of one moment.
 #[derive(Clone)]
@@ -81,11 +89,9 @@ impl TableSnapshot {
         TableSnapshot { backlog, ..self }
     }
 
-    /// Rows in memory that can have a time within `least..=greatest` of the table's time column, in the order they were
-    /// acknowledged; physical schema.
-    pub fn memory(&self, least: Nanos, greatest: Nanos) -> Vec<Packed> {
-        let wanted = |h: &&Arc<Held>| h.times.0 <= greatest && h.times.1 >= least;
-        self.held.iter().filter(wanted).filter_map(|h| h.batch.clone()).collect()
+    /// The rows in memory in the order they were acknowledged, in the physical schema.
+    pub fn memory(&self) -> Vec<Timed> {
+        self.in_memory().map(|(held, rows)| Timed { times: held.times, rows: rows.clone() }).collect()
     }
 
     /// The number of batches in memory.
@@ -96,12 +102,35 @@ impl TableSnapshot {
     /// The rows in memory with the assembled columns filled for traces that have been quiet since `quiet_before`
     /// (by receive time), or a second longer. Computed once for a snapshot, and little of it again for the next one.
     /// Other signals: the rows as they are.
-    pub fn assembled_memory(&self, quiet_before: Nanos) -> Vec<Packed> {
+    pub fn assembled_memory(&self, quiet_before: Nanos) -> Vec<Timed> {
         if self.signal != Signal::Traces {
-            return self.memory(Nanos::MIN, Nanos::MAX);
+            return self.memory();
         }
-        let assembled = self.assembled.get_or_init(|| self.recent.assembled(&self.held, &self.context, quiet_before));
-        assembled.rows().cloned().collect()
+        let rows = self.assembled(quiet_before).rows();
+        self.in_memory().zip(rows).map(|((held, _), rows)| Timed { times: held.times, rows: rows.clone() }).collect()
+    }
+
+    /// The same table of spans without those of its assembled rows in memory that have these numbers.
+    pub fn without_rows(&self, quiet_before: Nanos, numbers: &HashSet<u64>) -> Self {
+        let assembled = self.assembled(quiet_before);
+        let gone = self.in_memory().zip(assembled.rows()).filter(|(_, rows)| numbers.contains(&rows.number()));
+        let gone: HashSet<_> = gone.map(|((held, _), _)| held.records()).collect();
+        let held = self.held.iter().filter(|held| !gone.contains(&held.records())).cloned().collect();
+        let assembled = OnceLock::from(Arc::new(assembled.without(numbers)));
+        TableSnapshot { held, assembled: Arc::new(assembled), ..self.clone() }
+    }
+
+    fn assembled(&self, quiet_before: Nanos) -> &Arc<Assembled> {
+        self.assembled.get_or_init(|| self.recent.assembled(&self.held, &self.context, quiet_before))
+    }
+
+    fn in_memory(&self) -> impl Iterator<Item = (&Held, &Packed)> {
+        self.held.iter().filter_map(|held| Some((&**held, held.batch.as_ref()?)))
+    }
+
+    /// The number of rows in memory.
+    pub fn rows_in_memory(&self) -> usize {
+        self.in_memory().map(|(_, rows)| rows.num_rows()).sum()
     }
 
     pub fn rows(&self) -> u64 {

@@ -217,8 +217,8 @@ fn span_ids(rows: &RecordBatch) -> impl Iterator<Item = i64> {
 fn found(store: &Store) -> BTreeMap<i64, Vec<Option<(i64, i64)>>> {
     let snapshot = store.snapshot(&Tenant::default()).expect("a snapshot");
     let table = snapshot.table(Signal::Traces);
-    let memory = table.memory(Nanos::MIN, Nanos::MAX);
-    let mut batches: Vec<RecordBatch> = memory.iter().map(|rows| rows.unpacked().expect("unpacks")).collect();
+    let memory = table.memory();
+    let mut batches: Vec<RecordBatch> = memory.iter().map(|part| part.rows.unpacked().expect("unpacks")).collect();
     for part in table.backlog.iter().flat_map(|b| b.within(Nanos::MIN, Nanos::MAX, 2)) {
         let mut keep = |rows| {
             batches.push(rows);

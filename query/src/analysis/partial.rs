@@ -5,12 +5,14 @@
 //! files ─┬─ short in time ─▶ Piece, from the cache, the file's end, or folded now ─┐
 //!        └─ the others, memory and log ─▶ folded as asked ─────────────────────────┴─ add up ─▶ Seen
 //! ```
-//! What is only in the log may have been summed up when it left memory; that is taken as a file's end is.
+//! What is only in the log may have been summed up when it left memory; that is taken as a file's end is. Of rows in
+//! memory rates are kept as well ([`memory`]).
 //! Rates are looked at further back in time than anything else (to find the level of load before, and by dashboards); they
 //! are little, so they are kept apart ([`FileRates`]), and written at the end of each file. *Invariants:* what is kept is
 //! taken only where no second of it lies on both sides of a window's edge, so answers are the same to the span as those of
 //! a whole scan. All of it takes at most the bytes that [`Pieces`] was made for.
 
+mod memory;
 pub mod written;
 
 use std::collections::HashSet;
@@ -142,6 +144,11 @@ pub trait FromFile: Size + Sized + Send + Sync + 'static {
     /// Whether each of its seconds is wholly inside of the window or outside.
     fn fits(&self, window: Window) -> bool;
 
+    /// The columns that it is folded from, when it can be kept of rows in memory too.
+    fn of_memory() -> Option<Vec<&'static str>> {
+        None
+    }
+
     /// What the file says at its end, if that is it.
     fn of_summary(_: Bytes) -> Option<Self> {
         None
@@ -216,6 +223,8 @@ pub async fn split_by<T: FromFile>(
         known.extend(of_log);
         rest = rest.with_backlog(left);
     }
+    let (of_memory, rest) = memory::split::<T>(query, rest, near, &fits).await?;
+    known.extend(of_memory);
     Ok((known, query.of_table(rest)))
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod bloom;
 pub mod describe;
 mod ends;
 pub mod join;
+mod memory;
 pub mod newest;
 pub mod provider;
 pub mod prune;

@@ -33,6 +33,7 @@ use storage::{Snapshot, TableSnapshot};
 use super::backlog;
 use super::bloom::Asking;
 use super::ends::ToldEnds;
+use super::memory;
 use super::prune::Bounds;
 use super::waiting;
 use crate::query::Asker;
@@ -72,26 +73,28 @@ impl PhysicalTable {
         self.table.signal == Signal::Traces && projection.is_none_or(|columns| columns.iter().any(|at| assembled(*at)))
     }
 
-    /// The memory part, spread over `parts` partitions. Assembling many traces takes a while, so it happens on a
-    /// thread of its own.
+    /// The memory part. Assembling many traces takes a while, so it happens on a thread of its own.
     async fn memory(
         &self,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        bounds: &Bounds,
-        parts: usize,
+        filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let batches = if self.wants_assembled(projection) && self.table.batches() > 0 {
+        let memory = if self.wants_assembled(projection) && self.table.batches() > 0 {
             let (table, quiet_before) = (self.table.clone(), self.taken.saturating_sub(QUIET));
             SpawnedTask::spawn_blocking(move || table.assembled_memory(quiet_before))
                 .await
                 .map_err(|e| DataFusionError::ExecutionJoin(Box::new(e)))?
         } else {
-            self.table.memory(bounds.time.0, bounds.time.1)
+            self.table.memory()
         };
-        let mut partitions = vec![Vec::new(); parts.max(1)];
-        for (at, batch) in batches.into_iter().enumerate() {
-            partitions[at % parts.max(1)].push(batch);
+        let time = schema::time_column(self.table.signal);
+        let memory = memory::wanted(state, &self.schema, time, filters, memory);
+        let parts = state.config().target_partitions().clamp(1, memory.len().max(1));
+        let mut partitions = vec![Vec::new(); parts];
+        for (at, part) in memory.into_iter().enumerate() {
+            partitions[at % parts].push(part.rows);
         }
         waiting::scan(&self.schema, partitions, projection, limit)
     }
@@ -219,10 +222,7 @@ impl TableProvider for PhysicalTable {
         let backlog = self.table.backlog.iter().flat_map(|b| b.within(least, greatest, threads)).collect();
         parts.extend(backlog::scan(self.schema.clone(), backlog, projection, limit)?);
         if parts.is_empty() || self.table.batches() > 0 {
-            parts.insert(
-                0,
-                self.memory(projection, &bounds, threads.clamp(1, self.table.batches().max(1)), limit).await?,
-            );
+            parts.insert(0, self.memory(state, projection, filters, limit).await?);
         }
         match parts.len() {
             1 => Ok(parts.remove(0)),

@@ -71,8 +71,8 @@ fn settled(signal: Signal, rows: &[Value]) -> Vec<RecordBatch> {
     unpacked(table.assembled_memory(Nanos::MAX))
 }
 
-fn unpacked(rows: Vec<storage::Packed>) -> Vec<RecordBatch> {
-    rows.iter().map(|rows| rows.unpacked().expect("unpacks")).collect()
+fn unpacked(memory: Vec<storage::Timed>) -> Vec<RecordBatch> {
+    memory.iter().map(|part| part.rows.unpacked().expect("unpacks")).collect()
 }
 
 /// All but the ends of spans where each is its start and duration, as the store writes them.
@@ -196,6 +196,14 @@ impl Fixture {
         self
     }
 
+    /// Puts the rows of one signal into memory, as so many exports.
+    pub fn with_exports(mut self, signal: Signal, exports: &[Vec<Value>]) -> Self {
+        let at = Signal::ALL.iter().position(|s| *s == signal).expect("one of all");
+        let memory: Vec<RecordBatch> = exports.iter().map(|rows| batch(signal, rows)).collect();
+        self.tables[at] = TableSnapshot::new(signal, &memory, self.tables[at].files.clone(), None);
+        self
+    }
+
     /// Adds files of the given rows, in row groups of `group_rows`.
     pub async fn with_files(mut self, signal: Signal, stored: &[Vec<Value>], group_rows: usize) -> Self {
         let at = Signal::ALL.iter().position(|s| *s == signal).expect("one of all");
@@ -206,7 +214,7 @@ impl Fixture {
                 file((self.objects.as_ref(), self.summarize.as_ref()), signal, &name, rows, group_rows).await,
             ));
         }
-        let memory = unpacked(self.tables[at].memory(i64::MIN, i64::MAX));
+        let memory = unpacked(self.tables[at].memory());
         self.tables[at] = TableSnapshot::new(signal, &memory, files.into(), Some(1));
         self
     }

@@ -67,8 +67,8 @@ impl Checker {
         let mut rows = Vec::new();
         for signal in SIGNALS {
             let table = snapshot.table(signal);
-            let memory = table.memory(Nanos::MIN, Nanos::MAX);
-            let unpacked = memory.iter().map(|rows| rows.unpacked()).collect::<model::Result<Vec<_>>>();
+            let memory = table.memory();
+            let unpacked = memory.iter().map(|part| part.rows.unpacked()).collect::<model::Result<Vec<_>>>();
             let mut found: Vec<i64> = unpacked.map_err(|e| e.message)?.iter().flat_map(ids).collect();
             if let Some(backlog) = &table.backlog {
                 let mut keep = |rows: RecordBatch| {

@@ -1,8 +1,8 @@
 //! What questions of about the same moment share of the rows in memory.
 
 use super::*;
-use crate::Snapshot;
 use crate::packed::Packed;
+use crate::{Snapshot, TableSnapshot};
 
 const QUIET: Nanos = 10 * SECOND;
 
@@ -14,8 +14,8 @@ struct Asked {
 
 fn asked(bench: &Bench) -> Asked {
     let snapshot = bench.store.snapshot(&Tenant::default()).expect("a snapshot");
-    let rows = snapshot.table(Signal::Traces).assembled_memory(snapshot.taken - QUIET);
-    Asked { rows, _snapshot: snapshot }
+    let memory = snapshot.table(Signal::Traces).assembled_memory(snapshot.taken - QUIET);
+    Asked { rows: memory.into_iter().map(|part| part.rows).collect(), _snapshot: snapshot }
 }
 
 /// The self time of each row; nothing before its trace is assembled.
@@ -41,6 +41,7 @@ async fn questions_of_the_same_second_share_what_was_assembled() {
     let second = asked(&bench);
     assert_eq!(self_times(&second), [Some(300), None]);
     assert!(first.rows[0].is_same(&second.rows[0]));
+    assert_eq!(first.rows[0].number(), second.rows[0].number());
 
     // Its trace is quiet: assembled, and the first one is still shared.
     bench.clock.advance(QUIET + SECOND);
@@ -61,6 +62,26 @@ async fn a_span_that_comes_later_changes_what_was_shared() {
     // The parent waited 100 for the child; who asked before keeps what they saw.
     assert_eq!(self_times(&after), [Some(200), Some(100)]);
     assert_eq!(self_times(&before), [Some(300)]);
+    assert_ne!(before.rows[0].number(), after.rows[0].number(), "what was summed up of them is no longer true");
+}
+
+#[tokio::test]
+async fn rows_can_be_left_out_by_their_numbers() {
+    let bench = Bench::new().await;
+    for trace in 1..=3 {
+        bench.send(&format!("{trace} {trace}0 0 shop buy {trace}00 400")).await.expect("stored");
+    }
+    bench.clock.advance(QUIET + SECOND);
+    let snapshot = bench.store.snapshot(&Tenant::default()).expect("a snapshot");
+    let (table, quiet) = (snapshot.table(Signal::Traces), snapshot.taken - QUIET);
+    let all = table.assembled_memory(quiet);
+    let left = table.without_rows(quiet, &[all[1].rows.number(), u64::MAX].into());
+    let kept =
+        |table: &TableSnapshot| table.assembled_memory(quiet).iter().map(|part| part.rows.number()).collect::<Vec<_>>();
+    assert_eq!(kept(&left), [all[0].rows.number(), all[2].rows.number()]);
+    assert_eq!((left.batches(), left.rows_in_memory(), left.memory().len()), (2, 2, 2));
+    assert_eq!(left.memory().iter().map(|part| part.times.0).collect::<Vec<_>>(), [100, 300]);
+    assert_eq!(kept(table).len(), 3, "the snapshot itself has all of them");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::super::scope::Window;
 use super::super::summed;
 use super::entries::{Entries, is_entry};
 use super::written;
-use super::{Bins, Rates, select};
+use super::{Bins, Rates, columns, select};
 use crate::fold::Fold;
 
 /// What one file says, by the second, as [`written`] writes it: that is a tenth of what it takes when it is added up.
@@ -87,6 +87,10 @@ impl FromFile for FileRates {
 
     fn fits(&self, window: Window) -> bool {
         keeps_seconds_whole(window, self.span)
+    }
+
+    fn of_memory() -> Option<Vec<&'static str>> {
+        Some(columns())
     }
 
     fn of_summary(bytes: Bytes) -> Option<Self> {
