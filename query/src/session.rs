@@ -32,7 +32,7 @@ pub use settings::Settings;
 pub use watch::machine_memory;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -43,6 +43,7 @@ use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 use model::{Clock, Error, Kind, Nanos, Result, Tenant};
 use storage::{Snapshot, Source};
+use tokio::runtime::Handle;
 
 use crate::analysis;
 use crate::analysis::partial::Pieces;
@@ -55,7 +56,7 @@ use crate::tables::rewrite::{IdComparisons, PromotedAttributes};
 use crate::tables::text_conditions::TextConditions;
 use crate::tables::{self, Audience};
 use interrupt::Interruptible;
-use lane::Lanes;
+use lane::{Lane, Lanes};
 use load::Outcomes;
 use share::Share;
 use unpinned::LetGoOfPages;
@@ -129,12 +130,12 @@ impl Engine {
     }
 
     /// Runs `job` with one snapshot of the tenant's tables, admitted, timed and on query threads: one of hotspan's own
-    /// questions.
+    /// questions. It is begun again on other threads when those that run when a core is idle never have one.
     pub async fn run<T, F, J>(&self, tenant: &Tenant, job: J) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
-        J: FnOnce(Query) -> F + Send + 'static,
+        J: FnOnce(Query) -> F + Clone + Send + 'static,
     {
         self.run_as(Asked::Analysis, tenant, job).await
     }
@@ -143,26 +144,31 @@ impl Engine {
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
-        J: FnOnce(Query) -> F + Send + 'static,
+        J: FnOnce(Query) -> F + Clone + Send + 'static,
     {
         let limit = Duration::from_secs_f64(self.shared.settings.timeout_seconds);
-        let (engine, tenant, lane) = (self.clone(), tenant.clone(), self.lanes.of(asked));
+        let lane = self.lanes.of(asked);
         let work = async {
-            let permit = lane.admission.enter().await?;
-            let interrupt = Interrupt::of(lane.running.enter());
-            let stop = interrupt.clone();
-            let work = interrupt.seat().meter().count(async move {
-                let _permit = permit;
-                let query = Query::open(&engine, &tenant, asked, stop)?;
-                job(query).await
-            });
-            let task = lane.handle()?.spawn(work);
-            let seat = interrupt.clone();
-            tokio::select! {
-                outcome = Cancelling { task, interrupt }.finish() => outcome,
-                error = watch::exceeded(lane.ceiling, seat.seat()) => Err(error),
-                error = lane.outstayed(seat.seat()) => Err(error),
-            }
+            let permit = Arc::new(lane.admission.enter().await?);
+            let begin = |threads: &Handle| {
+                let interrupt = Interrupt::of(lane.running.enter());
+                // Here, since a thread of a query may lose its core while it holds a table's lock.
+                let query = Query::open(self, tenant, asked, interrupt.clone())?;
+                let (job, permit) = (job.clone(), permit.clone());
+                let work = interrupt.seat().meter().count(async move {
+                    let _permit = permit;
+                    job(query).await
+                });
+                Ok::<_, Error>(Cancelling { task: threads.spawn(work), interrupt })
+            };
+            let first = begin(lane.threads.first(Instant::now())?)?;
+            let meter = first.interrupt.seat().meter().clone();
+            let instead = tokio::select! {
+                outcome = first.outcome(lane) => return outcome,
+                threads = lane.threads.never_come(&meter) => threads,
+            };
+            // What the first one had is lost, which is next to nothing.
+            begin(instead)?.outcome(lane).await
         };
         let outcome = match tokio::time::timeout(limit, work).await {
             Ok(outcome) => outcome,
@@ -221,6 +227,16 @@ struct Cancelling<T> {
 }
 
 impl<T> Cancelling<T> {
+    /// What it found, or why it has to end before.
+    async fn outcome(self, lane: &Lane) -> Result<T> {
+        let seat = self.interrupt.clone();
+        tokio::select! {
+            outcome = self.finish() => outcome,
+            error = watch::exceeded(lane.ceiling, seat.seat()) => Err(error),
+            error = lane.outstayed(seat.seat()) => Err(error),
+        }
+    }
+
     async fn finish(mut self) -> Result<T> {
         match (&mut self.task).await {
             Ok(outcome) => outcome,

@@ -6,7 +6,8 @@
 //! budget of rows in memory.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use model::Nanos;
@@ -19,6 +20,8 @@ use crate::packed::Packed;
 
 /// So much later than elsewhere a trace may be assembled for a question, so that questions share the work.
 const FRESH: Nanos = SECOND;
+/// So long a question waits for what another is assembling.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// What the assembled columns take for a row: four numbers, and the places of two texts that occur many times.
 const BYTES_A_ROW: usize = 4 * 8 + 2;
 
@@ -53,26 +56,53 @@ impl Assembled {
 #[derive(Debug)]
 pub struct Recent {
     memory: Arc<Memory>,
-    last: Mutex<Weak<Assembled>>,
+    last: Mutex<Last>,
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Last {
+    assembled: Weak<Assembled>,
+    /// Somebody assembles now.
+    is_at_work: bool,
+}
+
+/// Ends what it says of its work when it is dropped.
+struct AtWork<'r>(&'r Recent);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.last().is_at_work = false;
+        self.0.ended.notify_all();
+    }
 }
 
 impl Recent {
     pub fn new(memory: Arc<Memory>) -> Self {
-        Recent { memory, last: Mutex::default() }
+        Recent { memory, last: Mutex::default(), ended: Condvar::new() }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The rows of `held` with the assembled columns filled for traces that have been quiet since `quiet_before`, or
-    /// since a moment up to [`FRESH`] before. Who asks meanwhile waits, and then has most of the work done.
+    /// since a moment up to [`FRESH`] before. Who asks meanwhile waits, and then has most of the work done; but not for long,
+    /// since who is at work may be a thread that has no core.
     pub fn assembled(&self, held: &[Arc<Held>], context: &[RecordBatch], quiet_before: Nanos) -> Arc<Assembled> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = last.upgrade();
+        let waited = self.ended.wait_timeout_while(self.last(), PATIENCE, |last| last.is_at_work);
+        let (mut last, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        last.is_at_work = true;
+        let known = last.assembled.upgrade();
+        drop(last);
+        let _at_work = AtWork(self);
         let parts: HashMap<_, _> = known.iter().flat_map(|k| &k.parts).map(|part| (part.records, part)).collect();
         let fresh = known.as_ref().filter(|k| quiet_before - k.quiet_before <= FRESH);
         let assembled = match fresh.and_then(|known| extended(known.quiet_before, &parts, held)) {
             Some(extended) => Arc::new(extended),
             None => Arc::new(self.assemble(&parts, held, context, quiet_before)),
         };
-        *last = Arc::downgrade(&assembled);
+        self.last().assembled = Arc::downgrade(&assembled);
         assembled
     }
 

@@ -32,6 +32,8 @@ const LATELY: Nanos = 100 * MILLISECOND;
 thread_local! {
     /// When the thread breathed last.
     static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Whether it holds its breath.
+    static HOLDS: Cell<bool> = const { Cell::new(false) };
 }
 /// When the process first computed for a query, and when somebody last wanted a core, in milliseconds since then and one.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -40,6 +42,9 @@ static WANTED: AtomicU64 = AtomicU64::new(0);
 /// Takes a breath if the last one of this thread was long enough ago. A thread that has only waited since then takes one
 /// too many, which costs less than to ask how much it has worked.
 pub fn take() {
+    if HOLDS.get() {
+        return;
+    }
     let now = Instant::now();
     let Some(last) = LAST.get() else {
         return LAST.set(Some(now));
@@ -55,6 +60,11 @@ pub fn take() {
         wanted_at(after);
     }
     LAST.set(Some(after));
+}
+
+/// This thread never breathes: where others want all cores for good, each breath costs a place in the queue for one.
+pub fn hold() {
+    HOLDS.set(true);
 }
 
 /// Whether exports come, for a query that begins at `now`.

@@ -16,17 +16,17 @@ use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use model::{Error, Kind, Result};
-use tokio::runtime::{Handle, Runtime};
 
 use super::admission::Admission;
+use super::meter;
 use super::running::{Running, Seat};
 use super::settings::Settings;
 use super::spill::SpillFolder;
-use super::{meter, threads};
+use super::threads::Threads;
 use crate::error::from_datafusion;
 
-/// Added to the niceness of query threads where they cannot be told to run when a core is idle ([`threads`]); ingest has
-/// none.
+/// Added to the niceness of query threads where they do not, or cannot be told to, run when a core is idle
+/// ([`super::threads`]); ingest has none.
 const ANALYSES_NICE: i32 = 10;
 const STATEMENTS_NICE: i32 = 15;
 
@@ -54,27 +54,10 @@ pub struct Lane {
     pub ceiling: u64,
     /// So long a query may run though others wait, and longer if it has had little. `None`: as long as its time lasts.
     patience: Option<Duration>,
-    threads: Threads,
-}
-
-/// The threads, which stop when the last engine is dropped.
-struct Threads(Option<Runtime>);
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        // Not the plain drop: that waits, and panics inside another runtime.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
+    pub threads: Threads,
 }
 
 impl Lane {
-    pub fn handle(&self) -> Result<&Handle> {
-        let runtime = self.threads.0.as_ref().map(Runtime::handle);
-        runtime.ok_or_else(|| Error::unavailable("the query engine has stopped"))
-    }
-
     /// Comes back only when a query that began now has had its part and others wait for its place.
     pub async fn outstayed(&self, seat: &Seat) -> Error {
         let Some(patience) = self.patience else { return std::future::pending().await };
@@ -110,7 +93,12 @@ impl Lanes {
         let spilled = spill_folder(settings);
         let first: Arc<Running> = Arc::default();
         let behind = Running::behind(&first);
-        let lane = |(name, nice, running), places: usize, memory: usize, ceiling, patience| {
+        let lane = |asked, running, places: usize, memory: usize, ceiling| {
+            // What analyses cost is known, so some of it may be had beside ingest, and none has to end for others.
+            let (name, nice, is_analysis) = match asked {
+                Asked::Analysis => ("query", ANALYSES_NICE, true),
+                Asked::Statement => ("statement", STATEMENTS_NICE, false),
+            };
             let env = environment(memory, spilled.as_ref(), settings.spill_bytes, footers.clone());
             Ok::<_, Error>(Lane {
                 admission: Admission::new(places.max(1), settings.queue),
@@ -118,24 +106,24 @@ impl Lanes {
                 most_of_one: memory - memory / 4,
                 env: env.map_err(preparing)?,
                 ceiling,
-                patience,
-                threads: Threads(Some(threads::start(name, settings.threads, nice)?)),
+                patience: (!is_analysis).then_some(PATIENCE),
+                threads: Threads::start(name, settings.threads, nice, is_analysis)?,
             })
         };
         Ok(Lanes {
             analyses: lane(
-                ("query", ANALYSES_NICE, first),
+                Asked::Analysis,
+                first,
                 settings.concurrency.div_ceil(2),
                 settings.analyses_bytes(),
                 ceiling.saturating_add(ceiling / 8),
-                None,
             )?,
             statements: lane(
-                ("statement", STATEMENTS_NICE, behind),
+                Asked::Statement,
+                behind,
                 settings.concurrency,
                 settings.statements_bytes(),
                 ceiling - ceiling / 8,
-                Some(PATIENCE),
             )?,
             _spilled: spilled,
         })
