@@ -17,6 +17,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 use model::{Error, Result};
+use tokio::task::JoinError;
 
 use crate::error::from_datafusion;
 
@@ -65,7 +66,7 @@ pub async fn run<F: Fold>(
     }
     let mut done = Vec::new();
     while let Some(part) = parts.join_next().await {
-        done.push(part.map_err(|e| Error::internal(format!("a part of a query ended: {e}")))??);
+        done.push(part.map_err(ended)??);
     }
     // In the order of the plan, so that the same parts always merge the same way.
     done.sort_by_key(|(part, ..)| *part);
@@ -75,6 +76,11 @@ pub async fn run<F: Fold>(
         held.push(reservation);
     }
     Ok(Folded { fold: whole, held })
+}
+
+/// A task panicked, or was ended with its runtime.
+pub fn ended(error: JoinError) -> Error {
+    Error::internal(format!("a part of a query ended: {error}"))
 }
 
 async fn one<F: Fold>(

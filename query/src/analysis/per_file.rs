@@ -8,6 +8,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use xxhash_rust::xxh3::xxh3_128;
+
 /// Something that takes memory.
 pub trait Size {
     /// Bytes, about.
@@ -26,6 +28,12 @@ struct Held<T> {
     bytes: usize,
     /// Questions so far.
     questions: u64,
+}
+
+/// A key for what is known of several at once, of which `members` are the names: no file has such a path, and 128 bits of two
+/// of them are not the same by chance.
+pub fn key_of(kind: &str, members: &[u8]) -> String {
+    format!("{kind} {:032x}", xxh3_128(members))
 }
 
 /// A value makes room for others when this many questions did not use it.

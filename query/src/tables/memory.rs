@@ -1,4 +1,4 @@
-//! Which rows in memory a scan leaves packed: exports come from one instance of one service each, so most of their
+//! What a scan sees of the rows in memory, and which it leaves packed: exports come from one instance of one service each, so most of their
 //! columns have a few values, and conditions on those say of nine in ten exports that no row of them is wanted.
 //!
 //! What an export's columns hold goes to DataFusion's own pruning ([`PruningPredicate`]), as the statistics of row groups
@@ -12,14 +12,33 @@ use arrow::compute::{max, max_string_view, min, min_string_view};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::pruning::PruningStatistics;
-use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
-use storage::Timed;
+use model::Nanos;
+use model::time::SECOND;
+use storage::{TableSnapshot, Timed};
 
 /// Of fewer exports all are read.
 const LEAST: usize = 8;
+
+/// A trace in memory is assembled once nothing of it has arrived for this long. SDKs export every 5 s.
+const QUIET: Nanos = 10 * SECOND;
+
+/// Until when traces are quiet for a snapshot of that moment.
+pub fn quiet_before(taken: Nanos) -> Nanos {
+    taken.saturating_sub(QUIET)
+}
+
+/// The spans in memory with what is found of their traces. Assembling many traces takes a while, so it happens on a thread
+/// of its own.
+pub async fn assembled(table: &TableSnapshot, taken: Nanos) -> Result<Vec<Timed>> {
+    let table = table.clone();
+    let assembled = SpawnedTask::spawn_blocking(move || table.assembled_memory(quiet_before(taken))).await;
+    assembled.map_err(|e| DataFusionError::ExecutionJoin(Box::new(e)))
+}
 
 /// The exports that may have a row which satisfies all of `filters`. `time` is the name of the table's time column.
 pub fn wanted(state: &dyn Session, schema: &SchemaRef, time: &str, filters: &[Expr], memory: Vec<Timed>) -> Vec<Timed> {

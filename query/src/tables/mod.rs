@@ -9,12 +9,12 @@
 //!   provider:  memory ∪ log ∪ Parquet files     files outside the times asked for are not opened
 //! ```
 
-mod backlog;
+pub(crate) mod backlog;
 pub(crate) mod bloom;
 pub mod describe;
 mod ends;
 pub mod join;
-mod memory;
+pub(crate) mod memory;
 pub mod newest;
 pub mod provider;
 pub mod prune;
@@ -26,10 +26,11 @@ mod waiting;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use datafusion::catalog::{
-    CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
+    TableProvider,
 };
-use datafusion::catalog::{CatalogProviderList, TableProvider};
 use datafusion::common::Result;
 use model::Signal;
 use storage::Snapshot;
@@ -41,6 +42,8 @@ pub const CATALOG: &str = "hotspan";
 pub const SCHEMA: &str = "public";
 /// The schema of the physical tables; only our own queries have it.
 pub const PHYSICAL: &str = "physical";
+/// The table of stress-test runs.
+const RUNS: &str = "runs";
 
 /// Who is asking: users see the views, our analyses the physical tables too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,19 +54,53 @@ pub enum Audience {
 
 /// One tenant's catalog over one snapshot. It holds nothing of any other tenant.
 pub fn catalog(snapshot: &Snapshot, audience: Audience) -> Result<Arc<dyn CatalogProviderList>> {
-    let (public, physical) = (MemorySchemaProvider::new(), MemorySchemaProvider::new());
-    for signal in Signal::ALL {
-        let table: Arc<dyn TableProvider> = Arc::new(PhysicalTable::new(snapshot, signal));
-        public.register_table(signal.table().to_owned(), view::view(signal, table.clone(), audience)?)?;
-        physical.register_table(signal.table().to_owned(), table)?;
-    }
-    public.register_table("runs".to_owned(), Arc::new(runs::table(&snapshot.runs)?))?;
     let catalog = MemoryCatalogProvider::new();
-    catalog.register_schema(SCHEMA, Arc::new(public))?;
+    let tables = |made: fn(&Snapshot, Audience, &str) -> Made| Tables { snapshot: snapshot.clone(), audience, made };
+    catalog.register_schema(SCHEMA, Arc::new(tables(shown)))?;
     if audience == Audience::Internal {
-        catalog.register_schema(PHYSICAL, Arc::new(physical))?;
+        catalog.register_schema(PHYSICAL, Arc::new(tables(stored)))?;
     }
     let list = MemoryCatalogProviderList::new();
     list.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
     Ok(Arc::new(list))
+}
+
+/// `None` when there is no table of that name.
+type Made = Result<Option<Arc<dyn TableProvider>>>;
+
+/// A schema of which each table is made when a statement names it: it takes longer to make all than to answer some questions.
+#[derive(Debug)]
+struct Tables {
+    snapshot: Snapshot,
+    audience: Audience,
+    made: fn(&Snapshot, Audience, &str) -> Made,
+}
+
+fn stored(snapshot: &Snapshot, _: Audience, name: &str) -> Made {
+    let signal = Signal::ALL.into_iter().find(|signal| signal.table() == name);
+    Ok(signal.map(|signal| -> Arc<dyn TableProvider> { Arc::new(PhysicalTable::new(snapshot, signal)) }))
+}
+
+fn shown(snapshot: &Snapshot, audience: Audience, name: &str) -> Made {
+    if name == RUNS {
+        return Ok(Some(Arc::new(runs::table(&snapshot.runs)?)));
+    }
+    let Some(signal) = Signal::ALL.into_iter().find(|signal| signal.table() == name) else { return Ok(None) };
+    view::view(signal, Arc::new(PhysicalTable::new(snapshot, signal)), audience).map(Some)
+}
+
+#[async_trait]
+impl SchemaProvider for Tables {
+    fn table_names(&self) -> Vec<String> {
+        let names = Signal::ALL.iter().map(|signal| signal.table()).chain([RUNS]);
+        names.filter(|name| self.table_exist(name)).map(str::to_owned).collect()
+    }
+
+    async fn table(&self, name: &str) -> Made {
+        (self.made)(&self.snapshot, self.audience, name)
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        (self.made)(&self.snapshot, self.audience, name).is_ok_and(|table| table.is_some())
+    }
 }

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue, Statistics};
+use datafusion::common::{ColumnStatistics, Result, ScalarValue, Statistics};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
@@ -24,7 +23,6 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 use model::schema::{self, ASSEMBLED};
-use model::time::SECOND;
 use model::{Nanos, Signal};
 use object_store::ObjectStore;
 use storage::delta::DataFile;
@@ -40,10 +38,8 @@ use crate::query::Asker;
 
 /// Where scans find the snapshot's object store (`session::store` answers only to this).
 pub const STORE_URL: &str = "hotspan://snapshot";
-/// A trace in memory is assembled once nothing of it has arrived for this long. SDKs export every 5 s.
-pub const QUIET: Nanos = 10 * SECOND;
 /// Bytes of a file's end fetched at once; the footer of a file of 1 M rows fits.
-const FOOTER_HINT: usize = 256 << 10;
+pub const FOOTER_HINT: usize = 256 << 10;
 
 pub struct PhysicalTable {
     table: TableSnapshot,
@@ -73,7 +69,7 @@ impl PhysicalTable {
         self.table.signal == Signal::Traces && projection.is_none_or(|columns| columns.iter().any(|at| assembled(*at)))
     }
 
-    /// The memory part. Assembling many traces takes a while, so it happens on a thread of its own.
+    /// The memory part.
     async fn memory(
         &self,
         state: &dyn Session,
@@ -82,10 +78,7 @@ impl PhysicalTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let memory = if self.wants_assembled(projection) && self.table.batches() > 0 {
-            let (table, quiet_before) = (self.table.clone(), self.taken.saturating_sub(QUIET));
-            SpawnedTask::spawn_blocking(move || table.assembled_memory(quiet_before))
-                .await
-                .map_err(|e| DataFusionError::ExecutionJoin(Box::new(e)))?
+            memory::assembled(&self.table, self.taken).await?
         } else {
             self.table.memory()
         };

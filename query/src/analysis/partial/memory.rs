@@ -14,15 +14,17 @@ use std::sync::Arc;
 
 use datafusion::common::runtime::SpawnedTask;
 use futures::StreamExt;
-use model::{Error, Nanos, Result};
+use model::{Nanos, Result};
 use storage::{Packed, TableSnapshot, Timed};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{AT_ONCE, FromFile, LONGEST, Said, around};
+use crate::analysis::per_file::key_of;
 use crate::analysis::scope::Window;
-use crate::fold::Fold;
+use crate::error::from_datafusion;
+use crate::fold::{Fold, ended};
 use crate::query::Query;
-use crate::tables::provider::QUIET;
+use crate::tables::memory;
 
 /// Rows of a run, on average. More: less to add up, and more to do anew when one of them has changed.
 const ROWS_A_RUN: u64 = 16_384;
@@ -48,9 +50,8 @@ pub(super) async fn split<T: FromFile>(
     let Some(columns) = T::of_memory().filter(|_| table.rows_in_memory() >= LEAST_ROWS) else {
         return Ok((Vec::new(), table));
     };
-    let quiet_before = query.snapshot().taken.saturating_sub(QUIET);
-    let assembling = table.clone();
-    let rows = SpawnedTask::spawn_blocking(move || assembling.assembled_memory(quiet_before)).await.map_err(ended)?;
+    let taken = query.snapshot().taken;
+    let rows = memory::assembled(&table, taken).await.map_err(from_datafusion)?;
     let columns: Arc<[&str]> = columns.into();
     let said = |run: Run| {
         let columns = columns.clone();
@@ -66,7 +67,7 @@ pub(super) async fn split<T: FromFile>(
             known.push(Said { key: run.key, what });
         }
     }
-    Ok((known, table.without_rows(quiet_before, &told)))
+    Ok((known, table.without_rows(memory::quiet_before(taken), &told)))
 }
 
 /// The runs of which the end is known. The first begins where memory begins.
@@ -82,8 +83,7 @@ impl Run {
         let least = rows.iter().map(|part| part.times.0).min().unwrap_or(Nanos::MIN);
         let greatest = rows.iter().map(|part| part.times.1).max().unwrap_or(Nanos::MAX);
         Run {
-            // Keys of files have no such form, and 128 bits of two runs are not the same by chance.
-            key: format!("memory {:032x}", xxh3_128(&numbers)),
+            key: key_of("memory", &numbers),
             times: (least, greatest),
             rows: rows.iter().map(|part| part.rows.clone()).collect(),
         }
@@ -116,8 +116,4 @@ fn fold<T: FromFile>(rows: &[Packed], columns: &[&str], mut folded: T::Folded) -
         folded.add(&rows.select(columns)?)?;
     }
     Ok(T::made_of(folded))
-}
-
-fn ended(error: impl std::fmt::Display) -> Error {
-    Error::internal(format!("a part of a query ended: {error}"))
 }

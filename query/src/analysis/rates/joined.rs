@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use model::time::MINUTE;
 use model::{Nanos, Result};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::partial::{FromFile, Said, split_by};
-use super::super::per_file::PerFile;
+use super::super::per_file::{PerFile, key_of};
 use super::super::scope::Window;
 use super::summary::FileRates;
 use crate::query::Query;
@@ -100,8 +100,7 @@ async fn joined_at(level: u32, kept: &PerFile<FileRates>, mut members: Vec<Membe
 async fn sum(kept: &PerFile<FileRates>, group: &[Member]) -> Result<Option<Member>> {
     let Some(last) = group.last().map(|member| member.last) else { return Ok(None) };
     let keys: String = group.iter().flat_map(|member| [member.key(), "\n"]).collect();
-    // Keys of files have no such form, and 128 bits of two groups are not the same by chance.
-    let key = format!("sum {:032x}", xxh3_128(keys.as_bytes()));
+    let key = key_of("sum", keys.as_bytes());
     let found = match kept.get(&key) {
         Some(found) => found,
         None => {
