@@ -7,8 +7,9 @@ use std::time::Instant;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::execution::context::SQLOptions;
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
@@ -101,6 +102,16 @@ impl Query {
     /// When the query was asked: what `now()` and relative times mean.
     pub fn now(&self) -> Nanos {
         self.inner.now
+    }
+
+    /// What it may hold, as part of what all queries of its kind hold.
+    pub(crate) fn memory(&self) -> Arc<dyn MemoryPool> {
+        self.inner.engine.memory(self.inner.asked)
+    }
+
+    /// How files are read: their footers are kept.
+    pub(crate) fn readers(&self) -> CachedParquetFileReaderFactory {
+        self.inner.engine.readers(self.inner.asked, self.snapshot())
     }
 
     pub fn settings(&self) -> &Settings {

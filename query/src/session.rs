@@ -29,6 +29,7 @@ pub(crate) use interrupt::Interrupt;
 pub use lane::Asked;
 pub use load::{Load, OUTCOMES};
 pub use settings::Settings;
+pub(crate) use unpinned::unpinned;
 pub use watch::machine_memory;
 
 use std::sync::Arc;
@@ -36,7 +37,9 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::execution::FunctionRegistry;
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
@@ -186,6 +189,18 @@ impl Engine {
         Load { running, queued, most_running, most_queued, ended, cpu }
     }
 
+    /// One query's share of its lane's memory.
+    pub(crate) fn memory(&self, asked: Asked) -> Arc<dyn MemoryPool> {
+        let lane = self.lanes.of(asked);
+        Arc::new(Share::of(lane.env.memory_pool.clone(), lane.most_of_one))
+    }
+
+    /// Readers of a snapshot's files that know the footers that sessions know.
+    pub(crate) fn readers(&self, asked: Asked, snapshot: &Snapshot) -> CachedParquetFileReaderFactory {
+        let footers = self.lanes.of(asked).env.cache_manager.get_file_metadata_cache();
+        CachedParquetFileReaderFactory::new(snapshot.objects.clone(), footers)
+    }
+
     /// A session over one snapshot. `asker` is what table functions find the snapshot through.
     pub(crate) fn session(
         &self,
@@ -198,7 +213,7 @@ impl Engine {
         let Shared { settings, functions, .. } = self.shared.as_ref();
         let lane = self.lanes.of(asked);
         let mut env = lane.env.clone();
-        env.memory_pool = Arc::new(Share::of(env.memory_pool, lane.most_of_one));
+        env.memory_pool = self.memory(asked);
         env.object_store_registry = Arc::new(store::SnapshotStore(snapshot.objects.clone()));
         let started = chrono::DateTime::from_timestamp_nanos(now);
         let mut state = SessionStateBuilder::new()

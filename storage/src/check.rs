@@ -8,9 +8,9 @@ use model::{Clock, Result, Signal};
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::delta::{DataFile, DeltaLog};
+use crate::file_reader;
 use crate::folder::{self, table_path};
 use crate::objects::DurableLocal;
-use crate::parquet_file;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -108,7 +108,7 @@ async fn check_file(objects: &Arc<dyn ObjectStore>, file: &DataFile, signal: Sig
     if file.checksum.is_some_and(|expected| xxhash_rust::xxh3::xxh3_64(&bytes) != expected) {
         return Err("its bytes are not those that were written (checksum)".to_owned());
     }
-    let batches = parquet_file::decode(signal, bytes).map_err(|e| e.message)?;
+    let batches = file_reader::decode(signal, bytes).map_err(|e| e.message)?;
     let rows: usize = batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
     if rows as u64 != file.rows {
         return Err(format!("{rows} rows, the log says {}", file.rows));

@@ -14,9 +14,10 @@ use model::schema::sort_columns;
 use model::{Error, Result, Signal};
 
 use crate::assemble::{self, Assembly};
+use crate::file_reader::FileReader;
 use crate::order::{self, Place};
 use crate::packed::{self, Packed};
-use crate::parquet_file::{self, Encoded, FileReader, FileWriter, SLICE_ROWS};
+use crate::parquet_file::{self, Encoded, FileWriter, SLICE_ROWS};
 use crate::summary::{Expected, Guarded, Summarize};
 
 /// Rows of one batch of keys.

@@ -209,6 +209,18 @@ impl Packed {
         }
     }
 
+    /// The rows that have this id in a column of ids.
+    pub fn rows_of<const N: usize>(&self, name: &str, id: [u8; N]) -> impl Iterator<Item = usize> {
+        let column = self.schema.index_of(name).ok().map(|at| &self.columns[at]);
+        let ids = column.and_then(|column| Some((column, column.values().as_fixed_size_binary_opt()?)));
+        ids.into_iter().flat_map(move |(column, ids)| {
+            let has_id = move |place: usize| {
+                ids.is_valid(place) && <[u8; N]>::try_from(ids.value(place)).is_ok_and(|known| known == id)
+            };
+            (0..self.rows).filter(move |row| has_id(column.place(*row)))
+        })
+    }
+
     /// Bytes of the buffers behind the rows, shared ones counted once.
     pub fn bytes(&self) -> usize {
         let mut seen: Vec<usize> = Vec::with_capacity(64);

@@ -2,15 +2,16 @@
 //!
 //! The order, the encodings and the sizes follow measurements (docs/adr/0007): sorted by service, name and start;
 //! zstd 1; delta encoding for times; a dictionary for trace ids, and for texts where a sample of the rows shows that
-//! values come again; pages of 20,000 rows so that the page index prunes. A column without a value in any row is left
+//! values come again; pages of at most 20,000 rows so that the page index prunes, and of at most 16 KiB so that a trace,
+//! which has a row here and there, is read without most of the rest (docs/adr/0023). A column without a value in any row is left
 //! out of the file, which every Delta reader shows as nulls. So are the ends of spans where each is its start and
-//! duration (docs/adr/0020); whoever reads a file here finds them all the same. Files are written slice by slice
+//! duration (docs/adr/0020); whoever reads a file here finds them all the same ([`crate::file_reader`]). Files are written slice by slice
 //! ([`FileWriter`]).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
 use model::schema::{ASSEMBLED, SOUGHT, column, sort_columns, time_column};
 use model::{Error, Nanos, Result, Signal};
@@ -20,11 +21,15 @@ use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
+use crate::file_reader::{broken, told_ends};
 use crate::order::{self, Place};
 use crate::packed::{self, Packed};
 use crate::summary::{self, Expected, Guarded, Summarize};
 
 const PAGE_ROWS: usize = 20_000;
+const PAGE_BYTES: usize = 16 << 10;
+/// Trace ids are looked through as a whole.
+const TRACE_ID_PAGE_BYTES: usize = 1 << 20;
 const ROW_GROUP_ROWS: usize = 1_048_576;
 const DICTIONARY_BYTES: usize = 4 << 20;
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
@@ -82,14 +87,6 @@ fn ends_follow(batches: &[Packed]) -> Result<bool> {
         }
     }
     Ok(true)
-}
-
-/// Start and duration of each span; `None` where the rows lack one of the two.
-fn told_ends(rows: &RecordBatch) -> Result<Option<ArrayRef>> {
-    let ints = |name: &str| rows.column_by_name(name).filter(|column| *column.data_type() == DataType::Int64);
-    let both = ints(column::START).zip(ints(column::DURATION));
-    both.map(|(start, duration)| arrow::compute::kernels::numeric::add_wrapping(start, duration).map_err(broken))
-        .transpose()
 }
 
 /// Writes one file from slices in the file's order, and gathers what its Add action says.
@@ -267,6 +264,8 @@ fn properties(
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).map_err(trouble)?))
         .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_column_data_page_size_limit(ColumnPath::from(column::TRACE_ID), TRACE_ID_PAGE_BYTES)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_statistics_enabled(EnabledStatistics::Page)
@@ -333,76 +332,4 @@ fn leaf(schema: &Schema, at: usize) -> i32 {
         }
     }
     schema.fields()[..at].iter().map(|f| leaves(f.data_type())).sum()
-}
-
-/// Reads a file of ours slice by slice, `columns` of it or all, in the signal's physical schema: columns it lacks
-/// (written by an older hotspan) are null, columns nobody knows are left out. Ends of spans that the file leaves out are
-/// those that follow from the other columns.
-pub struct FileReader {
-    inner: parquet::arrow::arrow_reader::ParquetRecordBatchReader,
-    schema: SchemaRef,
-    /// What columns that the file lacks are views of.
-    nulls: HashMap<DataType, ArrayRef>,
-}
-
-fn broken(error: impl std::fmt::Display) -> Error {
-    Error::corrupt(format!("reading a parquet file: {error}"))
-}
-
-impl FileReader {
-    pub fn open(signal: Signal, bytes: bytes::Bytes, columns: Option<&[&str]>, slice: usize) -> Result<Self> {
-        use parquet::arrow::ProjectionMask;
-        use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-        let all = model::schema::schema(signal);
-        let mut builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(broken)?.with_batch_size(slice);
-        let schema = match columns {
-            None => all,
-            Some(names) => {
-                let ends = names.contains(&column::END) && builder.schema().index_of(column::END).is_err();
-                let instead = [column::START, column::DURATION].into_iter().filter(|_| ends);
-                let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied().chain(instead));
-                builder = builder.with_projection(mask);
-                let at: Vec<usize> = names.iter().filter_map(|name| all.index_of(name).ok()).collect();
-                Arc::new(all.project(&at).map_err(broken)?)
-            }
-        };
-        Ok(FileReader { inner: builder.build().map_err(broken)?, schema, nulls: HashMap::new() })
-    }
-
-    /// A column without a value. Most of the columns are, so all of a type share their memory.
-    fn nulls(&mut self, ty: &DataType, rows: usize) -> ArrayRef {
-        let made = || new_null_array(ty, rows);
-        let known = self.nulls.entry(ty.clone()).or_insert_with(made);
-        if known.len() < rows {
-            *known = made();
-        }
-        known.slice(0, rows)
-    }
-}
-
-impl Iterator for FileReader {
-    type Item = Result<RecordBatch>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let batch = match self.inner.next()? {
-            Ok(batch) => batch,
-            Err(error) => return Some(Err(broken(error))),
-        };
-        let schema = Arc::clone(&self.schema);
-        let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
-            Some(column) if column.data_type() == field.data_type() => Ok(column.clone()),
-            Some(column) => arrow::compute::cast(column, field.data_type()).map_err(broken),
-            None if field.name() == column::END => {
-                Ok(told_ends(&batch)?.unwrap_or_else(|| self.nulls(field.data_type(), batch.num_rows())))
-            }
-            None => Ok(self.nulls(field.data_type(), batch.num_rows())),
-        });
-        let columns = columns.collect::<Result<Vec<_>>>();
-        Some(columns.and_then(|columns| RecordBatch::try_new(Arc::clone(&schema), columns).map_err(broken)))
-    }
-}
-
-/// Reads a file of ours whole.
-pub fn decode(signal: Signal, bytes: bytes::Bytes) -> Result<Vec<RecordBatch>> {
-    FileReader::open(signal, bytes, None, 64 * 1024)?.collect()
 }

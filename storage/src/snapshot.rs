@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
 use model::run::Run;
-use model::{Nanos, Signal, Tenant};
+use model::schema::column;
+use model::{Nanos, Result, Signal, Tenant, TraceId};
 use object_store::ObjectStore;
 
 use crate::assembled::{Assembled, Recent};
@@ -18,7 +19,8 @@ use crate::backlog::Backlog;
 use crate::delta::DataFile;
 use crate::held::Held;
 use crate::memory::Memory;
-use crate::packed::Packed;
+use crate::order::Place;
+use crate::packed::{self, Packed};
 
 /// Rows in memory, and the least and the greatest of the table's time column among them.
 #[derive(Debug, Clone)]
@@ -94,6 +96,19 @@ impl TableSnapshot {
         self.in_memory().map(|(held, rows)| Timed { times: held.times, rows: rows.clone() }).collect()
     }
 
+    /// The spans of one trace that are in memory, without what is found of traces; `None` when there are none.
+    pub fn trace_in_memory(&self, id: TraceId) -> Result<Option<RecordBatch>> {
+        let (mut batches, mut places) = (Vec::new(), Vec::new());
+        for (_, rows) in self.in_memory() {
+            let batch = batches.len() as u32;
+            places.extend(rows.rows_of(column::TRACE_ID, id.0).map(|row| Place { batch, row: row as u32 }));
+            if places.last().is_some_and(|last| last.batch == batch) {
+                batches.push(rows.clone());
+            }
+        }
+        if places.is_empty() { Ok(None) } else { packed::gather(&batches, &places).map(Some) }
+    }
+
     /// The number of batches in memory.
     pub fn batches(&self) -> usize {
         self.held.len()
@@ -112,6 +127,9 @@ impl TableSnapshot {
 
     /// The same table of spans without those of its assembled rows in memory that have these numbers.
     pub fn without_rows(&self, quiet_before: Nanos, numbers: &HashSet<u64>) -> Self {
+        if numbers.is_empty() {
+            return self.clone();
+        }
         let assembled = self.assembled(quiet_before);
         let gone = self.in_memory().zip(assembled.rows()).filter(|(_, rows)| numbers.contains(&rows.number()));
         let gone: HashSet<_> = gone.map(|((held, _), _)| held.records()).collect();

@@ -17,7 +17,7 @@ use model::{
     Tenant,
 };
 
-use crate::{Expected, Settings, Source, Store, Summarize, Summary, check, parquet_file, summary};
+use crate::{Expected, Settings, Source, Store, Summarize, Summary, check, file_reader, summary};
 
 mod assembled;
 mod copies;
@@ -62,6 +62,12 @@ fn numbered(rows: &[Vec<&str>], at: usize, len: i32) -> ArrayRef {
             _ => ids.append_value(&bytes).expect("the right length"),
         }
     }
+    Arc::new(ids.finish())
+}
+
+pub fn zeros(width: i32, rows: usize) -> ArrayRef {
+    let mut ids = FixedSizeBinaryBuilder::new(width);
+    (0..rows).for_each(|_| ids.append_value(vec![0; width as usize]).expect("the right length"));
     Arc::new(ids.finish())
 }
 
@@ -233,7 +239,7 @@ fn found(store: &Store) -> BTreeMap<i64, Vec<Option<(i64, i64)>>> {
             let whole = snapshot.objects.get(&file.path.as_str().into()).await.expect("there").bytes().await;
             (whole.expect("bytes"), summary::read(snapshot.objects.as_ref(), file).await)
         }));
-        let rows = parquet_file::decode(Signal::Traces, bytes).expect("readable");
+        let rows = file_reader::decode(Signal::Traces, bytes).expect("readable");
         let ids: Vec<u8> = rows.iter().flat_map(span_ids).flat_map(i64::to_be_bytes).collect();
         assert_eq!(summary.expect("readable").expect("every file has one"), ids, "{}", file.path);
         batches.extend(rows);

@@ -64,7 +64,8 @@ impl Pass for Unpinned {
     }
 }
 
-fn unpinned(batch: RecordBatch) -> Result<RecordBatch> {
+/// The same rows, copied where they keep much more than they are.
+pub fn unpinned(batch: RecordBatch) -> Result<RecordBatch> {
     let (schema, columns, rows) = batch.into_parts();
     let columns = columns.iter().map(copied).collect::<Result<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));

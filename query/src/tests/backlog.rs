@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use model::{
-    Batch, Decoded, Decoder, Encoding, Format, Ingest, ManualClock, Payload, Result, Signal, Tenant, time::SECOND,
+    Batch, Decoded, Decoder, Encoding, Format, Ingest, ManualClock, Payload, Result, Signal, Tenant, TraceId,
+    time::SECOND,
 };
 use serde_json::{Value, json};
 use storage::{Source, Store};
@@ -115,4 +116,8 @@ async fn dashboards_count_what_is_only_in_the_log_without_reading_it_again() {
     // What no sum tells is read.
     asked(&engine, "statements").await;
     assert_eq!(decoder.read.load(Ordering::Relaxed), read + dropped / SPANS as usize);
+    // The oldest rows have left memory.
+    let trace = engine.trace(&Tenant::default(), TraceId(1u128.to_be_bytes()), 10).await.expect("is in the log");
+    let names: Vec<_> = trace["spans"].as_array().expect("spans").iter().map(|span| &span["name"]).collect();
+    assert_eq!(names, ["GET /item"]);
 }

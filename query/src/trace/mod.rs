@@ -4,17 +4,13 @@
 //! quickly assembled again.
 
 mod json;
+mod spans;
 
-use std::sync::Arc;
-
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch, new_null_array};
-use arrow::compute::concat_batches;
-use arrow::datatypes::{Field, Fields, Int64Type, Schema, SchemaRef};
-use arrow::error::ArrowError;
-use datafusion::common::ScalarValue;
-use model::schema::{ASSEMBLED, column, schema};
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use model::schema::{PROMOTED_SPAN, column};
 use model::trace::{Assembled, Node, Segment, SpanKind, assemble, critical_segments};
-use model::{Error, Nanos, Result, Signal, Tenant, TraceId};
+use model::{Error, Nanos, Result, Tenant, TraceId};
 
 use crate::query::Query;
 use crate::session::Engine;
@@ -24,8 +20,8 @@ pub const DEFAULT_LIMIT: usize = 10_000;
 /// Spans shown at most.
 pub const MAX_LIMIT: usize = 100_000;
 
-/// The spans of one trace in order of start, in the physical schema without the stored columns of assembly, which are null,
-/// and what assembly found for each.
+/// The spans of one trace in order of start, what is shown of each by the names of the physical schema, and what assembly
+/// found for it.
 pub struct Trace {
     pub id: TraceId,
     pub rows: RecordBatch,
@@ -44,17 +40,7 @@ impl Engine {
 /// Reads and assembles one trace; the earliest `limit` spans of a larger one.
 pub async fn read(query: &Query, id: TraceId, limit: usize) -> Result<Trace> {
     let limit = limit.clamp(1, MAX_LIMIT);
-    let all = schema(Signal::Traces);
-    let read: Fields = all.fields().iter().filter(|f| !ASSEMBLED.contains(&f.name().as_str())).cloned().collect();
-    let sql = format!(
-        "SELECT {} FROM physical.spans WHERE trace_id = $1 ORDER BY start_time_unix_nano, span_id LIMIT {}",
-        read.iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", "),
-        limit + 1
-    );
-    let found = query.rows(&sql, vec![ScalarValue::FixedSizeBinary(16, Some(id.0.to_vec()))]).await?;
-    let rows = concat_batches(&Arc::new(Schema::new(read)), &found)
-        .and_then(|part| with_nulls(&all, &part))
-        .map_err(|e| Error::internal(format!("reading trace {id}: {e}")))?;
+    let rows = spans::earliest(query, id, &columns(), limit + 1).await?;
     if rows.num_rows() == 0 {
         return Err(Error::not_found(format!("there is no trace {id}"))
             .hint("it may be older than the retention, belong to another tenant, or never have arrived"));
@@ -67,17 +53,36 @@ pub async fn read(query: &Query, id: TraceId, limit: usize) -> Result<Trace> {
     Ok(Trace { id, rows, assembled, segments, truncated })
 }
 
-/// The same rows in a schema with more columns.
-fn with_nulls(schema: &SchemaRef, part: &RecordBatch) -> std::result::Result<RecordBatch, ArrowError> {
-    let column = |field: &Arc<Field>| {
-        let known = part.column_by_name(field.name()).cloned();
-        known.unwrap_or_else(|| new_null_array(field.data_type(), part.num_rows()))
-    };
-    RecordBatch::try_new(schema.clone(), schema.fields().iter().map(column).collect())
+/// What is read of each span: what is shown.
+fn columns() -> Vec<&'static str> {
+    READ.iter().copied().chain(PROMOTED_SPAN.iter().map(|promoted| promoted.column)).collect()
 }
 
+const READ: &[&str] = &[
+    column::TRACE_ID,
+    column::SPAN_ID,
+    column::PARENT_SPAN_ID,
+    column::TRACE_STATE,
+    column::NAME,
+    column::KIND,
+    column::SERVICE_NAME,
+    column::SERVICE_NAMESPACE,
+    column::INSTANCE_ID,
+    column::START,
+    column::END,
+    column::DURATION,
+    column::STATUS_CODE,
+    column::STATUS_MESSAGE,
+    column::ATTRIBUTES,
+    column::EVENTS,
+    column::LINKS,
+    column::RESOURCE_ATTRIBUTES,
+    column::SCOPE_NAME,
+    column::SCOPE_VERSION,
+];
+
 fn nodes(rows: &RecordBatch) -> Result<Vec<Node>> {
-    let columns = Columns::of(rows)?;
+    let columns = Columns(rows);
     let ids = |name| columns.ids(name);
     let (span, parent) = (ids(column::SPAN_ID)?, ids(column::PARENT_SPAN_ID)?);
     let id = |ids: &FixedSizeBinaryArray, row| ids.value(row).try_into().unwrap_or([0; 8]);
@@ -94,17 +99,10 @@ fn nodes(rows: &RecordBatch) -> Result<Vec<Node>> {
         .collect()
 }
 
-/// The columns of a batch in the physical schema, by name; what is null is 0 or empty.
+/// The columns of a batch with the types of the physical schema, by name; what is null is 0 or empty.
 struct Columns<'a>(&'a RecordBatch);
 
 impl<'a> Columns<'a> {
-    fn of(rows: &'a RecordBatch) -> Result<Self> {
-        let expected = schema(Signal::Traces);
-        let same =
-            rows.schema().fields().iter().map(|f| f.data_type()).eq(expected.fields().iter().map(|f| f.data_type()));
-        same.then_some(Columns(rows)).ok_or_else(|| Error::internal("spans are not in the physical schema"))
-    }
-
     fn column(&self, name: &str) -> Option<&'a ArrayRef> {
         self.0.column_by_name(name)
     }

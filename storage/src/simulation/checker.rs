@@ -12,7 +12,7 @@ use object_store::memory::InMemory;
 use object_store::{ObjectStoreExt, path::Path};
 
 use crate::delta::DataFile;
-use crate::{Snapshot, Source, Store, parquet_file};
+use crate::{Snapshot, Source, Store, file_reader};
 
 /// One export, as its client knows it.
 #[derive(Debug, Clone)]
@@ -99,7 +99,7 @@ impl Checker {
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
         }
-        let batches = parquet_file::decode(signal, bytes).map_err(|e| e.message)?;
+        let batches = file_reader::decode(signal, bytes).map_err(|e| e.message)?;
         let found: Vec<i64> = batches.iter().flat_map(ids).collect();
         self.known.insert(key, found.clone());
         Ok(found)

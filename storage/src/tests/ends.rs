@@ -8,7 +8,8 @@ use model::schema::column;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 
 use super::spans;
-use crate::parquet_file::{self, FileReader};
+use crate::file_reader::FileReader;
+use crate::parquet_file;
 use crate::summary::NoSummaries;
 use crate::{Packed, merge};
 

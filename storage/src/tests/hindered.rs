@@ -262,7 +262,7 @@ async fn small_exports_from_both_sides_of_midnight_are_written_to_the_file_of_th
     let snapshot = bench.store.snapshot(&Tenant::default()).expect("a snapshot");
     let mut told: Vec<(Option<String>, u64)> = Vec::new();
     for file in snapshot.table(Signal::Traces).files.iter() {
-        let rows = parquet_file::decode(
+        let rows = file_reader::decode(
             Signal::Traces,
             std::fs::read(bench.folder.path().join(&file.path)).expect("there").into(),
         );
