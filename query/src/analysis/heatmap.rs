@@ -10,10 +10,11 @@ use super::columns::{self, int};
 use super::histogram;
 use super::rates::Bins;
 use super::rates::entries::{self, Entries};
+use super::rates::latencies;
 use super::report::Report;
 use super::scope::{Scope, started_in};
 use super::{Analysis, Parameter, Running};
-use crate::fold::Folded;
+use crate::fold::{Fold, Folded};
 use crate::query::Query;
 
 pub const ANALYSIS: Analysis = Analysis {
@@ -60,8 +61,17 @@ async fn read(query: &Query, scope: &Scope, bins: Bins) -> Result<Folded<Entries
         None => (query.without_backlog(), " AND (tree_flags & 128) <> 0"),
         Some(_) => (query.clone(), ""),
     };
-    let is_plain = scope.conditions() == "TRUE" && bins.are_seconds();
-    let (known, rest) = if is_plain { entries::split(&query, scope.window).await? } else { (Vec::new(), query) };
+    let is_counted = scope.is_of_operations() && bins.are_seconds();
+    let (known, rest) = match &scope.service {
+        Some(_) if is_counted => latencies::known(&query, scope, bins).await?,
+        None if is_counted && scope.conditions() == "TRUE" => {
+            let (files, rest) = entries::split(&query, scope.window).await?;
+            let mut known = Entries::new(bins);
+            files.iter().for_each(|entries| known.take(entries, scope.window));
+            (known, rest)
+        }
+        _ => (Entries::new(bins), query),
+    };
     let sql = format!(
         "SELECT {}, duration_ns, status_code, tree_flags FROM spans WHERE {} AND {}{requests}",
         column::START,
@@ -69,7 +79,7 @@ async fn read(query: &Query, scope: &Scope, bins: Bins) -> Result<Folded<Entries
         scope.conditions(),
     );
     let mut folded = rest.fold(&sql, || Entries::new(bins)).await?;
-    known.iter().for_each(|entries| folded.fold.take(entries, scope.window));
+    folded.take(|all| all.merge(known))?;
     Ok(folded)
 }
 

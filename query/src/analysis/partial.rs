@@ -29,6 +29,7 @@ use super::called::Operations;
 use super::log_patterns::Lines;
 use super::observe::{Cell, CellKey, Kept, Requests, Seen, piece_sql};
 use super::per_file::{PerFile, Size};
+use super::rates::latencies::FileLatencies;
 use super::rates::summary::FileRates;
 use super::rows::Row;
 use super::sample::Part;
@@ -92,6 +93,7 @@ pub fn whole_second(at: Nanos) -> Nanos {
 pub struct Pieces {
     pieces: PerFile<Piece>,
     pub(super) rates: PerFile<FileRates>,
+    pub(super) latencies: PerFile<FileLatencies>,
     pub(super) lines: PerFile<Lines>,
     /// Where the bloom filters of traces and users are.
     pub filters: PerFile<Filters>,
@@ -103,17 +105,18 @@ impl Pieces {
     pub fn new(most: usize) -> Self {
         let part = most / 8;
         Pieces {
-            pieces: PerFile::new(most - 2 * part),
+            pieces: PerFile::new(most - 3 * part),
             rates: PerFile::new(part),
+            latencies: PerFile::new(part),
             lines: PerFile::new(part),
             filters: PerFile::new(FILTERS_BYTES),
         }
     }
 
-    /// Files of which the piece is kept, and of which the rates are.
+    /// Files of which the piece is kept, of which the rates, and of which the latencies are.
     #[cfg(test)]
-    pub fn known(&self) -> (usize, usize) {
-        (self.pieces.known(), self.rates.known())
+    pub fn known(&self) -> [usize; 3] {
+        [self.pieces.known(), self.rates.known(), self.latencies.known()]
     }
 }
 
@@ -153,6 +156,9 @@ pub trait FromFile: Size + Sized + Send + Sync + 'static {
     fn of_summary(_: Bytes) -> Option<Self> {
         None
     }
+
+    /// Whether a file that says something else at its end has been found not to be worth it. Others are read to find out.
+    const TOLD_WHERE_WORTH: bool = false;
 }
 
 impl FromFile for Piece {
@@ -256,8 +262,8 @@ async fn of_file<T: FromFile>(query: &Query, file: &Arc<DataFile>) -> Result<Opt
         return Ok(known);
     }
     let found = match summed_up::<T>(query, file).await {
-        Some(found) => Some(found),
-        None => {
+        Some(told) if told.is_some() || T::TOLD_WHERE_WORTH => told,
+        _ => {
             let around = around(times);
             T::made_of(alone(query, T::SIGNAL, file).fold(&T::sql(), || T::empty(around)).await?.fold)
         }
@@ -267,11 +273,11 @@ async fn of_file<T: FromFile>(query: &Query, file: &Arc<DataFile>) -> Result<Opt
     Ok(found)
 }
 
-/// What the file says at its end. One that cannot be read, or is not understood, is one that has to be found.
-async fn summed_up<T: FromFile>(query: &Query, file: &DataFile) -> Option<T> {
+/// What the file says at its end; `None` when it says nothing, or nothing that can be read.
+async fn summed_up<T: FromFile>(query: &Query, file: &DataFile) -> Option<Option<T>> {
     let read = storage::summary::read(query.snapshot().objects.as_ref(), file).await;
     let bytes = read.inspect_err(|error| tracing::warn!("{}; its rows are read instead", error.message));
-    T::of_summary(bytes.ok().flatten()?)
+    Some(T::of_summary(bytes.ok().flatten()?))
 }
 
 fn files_near(table: &TableSnapshot, window: Window) -> impl Iterator<Item = &Arc<DataFile>> {

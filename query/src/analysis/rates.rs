@@ -11,6 +11,7 @@
 
 pub mod entries;
 mod joined;
+pub mod latencies;
 pub mod summary;
 pub mod written;
 

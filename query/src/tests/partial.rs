@@ -87,20 +87,21 @@ async fn pieces_add_up_to_what_a_scan_finds() {
         }
         for asked_of in [("service", "gateway"), ("operation", "render"), ("kind", "CLIENT"), ("instance", "i-1")] {
             let window = [&window[..2], &[(asked_of.0, asked_of.1.to_owned())]].concat();
-            for name in ["services", "operations"] {
-                let scanned = asked(&reading, name, &window).await;
-                for kept in [&summarized, &held] {
-                    assert_eq!(asked(kept, name, &window).await, scanned, "{name} {window:?}");
+            let of_service = [&window[..], &[("service", "gateway".to_owned())]].concat();
+            for (name, window) in [("services", &window), ("operations", &window), ("heatmap", &of_service)] {
+                let scanned = asked(&reading, name, window).await;
+                for kept in [&keeping, &summarized, &held] {
+                    assert_eq!(asked(kept, name, window).await, scanned, "{name} {window:?}");
                 }
             }
         }
     }
     let hot = asked(&keeping, "hotspots", &windows[0]).await;
     assert_eq!(hot["hotspots"][0]["operation"], "SELECT stock", "{hot:#}");
-    assert_eq!((keeping.shared.pieces.known(), reading.shared.pieces.known()), ((4, 4), (0, 0)));
+    assert_eq!((keeping.shared.pieces.known(), reading.shared.pieces.known()), ([4; 3], [0; 3]));
     // 107,999 rows or so in runs of some 16,384: six or seven, and some of them joined.
-    let runs = held.shared.pieces.known().1;
-    assert!((3..20).contains(&runs), "{runs}");
+    let [_, rates, latencies] = held.shared.pieces.known();
+    assert!((3..20).contains(&rates) && (3..10).contains(&latencies), "{rates} {latencies}");
 }
 
 /// Adds everything to summaries a second time.
@@ -157,6 +158,9 @@ async fn what_a_file_says_at_its_end_is_believed_unless_it_cannot_be_read() {
         for window in &whole {
             let found = asked(&engine, "services", window).await;
             assert_eq!(found["services"][0]["spans"], expected, "{summarize:?} {window:?}");
+            let of_service = [&window[..], &[("service", "gateway".to_owned())]].concat();
+            let found = asked(&engine, "heatmap", &of_service).await;
+            assert_eq!(found["total"], expected, "{summarize:?} {window:?}");
         }
     }
 }

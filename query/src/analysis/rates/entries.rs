@@ -32,7 +32,7 @@ pub struct Part {
 }
 
 impl Part {
-    fn add(&mut self, duration: i64, failed: bool, is_request: bool) {
+    pub(super) fn add(&mut self, duration: i64, failed: bool, is_request: bool) {
         if is_request {
             self.requests.count(duration, failed);
         } else {
@@ -49,7 +49,7 @@ impl Part {
         self.bounds = both.or(self.bounds).or(more);
     }
 
-    fn merge(&mut self, more: &Part) {
+    pub(super) fn merge(&mut self, more: &Part) {
         self.requests.add(&more.requests);
         self.others.merge(&more.others);
         self.failed.merge(&more.failed);
@@ -90,9 +90,14 @@ impl Entries {
         for (number, part) in &other.parts {
             let at = other.bins.begin(*number);
             if window.holds(at) {
-                self.parts.entry(self.bins.number(at)).or_default().merge(part);
+                self.add_part(at, part);
             }
         }
+    }
+
+    /// Adds a part of time that begins then.
+    pub(super) fn add_part(&mut self, at: Nanos, part: &Part) {
+        self.parts.entry(self.bins.number(at)).or_default().merge(part);
     }
 }
 

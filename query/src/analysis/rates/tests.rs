@@ -12,9 +12,9 @@ use crate::analysis::per_file::PerFile;
 use entries::{Entries, is_entry};
 
 /// A span: second, operation, instance, duration in ms, whether it failed, and its flags.
-type Row = (i64, usize, usize, i64, bool, i64);
+pub type Row = (i64, usize, usize, i64, bool, i64);
 
-fn batch(rows: &[Row]) -> RecordBatch {
+pub fn batch(rows: &[Row]) -> RecordBatch {
     let text = |of: &dyn Fn(&Row) -> Option<&'static str>| -> ArrayRef {
         Arc::new(rows.iter().map(of).collect::<StringViewArray>())
     };
@@ -79,7 +79,7 @@ fn file(rows: &[Row]) -> FileRates {
     FileRates::of_bytes(written(rows).into()).expect("readable")
 }
 
-fn rows() -> impl Strategy<Value = Vec<Row>> {
+pub fn rows() -> impl Strategy<Value = Vec<Row>> {
     let row = (1_700_000_000..1_700_000_040_i64, 0..4_usize, 0..3_usize, 0..90_000_i64, any::<bool>(), 0..256_i64);
     prop::collection::vec(row, 1..60)
 }
