@@ -63,7 +63,7 @@ async fn read(query: &Query, scope: &Scope, bins: Bins) -> Result<Folded<Entries
     };
     let is_counted = scope.is_of_operations() && bins.are_seconds();
     let (known, rest) = match &scope.service {
-        Some(_) if is_counted => latencies::known(&query, scope, bins).await?,
+        Some(_) if is_counted => latencies::known(&query, scope, bins, None).await?,
         None if is_counted && scope.conditions() == "TRUE" => {
             let (files, rest) = entries::split(&query, scope.window).await?;
             let mut known = Entries::new(bins);

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! rows of a file ─┬─▶ OfFile (services, operations, steps, requests' heat map) ─▶ bytes ─┐
-//!                 ├─▶ latencies::OfFile (a service's heat map) ─────────────────▶ bytes ─┤
+//!                 ├─▶ latencies::OfFile (a service's heat map, load steps) ─────▶ bytes ─┤
 //!                 └─▶ Seen (hot spots) ────────────────────────────────────────▶ bytes ─┴─▶ Summary
 //! ```
 //! Each is left out where it would be too large for its file: at low rates each second of each operation has a span or

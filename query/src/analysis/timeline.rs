@@ -12,6 +12,7 @@ use super::histogram::Histogram;
 use super::observe::Requests;
 use super::partial::{load_sql, requests_of, whole_second};
 use super::rates::entries::{self, Entries};
+use super::rates::{Bins, latencies};
 use super::report::{Report, rfc3339};
 use super::rows::read;
 use super::scope::{Scope, Window, started_in};
@@ -71,6 +72,9 @@ pub fn bin_of(Window { start, end }: Window) -> Nanos {
 
 /// A span that is a request: the entry of a tree that is neither an orphan's nor a consumer's.
 pub const IS_REQUEST: &str = "(tree_flags & 128) <> 0 AND (tree_flags & 17) = 0";
+/// Kinds of spans that answer calls: what one service is loaded with.
+const ANSWERING: [&str; 2] = ["SERVER", "CONSUMER"];
+const ANSWERS: &str = "kind IN ('SERVER', 'CONSUMER')";
 /// A span that is a message's: the entry of a consumer's tree. What a system that only consumes is loaded with.
 const IS_MESSAGE: &str = "(tree_flags & 128) <> 0 AND (tree_flags & 17) = 16";
 
@@ -93,14 +97,17 @@ impl Timeline {
         let (query, requests) = match scope.service {
             // They are marked when traces are assembled, which rows in the log are not.
             None => (query.without_backlog(), entries),
-            Some(_) => (query.clone(), "kind IN ('SERVER', 'CONSUMER')"),
+            Some(_) => (query.clone(), ANSWERS),
         };
         let conditions = format!("{} AND {} AND {requests}", started_in(asked), scope.conditions());
         let sql = load_sql(&format!("(start_time_unix_nano - {}) / {bin}", window.start), &conditions);
-        let (known, rest) = if scope.conditions() == "TRUE" && requests == IS_REQUEST {
-            entries::split(&query, asked).await?
-        } else {
-            (Vec::new(), query)
+        let (known, rest) = match &scope.service {
+            Some(_) if scope.is_of_operations() => {
+                let (known, rest) = latencies::known(&query, scope, Bins::SECONDS, Some(&ANSWERING)).await?;
+                (vec![known], rest)
+            }
+            None if scope.conditions() == "TRUE" && requests == IS_REQUEST => entries::split(&query, asked).await?,
+            _ => (Vec::new(), query),
         };
         let mut timeline = Timeline {
             window,
@@ -113,7 +120,8 @@ impl Timeline {
         };
         for Entries { bins, parts } in &known {
             for (second, part) in parts.iter().map(|(number, part)| (bins.begin(*number), part)) {
-                if asked.holds(second) {
+                // Where an edge cuts a second, all of its spans are known to be inside.
+                if second < asked.end && second.saturating_add(SECOND) > asked.start {
                     timeline.add(((second - window.start) / bin) as usize, &part.requests);
                 }
             }

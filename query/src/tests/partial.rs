@@ -6,7 +6,8 @@ use arrow::array::RecordBatch;
 use model::time::SECOND;
 use model::{Result, Signal, Tenant};
 use serde_json::Value;
-use storage::{Expected, Summarize, Summary};
+use storage::{Expected, Packed, Summarize, Summary};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::fixture::{Fixture, NOW, State, and, span};
 use crate::{Engine, analysis};
@@ -88,7 +89,8 @@ async fn pieces_add_up_to_what_a_scan_finds() {
         for asked_of in [("service", "gateway"), ("operation", "render"), ("kind", "CLIENT"), ("instance", "i-1")] {
             let window = [&window[..2], &[(asked_of.0, asked_of.1.to_owned())]].concat();
             let of_service = [&window[..], &[("service", "gateway".to_owned())]].concat();
-            for (name, window) in [("services", &window), ("operations", &window), ("heatmap", &of_service)] {
+            let plain = ["services", "operations"].map(|name| (name, &window));
+            for (name, window) in plain.into_iter().chain(["heatmap", "steps"].map(|name| (name, &of_service))) {
                 let scanned = asked(&reading, name, window).await;
                 for kept in [&keeping, &summarized, &held] {
                     assert_eq!(asked(kept, name, window).await, scanned, "{name} {window:?}");
@@ -99,9 +101,12 @@ async fn pieces_add_up_to_what_a_scan_finds() {
     let hot = asked(&keeping, "hotspots", &windows[0]).await;
     assert_eq!(hot["hotspots"][0]["operation"], "SELECT stock", "{hot:#}");
     assert_eq!((keeping.shared.pieces.known(), reading.shared.pieces.known()), ([4; 3], [0; 3]));
-    // 107,999 rows or so in runs of some 16,384: six or seven, and some of them joined.
+    // Where runs end depends on the numbers of the exports: 107,999 rows or so make six or seven runs, mostly.
+    let table = held.shared.snapshot(&Tenant::default()).expect("a snapshot").table(Signal::Traces).clone();
+    let is_end = |rows: &Packed| xxh3_64(&rows.number().to_le_bytes()) % 16_384 < rows.num_rows() as u64;
+    let runs = table.assembled_memory(NOW).iter().filter(|export| is_end(&export.rows)).count();
     let [_, rates, latencies] = held.shared.pieces.known();
-    assert!((3..20).contains(&rates) && (3..10).contains(&latencies), "{rates} {latencies}");
+    assert!(latencies <= runs && (runs < 3 || (rates > 0 && latencies > 0)), "{runs} {rates} {latencies}");
 }
 
 /// Adds everything to summaries a second time.

@@ -1,4 +1,5 @@
-//! How long the spans of each operation took, second by second: the heat map of one service, whatever the window.
+//! How long the spans of each operation took, second by second: the heat map and the load steps of one service, whatever the
+//! window.
 //!
 //! ```text
 //! files, parts of the log, runs of rows in memory ─▶ FileLatencies: kept, of those that are small enough ─┐
@@ -19,6 +20,7 @@ use prost::Message;
 use super::super::batch::{int, ints};
 use super::super::called::{Called, Operations};
 use super::super::names::TextColumn;
+use super::super::observe::Requests;
 use super::super::partial::{FromFile, Pieces, keeps_seconds_whole, split_by};
 use super::super::per_file::{PerFile, Size};
 use super::super::scope::{Scope, Window};
@@ -71,6 +73,19 @@ struct Second {
     least_ns: i64,
     #[prost(int64, tag = "5")]
     greatest_ns: i64,
+    /// Of all together.
+    #[prost(int64, tag = "6")]
+    total_ns: i64,
+}
+
+impl Second {
+    fn part(&self) -> Result<Part> {
+        let failed = histogram(&self.failed)?;
+        let (latency, errors) = (histogram(&self.all)?, failed.count());
+        let requests = Requests { latency, duration: self.total_ns, errors, apart: 0 };
+        let bounds = Some((self.least_ns, self.greatest_ns));
+        Ok(Part { requests, failed, bounds, ..Part::default() })
+    }
 }
 
 /// What one file says, as it is written.
@@ -105,9 +120,7 @@ impl FileLatencies {
                 let at = file.first.saturating_add(i64::from(second.at)).saturating_mul(SECOND);
                 // Where an edge cuts a second, all of its spans are known to be inside.
                 if at < window.end && at.saturating_add(SECOND) > window.start {
-                    let bounds = Some((second.least_ns, second.greatest_ns));
-                    let (others, failed) = (histogram(&second.all)?, histogram(&second.failed)?);
-                    entries.add_part(at, &Part { others, failed, bounds, ..Part::default() });
+                    entries.add_part(at, &second.part()?);
                 }
             }
         }
@@ -194,8 +207,14 @@ impl OfFile {
             File { version: VERSION, first, seconds: u32::try_from(last + 1 - first).ok()?, ..File::default() };
         let second = |((_, at), part): &(Cell, &Part)| {
             let (least_ns, greatest_ns) = part.bounds.unwrap_or_default();
-            let (all, failed) = (Buckets::of(&part.others), Buckets::of(&part.failed));
-            Second { at: u32::try_from(at - first).unwrap_or(0), all, failed, least_ns, greatest_ns }
+            Second {
+                at: u32::try_from(at - first).unwrap_or(0),
+                all: Buckets::of(&part.requests.latency),
+                failed: Buckets::of(&part.failed),
+                least_ns,
+                greatest_ns,
+                total_ns: part.requests.duration,
+            }
         };
         for of_one in cells.chunk_by(|a, b| a.0.0 == b.0.0) {
             let [service, name, kind, _] = self.operations.texts(of_one[0].0.0);
@@ -218,7 +237,7 @@ impl Fold for OfFile {
             // A file has an operation's rows in order of their start.
             let place = last.filter(|(known, _)| *known == cell).map_or_else(|| self.part(cell), |(_, place)| place);
             last = Some((cell, place));
-            self.parts[place].add(int(duration, row), status.text(row) == Some("ERROR"), false);
+            self.parts[place].add(int(duration, row), status.text(row) == Some("ERROR"), true);
         }
         Ok(())
     }
@@ -233,15 +252,15 @@ impl Fold for OfFile {
     }
 
     fn size(&self) -> usize {
-        let buckets = self.parts.iter().map(|part| part.others.buckets().len() + part.failed.buckets().len());
+        let buckets = self.parts.iter().map(|part| part.requests.latency.buckets().len() + part.failed.buckets().len());
         let parts = self.parts.len() * (size_of::<Part>() + 2 * size_of::<(Cell, usize)>());
         self.operations.size() + parts + buckets.sum::<usize>() * size_of::<u64>()
     }
 }
 
-/// The spans of the scope's service, and operation and kind if it names them, by `bins` of whole seconds, as far as they
-/// are known of files; and the query over all the rest.
-pub async fn known(query: &Query, scope: &Scope, bins: Bins) -> Result<(Entries, Query)> {
+/// The spans of the scope's service, and operation and kind if it names them, that are of one of `kinds` or of any, as
+/// requests by `bins` of whole seconds, as far as they are known of files; and the query over all the rest.
+pub async fn known(query: &Query, scope: &Scope, bins: Bins, kinds: Option<&[&str]>) -> Result<(Entries, Query)> {
     let window = scope.window;
     let fits =
         |file: &FileLatencies, (least, greatest)| file.fits(window) || (window.holds(least) && window.holds(greatest));
@@ -249,6 +268,7 @@ pub async fn known(query: &Query, scope: &Scope, bins: Bins) -> Result<(Entries,
     let asked = [&scope.service, &scope.operation, &scope.kind];
     let is_asked = |texts: [&str; 3]| {
         asked.iter().zip(texts).all(|(asked, text)| asked.as_ref().is_none_or(|asked| asked == text))
+            && kinds.is_none_or(|kinds| kinds.contains(&texts[2]))
     };
     let mut entries = Entries::new(bins);
     files.iter().try_for_each(|file| file.what.add_to(&mut entries, window, is_asked))?;
@@ -277,8 +297,10 @@ mod tests {
     /// The spans of the window of one of [`batch`]'s operations, or of a service's both, as a scan counts them.
     fn scanned(rows: &[Row], bins: Bins, window: Window, wanted: impl Fn(usize) -> bool) -> Entries {
         let wanted = |row: &&Row| window.holds(row.0 * SECOND) && wanted(row.1);
-        // Without flags, so that none of them is a request.
-        let plain = |&(second, operation, instance, ms, failed, _): &Row| (second, operation, instance, ms, failed, 0);
+        // All of them requests.
+        let plain = |&(second, operation, instance, ms, failed, _): &Row| {
+            (second, operation, instance, ms, failed, model::trace::flag::ENTRY)
+        };
         let rows: Vec<Row> = rows.iter().filter(wanted).map(plain).collect();
         let mut entries = Entries::new(bins);
         entries.add_rows(&batch(&rows), |_| true).expect("counts");
