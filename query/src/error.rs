@@ -73,6 +73,19 @@ fn classify(error: &DataFusionError) -> Error {
     }
 }
 
+/// A data file that the store could not read for us: as DataFusion's own reading of one is told.
+pub fn of_file(path: &str, error: &Error) -> Error {
+    tracing::error!(file = path, error = error.message, "a data file cannot be read");
+    match error.kind {
+        Kind::Unavailable => Error::unavailable("a data file cannot be reached; the server's log says why"),
+        _ => damaged(),
+    }
+}
+
+fn damaged() -> Error {
+    Error::corrupt("a data file cannot be read").hint("run 'hotspan check'; the server's log names the file")
+}
+
 /// Files are read through the object store, so the only files that a query itself writes and reads are those for what
 /// does not fit into memory.
 fn spilling(error: &std::io::Error) -> Error {
@@ -97,7 +110,7 @@ fn parquet(error: &ParquetError) -> Error {
         }
     }
     tracing::error!(%error, "a data file cannot be read");
-    Error::corrupt("a data file cannot be read").hint("run 'hotspan check'; the server's log names the file")
+    damaged()
 }
 
 /// DataFusion tells why a condition failed within a scan in Rust's debug form; this is the same in its words.

@@ -219,6 +219,14 @@ impl Fixture {
         self
     }
 
+    /// Writes over the pages at the beginning of a file of spans; its footer and its filters stay.
+    pub async fn damage(&self, name: &str) {
+        let path = Path::from("tables/spans").join(name);
+        let mut bytes = self.objects.get(&path).await.expect("is there").bytes().await.expect("is read").to_vec();
+        bytes[4..200].fill(0xff);
+        self.objects.put(&path, bytes.into()).await.expect("the store takes it");
+    }
+
     /// Adds a stress-test run; times are milliseconds after a minute before [`NOW`].
     pub fn with_run(mut self, id: &str, name: &str, from_ms: i64, to_ms: i64) -> Self {
         let at = |ms: i64| NOW - 60 * SECOND + ms * 1_000_000;

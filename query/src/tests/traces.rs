@@ -3,7 +3,7 @@
 use model::{Kind, Signal, Tenant, TraceId};
 use serde_json::json;
 
-use super::fixture::{Fixture, STATES, and, shop, span};
+use super::fixture::{Fixture, STATES, State, and, shop, span};
 
 fn id(n: u128) -> TraceId {
     TraceId(n.to_be_bytes())
@@ -68,6 +68,19 @@ async fn a_span_without_its_parent_stands_below_the_call_in_whose_time_it_ran() 
     assert_eq!(["", "", "0000000000000002"].map(|id| json!(id)), [0, 1, 2].map(|at| of(at, "ran_within")));
     assert_eq!((of(2, "flags"), trace["depth"].clone()), (json!(["orphan"]), json!(3)));
     assert_eq!([0, 1, 2].map(|at| of(at, "critical_path_ns")), [20, 40, 40].map(|ms| json!(ms * 1_000_000)));
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_told_without_its_name() {
+    let fixture = Fixture::new().with(Signal::Traces, &shop(4), State::Stored).await;
+    fixture.damage("0.parquet").await;
+    let engine = fixture.engine();
+    let error = engine.trace(&Tenant::default(), id(1), 100).await.expect_err("damaged");
+    assert_eq!((error.kind, error.message.as_str()), (Kind::Corrupt, "a data file cannot be read"));
+    assert!(error.hint.is_some_and(|hint| hint.contains("hotspan check")));
+    // Its filter says that it does not have this one.
+    let error = engine.trace(&Tenant::default(), id(99), 100).await.expect_err("unknown");
+    assert_eq!(error.kind, Kind::NotFound);
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ use model::{Error, Nanos, Result, Signal, TraceId};
 
 use parquet::arrow::async_reader::AsyncFileReader;
 
-use crate::error::from_datafusion;
+use crate::error::{from_datafusion, of_file};
 use crate::query::Query;
 use crate::session::unpinned;
 use crate::tables::backlog;
@@ -59,9 +59,10 @@ pub async fn earliest(query: &Query, id: TraceId, columns: &[&str], most: usize)
             let reader = readers.create_reader(0, file, Some(FOOTER_HINT), &ExecutionPlanMetricsSet::new());
             reader.map(|reader| -> Box<dyn AsyncFileReader> { reader }).map_err(from_datafusion)
         };
-        let Some(mut spans) = storage::spans_of(open, id, columns).await? else { continue };
+        let unread = |error| of_file(&file.path, &error);
+        let Some(mut spans) = storage::spans_of(open, id, columns).await.map_err(unread)? else { continue };
         while let Some(rows) = spans.next().await {
-            found.take(&rows?)?;
+            found.take(&rows.map_err(unread)?)?;
         }
     }
     found.finish()
