@@ -130,6 +130,8 @@ pub struct Said<T> {
 /// What is worked out of one file at a time, by the second, and kept.
 pub trait FromFile: Size + Sized + Send + Sync + 'static {
     const SIGNAL: Signal;
+    /// Whether a file that says something else at its end has been found not to be worth it. Others are read to find out.
+    const TOLD_WHERE_WORTH: bool = false;
     type Folded: Fold;
 
     /// Where it is kept.
@@ -156,9 +158,6 @@ pub trait FromFile: Size + Sized + Send + Sync + 'static {
     fn of_summary(_: Bytes) -> Option<Self> {
         None
     }
-
-    /// Whether a file that says something else at its end has been found not to be worth it. Others are read to find out.
-    const TOLD_WHERE_WORTH: bool = false;
 }
 
 impl FromFile for Piece {
@@ -241,7 +240,7 @@ fn split_log<T: FromFile>(
     near: Window,
     fits: impl Fn(&T, (Nanos, Nanos)) -> bool,
 ) -> (Vec<Said<T>>, Option<Backlog>) {
-    let is_near = |part: &&Arc<Known>| part.times.1 >= near.start && part.times.0 < near.end;
+    let is_near = |part: &&Arc<Known>| near.meets(part.times);
     let said = |part: &Arc<Known>| {
         let what = Arc::new(T::of_summary(part.summary.clone()).filter(|what| fits(what, part.times))?);
         Some((part.number, Said { key: format!("{tenant}: part {} of the log", part.number), what }))
@@ -281,7 +280,7 @@ async fn summed_up<T: FromFile>(query: &Query, file: &DataFile) -> Option<Option
 }
 
 fn files_near(table: &TableSnapshot, window: Window) -> impl Iterator<Item = &Arc<DataFile>> {
-    table.files.iter().filter(move |file| file.max_time >= window.start && file.min_time < window.end)
+    table.files.iter().filter(move |file| window.meets((file.min_time, file.max_time)))
 }
 
 /// Whether something is kept of a file with so many rows between two times, or read each time.

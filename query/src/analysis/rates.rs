@@ -246,16 +246,12 @@ pub async fn read(query: &Query, scope: &Scope, most: i64) -> Result<Folded<Rate
         return query.fold(&sql, empty).await;
     }
     // Its seconds may begin before the window and end after it.
-    let inside = |_: &FileRates, (least, greatest)| window.holds(least) && window.holds(greatest);
+    let inside = |_: &FileRates, times| window.holds_all(times);
     let (known, rest) = joined::split(query, window, inside).await?;
     let mut folded = rest.fold(&sql, empty).await?;
-    let asked = [&scope.service, &scope.operation, &scope.kind];
     for file in known {
         let rates = file.rates()?;
-        let is_asked = |rated: &Rated<'_>| {
-            let texts = [rated.service, rated.operation, rated.kind];
-            asked.iter().zip(texts).all(|(asked, text)| asked.as_ref().is_none_or(|asked| asked == text))
-        };
+        let is_asked = |rated: &Rated<'_>| scope.asks_for([rated.service, rated.operation, rated.kind]);
         folded.take(|sum| sum.take(&rates, is_asked))?;
     }
     Ok(folded)

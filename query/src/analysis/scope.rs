@@ -24,6 +24,21 @@ impl Window {
         self.start <= at && at < self.end
     }
 
+    /// Whether it holds all times from the least to the greatest.
+    pub fn holds_all(&self, (least, greatest): (Nanos, Nanos)) -> bool {
+        self.holds(least) && self.holds(greatest)
+    }
+
+    /// Whether it may hold one of them.
+    pub fn meets(&self, (least, greatest): (Nanos, Nanos)) -> bool {
+        greatest >= self.start && least < self.end
+    }
+
+    /// Whether it holds a part of the second that begins then.
+    pub fn meets_second(&self, at: Nanos) -> bool {
+        self.meets((at, at.saturating_add(SECOND - 1)))
+    }
+
     pub fn seconds(&self) -> f64 {
         (self.end - self.start) as f64 / SECOND as f64
     }
@@ -163,6 +178,12 @@ impl Scope {
             || self.kind.is_some()
             || self.instance.is_some()
             || !self.attributes.is_empty()
+    }
+
+    /// Whether it asks for an operation, by service, name and kind.
+    pub fn asks_for(&self, texts: [&str; 3]) -> bool {
+        let asked = [&self.service, &self.operation, &self.kind];
+        asked.iter().zip(texts).all(|(asked, text)| asked.as_ref().is_none_or(|asked| asked == text))
     }
 
     /// Whether its conditions are about operations alone: their service, name and kind.

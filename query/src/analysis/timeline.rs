@@ -121,7 +121,7 @@ impl Timeline {
         for Entries { bins, parts } in &known {
             for (second, part) in parts.iter().map(|(number, part)| (bins.begin(*number), part)) {
                 // Where an edge cuts a second, all of its spans are known to be inside.
-                if second < asked.end && second.saturating_add(SECOND) > asked.start {
+                if asked.meets_second(second) {
                     timeline.add(((second - window.start) / bin) as usize, &part.requests);
                 }
             }

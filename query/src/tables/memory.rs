@@ -1,5 +1,5 @@
-//! What a scan sees of the rows in memory, and which it leaves packed: exports come from one instance of one service each, so most of their
-//! columns have a few values, and conditions on those say of nine in ten exports that no row of them is wanted.
+//! What a scan sees of the rows in memory, and which it leaves packed: exports come from one instance of one service each,
+//! so most of their columns have a few values, and conditions on those say of nine in ten exports that no row of them is wanted.
 //!
 //! What an export's columns hold goes to DataFusion's own pruning ([`PruningPredicate`]), as the statistics of row groups
 //! do. *Invariant:* rows are left out only when none of them can satisfy the conditions; what is not understood keeps all.

@@ -58,7 +58,7 @@ pub(super) async fn split<T: FromFile>(
         async move { (of_run::<T>(query, &run, columns).await, run) }
     };
     let runs: Vec<Run> =
-        runs(&rows).into_iter().map(|run| Run::of(&rows[run])).filter(|run| run.is_near(near)).collect();
+        runs(&rows).into_iter().map(|run| Run::of(&rows[run])).filter(|run| near.meets(run.times)).collect();
     let mut asked = std::pin::pin!(futures::stream::iter(runs).map(said).buffered(AT_ONCE));
     let (mut known, mut told) = (Vec::new(), HashSet::new());
     while let Some((found, run)) = asked.next().await {
@@ -87,10 +87,6 @@ impl Run {
             times: (least, greatest),
             rows: rows.iter().map(|part| part.rows.clone()).collect(),
         }
-    }
-
-    fn is_near(&self, near: Window) -> bool {
-        self.times.1 >= near.start && self.times.0 < near.end
     }
 }
 

@@ -6,7 +6,8 @@
 //! the rest ──────────────────────────────────────────▶ folded row by row ─────────────────────────────────┴─▶ Entries
 //! ```
 //! Each operation of a file stands in bytes of its own, so that a question about one service reads no other's.
-//! *Invariant:* a second is taken whole or not at all, and all of its spans are the window's or none, so answers are those of a scan of all rows.
+//! *Invariant:* a second is taken whole or not at all, and
+//! all of its spans are the window's or none, so answers are those of a scan of all rows.
 
 use std::collections::HashMap;
 
@@ -26,7 +27,7 @@ use super::super::per_file::{PerFile, Size};
 use super::super::scope::{Scope, Window};
 use super::super::summed;
 use super::entries::{Entries, Part};
-use super::written::{Buckets, histogram};
+use super::written::{Buckets, histogram, span_of};
 use super::{Bins, columns, select};
 use crate::fold::Fold;
 use crate::query::Query;
@@ -104,8 +105,7 @@ impl FileLatencies {
     fn of_bytes(bytes: Bytes) -> Option<Self> {
         let file = File::decode(bytes.clone()).ok()?;
         let understood = file.version == VERSION && file.operations.len() == 3 * file.latencies.len();
-        let second = |number: i64| number.checked_mul(SECOND);
-        let span = (second(file.first)?, second(file.first.checked_add(i64::from(file.seconds))?)?);
+        let span = span_of(file.first, file.seconds)?;
         understood.then_some(FileLatencies { bytes, span })
     }
 
@@ -119,7 +119,7 @@ impl FileLatencies {
             for second in Operation::decode(operation).map_err(wrong)?.seconds {
                 let at = file.first.saturating_add(i64::from(second.at)).saturating_mul(SECOND);
                 // Where an edge cuts a second, all of its spans are known to be inside.
-                if at < window.end && at.saturating_add(SECOND) > window.start {
+                if window.meets_second(at) {
                     entries.add_part(at, &second.part()?);
                 }
             }
@@ -136,6 +136,8 @@ impl Size for FileLatencies {
 
 impl FromFile for FileLatencies {
     const SIGNAL: Signal = Signal::Traces;
+    /// To read all operations of files for one service's heat map takes longer than to read that service's.
+    const TOLD_WHERE_WORTH: bool = true;
     type Folded = OfFile;
 
     fn kept(pieces: &Pieces) -> &PerFile<Self> {
@@ -157,9 +159,6 @@ impl FromFile for FileLatencies {
     fn fits(&self, window: Window) -> bool {
         keeps_seconds_whole(window, self.span)
     }
-
-    /// To read all operations of files for one service's heat map takes longer than to read that service's.
-    const TOLD_WHERE_WORTH: bool = true;
 
     fn of_memory() -> Option<Vec<&'static str>> {
         Some(columns())
@@ -262,14 +261,9 @@ impl Fold for OfFile {
 /// requests by `bins` of whole seconds, as far as they are known of files; and the query over all the rest.
 pub async fn known(query: &Query, scope: &Scope, bins: Bins, kinds: Option<&[&str]>) -> Result<(Entries, Query)> {
     let window = scope.window;
-    let fits =
-        |file: &FileLatencies, (least, greatest)| file.fits(window) || (window.holds(least) && window.holds(greatest));
+    let fits = |file: &FileLatencies, times| file.fits(window) || window.holds_all(times);
     let (files, rest) = split_by::<FileLatencies>(query, window, fits).await?;
-    let asked = [&scope.service, &scope.operation, &scope.kind];
-    let is_asked = |texts: [&str; 3]| {
-        asked.iter().zip(texts).all(|(asked, text)| asked.as_ref().is_none_or(|asked| asked == text))
-            && kinds.is_none_or(|kinds| kinds.contains(&texts[2]))
-    };
+    let is_asked = |texts: [&str; 3]| scope.asks_for(texts) && kinds.is_none_or(|kinds| kinds.contains(&texts[2]));
     let mut entries = Entries::new(bins);
     files.iter().try_for_each(|file| file.what.add_to(&mut entries, window, is_asked))?;
     Ok((entries, rest))

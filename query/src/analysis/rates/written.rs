@@ -205,8 +205,13 @@ fn understood(version: u32) -> Result<()> {
 /// The first second with a span and the end of the last, Unix ns; `None` when it cannot be read.
 pub fn span(bytes: &[u8]) -> Option<(Nanos, Nanos)> {
     let file = head(bytes).ok()?;
+    span_of(file.first, file.seconds)
+}
+
+/// So many seconds from one on, Unix ns; `None` when that is outside of time.
+pub fn span_of(first: i64, seconds: u32) -> Option<(Nanos, Nanos)> {
     let second = |number: i64| number.checked_mul(SECOND);
-    Some((second(file.first)?, second(file.first.checked_add(i64::from(file.seconds))?)?))
+    Some((second(first)?, second(first.checked_add(i64::from(seconds))?)?))
 }
 
 /// What [`write`] was given of entries.
