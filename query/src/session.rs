@@ -152,26 +152,25 @@ impl Engine {
         let limit = Duration::from_secs_f64(self.shared.settings.timeout_seconds);
         let lane = self.lanes.of(asked);
         let work = async {
-            let permit = Arc::new(lane.admission.enter().await?);
-            let begin = |threads: &Handle| {
-                let interrupt = Interrupt::of(lane.running.enter());
+            let place = Arc::new(lane.admission.enter().await?);
+            // A statement leaves its place while it runs.
+            let kept = (asked == Asked::Analysis).then(|| place.clone());
+            let begin = |threads: &Handle, place| {
+                let interrupt = Interrupt::of(lane.running.enter(place));
                 // Here, since a thread of a query may lose its core while it holds a table's lock.
                 let query = Query::open(self, tenant, asked, interrupt.clone())?;
-                let (job, permit) = (job.clone(), permit.clone());
-                let work = interrupt.seat().meter().count(async move {
-                    let _permit = permit;
-                    job(query).await
-                });
+                let job = job.clone();
+                let work = interrupt.seat().meter().count(async move { job(query).await });
                 Ok::<_, Error>(Cancelling { task: threads.spawn(work), interrupt })
             };
-            let first = begin(lane.threads.first(Instant::now())?)?;
+            let first = begin(lane.threads.first(Instant::now())?, Some(place))?;
             let meter = first.interrupt.seat().meter().clone();
             let instead = tokio::select! {
                 outcome = first.outcome(lane) => return outcome,
                 threads = lane.threads.never_come(&meter) => threads,
             };
             // What the first one had is lost, which is next to nothing.
-            begin(instead)?.outcome(lane).await
+            begin(instead, kept)?.outcome(lane).await
         };
         let outcome = match tokio::time::timeout(limit, work).await {
             Ok(outcome) => outcome,

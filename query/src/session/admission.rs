@@ -1,4 +1,4 @@
-//! How many queries run at once, and how many may wait.
+//! The places where queries begin, and how many may wait for one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use model::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub struct Admission {
-    running: Arc<Semaphore>,
+    places: Arc<Semaphore>,
     waiting: AtomicUsize,
     concurrency: usize,
     queue: usize,
@@ -16,24 +16,23 @@ pub struct Admission {
 
 impl Admission {
     pub fn new(concurrency: usize, queue: usize) -> Self {
-        let running = Arc::new(Semaphore::new(concurrency));
-        Admission { running, waiting: AtomicUsize::new(0), concurrency, queue }
+        let places = Arc::new(Semaphore::new(concurrency));
+        Admission { places, waiting: AtomicUsize::new(0), concurrency, queue }
     }
 
-    /// Queries that run and that wait now.
-    pub fn now(&self) -> (usize, usize) {
-        let running = self.concurrency.saturating_sub(self.running.available_permits());
-        (running, self.waiting.load(Ordering::Relaxed))
+    /// Queries that wait now.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Queries that may run and that may wait.
+    /// Places, and queries that may wait.
     pub fn most(&self) -> (usize, usize) {
         (self.concurrency, self.queue)
     }
 
     /// Waits for a turn, in order of arrival. `Overloaded` when the queue is full.
     pub async fn enter(&self) -> Result<OwnedSemaphorePermit> {
-        if let Ok(permit) = self.running.clone().try_acquire_owned() {
+        if let Ok(permit) = self.places.clone().try_acquire_owned() {
             return Ok(permit);
         }
         let place = Place::take(&self.waiting);
@@ -45,7 +44,7 @@ impl Admission {
             .hint("try again in a second"));
         }
         let stopped = |_| Error::unavailable("the query engine has stopped");
-        self.running.clone().acquire_owned().await.map_err(stopped)
+        self.places.clone().acquire_owned().await.map_err(stopped)
     }
 }
 
@@ -78,12 +77,12 @@ mod tests {
         let first = admission.enter().await.expect("runs");
         let mut second = Box::pin(admission.enter());
         assert!((&mut second).now_or_never().is_none(), "waits");
-        assert_eq!(admission.now(), (1, 1));
+        assert_eq!(admission.waiting(), 1);
         let third = admission.enter().now_or_never().expect("answers at once");
         assert!(matches!(third.expect_err("full").kind, model::Kind::Overloaded { .. }));
         drop(first);
         drop(second.await.expect("its turn"));
-        assert_eq!(admission.now(), (0, 0));
+        assert_eq!(admission.waiting(), 0);
         assert!(admission.enter().now_or_never().expect("free again").is_ok());
     }
 }

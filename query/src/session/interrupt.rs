@@ -4,7 +4,8 @@
 //! million can compute for minutes between two rows of its answer, and a join with many rows in memory never asks a scan
 //! again. Such a query would hold its thread, its memory and its place in the queue long after its time was over. So
 //! plans get two things: scans and joins give way when their turn is over ([`Slices`]), and the condition of a join that
-//! compares every row with every row looks whether it is still wanted.
+//! compares every row with every row looks whether it is still wanted, and gives its place on the lane's threads to others when
+//! its turn is over.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -26,7 +27,7 @@ use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceCh
 use super::breath;
 use super::once::Once;
 use super::running::Seat;
-use super::slices::Slices;
+use super::slices::{self, Slices};
 
 /// Whether a query is no longer wanted, and whether it is another's turn. Clones are the same.
 #[derive(Debug, Clone)]
@@ -47,7 +48,7 @@ impl Interrupt {
         self.0.unwanted.store(true, Ordering::Relaxed);
     }
 
-    fn is_set(&self) -> bool {
+    pub fn is_set(&self) -> bool {
         self.0.unwanted.load(Ordering::Relaxed)
     }
 
@@ -140,6 +141,7 @@ impl PhysicalExpr for Watched {
             return Err(DataFusionError::Execution("the query is no longer wanted".to_owned()));
         }
         breath::take();
+        slices::within(&self.interrupt);
         self.condition.evaluate(batch)
     }
 

@@ -61,8 +61,12 @@ impl Lane {
     /// Comes back only when a query that began now has had its part and others wait for its place.
     pub async fn outstayed(&self, seat: &Seat) -> Error {
         let Some(patience) = self.patience else { return std::future::pending().await };
-        tokio::time::sleep(patience).await;
-        while !seat.has_outstayed(Instant::now(), patience, self.admission.now().1) {
+        let outstayed = |at| {
+            // Also where it computes without giving way: others may begin in its place.
+            seat.stands_still(at);
+            seat.has_outstayed(at, patience, self.admission.waiting())
+        };
+        while !outstayed(Instant::now()) {
             tokio::time::sleep(LOOK).await;
         }
         let (ran, computed) = (seat.meter().began().elapsed().as_secs_f64(), seat.meter().had().as_secs_f64());
@@ -92,13 +96,15 @@ impl Lanes {
         let footers = footers(settings).map_err(preparing)?;
         let spilled = spill_folder(settings);
         let first: Arc<Running> = Arc::default();
-        let behind = Running::behind(&first);
+        let behind = Running::behind(&first, settings.concurrency);
         let lane = |asked, running, places: usize, memory: usize, ceiling| {
             // What analyses cost is known, so some of it may be had beside ingest, and none has to end for others.
             let (name, nice, is_analysis) = match asked {
                 Asked::Analysis => ("query", ANALYSES_NICE, true),
                 Asked::Statement => ("statement", STATEMENTS_NICE, false),
             };
+            // Each part of a plan of any statement may be a join that cannot give way.
+            let beside = if is_analysis { 0 } else { 2 * settings.concurrency };
             let env = environment(memory, spilled.as_ref(), settings.spill_bytes, footers.clone());
             Ok::<_, Error>(Lane {
                 admission: Admission::new(places.max(1), settings.queue),
@@ -107,7 +113,7 @@ impl Lanes {
                 env: env.map_err(preparing)?,
                 ceiling,
                 patience: (!is_analysis).then_some(PATIENCE),
-                threads: Threads::start(name, settings.threads, nice, is_analysis)?,
+                threads: Threads::start(name, settings.threads, beside, nice, is_analysis)?,
             })
         };
         Ok(Lanes {
@@ -143,14 +149,14 @@ impl Lanes {
 
     /// Queries that run and that wait now.
     pub fn now(&self) -> (usize, usize) {
-        let (analyses, statements) = (self.analyses.admission.now(), self.statements.admission.now());
-        (analyses.0 + statements.0, analyses.1 + statements.1)
+        let lanes = [&self.analyses, &self.statements];
+        (lanes.map(|lane| lane.running.count()).iter().sum(), lanes.map(|lane| lane.admission.waiting()).iter().sum())
     }
 
     /// Queries that may run and that may wait.
     pub fn most(&self) -> (usize, usize) {
         let (analyses, statements) = (self.analyses.admission.most(), self.statements.admission.most());
-        (analyses.0 + statements.0, analyses.1 + statements.1)
+        (analyses.0 + statements.0 + self.statements.running.most_costly(), analyses.1 + statements.1)
     }
 }
 

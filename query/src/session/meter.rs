@@ -5,7 +5,7 @@
 //!                                        └─ an operator spawns a task ── [`Carrier`] ──▶ counted for the same meter
 //! ```
 //! *Invariants:* work is counted once, also where counted work is done within counted work. Waiting for a thread, a lock
-//! or a disk counts nothing.
+//! or a disk counts nothing. It is counted when it ends, or earlier where whoever does it asks how much that is.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -22,8 +22,15 @@ use futures::future::BoxFuture;
 use super::breath;
 
 thread_local! {
-    /// Whom this thread works for.
-    static WORKS_FOR: RefCell<Option<Arc<Meter>>> = const { RefCell::new(None) };
+    /// What this thread does.
+    static WORK: RefCell<Option<Work>> = const { RefCell::new(None) };
+}
+
+/// Work of one thread for one query.
+struct Work {
+    meter: Arc<Meter>,
+    /// The thread's CPU time when it was last counted.
+    from: Duration,
 }
 
 /// What one query has had.
@@ -69,15 +76,30 @@ impl Meter {
 
     /// Counts until the answer is dropped what this thread does. `None`: it is counted already.
     fn counting(self: &Arc<Self>) -> Option<Counting> {
-        WORKS_FOR.with_borrow_mut(|works_for| {
-            if works_for.is_some() {
+        WORK.with_borrow_mut(|work| {
+            if work.is_some() {
                 return None;
             }
-            *works_for = Some(self.clone());
+            *work = Some(Work { meter: self.clone(), from: of_this_thread() });
             self.add(Duration::ZERO, Instant::now());
-            Some(Counting { meter: self.clone(), from: of_this_thread() })
+            Some(Counting)
         })
     }
+}
+
+/// Whether this thread has worked for a query for so long since that was last counted; counts it if so.
+pub fn has_worked(turn: Duration) -> bool {
+    WORK.with_borrow_mut(|work| {
+        let Some(work) = work else { return false };
+        let now = of_this_thread();
+        let since = now.saturating_sub(work.from);
+        if since < turn {
+            return false;
+        }
+        work.from = now;
+        work.meter.add(since, Instant::now());
+        true
+    })
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -90,16 +112,20 @@ pub(super) fn of_this_thread() -> Duration {
     Duration::try_from(now).unwrap_or_default()
 }
 
-struct Counting {
-    meter: Arc<Meter>,
-    from: Duration,
-}
+/// Until this is dropped.
+struct Counting;
 
 impl Drop for Counting {
     fn drop(&mut self) {
-        WORKS_FOR.with_borrow_mut(Option::take);
-        self.meter.add(of_this_thread().saturating_sub(self.from), Instant::now());
+        if let Some(Work { meter, from }) = WORK.with_borrow_mut(Option::take) {
+            meter.add(of_this_thread().saturating_sub(from), Instant::now());
+        }
     }
+}
+
+/// Whom this thread works for.
+fn works_for() -> Option<Arc<Meter>> {
+    WORK.with_borrow(|work| work.as_ref().map(|work| work.meter.clone()))
 }
 
 /// A future whose work is counted.
@@ -129,7 +155,7 @@ struct Carrier;
 
 impl JoinSetTracer for Carrier {
     fn trace_future(&self, work: BoxFuture<'static, Box<dyn Any + Send>>) -> BoxFuture<'static, Box<dyn Any + Send>> {
-        match WORKS_FOR.with_borrow(Clone::clone) {
+        match works_for() {
             Some(meter) => Counted { work, meter }.boxed(),
             None => work,
         }
@@ -139,7 +165,7 @@ impl JoinSetTracer for Carrier {
         &self,
         work: Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>,
     ) -> Box<dyn FnOnce() -> Box<dyn Any + Send> + Send> {
-        match WORKS_FOR.with_borrow(Clone::clone) {
+        match works_for() {
             Some(meter) => Box::new(move || {
                 let _counting = meter.counting();
                 work()
@@ -195,12 +221,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn work_that_does_not_give_way_is_counted_when_it_asks() {
+        let meter = Arc::new(Meter::since(Instant::now()));
+        let counted = meter.clone();
+        let job = async move {
+            let done = work(SOME);
+            let asked =
+                (has_worked(4 * SOME + 2 * done), counted.had(), has_worked(SOME), counted.had(), has_worked(SOME));
+            (done, asked)
+        };
+        let (done, (too_long, before, long, after, again)) = meter.count(job).await;
+        assert_eq!((too_long, before, long, again), (false, Duration::ZERO, true, false));
+        assert!(after >= done && meter.had() >= after, "{after:?} of {done:?}");
+        assert!(!has_worked(Duration::ZERO), "nobody is worked for");
+    }
+
+    #[tokio::test]
     async fn work_within_work_is_counted_once_and_for_the_outer() {
         let (outer, inner) = (Arc::new(Meter::since(Instant::now())), Arc::new(Meter::since(Instant::now())));
         let within = inner.count(async { work(SOME) });
         let done = outer.count(within).await;
         assert!(outer.had() >= done && inner.had().is_zero());
-        assert!(WORKS_FOR.with_borrow(Option::is_none), "the thread is free again");
+        assert!(works_for().is_none(), "the thread is free again");
     }
 
     #[test]
@@ -210,7 +252,7 @@ mod tests {
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             panics.poll_unpin(&mut Context::from_waker(std::task::Waker::noop()))
         }));
-        assert!(caught.is_err() && WORKS_FOR.with_borrow(Option::is_none));
+        assert!(caught.is_err() && works_for().is_none());
     }
 
     #[test]

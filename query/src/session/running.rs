@@ -2,23 +2,31 @@
 //! quick question is answered quickly whatever else is asked; and where places or memory are short, whoever has had most
 //! makes room.
 //!
-//! This is scheduling by attained service in two classes (Kleinrock, Queueing Systems 2, 1976, 4.6). Service is CPU, not
-//! time: at the peak a question that costs little can wait for long.
+//! ```text
+//!   place to begin ──has had 0.5 s──▶ costly ─▶ one of the few with room for it: its place to begin is free
+//!                                       │
+//!                                       └─▶ as many go on at once: those of the lowest class, the first of it first
+//! ```
+//!
+//! This is scheduling by attained service in classes, first come first served within each (Kleinrock, Queueing Systems 2,
+//! 1976, 4.7). Service is CPU, not time: at the peak a question that costs little can wait for long.
 
 use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::meter::Meter;
 
-/// A query that has had less CPU goes before those that have had more.
+/// A query that has had less CPU is in the first class; each further one ends at twice as much.
 const QUICK: Duration = Duration::from_millis(500);
 /// A query for which nothing has been done for so long wants no CPU: it waits for who reads its rows, say.
 const IDLE: Duration = Duration::from_secs(1);
 /// What an ended query held is given back within this time, about.
 const GIVES_BACK: Duration = Duration::from_millis(300);
 
-/// So long a query that has had a lot waits after each turn while there is one that has had little.
+/// So long a query waits after each turn while one of a lower class wants the CPU.
 const PAUSE: Duration = Duration::from_millis(50);
 /// So long a query waits after each turn while the lane ahead of its own wants the CPU: two turns, so that lane has some
 /// three quarters of it.
@@ -30,16 +38,28 @@ pub struct Running {
     seats: Mutex<Seats>,
     /// The lane that goes before this one.
     ahead: Option<Arc<Running>>,
+    /// How many that are not quick go on at once, and have room beside the places to begin. `None`: all, in their places.
+    most_costly: Option<usize>,
 }
 
 #[derive(Debug, Default)]
 struct Seats {
     /// In the order in which they began.
     taken: Vec<Arc<Meter>>,
+    /// Those that are not quick, in the order in which that was seen.
+    costly: Vec<Costly>,
     /// When one was ended for the memory it held.
     ended: Option<Instant>,
     /// What those have had that are gone.
     before: Duration,
+}
+
+/// A query that is not quick any more.
+#[derive(Debug)]
+struct Costly {
+    meter: Arc<Meter>,
+    since: Instant,
+    has_room: bool,
 }
 
 /// One query's, until it is dropped.
@@ -47,12 +67,25 @@ struct Seats {
 pub struct Seat {
     running: Arc<Running>,
     meter: Arc<Meter>,
+    /// Where it began, until others may begin there.
+    place: Mutex<Option<Arc<OwnedSemaphorePermit>>>,
 }
 
 impl Running {
-    /// A lane that lets another go first.
-    pub fn behind(ahead: &Arc<Running>) -> Arc<Self> {
-        Arc::new(Running { ahead: Some(ahead.clone()), ..Running::default() })
+    /// A lane that lets another go first, and of whose queries only so many go on once they have had a lot.
+    pub fn behind(ahead: &Arc<Running>, most_costly: usize) -> Arc<Self> {
+        let most_costly = Some(most_costly);
+        Arc::new(Running { ahead: Some(ahead.clone()), most_costly, ..Running::default() })
+    }
+
+    /// How many may go on besides those in places to begin.
+    pub fn most_costly(&self) -> usize {
+        self.most_costly.unwrap_or(0)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.seats().taken.len()
     }
 
     /// Whether one of them wants the CPU, `at` this moment.
@@ -60,14 +93,11 @@ impl Running {
         self.seats().taken.iter().any(|meter| meter.idle(at) < IDLE)
     }
 
-    pub fn enter(self: &Arc<Self>) -> Seat {
-        self.enter_at(Instant::now())
-    }
-
-    fn enter_at(self: &Arc<Self>, began: Instant) -> Seat {
-        let meter = Arc::new(Meter::since(began));
+    /// A query that begins now, in this place.
+    pub fn enter(self: &Arc<Self>, place: Option<Arc<OwnedSemaphorePermit>>) -> Seat {
+        let meter = Arc::new(Meter::since(Instant::now()));
         self.seats().taken.push(meter.clone());
-        Seat { running: self.clone(), meter }
+        Seat { running: self.clone(), meter, place: Mutex::new(place) }
     }
 
     /// The CPU time that all have had since the start.
@@ -90,6 +120,51 @@ impl Seats {
             others.filter(|(at, other)| (Reverse(other.had()), Some(*at)) < (Reverse(had), own) && count(other));
         before.count()
     }
+
+    /// Its number among the costly ones; it becomes one `at` this moment if it was none.
+    fn number(&mut self, one: &Arc<Meter>, at: Instant) -> usize {
+        let known = self.costly.iter().position(|costly| Arc::ptr_eq(&costly.meter, one));
+        known.unwrap_or_else(|| {
+            self.costly.push(Costly { meter: one.clone(), since: at, has_room: false });
+            self.costly.len() - 1
+        })
+    }
+
+    /// Gives one of the costly ones room if there is; whether it had none before.
+    fn give_room(&mut self, number: usize, most: usize) -> bool {
+        let is_room = self.costly.iter().filter(|costly| costly.has_room).count() < most;
+        match self.costly.get_mut(number) {
+            Some(costly) if is_room && !costly.has_room => {
+                costly.has_room = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// How many of the costly ones go before it.
+    fn ahead_of(&self, number: usize) -> usize {
+        let place = |(number, costly): (usize, &Costly)| (class(costly.meter.had()), number);
+        let own = self.costly.get(number).map(|costly| place((number, costly)));
+        self.costly.iter().enumerate().filter(|costly| Some(place(*costly)) < own).count()
+    }
+
+    /// Whether it has had its part, `at` this moment: it has been costly for so long, or idle from its begin.
+    fn has_had_its_part(&self, one: &Meter, at: Instant, patience: Duration) -> bool {
+        let costly = self.costly.iter().find(|costly| std::ptr::eq(one, Arc::as_ptr(&costly.meter)));
+        let since = match costly {
+            Some(costly) => costly.since,
+            None if class(one.had()) == 0 && one.idle(at) < IDLE => return false,
+            None => one.began(),
+        };
+        at.saturating_duration_since(since) >= patience
+    }
+}
+
+/// 0 for the quick ones.
+fn class(had: Duration) -> u32 {
+    let quicks = had.as_nanos() / QUICK.as_nanos();
+    quicks.checked_ilog2().map_or(0, |doubled| doubled + 1)
 }
 
 impl Seat {
@@ -99,22 +174,40 @@ impl Seat {
 
     /// How long it waits because it is another's turn, `at` this moment.
     pub fn gives_way(&self, at: Instant) -> Option<Duration> {
-        let is_quick = |meter: &Meter| meter.had() < QUICK;
-        let wants = |meter: &Meter| is_quick(meter) && meter.idle(at) < IDLE;
-        if !is_quick(&self.meter) && self.running.seats().taken.iter().any(|other| wants(other)) {
+        if self.stands_still(at) {
+            return Some(PAUSE);
+        }
+        let own = class(self.meter.had());
+        let goes_first = |other: &Meter| class(other.had()) < own && other.idle(at) < IDLE;
+        if own > 0 && self.running.seats().taken.iter().any(|other| goes_first(other)) {
             return Some(PAUSE);
         }
         self.running.ahead.as_ref().filter(|ahead| ahead.wants(at)).map(|_| PAUSE_FOR_LANE)
     }
 
-    /// Whether it has had its part, `at` this moment: it began `patience` ago, is not quick, and of those that could be
-    /// said this of it is among the `waiting` who have had most.
-    pub fn has_outstayed(&self, at: Instant, patience: Duration, waiting: usize) -> bool {
-        let has_had_its_part = |meter: &Meter| {
-            let age = at.saturating_duration_since(meter.began());
-            age >= patience && (meter.had() >= QUICK || meter.idle(at) >= IDLE)
-        };
-        has_had_its_part(&self.meter) && self.running.seats().before(&self.meter, has_had_its_part) < waiting
+    /// Whether as many costly ones as may go on at once go before it, `at` this moment. If there is room for it beside the
+    /// places to begin, its own is free from now on.
+    pub fn stands_still(&self, at: Instant) -> bool {
+        let is_costly = class(self.meter.had()) > 0;
+        let Some(most) = self.running.most_costly.filter(|_| is_costly) else { return false };
+        let mut seats = self.running.seats();
+        let number = seats.number(&self.meter, at);
+        let (leaves, stands_still) = (seats.give_room(number, most), seats.ahead_of(number) >= most);
+        drop(seats);
+        if leaves {
+            self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+        stands_still
+    }
+
+    /// Whether it has to end because others wait, `at` this moment: it has had its part for `patience`, and of those of whom
+    /// this could be said it is among the first that have had most. As many end as there are that stand still and that wait
+    /// `to_begin`.
+    pub fn has_outstayed(&self, at: Instant, patience: Duration, to_begin: usize) -> bool {
+        let seats = self.running.seats();
+        let stand_still = self.running.most_costly.map_or(0, |most| seats.costly.len().saturating_sub(most));
+        let has_had_its_part = |meter: &Meter| seats.has_had_its_part(meter, at, patience);
+        has_had_its_part(&self.meter) && seats.before(&self.meter, has_had_its_part) < to_begin + stand_still
     }
 
     /// Whether it is this query that has to end, when one has to for the memory that all take: the one that has had most,
@@ -135,6 +228,7 @@ impl Drop for Seat {
         let mut seats = self.running.seats();
         seats.before += self.meter.had();
         seats.taken.retain(|meter| !Arc::ptr_eq(meter, &self.meter));
+        seats.costly.retain(|costly| !Arc::ptr_eq(&costly.meter, &self.meter));
     }
 }
 
@@ -148,7 +242,7 @@ mod tests {
     #[test]
     fn who_has_had_a_lot_gives_way_to_who_has_had_little_however_long_both_are_there() {
         let running = Arc::new(Running::default());
-        let (costly, cheap) = (running.enter(), running.enter());
+        let (costly, cheap) = (running.enter(None), running.enter(None));
         let at = costly.meter.began() + 8 * SECOND;
         costly.meter.add(QUICK, at);
         assert_eq!(costly.gives_way(at), None, "the other wants nothing: nothing was done for it in 8 s");
@@ -161,8 +255,8 @@ mod tests {
     #[test]
     fn a_lane_lets_the_one_ahead_of_it_go_first_while_that_wants_something() {
         let ahead = Arc::new(Running::default());
-        let (behind, other) = (Running::behind(&ahead), ahead.enter());
-        let statement = behind.enter();
+        let (behind, other) = (Running::behind(&ahead, 1), ahead.enter(None));
+        let statement = behind.enter(None);
         let at = statement.meter.began();
         assert_eq!((statement.gives_way(at), other.gives_way(at)), (Some(PAUSE_FOR_LANE), None));
         assert_eq!(statement.gives_way(at + 2 * IDLE), None, "nothing is done for it");
@@ -173,7 +267,7 @@ mod tests {
     #[test]
     fn who_has_outstayed_is_who_has_had_most_and_never_who_got_no_turn() {
         let running = Arc::new(Running::default());
-        let seats: Vec<Seat> = (0..4).map(|_| running.enter()).collect();
+        let seats: Vec<Seat> = (0..4).map(|_| running.enter(None)).collect();
         let at = seats[3].meter.began() + PATIENCE;
         // The second is starved at the peak, the last one's rows are not fetched.
         for (seat, (had, seen)) in
@@ -191,9 +285,42 @@ mod tests {
     }
 
     #[test]
+    fn a_class_ends_where_twice_as_much_was_had() {
+        let had = [0, 499, 500, 999, 1_000, 1_999, 2_000, 4_000].map(Duration::from_millis);
+        assert_eq!(had.map(class), [0, 0, 1, 1, 2, 2, 3, 4]);
+    }
+
+    #[tokio::test]
+    async fn so_many_that_are_costly_go_on_and_leave_their_place_to_who_begins() {
+        let (ahead, places) = (Arc::default(), Arc::new(tokio::sync::Semaphore::new(3)));
+        let running = Running::behind(&ahead, 1);
+        let begin = || async { running.enter(Some(Arc::new(places.clone().acquire_owned().await.expect("open")))) };
+        let (first, second, quick) = (begin().await, begin().await, begin().await);
+        let at = first.meter.began() + SECOND;
+        let still = |at| [&first, &second, &quick].map(|seat| seat.stands_still(at));
+        assert_eq!((still(at), places.available_permits()), ([false; 3], 0), "all have had little");
+        first.meter.add(QUICK, at);
+        assert_eq!((still(at), places.available_permits()), ([false; 3], 1), "there is room for one");
+        second.meter.add(QUICK + QUICK / 2, at);
+        assert_eq!((still(at), places.available_permits()), ([false, true, false], 1), "of the same class");
+        assert_eq!(second.gives_way(at + 2 * IDLE), Some(PAUSE), "though nobody else wants the CPU");
+        first.meter.add(QUICK, at);
+        assert_eq!((still(at), places.available_permits()), ([true, false, false], 1), "of the next class");
+        // Who has had most ends for who stands still, and where somebody waits to begin, the next one too.
+        quick.meter.add(QUICK / 2, at + PATIENCE);
+        let outstayed = |at, to_begin| [&first, &second, &quick].map(|seat| seat.has_outstayed(at, PATIENCE, to_begin));
+        assert_eq!(outstayed(at + PATIENCE - SECOND, 3), [false; 3]);
+        assert_eq!(outstayed(at + PATIENCE, 0), [true, false, false]);
+        assert_eq!(outstayed(at + PATIENCE, 2), [true, true, false]);
+        drop(first);
+        assert_eq!((second.stands_still(at), places.available_permits()), (false, 2), "its room is the other's");
+        assert!(!second.has_outstayed(at + PATIENCE, PATIENCE, 0) && second.has_outstayed(at + PATIENCE, PATIENCE, 1));
+    }
+
+    #[test]
     fn the_costliest_ends_first_and_the_next_only_when_that_did_not_help() {
         let running = Arc::new(Running::default());
-        let seats: Vec<Seat> = (0..3).map(|_| running.enter()).collect();
+        let seats: Vec<Seat> = (0..3).map(|_| running.enter(None)).collect();
         let at = Instant::now();
         seats[1].meter.add(SECOND, at);
         assert_eq!(seats.iter().map(|seat| seat.has_to_end(at)).collect::<Vec<_>>(), [false, true, false]);
@@ -210,7 +337,7 @@ mod tests {
     #[test]
     fn what_a_lane_has_had_stays_when_its_queries_are_gone() {
         let running = Arc::new(Running::default());
-        let (one, other) = (running.enter(), running.enter());
+        let (one, other) = (running.enter(None), running.enter(None));
         one.meter.add(2 * SECOND, Instant::now());
         other.meter.add(SECOND, Instant::now());
         assert_eq!(running.had(), 3 * SECOND);

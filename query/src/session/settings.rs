@@ -15,9 +15,9 @@ pub struct Settings {
     /// Memory of the whole process, in bytes, above which running statements are ended, and analyses an eighth later:
     /// the engine's own accounting misses some. 0: three quarters of the machine's (or container's) memory.
     pub process_bytes: u64,
-    /// Statements that run at once, and half as many analyses. More: shorter queue, less memory for each. What has run for
-    /// half a second lets what just began go first; a statement that has run for 5 s is ended when another waits for its
-    /// place.
+    /// Statements that go on at once after half a second of CPU; as many that have had less run beside them, and half as
+    /// many analyses. More: shorter queue, less memory for each. What has had half a second lets those go first that have
+    /// had less; a statement that goes on so for 5 s is ended when another waits for its turn.
     pub concurrency: usize,
     /// Analyses, and statements, that may wait for their turn; further ones are told to come back.
     pub queue: usize,

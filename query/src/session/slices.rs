@@ -3,7 +3,7 @@
 //! A thread goes on with a query until that gives way. DataFusion's own operators do so after 128 batches, which are
 //! seconds where each batch costs a regular expression over a few megabytes of text; somebody's quick question would wait
 //! for them. [`Slices`] stands above what a plan reads and above what makes more rows than it reads, and gives way when its
-//! turn is over; where it is another's turn, it also waits a little.
+//! turn is over; where it is another's turn, it also waits a little, and where too many cost as much, until one of them ends.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,10 +20,17 @@ use tokio::time::Sleep;
 
 use super::breath;
 use super::interrupt::Interrupt;
+use super::meter;
+use super::running::Seat;
 use super::through::{Pass, Through};
 
 /// A turn. Shorter: others wait less; each end of a turn costs some microseconds.
 const TURN: Duration = Duration::from_millis(10);
+
+/// So long work that cannot give way sleeps after each turn, for another thread to take its place among the lane's.
+const HANDS_OVER: Duration = Duration::from_micros(500);
+/// And how often it then looks whether it may go on, where too many cost as much.
+const STANDS: Duration = Duration::from_millis(50);
 
 /// The same rows in the same order, in turns.
 #[derive(Debug)]
@@ -59,16 +66,17 @@ impl Stream for Turns {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(pause) = &mut self.pause {
-            ready!(pause.as_mut().poll(context));
-            self.pause = None;
+        while let Some(waits) = &mut self.pause {
+            ready!(waits.as_mut().poll(context));
+            let (seat, now) = (self.interrupt.seat(), Instant::now());
+            self.pause = if seat.stands_still(now) { pause(seat, now) } else { None };
         }
         breath::take();
         let (now, since) = (Instant::now(), self.since);
         let since = *self.since.insert(since.unwrap_or(now));
         if now.saturating_duration_since(since) >= TURN {
             self.since = None;
-            self.pause = self.interrupt.seat().gives_way(now).map(|pause| Box::pin(tokio::time::sleep(pause)));
+            self.pause = pause(self.interrupt.seat(), now);
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -78,6 +86,25 @@ impl Stream for Turns {
         }
         next
     }
+}
+
+/// For work that cannot give way by itself: when its turn is over, others go on in its place on the lane's threads. It goes
+/// on beside them, on a thread of its own, and waits where a stream would.
+pub fn within(interrupt: &Interrupt) {
+    if !meter::has_worked(TURN) {
+        return;
+    }
+    let seat = interrupt.seat();
+    tokio::task::block_in_place(|| {
+        std::thread::sleep(seat.gives_way(Instant::now()).unwrap_or(HANDS_OVER));
+        while !interrupt.is_set() && seat.stands_still(Instant::now()) {
+            std::thread::sleep(STANDS);
+        }
+    });
+}
+
+fn pause(seat: &Seat, now: Instant) -> Option<Pin<Box<Sleep>>> {
+    seat.gives_way(now).map(|pause| Box::pin(tokio::time::sleep(pause)))
 }
 
 impl RecordBatchStream for Turns {

@@ -34,10 +34,13 @@ pub struct Threads {
 
 impl Threads {
     /// So many with this name that run when a core is idle, and `with_nicer` as many that are by so much nicer than the
-    /// thread that asks; where the system does not know the first kind, all of them are.
-    pub fn start(name: &'static str, threads: usize, nice: i32, with_nicer: bool) -> Result<Self> {
-        let idle = Some(runtime(name.to_owned(), threads, nice, true)?);
-        let nicer = with_nicer.then(|| runtime(format!("{name}-now"), threads, nice, false)).transpose()?;
+    /// thread that asks; where the system does not know the first kind, all of them are. Twice as many read files, and
+    /// `beside` as many do work that cannot give way.
+    pub fn start(name: &'static str, threads: usize, beside: usize, nice: i32, with_nicer: bool) -> Result<Self> {
+        let blocking = (2 + beside) * threads;
+        let idle = Some(runtime(name.to_owned(), (threads, blocking), nice, true)?);
+        let nicer = || runtime(format!("{name}-now"), (threads, blocking), nice, false);
+        let nicer = with_nicer.then(nicer).transpose()?;
         Ok(Threads { idle, nicer, never_came: Mutex::new(None) })
     }
 
@@ -81,12 +84,12 @@ impl Drop for Threads {
 
 /// Threads that the runtime adds for blocking work begin as nice as the one that needed them, so the niceness is set rather
 /// than added to.
-fn runtime(name: String, threads: usize, nice: i32, when_idle: bool) -> Result<Runtime> {
+fn runtime(name: String, (threads, blocking): (usize, usize), nice: i32, when_idle: bool) -> Result<Runtime> {
     let number = Arc::new(AtomicUsize::new(0));
     let nice = rustix::process::getpriority_process(None).unwrap_or(0) + nice;
     Builder::new_multi_thread()
         .worker_threads(threads.max(1))
-        .max_blocking_threads(threads.max(1) * 2)
+        .max_blocking_threads(blocking.max(1))
         .thread_stack_size(STACK)
         .thread_name_fn(move || format!("{name}-{}", number.fetch_add(1, Ordering::Relaxed)))
         .on_thread_start(move || {
@@ -118,7 +121,7 @@ mod tests {
 
     #[tokio::test]
     async fn queries_do_not_wait_for_threads_that_never_have_a_core() {
-        let threads = Threads::start("t", 1, 3, true).expect("starts");
+        let threads = Threads::start("t", 1, 0, 3, true).expect("starts");
         let meter = Meter::since(Instant::now());
         assert_eq!(name(threads.first(Instant::now()).expect("runs")).await, "t-0");
         // As if another process had all the cores.
@@ -138,7 +141,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_query_for_which_something_is_done_stays_where_it_is() {
-        let threads = Threads::start("t", 1, 3, true).expect("starts");
+        let threads = Threads::start("t", 1, 0, 3, true).expect("starts");
         let (resume, paused) = mpsc::channel::<()>();
         let stuck = threads.first(Instant::now()).expect("runs").spawn(async move { paused.recv() });
         let meter = Meter::since(Instant::now());
@@ -153,7 +156,7 @@ mod tests {
     fn threads_for_blocking_work_are_as_nice_as_the_others() {
         let own = rustix::process::getpriority_process(None).expect("known");
         for when_idle in [true, false] {
-            let runtime = runtime("nice".to_owned(), 1, 3, when_idle).expect("starts");
+            let runtime = runtime("nice".to_owned(), (1, 2), 3, when_idle).expect("starts");
             let niceness = || rustix::process::getpriority_process(None).expect("known");
             let (worker, blocking) = runtime.block_on(async {
                 // From a worker, whose niceness a new thread begins with.

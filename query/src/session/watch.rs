@@ -70,6 +70,6 @@ mod tests {
     #[tokio::test]
     async fn a_process_above_its_ceiling_is_noticed() {
         let running = std::sync::Arc::new(Running::default());
-        assert_eq!(exceeded(1, &running.enter()).await.kind, Kind::Limit);
+        assert_eq!(exceeded(1, &running.enter(None)).await.kind, Kind::Limit);
     }
 }

@@ -1,5 +1,6 @@
 //! Answers that are cut, and queries that are refused, ended or cancelled.
 
+use futures::future::select_all;
 use model::Tenant;
 use serde_json::json;
 
@@ -119,17 +120,36 @@ async fn a_wrong_pattern_is_told_in_one_line() {
     }
 }
 
+/// 144 million pairs of 12,000 spans, each a search through two texts five times over; one side fits into memory.
+const ENDLESS: &str = "SELECT count(*) FROM spans a, spans b \
+                       WHERE repeat(a.resource_attributes || b.resource_attributes, 5) ~ '(a|b|c)*d.*(e|f)+[0-9]{9,}x'";
+
+#[tokio::test]
+async fn a_quick_statement_waits_for_none_that_cost_much() {
+    let fixture = Fixture::new().with(model::Signal::Traces, &shop(4_000), State::Mixed).await;
+    let engine = fixture.engine_with(Settings { threads: 1, concurrency: 2, ..Settings::default() });
+    // Two go on, one stands still, and there is a place for a quick one.
+    let ask = |text| Box::pin(sql(&engine, text));
+    let mut asked = vec![ask(ENDLESS), ask(ENDLESS), ask(ENDLESS)];
+    for _ in 0..5 {
+        asked.push(ask("SELECT count(*) FROM spans"));
+        let (answer, _, others) = select_all(asked).await;
+        assert_eq!(lines(&answer.expect("answers")), ["12000"], "before any of the others ends");
+        asked = others;
+    }
+}
+
 #[tokio::test]
 async fn who_asks_for_too_much_makes_room_when_others_wait() {
     let fixture = Fixture::new().with(model::Signal::Traces, &shop(4_000), State::Mixed).await;
-    let engine = fixture.engine_with(Settings { threads: 1, concurrency: 1, ..Settings::default() });
-    // 144 million pairs, each a search through two texts five times over; one side fits into memory.
-    let all = "SELECT count(*) FROM spans a, spans b \
-               WHERE repeat(a.resource_attributes || b.resource_attributes, 5) ~ '(a|b|c)*d.*(e|f)+[0-9]{9,}x'";
-    let (long, short) = futures::future::join(sql(&engine, all), sql(&engine, "SELECT count(*) FROM spans")).await;
-    let error = long.expect_err("ended");
+    let settings = Settings { threads: 1, concurrency: 1, timeout_seconds: 12.0, ..Settings::default() };
+    let engine = fixture.engine_with(settings);
+    let (ended, _, other) = select_all([Box::pin(sql(&engine, ENDLESS)), Box::pin(sql(&engine, ENDLESS))]).await;
+    let error = ended.expect_err("ended");
     assert!(error.kind == model::Kind::Limit && error.message.contains("others wait"), "{error:?}");
-    assert_eq!(lines(&short.expect("answers")), ["12000"]);
+    // The other goes on in its turn, and nobody waits for it any more.
+    let errors = select_all(other).await.0.expect_err("ended");
+    assert!(errors.message.contains("longer than 12 s"), "{errors:?}");
 }
 
 #[tokio::test]
