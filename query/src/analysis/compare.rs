@@ -39,6 +39,8 @@ pub const ANALYSIS: Analysis = Analysis {
     run: |query, scope| -> Running { Box::pin(run(query, scope)) },
 };
 
+/// Differences in the answer, unless told otherwise.
+pub(super) const MOST_DIFFERENCES: i64 = 30;
 /// Values of one key in the answer.
 const VALUES_PER_KEY: usize = 3;
 /// Example traces of each side.
@@ -64,9 +66,9 @@ fn schema() -> SchemaRef {
 }
 
 /// The spans of both sides as one SQL condition, and which of them are the selection.
-struct Question {
-    spans: String,
-    selected: String,
+pub(super) struct Question {
+    pub spans: String,
+    pub selected: String,
 }
 
 impl Question {
@@ -113,9 +115,12 @@ impl Question {
     }
 }
 
-pub(super) async fn run(query: Query, scope: Scope) -> Result<Report> {
-    let limit = scope.number("limit", 30, 1, 1_000)? as usize;
-    let question = Question::of(&query, &scope)?;
+async fn run(query: Query, scope: Scope) -> Result<Report> {
+    let limit = scope.number("limit", MOST_DIFFERENCES, 1, 1_000)? as usize;
+    answer(&query, &Question::of(&query, &scope)?, limit).await
+}
+
+pub(super) async fn answer(query: &Query, question: &Question, limit: usize) -> Result<Report> {
     let counted = query.fold(&question.sql(), Counted::default).await?.fold;
     let notes = counted.notes();
     let (spans, exemplars) = (counted.spans, counted.exemplars);

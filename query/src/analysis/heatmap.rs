@@ -55,7 +55,7 @@ pub fn row_of(edges: &[i64], duration: i64) -> usize {
 }
 
 /// The spans that a heat map is about, by columns: without a service requests, that is entry spans.
-async fn read(query: &Query, scope: &Scope, bins: Bins) -> Result<Folded<Entries>> {
+pub(super) async fn read(query: &Query, scope: &Scope, bins: Bins) -> Result<Folded<Entries>> {
     let (query, requests) = match scope.service {
         // They are marked when traces are assembled, which rows in the log are not.
         None => (query.without_backlog(), " AND (tree_flags & 128) <> 0"),

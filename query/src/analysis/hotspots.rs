@@ -1,6 +1,8 @@
 //! Hot spots: which operation limits the system, with evidence. The window is the current load level unless one is
 //! given, the baseline the level before it; [`super::ranking`] decides, this gathers and looks up examples.
 
+mod narrow;
+
 use std::collections::HashMap;
 
 use arrow::datatypes::SchemaRef;
@@ -14,7 +16,7 @@ use super::columns::{self, float, int, text};
 use super::learn::learn;
 use super::messages::{Messages, messages};
 use super::observe::{Seen, observe};
-use super::ranking::{self, Attribute, FactBook, Hotspot, Observed, Operation, Ranking, Settings};
+use super::ranking::{self, FactBook, Hotspot, Observed, Operation, Ranking, Settings};
 use super::report::{Report, rfc3339};
 use super::rows::{number, read};
 use super::sample::typical_of;
@@ -22,10 +24,10 @@ use super::scope::{Scope, Window, quoted, started_in};
 use super::sentence::Sentence;
 use super::timeline::{Timeline, settled};
 use super::vitals::{self, Pressure, Vital};
-use super::{Analysis, Parameter, Running, compare, log_patterns, rates};
+use super::{Analysis, Parameter, Running, log_patterns};
 use crate::fold::Folded;
-use crate::functions::sketch::Sketch;
 use crate::query::Query;
+use narrow::narrowed;
 
 pub const ANALYSIS: Analysis = Analysis {
     name: "hotspots",
@@ -302,96 +304,6 @@ async fn exemplars(query: &Query, window: Window, scope: &Scope, spot: &Hotspot)
 async fn vitals_of(query: &Query, windows: &[Window], sides: &Sides, spot: &Hotspot) -> Result<Vec<Vital>> {
     let series = vitals::gather(query, &spot.service, spot.instance.as_deref(), windows).await?;
     Ok(vitals::judge(&series, sides.window, sides.baseline))
-}
-
-/// Operations that are looked at above a hot spot for an attribute: a call of a database often says little of what it
-/// was made for, the SERVER span around it does.
-const CALLERS: usize = 4;
-
-/// The attribute value to which a hot spot is confined: by its own spans, else by those around them in its service.
-async fn narrowed(
-    query: &Query,
-    sides: &Sides,
-    scope: &Scope,
-    facts: &FactBook,
-    spot: &Hotspot,
-) -> Result<Option<Attribute>> {
-    if spot.instance.is_some() || spot.off_path {
-        return Ok(None);
-    }
-    let mut operation = &spot.evidence;
-    for _ in 0..CALLERS {
-        let found = confined_to(query, sides, scope, operation).await?;
-        let parent = facts.get(operation).and_then(|facts| facts.parent.as_ref());
-        match parent.filter(|parent| found.is_none() && parent.service == operation.service) {
-            Some(parent) => operation = parent,
-            None => return Ok(found),
-        }
-    }
-    Ok(None)
-}
-
-/// The attribute value to which the slow spans of an operation are confined, if there is one: nearly all slow spans
-/// have it, and few of the others.
-async fn confined_to(query: &Query, sides: &Sides, asked: &Scope, operation: &Operation) -> Result<Option<Attribute>> {
-    let Some(baseline) = sides.baseline else { return Ok(None) };
-    let slow = p99(query, baseline, asked, operation).await?;
-    if slow == 0 {
-        return Ok(None);
-    }
-    let parameters = [
-        ("service", operation.service.clone()),
-        ("operation", operation.operation.clone()),
-        ("kind", operation.kind.name().to_owned()),
-        ("start", rfc3339(sides.window.start)),
-        ("end", rfc3339(sides.window.end)),
-        ("sel_min_ns", (slow + slow / BEYOND).to_string()),
-    ];
-    let parameters: Vec<_> = parameters.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-    let mut scope = Scope::parse(&parameters, query.now())?;
-    scope.members[0].clone_from(&asked.members[0]);
-    let report = compare::run(query.clone(), scope).await?;
-    Ok(report.json["differences"].as_array().into_iter().flatten().find_map(confining))
-}
-
-/// The 99th percentile of an operation's spans in the baseline, ns; 0 when there are none. Where all traces take part,
-/// files say it.
-async fn p99(query: &Query, baseline: Window, asked: &Scope, operation: &Operation) -> Result<i64> {
-    if asked.members[1].is_some() {
-        let spans = format!("{} AND {}{}", started_in(baseline), spans_of(operation), members(asked, 1));
-        return number(query, &format!("SELECT quantile(duration_ns, 0.99) FROM spans WHERE {spans}")).await;
-    }
-    let mut scope = asked.without_filters();
-    (scope.window, scope.members) = (baseline, [None, None]);
-    scope.service = Some(operation.service.clone());
-    scope.operation = Some(operation.operation.clone());
-    scope.kind = Some(operation.kind.name().to_owned());
-    let rates = rates::read(query, &scope, 1).await?.fold;
-    let mut latency = Sketch::default();
-    rates.iter().for_each(|rated| latency.merge(&rated.figures.latency));
-    Ok(latency.quantile(0.99).unwrap_or(0))
-}
-
-/// Slow is what lies beyond the baseline's p99 by this part of it: else one in a hundred of the others is among them, as
-/// many as a rare value has spans.
-const BEYOND: i64 = 10;
-/// Shares that make a value the place of a problem rather than a hint.
-const MOST_OF_SLOW: f64 = 0.8;
-const FEW_OF_OTHERS: f64 = 0.35;
-
-fn confining(difference: &Value) -> Option<Attribute> {
-    let number = |name: &str| difference[name].as_f64().unwrap_or(0.0);
-    let confined = number("selection_share") >= MOST_OF_SLOW
-        && number("baseline_share") <= FEW_OF_OTHERS
-        && number("selection_coverage") >= MOST_OF_SLOW
-        && number("selection_count") >= 10.0;
-    // What a span says of itself because it was slow or failed is no cause; nor is what `instance` stands for.
-    let key = difference["key"].as_str()?;
-    let effect =
-        matches!(key, "status" | "instance" | "name" | "error.type" | "http.response.status_code" | "thread.name");
-    let resource = difference["scope"] == "resource";
-    (confined && !effect && !resource)
-        .then(|| Attribute { key: key.to_owned(), value: difference["value"].as_str().unwrap_or_default().to_owned() })
 }
 
 /// The condition that keeps a side to the traces of its run, with `AND` before it.
