@@ -59,6 +59,8 @@ pub struct Settings {
     /// Spans in one export; all come from one instance of one service. At most: see [`Settings::export_spans`].
     pub spans_per_export: usize,
     pub seed: u64,
+    /// How long after the start one operation begins to take four times as long.
+    pub slow_after: Option<Duration>,
     pub encoding: Encoding,
     /// How many of the first requests to make before the run, so that making them takes no CPU from the server. Their
     /// spans are as much older as that takes.
@@ -128,6 +130,7 @@ impl Default for Settings {
             spans_per_trace: 12,
             spans_per_export: 490,
             seed: 1,
+            slow_after: None,
             encoding: Encoding::None,
             prepare: 0,
             connections: 4,
@@ -190,6 +193,10 @@ impl Settings {
         if self.spans_per_trace > layout::MOST_SPANS_PER_TRACE {
             let most = layout::MOST_SPANS_PER_TRACE;
             return Err(Error::Settings(format!("{} spans per trace is more than {most}", self.spans_per_trace)));
+        }
+        if self.slow_after.is_some() && self.spans_per_trace < layout::SPANS_WITH_SLOWED {
+            let least = layout::SPANS_WITH_SLOWED;
+            return Err(Error::Settings(format!("what is slow after a while is in traces of at least {least} spans")));
         }
         if self.spans_per_export > MOST_SPANS_PER_EXPORT {
             let most = MOST_SPANS_PER_EXPORT;

@@ -60,6 +60,9 @@ pub struct Load {
     /// The same seed sends the same ids
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// So long after the start "SELECT stock" of inventory takes four times as long, for hot spots to name
+    #[arg(long, value_name = "TIME")]
+    slow_after: Option<String>,
     /// How exports are compressed (gzip and zstd at level 1)
     #[arg(long, value_enum, default_value = "none")]
     encoding: EncodingName,
@@ -156,6 +159,7 @@ impl Load {
             spans_per_trace: self.spans_per_trace,
             spans_per_export: self.spans_per_export,
             seed: self.seed,
+            slow_after: self.slow_after.as_deref().map(time).transpose()?,
             encoding: match self.encoding {
                 EncodingName::None => Encoding::None,
                 EncodingName::Gzip => Encoding::Gzip,

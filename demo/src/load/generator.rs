@@ -3,11 +3,13 @@
 //! Nothing is allocated: the caller's buffer is filled from front to back, and what a send copies from fits into the
 //! processor's nearest caches.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 
 use super::Settings;
 use super::content::{CONTENTS, INSTANCES, VARIANTS, Varying};
-use super::layout::{Layout, SERVICES, position, span_id, trace_id};
+use super::layout::{Layout, SERVICES, position, slowed, span_id, trace_id};
 use super::schedule::Schedule;
 use super::template::{Piece, head, tail};
 use crate::shop::mix;
@@ -27,6 +29,7 @@ const USERS: u64 = 10_000_000;
 pub struct Generator {
     layout: Layout,
     schedule: Schedule,
+    slow_after: Duration,
     /// Real time of the schedule's start, in nanoseconds since the Unix epoch.
     epoch: u64,
     slots: Vec<Slot>,
@@ -55,6 +58,7 @@ struct Trace {
     lasts: f64,
     user: u64,
     product: u64,
+    is_slowed: bool,
 }
 
 impl Generator {
@@ -68,6 +72,7 @@ impl Generator {
         Generator {
             layout,
             schedule: Schedule::new(settings),
+            slow_after: settings.slow_after.unwrap_or(Duration::MAX),
             epoch,
             slots,
             pieces,
@@ -93,12 +98,13 @@ impl Generator {
         out.reserve(head.len() + slot.bytes + self.tail.len());
         out.extend_from_slice(head);
         let (begins, lasts) = self.time_of_block(block);
+        let is_slowed = self.schedule.due(block * per_block) >= self.slow_after;
         let spacing = (lasts / self.layout.spans_per_export as u64).max(1);
         let held = slot.positions.len();
         let (mut number, last) = (slot.first, slot.first + self.layout.spans_per_export);
         while number < last {
             let in_block = number / held;
-            let trace = self.trace(block, in_block, begins + spacing * in_block as u64, spacing);
+            let trace = self.trace((block, in_block), begins + spacing * in_block as u64, spacing, is_slowed);
             let of_trace = last.min((in_block + 1) * held);
             for place in &slot.positions[number % held..][..of_trace - number] {
                 self.write_span(&trace, *place, in_block, out);
@@ -108,7 +114,7 @@ impl Generator {
         out.extend_from_slice(&self.tail);
     }
 
-    fn trace(&self, block: u64, in_block: usize, begins: u64, spacing: u64) -> Trace {
+    fn trace(&self, (block, in_block): (u64, usize), begins: u64, spacing: u64, is_slowed: bool) -> Trace {
         let key = self.layout.trace_key(block, in_block);
         let (when, what) = (mix(key ^ 0x5ca1e), mix(key ^ 0x75e2));
         // Few products are bought often.
@@ -120,6 +126,7 @@ impl Generator {
             lasts: TRACE_NS * self.scale_of(when),
             user: what % USERS,
             product: 100_000 + mix(rank as u64) % 900_000,
+            is_slowed,
         }
     }
 
@@ -139,8 +146,10 @@ impl Generator {
         let jitter = JITTER.min(0.2 * (place.ends - place.begins));
         let starts = place.begins + jitter * share(chance);
         let ends = place.ends - jitter * share(chance << 32);
-        put(bytes, piece.start, &(trace.begins + (trace.lasts * starts) as u64).to_le_bytes());
-        put(bytes, piece.end, &(trace.begins + (trace.lasts * ends) as u64).to_le_bytes());
+        for (at, moment) in [(piece.start, starts), (piece.end, ends)] {
+            let moment = if trace.is_slowed { slowed(moment) } else { moment };
+            put(bytes, at, &(trace.begins + (trace.lasts * moment) as u64).to_le_bytes());
+        }
         for (index, (at, varying)) in piece.varying.iter().enumerate() {
             match varying {
                 Varying::User => put(bytes, *at, &digits::<10>(trace.user)),

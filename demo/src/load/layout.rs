@@ -73,6 +73,18 @@ pub fn position(number: usize) -> Position {
     }
 }
 
+/// Spans of a trace that has the query of [`slowed`].
+pub const SPANS_WITH_SLOWED: usize = SKELETON.len();
+/// A moment within the inventory's query, and how much longer than usual that takes then.
+const SLOWED_AT: f64 = 0.83;
+const SLOWED_BY: f64 = 0.3;
+
+/// The moment of a trace, as a share of its usual time, when the inventory's query takes four times as long. What waits for it
+/// takes as much longer.
+pub fn slowed(moment: f64) -> f64 {
+    if moment > SLOWED_AT { moment + SLOWED_BY } else { moment }
+}
+
 impl Layout {
     /// How many exports a block has.
     pub fn exports_per_block(&self) -> u64 {

@@ -127,6 +127,39 @@ fn a_block_of_exports_holds_complete_traces() {
 }
 
 #[test]
+fn after_a_while_the_stock_takes_four_times_as_long_and_all_that_wait_for_it_as_much_longer() {
+    let usual = Settings::default();
+    let slow_after = Some(usual.duration / 2);
+    let settings = Settings { slow_after, ..usual.clone() };
+    let (usual, slowed) = (Generator::new(&usual, EPOCH), Generator::new(&settings, EPOCH));
+    let block = |number: u64| 12 * number..12 * (number + 1);
+    for (exports, is_slow) in [(block(0), false), (block(usual.schedule().exports() / 12 - 1), true)] {
+        for export in exports {
+            let [before, after] = [&usual, &slowed].map(|generator| decode(&written(generator, export)));
+            for (before, after) in spans(&before).into_iter().zip(spans(&after)) {
+                assert_eq!(
+                    (&before.span_id, before.start_time_unix_nano),
+                    (&after.span_id, after.start_time_unix_nano)
+                );
+                let [before, now] = [before, after].map(|span| span.end_time_unix_nano - span.start_time_unix_nano);
+                let ratio = now as f64 / before as f64;
+                let waits = |name: &str| ["inventory.", "GET", "POST"].iter().any(|part| name.starts_with(part));
+                match after.name.as_str() {
+                    _ if !is_slow => assert_eq!(ratio, 1.0),
+                    "SELECT stock" => assert!((3.9..5.0).contains(&ratio), "{ratio}"),
+                    name if waits(name) && name != "GET /catalog/products/{id}" => {
+                        assert!(ratio > 1.25, "{name} {ratio}")
+                    }
+                    name => assert_eq!(ratio, 1.0, "{name}"),
+                }
+            }
+        }
+    }
+    let few = Settings { spans_per_trace: 5, ..settings };
+    assert!(few.validate().is_err());
+}
+
+#[test]
 fn spans_are_like_real_ones() {
     let generator = Generator::new(&Settings::default(), EPOCH);
     let (mut bytes, mut users, mut durations, mut instances) = (0, HashSet::new(), HashSet::new(), HashSet::new());
