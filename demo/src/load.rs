@@ -198,6 +198,12 @@ impl Settings {
             let least = layout::SPANS_WITH_SLOWED;
             return Err(Error::Settings(format!("what is slow after a while is in traces of at least {least} spans")));
         }
+        let levels = self.levels();
+        let lasts = levels.iter().map(|level| level.duration).sum::<Duration>();
+        if self.slow_after.is_some_and(|after| after >= lasts || levels.iter().any(|level| level.rate == 0.0)) {
+            let why = "what is slow after a while needs a rate, and a time before the end";
+            return Err(Error::Settings(why.to_owned()));
+        }
         if self.spans_per_export > MOST_SPANS_PER_EXPORT {
             let most = MOST_SPANS_PER_EXPORT;
             return Err(Error::Settings(format!("{} spans per export is more than {most}", self.spans_per_export)));

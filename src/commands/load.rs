@@ -60,7 +60,7 @@ pub struct Load {
     /// The same seed sends the same ids
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// So long after the start "SELECT stock" of inventory takes four times as long, for hot spots to name
+    /// So long after the start "SELECT stock" of inventory begins to take four times as long, for hot spots to name
     #[arg(long, value_name = "TIME")]
     slow_after: Option<String>,
     /// How exports are compressed (gzip and zstd at level 1)

@@ -155,8 +155,13 @@ fn after_a_while_the_stock_takes_four_times_as_long_and_all_that_wait_for_it_as_
             }
         }
     }
-    let few = Settings { spans_per_trace: 5, ..settings };
-    assert!(few.validate().is_err());
+    let few = Settings { spans_per_trace: 5, ..settings.clone() };
+    let late = Settings { slow_after: Some(settings.duration), ..settings.clone() };
+    let flat_out = Settings { rate: 0.0, ..settings.clone() };
+    assert_eq!(
+        [few, late, flat_out, settings].map(|settings| settings.validate().is_ok()),
+        [false, false, false, true]
+    );
 }
 
 #[test]

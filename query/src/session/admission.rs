@@ -20,6 +20,11 @@ impl Admission {
         Admission { places, waiting: AtomicUsize::new(0), concurrency, queue }
     }
 
+    /// Places that are taken now.
+    pub fn taken(&self) -> usize {
+        self.concurrency.saturating_sub(self.places.available_permits())
+    }
+
     /// Queries that wait now.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
@@ -77,12 +82,12 @@ mod tests {
         let first = admission.enter().await.expect("runs");
         let mut second = Box::pin(admission.enter());
         assert!((&mut second).now_or_never().is_none(), "waits");
-        assert_eq!(admission.waiting(), 1);
+        assert_eq!((admission.taken(), admission.waiting()), (1, 1));
         let third = admission.enter().now_or_never().expect("answers at once");
         assert!(matches!(third.expect_err("full").kind, model::Kind::Overloaded { .. }));
         drop(first);
         drop(second.await.expect("its turn"));
-        assert_eq!(admission.waiting(), 0);
+        assert_eq!((admission.taken(), admission.waiting()), (0, 0));
         assert!(admission.enter().now_or_never().expect("free again").is_ok());
     }
 }

@@ -30,9 +30,11 @@ use crate::error::from_datafusion;
 const ANALYSES_NICE: i32 = 10;
 const STATEMENTS_NICE: i32 = 15;
 
-/// So long a statement may run though others wait for its place, whatever it costs, and how often it is looked who waits.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked who waits.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// Threads of joins that cannot give way, at most. Where a statement has more of them, the further ones keep those of the lane.
+const MOST_BESIDE: usize = 256;
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +54,7 @@ pub struct Lane {
     pub most_of_one: usize,
     /// Resident bytes of the process above which this lane's queries are ended.
     pub ceiling: u64,
-    /// So long a query may run though others wait, and longer if it has had little. `None`: as long as its time lasts.
+    /// So long a query may be costly, or idle, though others wait. `None`: as long as its time lasts.
     patience: Option<Duration>,
     pub threads: Threads,
 }
@@ -103,8 +105,12 @@ impl Lanes {
                 Asked::Analysis => ("query", ANALYSES_NICE, true),
                 Asked::Statement => ("statement", STATEMENTS_NICE, false),
             };
-            // Each part of a plan of any statement may be a join that cannot give way.
-            let beside = if is_analysis { 0 } else { 2 * settings.concurrency };
+            // Each part of a plan of any statement may be a join that cannot give way, and some operators compute for
+            // seconds before they do: with twice the threads, others go on beside these.
+            let (threads, beside) = match asked {
+                Asked::Analysis => (settings.threads, 0),
+                Asked::Statement => (2 * settings.threads, MOST_BESIDE),
+            };
             let env = environment(memory, spilled.as_ref(), settings.spill_bytes, footers.clone());
             Ok::<_, Error>(Lane {
                 admission: Admission::new(places.max(1), settings.queue),
@@ -112,8 +118,8 @@ impl Lanes {
                 most_of_one: memory - memory / 4,
                 env: env.map_err(preparing)?,
                 ceiling,
-                patience: (!is_analysis).then_some(PATIENCE),
-                threads: Threads::start(name, settings.threads, beside, nice, is_analysis)?,
+                patience: (!is_analysis).then_some(settings.patience),
+                threads: Threads::start(name, threads, beside, nice, is_analysis)?,
             })
         };
         Ok(Lanes {
@@ -150,7 +156,8 @@ impl Lanes {
     /// Queries that run and that wait now.
     pub fn now(&self) -> (usize, usize) {
         let lanes = [&self.analyses, &self.statements];
-        (lanes.map(|lane| lane.running.count()).iter().sum(), lanes.map(|lane| lane.admission.waiting()).iter().sum())
+        let running = lanes.map(|lane| lane.admission.taken() + lane.running.with_room());
+        (running.iter().sum(), lanes.map(|lane| lane.admission.waiting()).iter().sum())
     }
 
     /// Queries that may run and that may wait.

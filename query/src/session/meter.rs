@@ -52,7 +52,7 @@ impl Meter {
         self.began
     }
 
-    /// The CPU time that it has had until the last time it gave way.
+    /// The CPU time that it has had until it was last counted.
     pub fn had(&self) -> Duration {
         Duration::from_nanos(self.had.load(Ordering::Relaxed))
     }

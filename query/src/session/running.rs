@@ -26,8 +26,11 @@ const IDLE: Duration = Duration::from_secs(1);
 /// What an ended query held is given back within this time, about.
 const GIVES_BACK: Duration = Duration::from_millis(300);
 
-/// So long a query waits after each turn while one of a lower class wants the CPU.
+/// So long a costly query waits after each turn while a quick one wants the CPU.
 const PAUSE: Duration = Duration::from_millis(50);
+/// And so long, for any of a lower class, a costly statement where the CPU is short: several of them, each in several parts, would
+/// otherwise have most of what there is.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// So long a query waits after each turn while the lane ahead of its own wants the CPU: two turns, so that lane has some
 /// three quarters of it.
 const PAUSE_FOR_LANE: Duration = Duration::from_millis(20);
@@ -60,6 +63,8 @@ struct Costly {
     meter: Arc<Meter>,
     since: Instant,
     has_room: bool,
+    /// It was told to end and will.
+    ends: bool,
 }
 
 /// One query's, until it is dropped.
@@ -83,9 +88,9 @@ impl Running {
         self.most_costly.unwrap_or(0)
     }
 
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.seats().taken.len()
+    /// How many have room beside them.
+    pub fn with_room(&self) -> usize {
+        self.seats().costly.iter().filter(|costly| costly.has_room).count()
     }
 
     /// Whether one of them wants the CPU, `at` this moment.
@@ -125,14 +130,14 @@ impl Seats {
     fn number(&mut self, one: &Arc<Meter>, at: Instant) -> usize {
         let known = self.costly.iter().position(|costly| Arc::ptr_eq(&costly.meter, one));
         known.unwrap_or_else(|| {
-            self.costly.push(Costly { meter: one.clone(), since: at, has_room: false });
+            self.costly.push(Costly { meter: one.clone(), since: at, has_room: false, ends: false });
             self.costly.len() - 1
         })
     }
 
     /// Gives one of the costly ones room if there is; whether it had none before.
     fn give_room(&mut self, number: usize, most: usize) -> bool {
-        let is_room = self.costly.iter().filter(|costly| costly.has_room).count() < most;
+        let is_room = self.costly.iter().filter(|costly| costly.has_room && !costly.ends).count() < most;
         match self.costly.get_mut(number) {
             Some(costly) if is_room && !costly.has_room => {
                 costly.has_room = true;
@@ -142,22 +147,37 @@ impl Seats {
         }
     }
 
-    /// How many of the costly ones go before it.
+    /// How many of the costly ones that do not end go before it.
     fn ahead_of(&self, number: usize) -> usize {
         let place = |(number, costly): (usize, &Costly)| (class(costly.meter.had()), number);
         let own = self.costly.get(number).map(|costly| place((number, costly)));
-        self.costly.iter().enumerate().filter(|costly| Some(place(*costly)) < own).count()
+        self.costly.iter().enumerate().filter(|costly| !costly.1.ends && Some(place(*costly)) < own).count()
     }
 
-    /// Whether it has had its part, `at` this moment: it has been costly for so long, or idle from its begin.
-    fn has_had_its_part(&self, one: &Meter, at: Instant, patience: Duration) -> bool {
-        let costly = self.costly.iter().find(|costly| std::ptr::eq(one, Arc::as_ptr(&costly.meter)));
-        let since = match costly {
-            Some(costly) => costly.since,
-            None if class(one.had()) == 0 && one.idle(at) < IDLE => return false,
-            None => one.began(),
+    /// Whether a costly one has to end for those that stand still, `at` this moment: it has been costly for so long, and of those
+    /// that do not end yet it is among the first that have had most. As many end as stand still.
+    fn costly_ends(&mut self, number: usize, most: usize, at: Instant, patience: Duration) -> bool {
+        let stay = |costly: &&Costly| !costly.ends;
+        let stand_still = self.costly.iter().filter(stay).count().saturating_sub(most);
+        let Some(own) = self.costly.get(number).filter(|own| at.saturating_duration_since(own.since) >= patience)
+        else {
+            return false;
         };
-        at.saturating_duration_since(since) >= patience
+        let (had, more) = (own.meter.had(), |costly: &&Costly| costly.meter.had() > own.meter.had());
+        let before = self.costly.iter().filter(stay).filter(more).count();
+        let same = self.costly[..number].iter().filter(stay).filter(|costly| costly.meter.had() == had).count();
+        let ends = own.ends || before + same < stand_still;
+        self.costly[number].ends = ends;
+        ends
+    }
+
+    /// Whether one that is quick has to end for those that wait to begin: it began so long ago and is idle.
+    fn idle_ends(&self, one: &Arc<Meter>, at: Instant, patience: Duration, to_begin: usize) -> bool {
+        let is_idle = |meter: &Meter| {
+            let age = at.saturating_duration_since(meter.began());
+            class(meter.had()) == 0 && age >= patience && meter.idle(at) >= IDLE
+        };
+        is_idle(one) && self.before(one, is_idle) < to_begin
     }
 }
 
@@ -172,17 +192,21 @@ impl Seat {
         &self.meter
     }
 
-    /// How long it waits because it is another's turn, `at` this moment.
-    pub fn gives_way(&self, at: Instant) -> Option<Duration> {
+    /// How much longer it waits because it is another's turn, `at` this moment, when it has waited since its own was over.
+    /// Where the CPU is short (`is_crowded`), costly ones wait longer, and for all that have had much less.
+    pub fn gives_way(&self, at: Instant, since: Instant, is_crowded: bool) -> Option<Duration> {
         if self.stands_still(at) {
             return Some(PAUSE);
         }
-        let own = class(self.meter.had());
-        let goes_first = |other: &Meter| class(other.had()) < own && other.idle(at) < IDLE;
-        if own > 0 && self.running.seats().taken.iter().any(|other| goes_first(other)) {
+        let (own, waited) = (class(self.meter.had()), at.saturating_duration_since(since));
+        let (first, longest) =
+            if is_crowded && self.running.most_costly.is_some() { (own, LONGEST_PAUSE) } else { (own.min(1), PAUSE) };
+        let goes_first = |other: &Meter| class(other.had()) < first && other.idle(at) < IDLE;
+        if waited < longest && self.running.seats().taken.iter().any(|other| goes_first(other)) {
             return Some(PAUSE);
         }
-        self.running.ahead.as_ref().filter(|ahead| ahead.wants(at)).map(|_| PAUSE_FOR_LANE)
+        let for_lane = PAUSE_FOR_LANE.saturating_sub(waited);
+        self.running.ahead.as_ref().filter(|ahead| !for_lane.is_zero() && ahead.wants(at)).map(|_| for_lane)
     }
 
     /// Whether as many costly ones as may go on at once go before it, `at` this moment. If there is room for it beside the
@@ -200,14 +224,15 @@ impl Seat {
         stands_still
     }
 
-    /// Whether it has to end because others wait, `at` this moment: it has had its part for `patience`, and of those of whom
-    /// this could be said it is among the first that have had most. As many end as there are that stand still and that wait
-    /// `to_begin`.
+    /// Whether it has to end because others wait, `at` this moment: one that is costly for those that stand still, one that is
+    /// idle for those that wait `to_begin`, which ending others would not help.
     pub fn has_outstayed(&self, at: Instant, patience: Duration, to_begin: usize) -> bool {
-        let seats = self.running.seats();
-        let stand_still = self.running.most_costly.map_or(0, |most| seats.costly.len().saturating_sub(most));
-        let has_had_its_part = |meter: &Meter| seats.has_had_its_part(meter, at, patience);
-        has_had_its_part(&self.meter) && seats.before(&self.meter, has_had_its_part) < to_begin + stand_still
+        let mut seats = self.running.seats();
+        let costly = seats.costly.iter().position(|costly| Arc::ptr_eq(&costly.meter, &self.meter));
+        match (costly, self.running.most_costly) {
+            (Some(number), Some(most)) => seats.costly_ends(number, most, at, patience),
+            _ => seats.idle_ends(&self.meter, at, patience, to_begin),
+        }
     }
 
     /// Whether it is this query that has to end, when one has to for the memory that all take: the one that has had most,
@@ -245,11 +270,16 @@ mod tests {
         let (costly, cheap) = (running.enter(None), running.enter(None));
         let at = costly.meter.began() + 8 * SECOND;
         costly.meter.add(QUICK, at);
-        assert_eq!(costly.gives_way(at), None, "the other wants nothing: nothing was done for it in 8 s");
+        assert_eq!(costly.gives_way(at, at, false), None, "the other wants nothing: nothing was done for it in 8 s");
         cheap.meter.add(QUICK / 10, at - IDLE / 2);
-        assert_eq!((costly.gives_way(at), cheap.gives_way(at)), (Some(PAUSE), None));
+        assert_eq!((costly.gives_way(at, at, false), cheap.gives_way(at, at, false)), (Some(PAUSE), None));
+        assert_eq!(costly.gives_way(at, at - PAUSE, true), None, "its turn comes");
         cheap.meter.add(QUICK, at);
-        assert_eq!((costly.gives_way(at), cheap.gives_way(at)), (None, None), "both have had a lot");
+        assert_eq!(
+            (costly.gives_way(at, at, false), cheap.gives_way(at, at, false)),
+            (None, None),
+            "both have had a lot"
+        );
     }
 
     #[test]
@@ -258,15 +288,18 @@ mod tests {
         let (behind, other) = (Running::behind(&ahead, 1), ahead.enter(None));
         let statement = behind.enter(None);
         let at = statement.meter.began();
-        assert_eq!((statement.gives_way(at), other.gives_way(at)), (Some(PAUSE_FOR_LANE), None));
-        assert_eq!(statement.gives_way(at + 2 * IDLE), None, "nothing is done for it");
+        assert_eq!((statement.gives_way(at, at, false), other.gives_way(at, at, false)), (Some(PAUSE_FOR_LANE), None));
+        let half = PAUSE_FOR_LANE / 2;
+        assert_eq!(statement.gives_way(at + half, at, false), Some(half));
+        assert_eq!(statement.gives_way(at + PAUSE_FOR_LANE, at, false), None, "its turn comes");
+        assert_eq!(statement.gives_way(at + 2 * IDLE, at + 2 * IDLE, false), None, "nothing is done for it");
         drop(other);
-        assert_eq!(statement.gives_way(at), None);
+        assert_eq!(statement.gives_way(at, at, false), None);
     }
 
     #[test]
     fn who_has_outstayed_is_who_has_had_most_and_never_who_got_no_turn() {
-        let running = Arc::new(Running::default());
+        let running = Running::behind(&Arc::default(), 1);
         let seats: Vec<Seat> = (0..4).map(|_| running.enter(None)).collect();
         let at = seats[3].meter.began() + PATIENCE;
         // The second is starved at the peak, the last one's rows are not fetched.
@@ -274,14 +307,13 @@ mod tests {
             seats.iter().zip([(QUICK, at), (QUICK / 2, at), (2 * QUICK, at), (QUICK / 2, at - IDLE)])
         {
             seat.meter.add(had, seen);
+            seat.stands_still(at - PATIENCE);
         }
         let outstayed =
-            |at, waiting| seats.iter().map(|seat| seat.has_outstayed(at, PATIENCE, waiting)).collect::<Vec<_>>();
-        assert_eq!(outstayed(at, 0), [false; 4], "nobody waits");
-        assert_eq!(outstayed(at, 1), [false, false, true, false]);
-        assert_eq!(outstayed(at, 2), [true, false, true, false]);
-        assert_eq!(outstayed(at, 4), [true, false, true, true]);
+            |at, to_begin| seats.iter().map(|seat| seat.has_outstayed(at, PATIENCE, to_begin)).collect::<Vec<_>>();
         assert_eq!(outstayed(at - SECOND, 4), [false; 4], "all have just come");
+        assert_eq!(outstayed(at, 0), [false, false, true, false], "for the first, which stands still");
+        assert_eq!(outstayed(at, 4), [false, false, true, true], "none ends for the same one again");
     }
 
     #[test]
@@ -303,18 +335,23 @@ mod tests {
         assert_eq!((still(at), places.available_permits()), ([false; 3], 1), "there is room for one");
         second.meter.add(QUICK + QUICK / 2, at);
         assert_eq!((still(at), places.available_permits()), ([false, true, false], 1), "of the same class");
-        assert_eq!(second.gives_way(at + 2 * IDLE), Some(PAUSE), "though nobody else wants the CPU");
+        assert_eq!(second.gives_way(at + 2 * IDLE, at, false), Some(PAUSE), "though nobody else wants the CPU");
         first.meter.add(QUICK, at);
         assert_eq!((still(at), places.available_permits()), ([true, false, false], 1), "of the next class");
-        // Who has had most ends for who stands still, and where somebody waits to begin, the next one too.
+        let began = at - PAUSE;
+        quick.meter.add(Duration::ZERO, at);
+        assert_eq!(
+            (second.gives_way(at, began, true), second.gives_way(at, at - LONGEST_PAUSE, true)),
+            (Some(PAUSE), None)
+        );
+        // Who has had most ends for who stands still.
         quick.meter.add(QUICK / 2, at + PATIENCE);
         let outstayed = |at, to_begin| [&first, &second, &quick].map(|seat| seat.has_outstayed(at, PATIENCE, to_begin));
         assert_eq!(outstayed(at + PATIENCE - SECOND, 3), [false; 3]);
-        assert_eq!(outstayed(at + PATIENCE, 0), [true, false, false]);
-        assert_eq!(outstayed(at + PATIENCE, 2), [true, true, false]);
+        assert_eq!(outstayed(at + PATIENCE, 2), [true, false, false], "another's end would help nobody to begin");
+        assert_eq!((still(at), places.available_permits()), ([true, false, false], 2), "its room is the other's");
         drop(first);
-        assert_eq!((second.stands_still(at), places.available_permits()), (false, 2), "its room is the other's");
-        assert!(!second.has_outstayed(at + PATIENCE, PATIENCE, 0) && second.has_outstayed(at + PATIENCE, PATIENCE, 1));
+        assert!(!second.has_outstayed(at + PATIENCE, PATIENCE, 1), "nobody stands still");
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Settings of the query engine, each described by its trade-off.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Threads for the page's analyses, and as many for statements. More: faster queries, less for ingest.
+    /// Threads for the page's analyses, and twice as many for statements. More: faster queries, less for ingest.
     pub threads: usize,
     /// Memory of all queries together, in bytes, half of it for statements. What needs more spills to disk or is told
     /// to narrow.
@@ -17,7 +18,7 @@ pub struct Settings {
     pub process_bytes: u64,
     /// Statements that go on at once after half a second of CPU; as many that have had less run beside them, and half as
     /// many analyses. More: shorter queue, less memory for each. What has had half a second lets those go first that have
-    /// had less; a statement that goes on so for 5 s is ended when another waits for its turn.
+    /// had less; 5 s after that the statement that has had most is ended when another waits for its turn.
     pub concurrency: usize,
     /// Analyses, and statements, that may wait for their turn; further ones are told to come back.
     pub queue: usize,
@@ -32,6 +33,9 @@ pub struct Settings {
     pub spill_folder: Option<PathBuf>,
     /// Most bytes on disk for that, and at most a quarter of what is free at the start.
     pub spill_bytes: u64,
+    /// So long a statement may be costly though others wait for their turn. For tests.
+    #[serde(skip)]
+    pub patience: Duration,
 }
 
 impl Default for Settings {
@@ -48,6 +52,7 @@ impl Default for Settings {
             max_bytes: 64 << 20,
             spill_folder: None,
             spill_bytes: 4 << 30,
+            patience: Duration::from_secs(5),
         }
     }
 }

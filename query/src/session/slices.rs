@@ -3,7 +3,7 @@
 //! A thread goes on with a query until that gives way. DataFusion's own operators do so after 128 batches, which are
 //! seconds where each batch costs a regular expression over a few megabytes of text; somebody's quick question would wait
 //! for them. [`Slices`] stands above what a plan reads and above what makes more rows than it reads, and gives way when its
-//! turn is over; where it is another's turn, it also waits a little, and where too many cost as much, until one of them ends.
+//! turn is over; where it is another's turn, it also waits.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,8 +29,6 @@ const TURN: Duration = Duration::from_millis(10);
 
 /// So long work that cannot give way sleeps after each turn, for another thread to take its place among the lane's.
 const HANDS_OVER: Duration = Duration::from_micros(500);
-/// And how often it then looks whether it may go on, where too many cost as much.
-const STANDS: Duration = Duration::from_millis(50);
 
 /// The same rows in the same order, in turns.
 #[derive(Debug)]
@@ -59,24 +57,38 @@ struct Turns {
     interrupt: Interrupt,
     /// When the turn began.
     since: Option<Instant>,
-    pause: Option<Pin<Box<Sleep>>>,
+    pause: Option<Pause>,
+}
+
+/// From the end of a turn to the next.
+struct Pause {
+    since: Instant,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Pause {
+    /// `None`: the next turn may begin at `now`.
+    fn of(seat: &Seat, now: Instant, since: Instant) -> Option<Pause> {
+        seat.gives_way(now, since, breath::is_crowded())
+            .map(|pause| Pause { since, sleep: Box::pin(tokio::time::sleep(pause)) })
+    }
 }
 
 impl Stream for Turns {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        while let Some(waits) = &mut self.pause {
-            ready!(waits.as_mut().poll(context));
-            let (seat, now) = (self.interrupt.seat(), Instant::now());
-            self.pause = if seat.stands_still(now) { pause(seat, now) } else { None };
+        while let Some(pause) = &mut self.pause {
+            ready!(pause.sleep.as_mut().poll(context));
+            let since = pause.since;
+            self.pause = Pause::of(self.interrupt.seat(), Instant::now(), since);
         }
         breath::take();
         let (now, since) = (Instant::now(), self.since);
         let since = *self.since.insert(since.unwrap_or(now));
         if now.saturating_duration_since(since) >= TURN {
             self.since = None;
-            self.pause = pause(self.interrupt.seat(), now);
+            self.pause = Pause::of(self.interrupt.seat(), now, now);
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -94,17 +106,14 @@ pub fn within(interrupt: &Interrupt) {
     if !meter::has_worked(TURN) {
         return;
     }
-    let seat = interrupt.seat();
+    let since = Instant::now();
     tokio::task::block_in_place(|| {
-        std::thread::sleep(seat.gives_way(Instant::now()).unwrap_or(HANDS_OVER));
-        while !interrupt.is_set() && seat.stands_still(Instant::now()) {
-            std::thread::sleep(STANDS);
+        std::thread::sleep(HANDS_OVER);
+        let pause = || interrupt.seat().gives_way(Instant::now(), since, breath::is_crowded());
+        while let Some(pause) = pause().filter(|_| !interrupt.is_set()) {
+            std::thread::sleep(pause);
         }
     });
-}
-
-fn pause(seat: &Seat, now: Instant) -> Option<Pin<Box<Sleep>>> {
-    seat.gives_way(now).map(|pause| Box::pin(tokio::time::sleep(pause)))
 }
 
 impl RecordBatchStream for Turns {

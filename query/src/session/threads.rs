@@ -35,9 +35,9 @@ pub struct Threads {
 impl Threads {
     /// So many with this name that run when a core is idle, and `with_nicer` as many that are by so much nicer than the
     /// thread that asks; where the system does not know the first kind, all of them are. Twice as many read files, and
-    /// `beside` as many do work that cannot give way.
+    /// `beside` others do work that cannot give way.
     pub fn start(name: &'static str, threads: usize, beside: usize, nice: i32, with_nicer: bool) -> Result<Self> {
-        let blocking = (2 + beside) * threads;
+        let blocking = 2 * threads + beside;
         let idle = Some(runtime(name.to_owned(), (threads, blocking), nice, true)?);
         let nicer = || runtime(format!("{name}-now"), (threads, blocking), nice, false);
         let nicer = with_nicer.then(nicer).transpose()?;

@@ -2,11 +2,13 @@
 //! few of the others. Slow is what lies beyond nearly all of the baseline's.
 //!
 //! ```text
-//! how long it took on both sides (files say it) ─▶ are more of its spans slow? ─▶ a share of either kind, by attribute
+//! how long it took on both sides (files say it) ─▶ are more of its spans slow? ─▶ a part of either kind, by attribute
 //!        └─ the same of the span around it, in its service ◀──────── no value ───────────┘
 //! ```
 
 use model::Result;
+use model::schema::column;
+use model::time::{MILLISECOND, SECOND};
 use serde_json::Value;
 
 use super::super::compare::{self, Question};
@@ -30,11 +32,14 @@ const MOST_OF_SLOW: f64 = 0.8;
 const FEW_OF_OTHERS: f64 = 0.35;
 /// Slow spans that tell.
 const LEAST_SLOW: u64 = 10;
-/// Where a value is the place, the slow spans without it are as many as before, about, and at most a fifth of all: then at
-/// least three times as many of its spans are slow. From here on it is looked for.
-const SLOWER: f64 = 2.0;
-/// About so many spans of either kind are compared. Of more, a part: a share among so many is known to half a hundredth.
+/// As large a share of its spans has to be slow as before, at least so many times, for a value to be looked for. Where a value
+/// is the place of what is new, it is twice and more; a value that was slow before may only have become more common.
+const SLOWER: f64 = 1.3;
+/// About so many spans of either kind are compared. Of more, those of a part of the window: a share among so many is known to
+/// half a hundredth.
 const COMPARED: u64 = 100_000;
+/// A window is taken in so many pieces at least, and those are a second at most.
+const LEAST_PIECES: i64 = 20;
 
 /// The attribute value to which a hot spot is confined: by its own spans, else by those around them in its service.
 pub(super) async fn narrowed(
@@ -71,9 +76,8 @@ async fn confined_to(
     if found < LEAST_SLOW {
         return Ok(None);
     }
-    // Of either kind a part of the window; its slow spans are none of the others.
-    let selected = format!("duration_ns >= {slow} AND {}", started_in(part_of(window, found)));
-    let others = format!("duration_ns < {slow} AND {}", started_in(part_of(window, count - found)));
+    let selected = format!("duration_ns >= {slow}{}", thinned(window, found));
+    let others = format!("duration_ns < {slow}{}", thinned(window, count - found));
     let conditions = scope_of(query, asked, (window, 0), operation)?.conditions();
     let spans = format!("{} AND {conditions} AND (({selected}) OR ({others}))", started_in(window));
     let report = compare::answer(query, &Question { spans, selected }, compare::MOST_DIFFERENCES as usize).await?;
@@ -119,12 +123,19 @@ fn is_slower(before: &Histogram, now: &Histogram, slow: i64) -> bool {
     share(now) >= SLOWER * share(before)
 }
 
-/// The part of a window, around its middle, in which about [`COMPARED`] of so many spans started.
-fn part_of(window: Window, spans: u64) -> Window {
-    let lasts = window.end - window.start;
-    let kept = (lasts as f64 * (COMPARED as f64 / spans.max(1) as f64).min(1.0)) as i64;
-    let start = window.start + (lasts - kept) / 2;
-    Window { start, end: start + kept }
+/// The condition, with `AND` before it, that keeps about [`COMPARED`] of so many spans, evenly over the window: those that
+/// started in each so manieth of short pieces of it. Not at random: the rows of a piece stand together in files.
+fn thinned(window: Window, spans: u64) -> String {
+    let Some(part) = one_in(spans) else { return String::new() };
+    let piece = ((window.end - window.start) / (LEAST_PIECES * part)).clamp(MILLISECOND, SECOND);
+    format!(" AND (({} - {}) / {piece}) % {part} = {}", column::START, window.start, part / 2)
+}
+
+/// Which part of so many spans is kept. It has no divisor in common with ten, else all pieces might miss, or meet, what is done
+/// every second.
+fn one_in(spans: u64) -> Option<i64> {
+    let least = i64::try_from(spans / COMPARED).unwrap_or(i64::MAX - 2) | 1;
+    (least > 1).then(|| if least % 5 == 0 { least + 2 } else { least })
 }
 
 fn confining(difference: &Value) -> Option<Attribute> {
@@ -159,10 +170,10 @@ mod tests {
         let before = took(&[(10, 990), (100, 10)]);
         let slow = slow_from(&before).expect("some took time");
         assert!((10_800_000..11_200_000).contains(&slow), "a tenth beyond the p99 of 10 ms: {slow}");
-        // Ten times the load: the same share of slow spans, half as many again, and a value with 3 % of them all.
+        // Ten times the load: the same share of slow spans, a fifth more, and a value with 3 % of them all.
         for (now, slower) in [
             (took(&[(10, 9_900), (100, 100)]), false),
-            (took(&[(10, 9_850), (100, 150)]), false),
+            (took(&[(10, 9_880), (100, 120)]), false),
             (took(&[(10, 9_600), (100, 100), (50, 300)]), true),
         ] {
             assert_eq!(is_slower(&before, &now, slow), slower);
@@ -173,10 +184,16 @@ mod tests {
     }
 
     #[test]
-    fn of_many_spans_those_around_the_middle_are_compared() {
-        let window = Window { start: 1_000, end: 2_000 };
-        assert_eq!(part_of(window, 0), window);
-        assert_eq!(part_of(window, COMPARED), window);
-        assert_eq!(part_of(window, 10 * COMPARED), Window { start: 1_450, end: 1_550 });
+    fn of_many_spans_an_even_part_is_compared() {
+        let window = Window { start: 1_000 * SECOND, end: 1_090 * SECOND };
+        assert_eq!([0, COMPARED, 2 * COMPARED - 1].map(one_in), [None; 3]);
+        assert_eq!(thinned(window, COMPARED), "");
+        assert_eq!([2, 5, 40, 44].map(|times| one_in(times * COMPARED)), [Some(3), Some(7), Some(41), Some(47)]);
+        // Pieces of a second, though 90 s in 20 * 3 would be longer, and of a millisecond.
+        let start = column::START;
+        let expected = format!(" AND (({start} - 1000000000000) / 1000000000) % 3 = 1");
+        assert_eq!(thinned(window, 2 * COMPARED), expected);
+        let short = Window { start: 0, end: SECOND };
+        assert_eq!(thinned(short, 60 * COMPARED), format!(" AND (({start} - 0) / 1000000) % 61 = 30"));
     }
 }
