@@ -105,12 +105,8 @@ impl Lanes {
                 Asked::Analysis => ("query", ANALYSES_NICE, true),
                 Asked::Statement => ("statement", STATEMENTS_NICE, false),
             };
-            // Each part of a plan of any statement may be a join that cannot give way, and some operators compute for
-            // seconds before they do: with twice the threads, others go on beside these.
-            let (threads, beside) = match asked {
-                Asked::Analysis => (settings.threads, 0),
-                Asked::Statement => (2 * settings.threads, MOST_BESIDE),
-            };
+            // Each part of a plan of any statement may be a join that cannot give way.
+            let beside = if is_analysis { 0 } else { MOST_BESIDE };
             let env = environment(memory, spilled.as_ref(), settings.spill_bytes, footers.clone());
             Ok::<_, Error>(Lane {
                 admission: Admission::new(places.max(1), settings.queue),
@@ -119,7 +115,7 @@ impl Lanes {
                 env: env.map_err(preparing)?,
                 ceiling,
                 patience: (!is_analysis).then_some(settings.patience),
-                threads: Threads::start(name, threads, beside, nice, is_analysis)?,
+                threads: Threads::start(name, settings.threads, beside, nice, is_analysis)?,
             })
         };
         Ok(Lanes {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Threads for the page's analyses, and twice as many for statements. More: faster queries, less for ingest.
+    /// Threads for the page's analyses, and as many for statements. More: faster queries, less for ingest.
     pub threads: usize,
     /// Memory of all queries together, in bytes, half of it for statements. What needs more spills to disk or is told
     /// to narrow.
