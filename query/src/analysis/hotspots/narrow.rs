@@ -52,7 +52,7 @@ pub(super) async fn narrowed(
     let Some(baseline) = sides.baseline.filter(|_| spot.instance.is_none() && !spot.off_path) else { return Ok(None) };
     let mut operation = &spot.evidence;
     for _ in 0..CALLERS {
-        let found = confined_to(query, [sides.window, baseline], scope, operation).await?;
+        let found = confined_to(query, [sides.window, baseline], scope, operation, COMPARED).await?;
         let parent = facts.get(operation).and_then(|facts| facts.parent.as_ref());
         match parent.filter(|parent| found.is_none() && parent.service == operation.service) {
             Some(parent) => operation = parent,
@@ -67,6 +67,7 @@ async fn confined_to(
     [window, baseline]: [Window; 2],
     asked: &Scope,
     operation: &Operation,
+    compared: u64,
 ) -> Result<Option<Attribute>> {
     let (before, now) =
         tokio::try_join!(took(query, asked, (baseline, 1), operation), took(query, asked, (window, 0), operation))?;
@@ -76,8 +77,8 @@ async fn confined_to(
     if found < LEAST_SLOW {
         return Ok(None);
     }
-    let selected = format!("duration_ns >= {slow}{}", thinned(window, found));
-    let others = format!("duration_ns < {slow}{}", thinned(window, count - found));
+    let selected = format!("duration_ns >= {slow}{}", thinned(window, found, compared));
+    let others = format!("duration_ns < {slow}{}", thinned(window, count - found, compared));
     let conditions = scope_of(query, asked, (window, 0), operation)?.conditions();
     let spans = format!("{} AND {conditions} AND (({selected}) OR ({others}))", started_in(window));
     let report = compare::answer(query, &Question { spans, selected }, compare::MOST_DIFFERENCES as usize).await?;
@@ -123,18 +124,18 @@ fn is_slower(before: &Histogram, now: &Histogram, slow: i64) -> bool {
     share(now) >= SLOWER * share(before)
 }
 
-/// The condition, with `AND` before it, that keeps about [`COMPARED`] of so many spans, evenly over the window: those that
+/// The condition, with `AND` before it, that keeps about `compared` of so many spans, evenly over the window: those that
 /// started in each so manieth of short pieces of it. Not at random: the rows of a piece stand together in files.
-fn thinned(window: Window, spans: u64) -> String {
-    let Some(part) = one_in(spans) else { return String::new() };
+fn thinned(window: Window, spans: u64, compared: u64) -> String {
+    let Some(part) = one_in(spans / compared) else { return String::new() };
     let piece = ((window.end - window.start) / (LEAST_PIECES * part)).clamp(MILLISECOND, SECOND);
     format!(" AND (({} - {}) / {piece}) % {part} = {}", column::START, window.start, part / 2)
 }
 
-/// Which part of so many spans is kept. It has no divisor in common with ten, else all pieces might miss, or meet, what is done
+/// Which part is kept of so many times too many. It has no divisor in common with ten, else all pieces might miss, or meet, what is done
 /// every second.
-fn one_in(spans: u64) -> Option<i64> {
-    let least = i64::try_from(spans / COMPARED).unwrap_or(i64::MAX - 2) | 1;
+fn one_in(times: u64) -> Option<i64> {
+    let least = i64::try_from(times).unwrap_or(i64::MAX - 2) | 1;
     (least > 1).then(|| if least % 5 == 0 { least + 2 } else { least })
 }
 
@@ -155,8 +156,12 @@ fn confining(difference: &Value) -> Option<Attribute> {
 
 #[cfg(test)]
 mod tests {
+    use model::{Signal, Tenant};
+    use serde_json::json;
+
     use super::super::super::histogram::bucket_of;
     use super::*;
+    use crate::tests::fixture::{Fixture, State, and, span};
 
     /// So many spans of each duration, in ms.
     fn took(spans: &[(i64, u64)]) -> Histogram {
@@ -183,17 +188,43 @@ mod tests {
         assert_eq!(slow_from(&took(&[])), None);
     }
 
+    #[tokio::test]
+    async fn a_value_is_found_in_even_parts_of_a_window_as_in_all_of_it() {
+        // A call every 10 ms for 40 s; every fourth is for gold, and is slow in the last 10 s.
+        let call = |n: i64| {
+            let gold = n % 4 == 0;
+            let lasts = if gold && n >= 3_000 { 400 } else { 20 + n % 7 };
+            let place = ("shop", "pay", "SERVER");
+            let row = span(n as u64 + 1, n as u64 + 1, 0, place, n * 10, n * 10 + lasts);
+            let tier = if gold { "gold" } else { "silver" };
+            and(row, json!({"attributes": json!({"app.tier": tier, "app.call": n % 50}).to_string()}))
+        };
+        let rows: Vec<_> = (0..4_000).map(call).collect();
+        let engine = Fixture::new().with(Signal::Traces, &rows, State::Mixed).await.engine();
+        for compared in [COMPARED, 50] {
+            let job = move |query: Query| async move {
+                let at = |seconds: i64| query.now() - (60 - seconds) * SECOND;
+                let window = |from, to| Window { start: at(from), end: at(to) };
+                let kind = model::trace::SpanKind::Server;
+                let operation = Operation { service: "shop".into(), operation: "pay".into(), kind, peer: None };
+                let asked = Scope::parse(&[], query.now())?;
+                confined_to(&query, [window(20, 40), window(0, 20)], &asked, &operation, compared).await
+            };
+            let found = engine.run(&Tenant::default(), job).await.expect("an answer").expect("a value");
+            assert_eq!((found.key.as_str(), found.value.as_str()), ("app.tier", "gold"), "of {compared}");
+        }
+    }
+
     #[test]
     fn of_many_spans_an_even_part_is_compared() {
         let window = Window { start: 1_000 * SECOND, end: 1_090 * SECOND };
-        assert_eq!([0, COMPARED, 2 * COMPARED - 1].map(one_in), [None; 3]);
-        assert_eq!(thinned(window, COMPARED), "");
-        assert_eq!([2, 5, 40, 44].map(|times| one_in(times * COMPARED)), [Some(3), Some(7), Some(41), Some(47)]);
+        assert_eq!([0, 1, 2, 5, 40, 44].map(one_in), [None, None, Some(3), Some(7), Some(41), Some(47)]);
+        assert_eq!(thinned(window, 199, 100), "");
         // Pieces of a second, though 90 s in 20 * 3 would be longer, and of a millisecond.
         let start = column::START;
         let expected = format!(" AND (({start} - 1000000000000) / 1000000000) % 3 = 1");
-        assert_eq!(thinned(window, 2 * COMPARED), expected);
+        assert_eq!(thinned(window, 200, 100), expected);
         let short = Window { start: 0, end: SECOND };
-        assert_eq!(thinned(short, 60 * COMPARED), format!(" AND (({start} - 0) / 1000000) % 61 = 30"));
+        assert_eq!(thinned(short, 6_000, 100), format!(" AND (({start} - 0) / 1000000) % 61 = 30"));
     }
 }
