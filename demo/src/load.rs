@@ -180,6 +180,20 @@ impl Settings {
         }
     }
 
+    fn validate_slowed(&self) -> Result<(), Error> {
+        let Some(after) = self.slow_after else { return Ok(()) };
+        let (levels, least) = (self.levels(), layout::SPANS_WITH_SLOWED);
+        if self.spans_per_trace < least {
+            return Err(Error::Settings(format!("what is slow after a while is in traces of at least {least} spans")));
+        }
+        let lasts = levels.iter().map(|level| level.duration).sum::<Duration>();
+        if after >= lasts || levels.iter().any(|level| level.rate == 0.0) {
+            let why = "what is slow after a while needs a rate, and a time before the end";
+            return Err(Error::Settings(why.to_owned()));
+        }
+        Ok(())
+    }
+
     fn validate(&self) -> Result<(), Error> {
         let positive = [
             ("spans per trace", self.spans_per_trace),
@@ -194,16 +208,7 @@ impl Settings {
             let most = layout::MOST_SPANS_PER_TRACE;
             return Err(Error::Settings(format!("{} spans per trace is more than {most}", self.spans_per_trace)));
         }
-        if self.slow_after.is_some() && self.spans_per_trace < layout::SPANS_WITH_SLOWED {
-            let least = layout::SPANS_WITH_SLOWED;
-            return Err(Error::Settings(format!("what is slow after a while is in traces of at least {least} spans")));
-        }
-        let levels = self.levels();
-        let lasts = levels.iter().map(|level| level.duration).sum::<Duration>();
-        if self.slow_after.is_some_and(|after| after >= lasts || levels.iter().any(|level| level.rate == 0.0)) {
-            let why = "what is slow after a while needs a rate, and a time before the end";
-            return Err(Error::Settings(why.to_owned()));
-        }
+        self.validate_slowed()?;
         if self.spans_per_export > MOST_SPANS_PER_EXPORT {
             let most = MOST_SPANS_PER_EXPORT;
             return Err(Error::Settings(format!("{} spans per export is more than {most}", self.spans_per_export)));

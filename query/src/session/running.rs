@@ -157,16 +157,14 @@ impl Seats {
     /// Whether a costly one has to end for those that stand still, `at` this moment: it has been costly for so long, and of those
     /// that do not end yet it is among the first that have had most. As many end as stand still.
     fn costly_ends(&mut self, number: usize, most: usize, at: Instant, patience: Duration) -> bool {
-        let stay = |costly: &&Costly| !costly.ends;
-        let stand_still = self.costly.iter().filter(stay).count().saturating_sub(most);
+        let place = |(number, costly): (usize, &Costly)| (Reverse(costly.meter.had()), number);
+        let stay = || self.costly.iter().enumerate().filter(|costly| !costly.1.ends);
         let Some(own) = self.costly.get(number).filter(|own| at.saturating_duration_since(own.since) >= patience)
         else {
             return false;
         };
-        let (had, more) = (own.meter.had(), |costly: &&Costly| costly.meter.had() > own.meter.had());
-        let before = self.costly.iter().filter(stay).filter(more).count();
-        let same = self.costly[..number].iter().filter(stay).filter(|costly| costly.meter.had() == had).count();
-        let ends = own.ends || before + same < stand_still;
+        let before = stay().filter(|costly| place(*costly) < place((number, own))).count();
+        let ends = own.ends || before < stay().count().saturating_sub(most);
         self.costly[number].ends = ends;
         ends
     }

@@ -132,8 +132,8 @@ fn thinned(window: Window, spans: u64, compared: u64) -> String {
     format!(" AND (({} - {}) / {piece}) % {part} = {}", column::START, window.start, part / 2)
 }
 
-/// Which part is kept of so many times too many. It has no divisor in common with ten, else all pieces might miss, or meet, what is done
-/// every second.
+/// Which part is kept of so many times too many. It has no divisor in common with ten, else all pieces might miss, or meet,
+/// what is done every second.
 fn one_in(times: u64) -> Option<i64> {
     let least = i64::try_from(times).unwrap_or(i64::MAX - 2) | 1;
     (least > 1).then(|| if least % 5 == 0 { least + 2 } else { least })
