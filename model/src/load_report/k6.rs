@@ -1,4 +1,5 @@
-//! Grafana k6: the summary at the end of a test, and the points that it writes while the test runs.
+//! Grafana k6: the summary at the end of a test, in three forms, and the points that it writes while the test runs.
 
 pub mod points;
+mod structured;
 pub mod summary;

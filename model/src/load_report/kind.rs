@@ -19,11 +19,14 @@ pub fn all() -> &'static [Kind] {
     KINDS
 }
 
+/// What stands in a summary of k6. The last is of one whose test's script, which comes before the metrics, is long.
+const SUMMARY: [&[&str]; 3] = [&["\"metrics\""], &["\"root_group\""], &["\"config\"", "\"execution\"", "\"script\""]];
+
 const KINDS: &[Kind] = &[
     Kind {
         name: "k6-summary",
-        doc: "k6 --summary-export, or the data of handleSummary",
-        looks_like: |head| head.is_object() && (head.has("\"metrics\"") || head.has("\"root_group\"")),
+        doc: "k6 --summary-export, or the data of handleSummary, with --new-machine-readable-summary or without",
+        looks_like: |head| head.is_object() && SUMMARY.iter().any(|words| words.iter().all(|word| head.has(word))),
         read: k6::summary::read,
     },
     Kind {
@@ -58,13 +61,16 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "gatling-log",
-        doc: "Gatling's simulation.log, as text (up to 3.12)",
-        looks_like: |head| gatling::log::RECORDS.contains(&head.line().split('\t').next().unwrap_or_default()),
-        read: gatling::log::read,
+        doc: "Gatling's simulation.log, as text (2.0 to 3.12) or binary (3.13 to 3.16)",
+        looks_like: |head| {
+            let is_text = gatling::log::RECORDS.contains(&head.line().split('\t').next().unwrap_or_default());
+            is_text || gatling::binary::begins(head.0.as_bytes())
+        },
+        read: gatling::read_log,
     },
     Kind {
         name: "gatling-stats",
-        doc: "stats.json or global_stats.json of Gatling's report",
+        doc: "stats.json or global_stats.json of Gatling's report (up to 3.13.4)",
         looks_like: |head| head.is_object() && head.has("\"numberOfRequests\""),
         read: gatling::stats::read,
     },
@@ -82,10 +88,9 @@ pub(super) fn of(head: &[u8]) -> Result<&'static Kind> {
     if head.iter().all(u8::is_ascii_whitespace) {
         return Err(Error::invalid("there is nothing in the file"));
     }
-    if head.contains(&0) {
-        return Err(Error::invalid("the file is binary").hint(
-            "Gatling's binary simulation.log (3.13 and newer) cannot be read; give js/stats.json of the same report",
-        ));
+    if head.contains(&0) && !gatling::binary::begins(head) {
+        return Err(Error::invalid("the file is binary")
+            .hint("of binary files, a whole simulation.log of Gatling can be read; text has to be UTF-8"));
     }
     let head = Head(String::from_utf8_lossy(head).trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']).to_owned());
     // A log of points has the word of a summary in it, so the first line decides before the rest does.

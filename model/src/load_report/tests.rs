@@ -1,5 +1,8 @@
-//! Files made by hand (`testdata/load-reports`), with figures computed by hand; stages of logs with a known load; and what
-//! is said about files that are wrong.
+//! Files of `testdata/load-reports`, most of them made by hand with figures computed by hand; stages of logs with a known
+//! load; and what is said about files that are wrong.
+
+mod binary;
+mod writer;
 
 use std::path::Path;
 
@@ -60,6 +63,53 @@ fn a_summary_of_k6_has_its_own_figures_and_its_length() {
     assert_eq!(handled.duration, Some(120_500_250_000));
     assert_eq!(handled.generator.total.p99_ns, Some(800_500_000));
     assert_eq!((of(&handled, "expected_response:true").what, handled.generator.notes.len()), (What::Selection, 0));
+}
+
+/// k6 itself showed 22 requests at 17.847 a second, 2 failed; avg 108.92 ms, med 71.14, p(90) 166.89, p(95) 173.44.
+#[test]
+fn a_structured_summary_of_k6_says_when_it_was_made() {
+    let export = report("k6-structured.json");
+    assert_eq!(export.end, crate::time::rfc3339("2026-11-28T16:15:51.190762929Z"));
+    assert_eq!((export.start, export.duration), (None, Some(1_232_693_351)));
+    assert_eq!(export.generator.version.as_deref(), Some("1.8.1"));
+    let times = [Some(108_924), Some(71_143), Some(166_898), Some(173_441), None, Some(183_830)];
+    assert_eq!(shown(&export.generator.total), (Some(22), Some(2), Some(1_785), times));
+    let checkout = of(&export, "checkout");
+    assert_eq!((checkout.what, checkout.figures.requests), (What::Request, None));
+    assert_eq!(checkout.figures.p95_ns, Some(179_307_300));
+    assert_eq!(of(&export, "expected_response:true").what, What::Selection);
+    assert!(export.generator.notes[0].contains("p(99)") && export.generator.notes[1].contains("made the summary"));
+    let times = export.times(None, None, None).expect("times");
+    assert_eq!(times.end - times.start, 1_232_693_351);
+    export.generator.validate().expect("may be kept");
+
+    // Of the statistics that its test asked for, avg, med, max and p(99), three can be in it.
+    let handled = report("k6-structured-handle-summary.json");
+    let total = shown(&handled.generator.total);
+    assert_eq!((total.0, total.1), (Some(22), Some(2)));
+    assert_eq!(total.3.map(|time| time.is_some()), [true, true, false, false, false, true]);
+}
+
+#[test]
+fn a_structured_summary_is_read_as_its_schema_has_it() {
+    let script = "x".repeat(HEAD as usize);
+    let summary = |version: &str, metrics: &str| {
+        format!(
+            r#"{{"config": {{"duration": 60.5, "execution": "local", "script": "{script}"}},
+              "metadata": {{"generatedAt": "2026-11-11T12:00:00Z", "k6Version": "2.0.0"}},
+              "results": {{"metrics": [{metrics}]}}, "version": "{version}"}}"#
+        )
+    };
+    let metrics = r#"{"name": "http_reqs", "type": "counter", "values": {"count": 121}},
+        {"name": "http_req_duration", "type": "trend", "values": {"avg": 10.5, "p(90)": 20, "p(95)": 30, "med": null}}"#;
+    let report = read(summary("1.4.0", metrics).as_bytes(), None).expect("a summary");
+    assert_eq!((report.end, report.duration), (Some(NOON), Some(60_500 * MILLISECOND)));
+    assert_eq!(report.generator.version.as_deref(), Some("2.0.0"));
+    let times = [Some(10_500), None, Some(20_000), Some(30_000), None, None];
+    assert_eq!(shown(&report.generator.total), (Some(121), None, Some(200), times));
+    let wrong = |version, metrics| read(summary(version, metrics).as_bytes(), None).expect_err("wrong").message;
+    assert!(wrong("2.0.0", metrics).contains("version \"2.0.0\""));
+    assert!(wrong("1.0.0", "7, null, {}").contains("no HTTP requests"));
 }
 
 #[test]
@@ -252,7 +302,9 @@ fn times_that_are_given_win_and_what_is_missing_is_asked_for() {
 
 #[test]
 fn wrong_files_say_what_is_wrong() {
-    let cases: [(&[u8], &str); 18] = [
+    let cases: [(&[u8], &str); 20] = [
+        (b"timeStamp,elapsed,label,success\n9999999999999,10,Home,true\n", "not a time"),
+        (b"\0\0\0\0\x063.13.1\0\0", "within its first record"),
         (b"timeStamp,elapsed,label,success\n1700000000000,9223372036854775807,Home,true\n", "is no time"),
         (b"metric_name,timestamp,metric_value\nhttp_reqs,9999999999,1\n", "not a time"),
         (b"", "nothing in the file"),
@@ -277,7 +329,7 @@ fn wrong_files_say_what_is_wrong() {
         assert!(error.message.contains(words), "{words:?} is not in {:?}", error.message);
     }
     let binary = read(&b"\0\0"[..], None).expect_err("binary");
-    assert!(binary.hint.is_some_and(|hint| hint.contains("stats.json")));
+    assert!(binary.hint.is_some_and(|hint| hint.contains("UTF-8")));
     let other = read(&fixture("jmeter.csv")[..], Some(find("k6-summary").expect("a kind"))).expect_err("another kind");
     assert!(other.message.contains("not JSON"), "{}", other.message);
     assert!(find("locust").err().is_some_and(|e| e.hint.is_some_and(|hint| hint.contains("gatling-stats"))));

@@ -32,7 +32,7 @@ const AHEAD: Nanos = 2 * SECOND;
 #[command(after_help = "Examples:\n  hotspan run import results.jtl --name round-3\n  \
     k6 run --out json=points.json shop.js; hotspan run import points.json\n  \
     hotspan run import summary.json --end 2026-11-11T20:30:00+08:00      # a summary has no times\n\n\
-    A log of requests (k6 --out json or csv, a JTL, Gatling's simulation.log as text) has times, a summary has not:\n\
+    A log of requests (k6 --out json or csv, a JTL, Gatling's simulation.log) has times, a summary mostly has not:\n\
     its end is --end, else when the file was written, and its start follows from its length, else it is --start.")]
 pub struct Import {
     file: PathBuf,

@@ -5,8 +5,8 @@
 //!   USER     scenario [user] START|END start [end]
 //!   REQUEST  [[scenario] user] groups name start end OK|KO message
 //! ```
-//! 2.x has the fields in brackets, 3.0 to 3.3 the user's number, 3.4 and later neither. Since 3.13 the log is binary.
-//! How users were injected does not stand in it; only scenarios that follow each other show as stages.
+//! 2.x has the fields in brackets, 3.0 to 3.3 the user's number, 3.4 and later neither. Since 3.13 the log is
+//! binary (`binary.rs`). How users were injected does not stand in it; only scenarios that follow each other show as stages.
 
 use std::io::BufRead;
 

@@ -1,7 +1,9 @@
 //! k6's summary as JSON. `--summary-export` has the figures of a metric at the metric itself, `handleSummary` under
-//! `values`; times are milliseconds. Of percentiles there are those that the test's `summaryTrendStats` names.
+//! `values`, and the structured form of either in a list (`structured.rs`); times are milliseconds. Of percentiles there
+//! are those that the test's `summaryTrendStats` names, and in the structured form 90 and 95 of them at most.
 //!
-//! Neither says when the test was; `handleSummary` says how long it took, and in both a counter's rate does.
+//! Only the structured form says when the test was, by the time at which it was made; it and `handleSummary` say how long
+//! the test took, and in the others a counter's rate does.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -10,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::super::figures::{Figures, Generator, Named, What, most, short};
 use super::super::{LoadReport, Nanos, records};
+use super::structured;
 use crate::time::{MILLISECOND, SECOND};
 use crate::{Error, Result};
 
@@ -19,20 +22,36 @@ const DURATION: &str = "http_req_duration";
 
 pub fn read(input: &mut dyn BufRead) -> Result<LoadReport> {
     let summary = records::document(input)?;
+    if structured::looks_like(&summary) {
+        return of_structured(&structured::read(&summary)?);
+    }
     let Some(metrics) = summary["metrics"].as_object() else {
         return Err(Error::invalid("the file has no \"metrics\", so it is no summary of k6"));
     };
+    let told = summary["state"]["testRunDurationMs"].as_f64().map(nanos);
+    report(metrics, told, "the summary has no p(99); summaryTrendStats of the test asks for it")
+}
+
+fn of_structured(summary: &structured::Structured) -> Result<LoadReport> {
+    let no_p99 = "this form of k6's summary has no p(99); k6 run --out json=points.json has all times";
+    let mut report = report(&summary.metrics, summary.duration, no_p99)?;
+    report.end = summary.made;
+    report.generator.version = summary.version.clone();
+    if report.end.is_some() {
+        report.generator.notes.push("the end is the time at which k6 made the summary".to_owned());
+    }
+    Ok(report)
+}
+
+/// What the metrics say of a test that is told to have taken so long.
+fn report(metrics: &Map<String, Value>, told: Option<Nanos>, no_p99: &str) -> Result<LoadReport> {
     let total = figures(metrics, "");
     if total.requests.is_none_or(|requests| requests == 0) {
         return Err(Error::invalid(format!("the summary has no HTTP requests ({REQUESTS})"))
             .hint("tests of other protocols cannot be imported"));
     }
     let (named, _) = most(selections(metrics));
-    let mut notes = Vec::new();
-    if total.p99_ns.is_none() {
-        notes.push("the summary has no p(99); summaryTrendStats of the test asks for it".to_owned());
-    }
-    let told = summary["state"]["testRunDurationMs"].as_f64().map(nanos);
+    let notes = if total.p99_ns.is_none() { vec![no_p99.to_owned()] } else { vec![] };
     let duration = told.or_else(|| duration(&total)).filter(|duration| *duration > 0);
     let generator =
         Generator { tool: "k6".to_owned(), version: None, format: Some("k6-summary".to_owned()), total, named, notes };
