@@ -87,6 +87,33 @@ describe.runIf(!real)("from the symptom to the guilty span", () => {
     expect(search(page).get("sel_start")! >= "2026-11-22T06:06").toBe(true);
   });
 
+  test("a difference offers a trace only where it is one, else the list of those that have it", async () => {
+    const compare = fixture("compare");
+    const [all, some, none] = compare.differences;
+    Object.assign(some, { selection_count: 300, selection_share: 300 / 487 });
+    Object.assign(none, { selection_count: 0, selection_share: 0 });
+    const times = "sel_start=2026-11-22T06:07:00Z&sel_end=2026-11-22T06:14:00Z&sel_min_ns=60000000";
+    const { page, problems } = await open(`heat?service=inventory&operation=UPDATE+stock&${times}`, {}, (p) =>
+      p.route("**/api/v1/compare?*", (r) =>
+        r.fulfill({ contentType: "application/json", body: JSON.stringify(compare) }),
+      ),
+    );
+    const links = (at: number) => page.locator(".diffs li").nth(at).getByRole("link");
+    expect(await links(0).getAttribute("aria-label")).toBe(`Trace: ${all.key} ${all.value}`);
+    expect(await links(0).getAttribute("href")).toContain(`/trace/${compare.exemplars.selection[0]}`);
+    expect(await links(2).count()).toBe(0);
+    expect(some.key).toBe("instance_id");
+    expect(await links(1).getAttribute("aria-label")).toBe(`Traces: ${some.key} ${some.value}`);
+    const asked = page.waitForRequest(/\/search\?/);
+    await links(1).press("Enter");
+    const question = new URL((await asked).url()).searchParams;
+    expect(Object.fromEntries(question)).toMatchObject({
+      ...{ service: "inventory", operation: "UPDATE stock", instance: some.value, min_ns: "60000000" },
+      ...{ start: "2026-11-22T06:07:00.000000Z", end: "2026-11-22T06:14:00.000000Z" },
+    });
+    expect(problems).toEqual([]);
+  });
+
   test("drawing on the heat map selects; a difference becomes a filter; Back undoes it", async () => {
     const { page } = await open("heat?service=inventory&operation=UPDATE+stock&kind=CLIENT");
     expect(await page.getByText("Select spans in the heat map").count()).toBe(1);
@@ -135,6 +162,98 @@ describe.runIf(!real)("stress-test runs", () => {
     await settled(page);
     expect(await text(page, ".verdict-main")).toContain("inventory · UPDATE stock limits the system");
     expect(problems).toEqual([]);
+  });
+
+  test("what a run's page shows, and where it leads, counts the run's own traces alone", async () => {
+    const asked: URL[] = [];
+    const { page, problems } = await open("runs/r5", {}, async (p) =>
+      p.on("request", (r) => r.url().includes("/api/v1/") && asked.push(new URL(r.url()))),
+    );
+    const runOf = (name: string) =>
+      asked.filter((u) => u.pathname.endsWith(`/${name}`)).map((u) => u.searchParams.get("run"));
+    expect(runOf("hotspots")).toEqual(["r5", "r5", "r5", "r5"]);
+    for (const name of [/^Open the level/, "Capacity in this run", "Heat map", "Call tree"])
+      expect(await page.locator(".run-go").getByRole("link", { name }).getAttribute("href")).toContain("run=r5");
+    expect(await page.locator(".matrix tbody a").first().getAttribute("href")).toContain("run=r5");
+
+    asked.length = 0;
+    await page.getByRole("link", { name: /^Open the level/ }).click();
+    await page.waitForURL((u) => u.pathname === "/" && u.searchParams.get("run") === "r5");
+    await settled(page);
+    const chip = page.locator(".chip").filter({ hasText: "Round 5: release 4.2" });
+    expect(await chip.getByRole("link").getAttribute("href")).toContain("/runs/r5");
+    expect([...runOf("steps"), ...runOf("hotspots")]).toEqual(["r5", "r5"]);
+    for (const [path, question] of [
+      ["Call tree", "flame"],
+      ["Capacity", "capacity"],
+      ["Heat map", "heatmap"],
+      ["Traces", "search"],
+    ]) {
+      await page.locator(".nav").getByRole("link", { name: path, exact: true }).click();
+      await settled(page);
+      expect(runOf(question)).toEqual(["r5"]);
+    }
+    asked.length = 0;
+    await chip.getByRole("button", { name: "Remove Run Round 5" }).press("Enter");
+    await page.waitForURL((u) => !u.searchParams.has("run"));
+    await settled(page);
+    expect(runOf("search")).toEqual([null]);
+    expect(problems).toEqual([]);
+  });
+
+  test("a round that was not driven as hard does not show a weak node as gone", async () => {
+    const { page, problems } = await open("runs", { language: "zh" }, (p) =>
+      p.route("**/api/v1/hotspots?run=r3", async (r) => {
+        const body = await (await r.fetch()).json();
+        body.window.requests /= 2;
+        await r.fulfill({ contentType: "application/json", body: JSON.stringify(body) });
+      }),
+    );
+    const cell = page.locator(".board tbody tr").first().locator("td").nth(2);
+    expect(await cell.innerText()).toBe("◔ 负载不足\n20,000/s，此前 40,000/s");
+    expect(await cell.locator("[title]").getAttribute("title")).toContain("可能仍然存在");
+    await page.getByRole("button", { name: "导出" }).click();
+    const saved = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Markdown", exact: true }).click();
+    expect(readFileSync(await (await saved).path(), "utf8")).toContain("◔ 负载不足（20,000/s，此前 40,000/s）");
+    // The next one was, and did not have it.
+    expect(await page.locator(".board tbody tr").first().locator("td").nth(3).innerText()).toBe("✓ 已消除");
+    expect(problems).toEqual([]);
+  });
+
+  test("what a run shows that goes on follows it: levels every other second, its last level's hot spots every five", async () => {
+    const { page, problems } = await open("runs");
+    await page.getByLabel("Name").fill("Round 6");
+    await page.getByRole("button", { name: "Start the run" }).click();
+    await page.waitForURL(/\/runs\/new/);
+    await settled(page);
+    const asked: URL[] = [];
+    page.on("request", (r) => r.url().includes("run=new") && asked.push(new URL(r.url())));
+    await page.waitForTimeout(8_500);
+    const of = (name: string) => asked.filter((u) => u.pathname.endsWith(`/${name}`));
+    expect(of("steps").length).toBeGreaterThanOrEqual(3);
+    expect(of("hotspots").length).toBeGreaterThanOrEqual(1);
+    // Levels that are over stay as they were told.
+    for (const u of of("hotspots"))
+      expect([u.searchParams.get("start"), u.searchParams.has("end")]).toEqual(["2026-11-22T06:12:00.000Z", false]);
+    expect(problems).toEqual([]);
+  });
+
+  test("the board asks again for a round that goes on", async () => {
+    const asked: string[] = [];
+    const { page } = await open("runs", {}, async (p) =>
+      p.on("request", (r) => r.url().includes("/hotspots?run=new") && asked.push(r.url())),
+    );
+    await page.getByLabel("Name").fill("Round 6");
+    await page.getByRole("button", { name: "Start the run" }).click();
+    await page.waitForURL(/\/runs\/new/);
+    await page.locator(".nav").getByRole("link", { name: "Runs" }).click();
+    await page.waitForURL(/\/runs$/);
+    await settled(page);
+    await page.waitForRequest(/hotspots\?run=new$/, { timeout: 9_000 });
+    asked.length = 0;
+    await page.waitForRequest(/hotspots\?run=new$/, { timeout: 9_000 });
+    expect(asked.length).toBe(1);
   });
 
   test("of many rounds the newest are shown under their numbers, and all on demand", async () => {
@@ -223,6 +342,19 @@ describe.runIf(!real)("stress-test runs", () => {
     expect(problems).toEqual([]);
   });
 
+  /** What the page's export gives in each form, which begins like this. */
+  async function exported(page: Page, starts: [string, string, string]): Promise<string[]> {
+    const contents: string[] = [];
+    for (const [at, name] of ["One HTML file", "Markdown", "JSON"].entries()) {
+      await page.getByRole("button", { name: "Export" }).press("Enter");
+      const saved = page.waitForEvent("download");
+      await page.getByRole("button", { name, exact: true }).press("Enter");
+      contents.push(readFileSync(await (await saved).path(), "utf8"));
+      expect(contents[at].startsWith(starts[at])).toBe(true);
+    }
+    return contents;
+  }
+
   test("two runs are picked and compared, and one is exported", async () => {
     const { page, problems } = await open("runs");
     await page.getByLabel("Compare Round 3: no row lock").check();
@@ -241,6 +373,14 @@ describe.runIf(!real)("stress-test runs", () => {
     await page.getByText("The same", { exact: true }).first().click();
     await page.waitForURL(/tab=same/);
     expect(await rows.first().innerText()).toContain("The same");
+    const [html, markdown, json] = await exported(page, [
+      "<!doctype html>",
+      "# Round 2: pool 64 → Round 3: no row lock",
+      '{\n  "format": "hotspan.run-comparison"',
+    ]);
+    expect(html).toContain("Worse: 1 operation got worse, 1 better.");
+    expect(markdown).toContain("| order · POST /charge → bank | Worse |");
+    expect(JSON.parse(json).operations.length).toBe(4);
 
     await page.goto(`${url()}runs/r5`);
     await settled(page);
@@ -248,18 +388,8 @@ describe.runIf(!real)("stress-test runs", () => {
     expect(await saw.first().innerText()).toContain("k6 saw");
     expect(await saw.nth(1).innerText()).toContain("hotspan saw");
     expect(await saw.last().innerText()).toContain("transaction");
-    for (const [name, start] of [
-      ["One HTML file", "<!doctype html>"],
-      ["Markdown", "# Round 5"],
-      ["JSON", '{\n  "format": "hotspan.run-report"'],
-    ]) {
-      await page.getByRole("button", { name: "Export" }).click();
-      const saved = page.waitForEvent("download");
-      await page.getByRole("button", { name, exact: true }).click();
-      const content = readFileSync(await (await saved).path(), "utf8");
-      expect(content.startsWith(start)).toBe(true);
-      expect(content).toContain("UPDATE stock");
-    }
+    for (const text of await exported(page, ["<!doctype html>", "# Round 5", '{\n  "format": "hotspan.run-report"']))
+      for (const told of ["UPDATE stock", "POST /orders"]) expect(text).toContain(told);
     expect(problems).toEqual([]);
   });
 
@@ -292,6 +422,23 @@ describe.runIf(!real)("capacity", () => {
     expect(await text(page, ".hint")).toContain("let it rise step by step to 137 per second");
     const rules = await page.getByRole("link", { name: "Sentinel rules" }).getAttribute("href");
     expect(rules).toMatch(/api\/v1\/capacity\?.*format=sentinel/);
+    expect(problems).toEqual([]);
+  });
+
+  test("what if without an operation offers the hot spots of the window, each of which fills in the question", async () => {
+    const { page, problems } = await open("what-if?service=order");
+    await page.getByText("Choose a service and an operation above.").waitFor();
+    const spots = page.getByRole("region", { name: "Hot spots to begin with" }).locator("tbody tr");
+    const { hotspots, window } = fixture("hotspots");
+    expect(await spots.count()).toBe(5);
+    expect(await spots.first().innerText()).toContain("54 %");
+    await spots.first().getByRole("link", { name: hotspots[0].operation }).press("Enter");
+    await page.waitForURL((u) => u.searchParams.get("operation") === hotspots[0].operation);
+    await settled(page);
+    expect(search(page).get("service")).toBe(hotspots[0].service);
+    expect(search(page).get("window_start")).toBe(window.start);
+    expect(await page.getByText("If inventory · UPDATE stock were faster by").count()).toBe(1);
+    expect(await spots.count()).toBe(0);
     expect(problems).toEqual([]);
   });
 
@@ -378,9 +525,56 @@ describe.runIf(!real)("by keyboard alone", () => {
     await page.getByRole("searchbox").pressSequentially("db x");
     expect(await page.getByRole("searchbox").inputValue()).toBe("db x");
     expect(await page.getByRole("switch", { name: "Live" }).getAttribute("aria-checked")).toBe("false");
-    await page.goto(`${url()}capacity`);
+    await page.goto(`${url()}hidden`);
     await settled(page);
     expect(await page.getByRole("switch", { name: "Live" }).isDisabled()).toBe(true);
+  });
+
+  test("what looks at a whole window is refreshed every ten seconds", async () => {
+    const { page } = await open("capacity?target_qps=40000");
+    const live = page.getByRole("switch", { name: "Live" });
+    expect(await live.getAttribute("title")).toBe("Refresh every 10 seconds (Space)");
+    const asked: number[] = [];
+    page.on("request", (r) => r.url().includes("/api/v1/capacity?") && asked.push(Date.now()));
+    await page.locator("main").focus();
+    await page.keyboard.press("Space");
+    expect(await live.getAttribute("aria-checked")).toBe("true");
+    await page.waitForRequest(/\/capacity\?/, { timeout: 15_000 });
+    await page.waitForTimeout(2_000);
+    expect(asked.length).toBe(1);
+  });
+});
+
+describe.runIf(!real)("metrics", () => {
+  test("the line above the chart says which aggregate was taken, and its last step is cut only where it fills up", async () => {
+    const answer = { ...fixture("metrics-series"), type: "SUM", agg: "sum" };
+    const of = (agg: string) => JSON.stringify({ ...answer, agg });
+    const { page, problems } = await open(
+      "metrics-explorer?start=2026-11-22T06:00:00Z&end=2026-11-22T06:14:55Z",
+      {},
+      (p) =>
+        p.route("**/api/v1/metrics/series?*", (r) =>
+          r.fulfill({
+            contentType: "application/json",
+            body: of(new URL(r.request().url()).searchParams.get("agg") ?? "sum"),
+          }),
+        ),
+    );
+    expect(await text(page, ".chart-title")).toBe("sum · Unit: connection");
+    const last = page
+      .getByRole("region", { name: "Series" })
+      .locator("tbody tr")
+      .filter({ hasText: "order" })
+      .locator("td")
+      .nth(1);
+    const held = await last.innerText();
+    await page.getByText("rate", { exact: true }).click();
+    await page.waitForURL(/agg=rate/);
+    await settled(page);
+    expect(await text(page, ".chart-title")).toBe("rate · Unit: connection");
+    const { values } = answer.series.find((s: { labels: Record<string, string> }) => s.labels.service_name === "order");
+    expect([held, await last.innerText()].map(Number)).toEqual([values.at(-1), values.at(-2)]);
+    expect(problems).toEqual([]);
   });
 });
 

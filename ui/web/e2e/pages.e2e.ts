@@ -32,6 +32,8 @@ const PAGES: Record<string, string> = {
   run: "runs/r5",
   capacity: "capacity?target_qps=40000",
   "what-if": `what-if?${STOCK}`,
+  "what-if-empty": "what-if",
+  "in-run": "?run=r5&start=2026-11-22T06:00:00Z&end=2026-11-22T06:15:00Z",
   hidden: "hidden",
   statements: "hidden?tab=statements",
   exceptions: "hidden?tab=exceptions",

@@ -107,13 +107,14 @@ function p99Of(level: number, weak: boolean): number {
   return weak ? [42, 44, 47, 180, 640][level] : [42, 43, 45, 46, 52][level];
 }
 
-export function runSteps(params: URLSearchParams): unknown | null {
-  const round = rounds.findIndex((r) => r.id === params.get("run"));
-  if (round < 0) return null;
-  const start = rounds[round].start_time;
-  const weak = (WEAK[Math.min(round, 4)] ?? []).length > 0;
-  const t0 = Date.parse(start);
-  const levels = LEVELS.map((qps, i) => ({
+function isWeak(round: number): boolean {
+  return (WEAK[Math.min(round, 4)] ?? []).length > 0;
+}
+
+function levelsOf(round: number) {
+  const weak = isWeak(round);
+  const t0 = Date.parse(rounds[round].start_time);
+  return LEVELS.map((qps, i) => ({
     index: i,
     start: new Date(t0 + i * MINUTES * 60e3).toISOString(),
     end: new Date(t0 + (i + 1) * MINUTES * 60e3).toISOString(),
@@ -125,6 +126,14 @@ export function runSteps(params: URLSearchParams): unknown | null {
     p99_ns: p99Of(i, weak) * 1e6,
     transition: false,
   }));
+}
+
+export function runSteps(params: URLSearchParams): unknown | null {
+  const round = rounds.findIndex((r) => r.id === params.get("run"));
+  if (round < 0) return null;
+  const weak = isWeak(round);
+  const t0 = Date.parse(rounds[round].start_time);
+  const levels = levelsOf(round);
   const timeline = Array.from({ length: LEVELS.length * MINUTES * 6 }, (_, i) => {
     const level = Math.floor(i / (MINUTES * 6));
     const wave = 1 + 0.03 * Math.sin(i * 1.7);
@@ -149,14 +158,18 @@ export function runSteps(params: URLSearchParams): unknown | null {
   };
 }
 
-/** Hot spots of a run, or of one level of it, in the form of the fixture; null when the times are of no run. */
+/** Hot spots of a run, or of one level of it, in the form of the fixture; null when they are of no run. */
 export function runHotSpots(params: URLSearchParams, fixture: { hotspots: Record<string, unknown>[] }): unknown | null {
-  const whole = params.get("run") !== null;
-  const start = rounds.find((r) => r.id === params.get("run"))?.start_time ?? params.get("start") ?? "";
-  const round = rounds.findIndex((r) => start >= r.start_time && start < (r.end_time ?? "9"));
+  const round = rounds.findIndex((r) => r.id === params.get("run"));
   if (round < 0) return null;
-  const level = Math.round((Date.parse(start) - Date.parse(rounds[round].start_time)) / (MINUTES * 60e3));
-  const strain = whole ? 1 : [0, 0.01, 0.03, 0.25, 1][level];
+  // Of a whole run the server takes the level of the highest load.
+  const last = levelsOf(round).length - 1;
+  const given = params.get("start");
+  const level = given
+    ? Math.round((Date.parse(given) - Date.parse(rounds[round].start_time)) / (MINUTES * 60e3))
+    : last;
+  const { start, end, requests } = levelsOf(round)[Math.min(level, last)];
+  const strain = [0, 0.01, 0.03, 0.25, 1][level];
   const weak = strain > 0.1 ? (WEAK[Math.min(round, 4)] ?? []) : [];
   const spots = [STOCK, CHARGE, PRICE].map((node) => {
     const place = weak.indexOf(node);
@@ -186,7 +199,7 @@ export function runHotSpots(params: URLSearchParams, fixture: { hotspots: Record
   });
   return {
     ...fixture,
-    window: { start, end: params.get("end"), requests: 1_440_000 },
+    window: { start, end, requests },
     verdict: weak.length > 0 ? "bottleneck" : "no_significant_change",
     hotspots: spots,
   };

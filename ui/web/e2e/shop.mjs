@@ -800,7 +800,15 @@ function metrics() {
     t_us,
     values: t_us.map((t) => Math.round((service === "inventory" && t >= STEP_AT * 1e6 ? 18 : 5) + 2 * random())),
   }));
-  write("metrics-series", { t0: T0, step_us: stepUs, unit: "{connection}", type: "GAUGE", series, truncated: false });
+  write("metrics-series", {
+    t0: T0,
+    step_us: stepUs,
+    unit: "{connection}",
+    type: "GAUGE",
+    agg: "avg",
+    series,
+    truncated: false,
+  });
 }
 
 function rest() {

@@ -50,7 +50,7 @@ export function App() {
       </a>
       <Navigation />
       <div className="column">
-        <TopBar openHelp={() => setHelpOpen(true)} timeless={page?.timeless ?? false} still={page?.still ?? false} />
+        <TopBar openHelp={() => setHelpOpen(true)} page={page} />
         <Banners />
         <main id="main" ref={main} tabIndex={-1}>
           <Contained key={path}>

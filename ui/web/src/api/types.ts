@@ -325,6 +325,8 @@ export interface MetricSeriesAnswer {
   step_us: number;
   unit: string;
   type: string;
+  /** The aggregate that was used: the one asked for, or the type's own. */
+  agg: string;
   series: { labels: Record<string, string>; t_us: number[]; values: (number | null)[] }[];
   truncated: boolean;
 }
@@ -333,6 +335,8 @@ export interface SqlAnswer {
   columns: { name: string; type: string }[];
   rows: unknown[][];
   truncated: boolean;
+  /** The setting that cut it. */
+  cut?: { setting: "max_rows" | "max_bytes"; most: number } | null;
   elapsed_ms: number;
   /** Unknown when the answer was cut. */
   rows_total: number | null;

@@ -86,6 +86,7 @@ export const en = {
   "chips.remove": "Remove {name} {value}",
   "live.name": "Live",
   "live.doc": "Refresh every second (Space)",
+  "live.slow": "Refresh every {n} {n|second|seconds} (Space)",
   "live.still": "This page does not refresh every second",
   "settings.title": "Language and theme",
   "settings.language": "Language",
@@ -405,6 +406,10 @@ export const en = {
   "board.found": "found",
   "board.still": "still there",
   "board.gone": "gone",
+  "board.less": "not loaded as much",
+  "board.less.of": "{now}/s of {found}/s",
+  "board.less.doc":
+    "Not found, but the load only came to {now} requests/s; it was last found at {found}/s, so it may still be there",
   "board.back": "back",
   "board.absent": "not found",
   "board.unknown": "not known",
@@ -434,6 +439,9 @@ export const en = {
   "compare.q": "By chance",
   "compare.q.doc":
     "How many of the changes at least this sure are expected to be chance, or less than 20 % (false-discovery rate)",
+  "compare.calls.left": "Calls before",
+  "compare.calls.right": "Calls after",
+  "compare.measures": "Every measure of what changed",
   "compare.nofigures": "Too few calls for figures.",
   "compare.verdict.worse": "Worse: {worse} {worse|operation|operations} got worse, {better} better.",
   "compare.verdict.better": "Better: {better} {better|operation|operations} got better, none worse.",
@@ -628,6 +636,8 @@ export const en = {
   "whatif.note":
     "Every trace of the window is replayed with the operation's own time shortened, or its calls side by side",
   "whatif.choose": "Choose a service and an operation above.",
+  "whatif.spots": "Hot spots to begin with",
+  "whatif.spots.note": "The first of this window; choosing one fills in the question",
   "whatif.if": "If {name} were faster by",
   "whatif.factor": "or",
   "whatif.parallel": "its calls side by side",
@@ -684,7 +694,9 @@ export const en = {
   "sql.running": "Running…",
   "sql.result": "Result",
   "sql.facts": "{n} {n|row|rows} in {time}",
-  "sql.truncated": "Cut where an answer ends; there are more rows.",
+  "sql.rows": "{n} {n|row|rows}",
+  "sql.truncated":
+    "Cut at {most} ({setting}), there are more: narrow it (WHERE, LIMIT with OFFSET) or sum it up (GROUP BY).",
   "sql.norows": "The statement ran and gave no rows.",
   "sql.download": "Download as {format}",
   "sql.schema": "Schema",

@@ -104,6 +104,13 @@ export const SERVER_ZH: readonly Saying[] = [
     "摘要中没有 p(99)；可在测试的 summaryTrendStats 中加上",
   ],
   [
+    "this form of k6's summary has no p(99); k6 run --out json=points.json has all times",
+    "这种 k6 摘要没有 p(99)；k6 run --out json=points.json 含有全部时间",
+  ],
+  ["the end is the time at which k6 made the summary", "结束时间取 k6 生成摘要的时间"],
+  ["the file ends in the middle of line {n}, which is left out", "文件在第 {n} 行中间结束，该行未计入"],
+  ["the file ends in the middle of record {n}, which is left out", "文件在第 {n} 条记录中间结束，该条未计入"],
+  [
     "percentiles are taken for JMeter's defaults, 90, 95 and 99; the file does not name them",
     "百分位按 JMeter 的默认值 90、95、99 理解；文件中没有写明",
   ],

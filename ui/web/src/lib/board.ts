@@ -1,5 +1,8 @@
 // Weak nodes over the rounds of a stress test: found in one, gone in a later one, back again.
 
+import { number } from "./format";
+import type { Paper } from "./paper";
+
 export interface Finding {
   service: string;
   operation: string;
@@ -19,16 +22,21 @@ export interface Round {
   start: string;
   /** The load may not have reached the weak node yet. */
   running?: boolean;
+  /** Requests per second of its highest level, which is the one that was judged. */
+  load: number;
   /** Null while it is not known yet. */
   verdict: string | null;
   findings: readonly Finding[];
 }
 
-export type CellState = "found" | "still" | "gone" | "back" | "absent" | "unknown" | "pending";
+/** `less`: not found, but at a load at which it need not show. */
+export type CellState = "found" | "still" | "gone" | "less" | "back" | "absent" | "unknown" | "pending";
 
 export interface Cell {
   state: CellState;
   finding: Finding | null;
+  /** Of `less`: the load of this round, and that of the one in which the node was last found. */
+  loads?: { now: number; found: number };
 }
 
 export interface BoardRow {
@@ -49,6 +57,14 @@ export function newestOf<R extends { start_time: string }>(
   return inOrder.map((run, i) => ({ run, number: i + 1 })).slice(-most);
 }
 
+/** Requests per second of a window; 0 where there is none. */
+export function loadOf(window: { start: string; end: string; requests: number } | undefined): number {
+  const seconds = window ? (Date.parse(window.end) - Date.parse(window.start)) / 1e3 : 0;
+  return window && seconds > 0 ? window.requests / seconds : 0;
+}
+
+/** A round that comes to this part of a load has put the node to the test. */
+const ENOUGH_LOAD = 0.9;
 const SURE = 0.9;
 /** Findings below this place are victims or noise of the first ones. */
 const DEEPEST = 5;
@@ -99,6 +115,7 @@ function keyOf(f: Finding): string {
 function cellsOf(rounds: readonly Round[], findingOf: (round: number) => Finding | null): Cell[] {
   let seen = false;
   let weak = false;
+  let found = 0;
   return rounds.map((round, i) => {
     const finding = findingOf(i);
     if (!isJudged(round)) return { state: "unknown", finding: null };
@@ -106,9 +123,12 @@ function cellsOf(rounds: readonly Round[], findingOf: (round: number) => Finding
       const state = weak ? "still" : seen ? "back" : "found";
       seen = true;
       weak = true;
+      found = round.load;
       return { state, finding };
     }
     if (round.running) return { state: "pending", finding: null };
+    if (weak && round.load < ENOUGH_LOAD * found)
+      return { state: "less", finding: null, loads: { now: round.load, found } };
     const state = weak ? "gone" : "absent";
     weak = false;
     return { state, finding: null };
@@ -121,4 +141,47 @@ function lastSeen(row: BoardRow): number {
 
 function placeIn(row: BoardRow): number {
   return row.cells[lastSeen(row)]?.finding?.rank ?? Number.POSITIVE_INFINITY;
+}
+
+/** The words of a board on paper. */
+export interface BoardWords {
+  language: string;
+  title: string;
+  operation: string;
+  rate: string;
+  cell(cell: Cell): string;
+  verdict(verdict: string | null): string;
+}
+
+export function boardPaper(
+  rounds: readonly Round[],
+  rows: readonly BoardRow[],
+  words: BoardWords,
+  source: string,
+): Paper {
+  const name = (row: BoardRow) => `${row.service} · ${row.operation}${row.peer ? ` → ${row.peer}` : ""}`;
+  return {
+    language: words.language,
+    title: words.title,
+    source,
+    data: {
+      format: "hotspan.weak-nodes",
+      version: 1,
+      rounds: rounds.map(({ findings: _, ...round }) => round),
+      nodes: rows,
+      source,
+    },
+    blocks: [
+      {
+        table: {
+          head: [words.operation, ...rounds.map((r) => `${r.number} · ${r.name}`)],
+          rows: [
+            [words.rate, ...rounds.map((r) => (r.load > 0 ? `${number(r.load)}/s` : "–"))],
+            ["", ...rounds.map((r) => words.verdict(r.verdict))],
+            ...rows.map((row) => [name(row), ...row.cells.map(words.cell)]),
+          ],
+        },
+      },
+    ],
+  };
 }

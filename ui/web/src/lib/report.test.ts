@@ -1,14 +1,7 @@
 import { expect, test } from "vitest";
 import { timeZone } from "./format";
-import {
-  fileName,
-  type Report,
-  type ReportWords,
-  reportHtml,
-  reportJson,
-  reportMarkdown,
-  reportTimeline,
-} from "./report";
+import { fileName, paperHtml, paperJson, paperMarkdown } from "./paper";
+import { type Report, type ReportWords, reportPaper, reportTimeline } from "./report";
 
 const WORDS: ReportWords = {
   language: "en",
@@ -31,6 +24,17 @@ const WORDS: ReportWords = {
   pair: (name, value) => `${name}: ${value}`,
   aside: (text, aside) => `${text} (${aside})`,
   saw: (name) => `${name} saw`,
+  note: (text) => text,
+  matrix: "Level by level",
+  operation: "Operation",
+  comma: ", ",
+  entries: "Met by",
+  senders: "Sent by",
+  victims: "Slower because of it",
+  vitals: "Metrics",
+  logs: "Log",
+  offPath: "no request waits",
+  only: (instance) => `only on ${instance}`,
   generatorWhat: (what) => what,
   knee: (from, to) => `knee between ${from} and ${to}`,
   noKnee: "no knee",
@@ -41,6 +45,10 @@ const WORDS: ReportWords = {
   category: (c) => c,
   chart: "Rate and p99 over time",
 };
+
+const reportMarkdown = (report: Report, words: ReportWords) => paperMarkdown(reportPaper(report, words));
+const reportHtml = (report: Report, words: ReportWords) => paperHtml(reportPaper(report, words));
+const reportJson = (report: Report) => paperJson(reportPaper(report, WORDS));
 
 const REPORT: Report = {
   format: "hotspan.run-report",
@@ -88,14 +96,66 @@ const REPORT: Report = {
           operation: "UPDATE stock",
           category: "lock",
           peer: "inventory-db",
-          instance: null,
+          instance: "inventory-2",
+          attribute: { key: "app.region", value: "a|b" },
+          off_path: false,
           critical_path_ns_per_request: 22.6e6,
           change_ns_per_request: 20.4e6,
           interval_ns: [18.6e6, 22.1e6],
           confidence: 0.99,
           explanation: "Waits for a <row> lock.",
+          callers: [["gateway", "POST /order"]],
+          victims: [
+            ["order", "POST /orders"],
+            ["gateway", "POST /order"],
+          ],
+          vitals: [
+            {
+              ...{ sign: "saturated", metric: "pool.used", instance: "inventory-2", window: 64, baseline: 9 },
+              explanation: "All 64 connections are in use.",
+            },
+          ],
+          logs: [
+            {
+              ...{ severity: "warn", pattern: "lock wait *", operation: "UPDATE stock", per_call: 0.2 },
+              explanation: "New: lock wait *",
+            },
+          ],
           exemplars: ["abc"],
         },
+        {
+          rank: 2,
+          service: "mail",
+          operation: "consume orders",
+          category: "queue",
+          peer: null,
+          instance: null,
+          attribute: null,
+          off_path: true,
+          critical_path_ns_per_request: 3e6,
+          change_ns_per_request: 1e6,
+          interval_ns: null,
+          confidence: 0.6,
+          explanation: "Messages wait before they are taken.",
+          callers: [["order", "POST /orders"]],
+          victims: [],
+          vitals: [],
+          logs: [],
+          exemplars: [],
+        },
+      ],
+    },
+  ],
+  matrix: [
+    {
+      service: "inventory",
+      operation: "UPDATE stock",
+      category: "lock",
+      peer: "inventory-db",
+      span_kind: "CLIENT",
+      levels: [
+        { critical_path_ns_per_request: 2.2e6, change_ns_per_request: null, confidence: null },
+        { critical_path_ns_per_request: 22.6e6, change_ns_per_request: 20.4e6, confidence: 0.99 },
       ],
     },
   ],
@@ -122,6 +182,26 @@ test("Markdown has the levels, the finding, the interval, and no markup of the d
     const cells = block.split("\n").map((line) => line.replaceAll("\\|", "").split("|").length);
     expect(new Set(cells).size).toBe(1);
   }
+});
+
+test("every hot spot has its sentence and what else is known of it, and the levels are beside each other", () => {
+  const text = reportMarkdown(REPORT, WORDS);
+  expect(text).toContain("UPDATE stock → inventory-db (only on inventory-2, app.region = a\\|b)");
+  expect(text).toContain("\\#1 inventory · UPDATE stock → inventory-db: Waits for a \\<row\\> lock.");
+  expect(text).toContain("\\#2 mail · consume orders: Messages wait before they are taken.");
+  for (const line of [
+    "- Met by: gateway · POST /order",
+    "- Slower because of it: order · POST /orders, gateway · POST /order",
+    "- Metrics: All 64 connections are in use.",
+    "- Log: New: lock wait \\*",
+    "- Sent by: order · POST /orders",
+  ])
+    expect(text.split("\n")).toContain(line);
+  expect(text).toContain("| Operation | Category | 8/s (baseline) | 24/s |");
+  expect(text).toContain("| inventory · UPDATE stock → inventory-db | lock | 2.2 ms | 22.6 ms (+20.4 ms) |");
+  const html = reportHtml(REPORT, WORDS);
+  expect(html).toContain("<li>Metrics: All 64 connections are in use.</li>");
+  expect(html).toContain("<td>22.6\u00a0ms (+20.4\u00a0ms)</td>");
 });
 
 test("HTML needs nothing else, escapes what it shows, and carries its data", () => {

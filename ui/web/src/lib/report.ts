@@ -1,8 +1,9 @@
-// A run on paper: the same report as Markdown, as one HTML file that needs nothing else, and as JSON for programs.
+// A run on paper: what its page shows, and the same for programs.
 
-import { change, confidence, count, dateTime, duration, number, percent, timeZone } from "./format";
+import { change, confidence, count, dateTime, duration, number, percent, timeZone, value } from "./format";
 import { type Figures, figureCells, figureHeads, type Generator, toolName } from "./generator";
 import type { LoadLevel } from "./levels";
+import { type Block, inHtml, type Paper, type PaperTable } from "./paper";
 import { claimed, isClaim } from "./verdict";
 
 export interface ReportLevel {
@@ -26,13 +27,40 @@ export interface ReportSpot {
   operation: string;
   category: string;
   peer: string | null;
+  /** The only one that has it. */
   instance: string | null;
+  attribute: { key: string; value: unknown } | null;
+  /** No request waits for it: `callers` are then the senders of messages. */
+  off_path: boolean;
   critical_path_ns_per_request: number;
   change_ns_per_request: number | null;
   interval_ns: [number, number] | null;
   confidence: number | null;
   explanation: string;
+  callers: [string, string][];
+  /** Slower only because of it. */
+  victims: [string, string][];
+  /** What metrics of its service say. */
+  vitals: ReportSign<{ sign: string; metric: string; instance: string; window: number; baseline: number | null }>[];
+  /** What its service's log says differently. */
+  logs: ReportSign<{ severity: string; pattern: string; operation: string; per_call: number }>[];
   exemplars: string[];
+}
+
+type ReportSign<S> = S & { explanation: string };
+
+/** One operation over all levels, in their order. */
+export interface ReportMatrixRow {
+  service: string;
+  operation: string;
+  category: string;
+  peer: string | null;
+  span_kind: string;
+  levels: {
+    critical_path_ns_per_request: number | null;
+    change_ns_per_request: number | null;
+    confidence: number | null;
+  }[];
 }
 
 export interface Report {
@@ -43,6 +71,8 @@ export interface Report {
   baseline_level: number | null;
   knee: { from: number; to: number } | null;
   levels: ReportLevel[];
+  /** Which operation's time on the critical path grew from level to level. */
+  matrix: ReportMatrixRow[];
   timeline: { time: string; requests_per_second: number; p99_ns: number | null }[];
   /** What the load generator saw, of an imported run. */
   generator: Generator | null;
@@ -76,10 +106,22 @@ export interface ReportWords {
   /** "text (aside)". */
   aside(text: string, aside: string): string;
   saw(name: string): string;
+  /** What an import notes, in the reader's language. */
+  note(text: string): string;
   generatorWhat(what: string): string;
   knee(from: string, to: string): string;
   noKnee: string;
   none: string;
+  matrix: string;
+  operation: string;
+  comma: string;
+  entries: string;
+  senders: string;
+  victims: string;
+  vitals: string;
+  logs: string;
+  offPath: string;
+  only(instance: string): string;
   labels: string;
   marks: string;
   verdict(name: string): string;
@@ -101,12 +143,6 @@ export function levelFigures(level: LoadLevel): Omit<ReportLevel, "verdict" | "h
   };
 }
 
-export function reportJson(report: Report): string {
-  return `${JSON.stringify(report, null, 2)}\n`;
-}
-
-type Row = string[];
-
 function facts(report: Report, words: ReportWords): string[] {
   const { run } = report;
   const end = run.end ? dateTime(Date.parse(run.end)) : "…";
@@ -120,7 +156,7 @@ function facts(report: Report, words: ReportWords): string[] {
   ];
 }
 
-function levelTable(report: Report, words: ReportWords): { head: Row; rows: Row[] } {
+function levelTable(report: Report, words: ReportWords): PaperTable {
   const head = [words.level, words.rate, words.requests, "p50", "p95", "p99", words.errors, words.hotSpots];
   const begins = (l: ReportLevel) => dateTime(Date.parse(l.start));
   const rows = report.levels.map((l) => [
@@ -140,17 +176,27 @@ function levelTable(report: Report, words: ReportWords): { head: Row; rows: Row[
   return { head, rows };
 }
 
-function spotTable(level: ReportLevel, words: ReportWords): { head: Row; rows: Row[] } {
+function spotTable(level: ReportLevel, words: ReportWords): PaperTable {
   const head = ["#", words.hotSpots, words.categories, words.critical, words.change, words.confidence];
   const rows = level.hot_spots.map((s) => [
     String(s.rank),
-    [`${s.service} · ${s.operation}`, s.peer && `→ ${s.peer}`, s.instance].filter(Boolean).join(" "),
+    spotName(s, words),
     words.category(s.category),
     duration(s.critical_path_ns_per_request),
     changeText(s, words),
     confidence(claimed(level.verdict, s)),
   ]);
   return { head, rows };
+}
+
+/** A hot spot with what it is confined to. */
+function spotName(spot: ReportSpot, words: ReportWords): string {
+  const confined = [
+    spot.instance && words.only(spot.instance),
+    spot.attribute && `${spot.attribute.key} = ${value(spot.attribute.value)}`,
+    spot.off_path && words.offPath,
+  ].filter(Boolean);
+  return confined.length > 0 ? words.aside(nameOf(spot), confined.join(words.comma)) : nameOf(spot);
 }
 
 function changeText(spot: ReportSpot, words: ReportWords): string {
@@ -160,7 +206,7 @@ function changeText(spot: ReportSpot, words: ReportWords): string {
 }
 
 /** What the load generator saw, and hotspan in the same time; null for a run that was not imported. */
-function generatorTable(report: Report, words: ReportWords): { head: Row; rows: Row[] } | null {
+function generatorTable(report: Report, words: ReportWords): PaperTable | null {
   const { generator, seen } = report;
   if (!generator) return null;
   const row = (name: string, figures: Figures) => [name, ...figureCells(figures, words.aside)];
@@ -182,99 +228,73 @@ function levelHeading(level: ReportLevel, words: ReportWords): string {
   return words.pair(`${number(level.qps)}/s`, level.verdict ? words.verdict(level.verdict) : words.hotSpots);
 }
 
-export function reportMarkdown(report: Report, words: ReportWords): string {
-  const out = [`# ${inMarkdown(report.run.name)}`, ""];
-  for (const line of facts(report, words)) out.push(inMarkdown(line), "");
-  out.push(`## ${words.levels}`, "", ...markdownTable(levelTable(report, words)), "");
-  const generator = generatorTable(report, words);
-  if (generator) {
-    out.push(`## ${words.generator}`, "", ...markdownTable(generator), "");
-    for (const note of report.generator?.notes ?? []) out.push(inMarkdown(note), "");
-  }
-  for (const level of report.levels) {
-    if (level.hot_spots.length === 0) continue;
-    out.push(`## ${levelHeading(level, words)}`, "");
-    out.push(...markdownTable(spotTable(level, words)), "");
-    if (level.hot_spots[0].explanation) out.push(inMarkdown(level.hot_spots[0].explanation), "");
-  }
-  if (report.marks.length > 0) {
-    out.push(`## ${words.marks}`, "");
-    for (const m of report.marks) out.push(`- ${dateTime(Date.parse(m.time))} ${inMarkdown(m.name)}`);
-    out.push("");
-  }
-  out.push(`<${report.source}>`, "");
-  return out.join("\n");
-}
-
-function markdownTable({ head, rows }: { head: Row; rows: Row[] }): string[] {
-  const line = (cells: Row) => `| ${cells.map(inMarkdown).join(" | ")} |`;
-  return [line(head), `|${head.map(() => "---").join("|")}|`, ...rows.map(line)];
-}
-
-/** Text that stays text in Markdown, also inside a table. */
-function inMarkdown(text: string): string {
-  return text.replace(/[\\`*_[\]<>|#]/g, (c) => `\\${c}`).replace(/\s+/g, " ");
-}
-
-export function reportHtml(report: Report, words: ReportWords): string {
-  const levels = report.levels.filter((l) => l.hot_spots.length > 0);
-  const generator = generatorTable(report, words);
-  const body = [
-    `<h1>${inHtml(report.run.name)}</h1>`,
-    ...facts(report, words).map((f) => `<p>${inHtml(f)}</p>`),
-    chart(report, words),
-    `<h2>${inHtml(words.levels)}</h2>`,
-    htmlTable(levelTable(report, words)),
-    ...(generator
-      ? [
-          `<h2>${inHtml(words.generator)}</h2>`,
-          htmlTable(generator),
-          ...(report.generator?.notes ?? []).map((note) => `<p>${inHtml(note)}</p>`),
-        ]
-      : []),
-    ...levels.flatMap((l) => [
-      `<h2>${inHtml(levelHeading(l, words))}</h2>`,
-      htmlTable(spotTable(l, words)),
-      `<p>${inHtml(l.hot_spots[0].explanation)}</p>`,
-    ]),
-    ...(report.marks.length > 0
-      ? [
-          `<h2>${inHtml(words.marks)}</h2><ul>`,
-          ...report.marks.map((m) => `<li>${inHtml(`${dateTime(Date.parse(m.time))} ${m.name}`)}</li>`),
-          "</ul>",
-        ]
-      : []),
-    `<p class="dim">${inHtml(report.source)}</p>`,
+/** What is known of a hot spot beyond its figures, a line each. */
+function evidence(spot: ReportSpot, words: ReportWords): string[] {
+  const names = (of: [string, string][]) => of.map((name) => name.join(" · ")).join(words.comma);
+  const line = (name: string, text: string) => (text ? [words.pair(name, text)] : []);
+  return [
+    ...line(spot.off_path ? words.senders : words.entries, names(spot.callers)),
+    ...line(words.victims, names(spot.victims)),
+    ...spot.vitals.flatMap((v) => line(words.vitals, v.explanation)),
+    ...spot.logs.flatMap((l) => line(words.logs, l.explanation)),
   ];
-  const data = JSON.stringify(report).replaceAll("<", "\\u003c");
-  return [
-    "<!doctype html>",
-    `<html lang="${inHtml(words.language)}"><head><meta charset="utf-8">`,
-    `<meta name="viewport" content="width=device-width"><title>${inHtml(report.run.name)} · hotspan</title>`,
-    `<style>${STYLE}</style></head><body>`,
-    ...body,
-    `<script type="application/json" id="report">${data}</script>`,
-    "</body></html>",
-    "",
-  ].join("\n");
 }
 
-const STYLE =
-  "body{font:14px/1.5 system-ui,sans-serif;margin:32px auto;max-width:1040px;padding:0 16px;color:#17202b}" +
-  "table{border-collapse:collapse;width:100%}th,td{padding:4px 8px;border-bottom:1px solid #dde2e8;text-align:left}" +
-  "th{font-weight:500;color:#566270}h1{font-size:24px;margin:0 0 8px}h2{font-size:16px;margin:28px 0 6px}" +
-  "p{margin:4px 0}.dim{color:#566270;margin-top:28px}svg{width:100%;height:auto;margin-top:16px}" +
-  "svg text{font:11px system-ui,sans-serif;fill:#566270}@media print{body{margin:0}}";
+function spotBlocks(level: ReportLevel, words: ReportWords): Block[] {
+  const told = level.hot_spots.flatMap((spot) => {
+    const list = evidence(spot, words);
+    const name = `#${spot.rank} ${nameOf(spot)}`;
+    const text = spot.explanation ? words.pair(name, spot.explanation) : name;
+    return [{ text }, ...(list.length > 0 ? [{ list }] : [])];
+  });
+  return [{ heading: levelHeading(level, words) }, { table: spotTable(level, words) }, ...told];
+}
 
-function htmlTable({ head, rows }: { head: Row; rows: Row[] }): string {
-  const cells = (tag: string, row: Row) => row.map((c) => `<${tag}>${inHtml(c)}</${tag}>`).join("");
-  return [
-    "<table><thead><tr>",
-    cells("th", head),
-    "</tr></thead><tbody>",
-    ...rows.map((r) => `<tr>${cells("td", r)}</tr>`),
-    "</tbody></table>",
-  ].join("");
+function matrixTable(report: Report, words: ReportWords): PaperTable {
+  const levels = report.levels.map((l) => {
+    const rate = `${number(l.qps)}/s`;
+    return l.index === report.baseline_level ? words.aside(rate, words.baseline) : rate;
+  });
+  const cell = (of: ReportMatrixRow["levels"][number]) => {
+    const { critical_path_ns_per_request: ns, change_ns_per_request: by } = of;
+    return ns === null || by === null ? duration(ns) : words.aside(duration(ns), change(by));
+  };
+  return {
+    head: [words.operation, words.categories, ...levels],
+    rows: report.matrix.map((row) => [nameOf(row), words.category(row.category), ...row.levels.map(cell)]),
+  };
+}
+
+function nameOf({ service, operation, peer }: { service: string; operation: string; peer: string | null }): string {
+  return `${service} · ${operation}${peer ? ` → ${peer}` : ""}`;
+}
+
+export function reportPaper(report: Report, words: ReportWords): Paper {
+  const generator = generatorTable(report, words);
+  const part = (heading: string, ...blocks: Block[]): Block[] => [{ heading }, ...blocks];
+  return {
+    language: words.language,
+    title: report.run.name,
+    source: report.source,
+    data: report,
+    blocks: [
+      ...facts(report, words).map((text) => ({ text })),
+      { drawing: chart(report, words) },
+      ...part(words.levels, { table: levelTable(report, words) }),
+      ...(generator
+        ? part(
+            words.generator,
+            { table: generator },
+            ...(report.generator?.notes ?? []).map((note) => ({ text: words.note(note) })),
+          )
+        : []),
+      ...(report.matrix.length > 0 ? part(words.matrix, { table: matrixTable(report, words) }) : []),
+      ...report.levels.filter((l) => l.hot_spots.length > 0).flatMap((l) => spotBlocks(l, words)),
+      ...(report.marks.length > 0
+        ? part(words.marks, { list: report.marks.map((m) => `${dateTime(Date.parse(m.time))} ${m.name}`) })
+        : []),
+    ],
+  };
 }
 
 const WIDTH = 1000;
@@ -305,21 +325,6 @@ function chart(report: Report, words: ReportWords): string {
     `<polyline fill="none" stroke="#b54a00" stroke-width="1.5" points="${points((p) => p.p99_ns, topP99, 138)}"/>`,
     `<text x="0" y="246">${inHtml(first)}</text><text x="${WIDTH}" y="246" text-anchor="end">${inHtml(last)}</text></svg>`,
   ].join("");
-}
-
-function inHtml(text: string): string {
-  const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-  return text.replace(/[&<>"']/g, (c) => entities[c]);
-}
-
-/** A file name that every system takes. */
-export function fileName(name: string, extension: string): string {
-  const plain = name
-    .normalize("NFKD")
-    .replace(/[^\p{L}\p{N}._-]+/gu, "-")
-    .replace(/^[-.]+|[-.]+$/g, "")
-    .slice(0, 80);
-  return `${plain || "run"}.${extension}`;
 }
 
 /** The timeline of the steps analysis as a report carries it. */

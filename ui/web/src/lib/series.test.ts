@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { aligned, axisRange, hasRequests, wholeBins, wholeSteps, wholeTrend } from "./series";
+import { aligned, axisRange, fillsUp, hasRequests, wholeBins, wholeSteps, wholeTrend } from "./series";
 
 test("a series that is sent every second moment is one line; where it pauses the line breaks", () => {
   const t_us = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
@@ -74,4 +74,19 @@ test("bins without a request are nothing to draw", () => {
   expect(hasRequests({ timeline: [] })).toBe(false);
   expect(hasRequests({ timeline: [{ requests: 0 }, { requests: 0 }] })).toBe(false);
   expect(hasRequests({ timeline: [{ requests: 0 }, { requests: 1 }] })).toBe(true);
+});
+
+test("the last step of what counts is still filling up, that of what is at a moment is not", () => {
+  for (const type of ["SUM", "HISTOGRAM", "GAUGE"]) {
+    expect(fillsUp({ agg: "rate", type }, true)).toBe(true);
+    expect(fillsUp({ agg: "count", type }, true)).toBe(true);
+    expect(fillsUp({ agg: "avg", type }, true)).toBe(false);
+    expect(fillsUp({ agg: "p99", type }, false)).toBe(false);
+  }
+  for (const type of ["HISTOGRAM", "EXPONENTIAL_HISTOGRAM", "SUMMARY"])
+    expect(fillsUp({ agg: "sum", type }, true)).toBe(true);
+  expect(fillsUp({ agg: "sum", type: "GAUGE" }, true)).toBe(false);
+  // By itself the server adds up only sums that may fall, such as the connections of a pool.
+  expect(fillsUp({ agg: "sum", type: "SUM" }, false)).toBe(false);
+  expect(fillsUp({ agg: "sum", type: "SUM" }, true)).toBe(true);
 });

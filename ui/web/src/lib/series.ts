@@ -38,6 +38,15 @@ export function wholeSteps<S extends TimedSeries>(series: readonly S[], stepUs: 
   });
 }
 
+/**
+ * Whether a step of such an answer has only what came so far: it counts, and is no state of a moment. A sum of a counter
+ * and that of a pool's connections look alike; without being asked the server adds up only the latter.
+ */
+export function fillsUp({ agg, type }: { agg: string; type: string }, asked: boolean): boolean {
+  if (agg === "rate" || agg === "count") return true;
+  return agg === "sum" && type !== "GAUGE" && (type !== "SUM" || asked);
+}
+
 /** Parts of a window in a row's trend, as the server cuts them: of whole seconds where they are not shorter than half one. */
 const TREND_PARTS = 30;
 

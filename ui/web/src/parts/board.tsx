@@ -4,12 +4,24 @@ import { Link } from "wouter";
 import type { Run } from "../api/runs";
 import type { HotSpotsAnswer } from "../api/types";
 import { useText } from "../i18n";
-import { type BoardRow, boardOf, type Cell, emptiness, judgedOf, newestOf, type Round } from "../lib/board";
-import { change, confidence } from "../lib/format";
+import {
+  type BoardRow,
+  type BoardWords,
+  boardOf,
+  boardPaper,
+  type Cell,
+  emptiness,
+  judgedOf,
+  loadOf,
+  newestOf,
+  type Round,
+} from "../lib/board";
+import { change, confidence, number } from "../lib/format";
 import { useAnswers } from "../state/answers";
 import { useScope } from "../state/use-scope";
+import { Export } from "./export";
 import { Panel } from "./panel";
-import { ofRun } from "./run-list";
+import { everyMs, ofRun } from "./run-list";
 import { ServiceName } from "./service-name";
 
 /** Rounds that fit beside each other. */
@@ -22,7 +34,7 @@ export function Board({ runs }: { runs: readonly Run[] }) {
   const shown = newestOf(runs, isAll ? runs.length : MOST);
   const answers = useAnswers<HotSpotsAnswer>(
     "hotspots",
-    shown.map(({ run }) => ofRun(run)),
+    shown.map(({ run }) => ({ params: ofRun(run), everyMs: everyMs(run) })),
   );
   const failed = answers.find((a) => a.error);
   const rounds: Round[] = shown.map(({ run, number }, i) => ({
@@ -31,9 +43,11 @@ export function Board({ runs }: { runs: readonly Run[] }) {
     name: run.name,
     start: run.start_time,
     running: run.end_time === null,
+    load: loadOf(answers[i].data?.window),
     verdict: answers[i].data?.verdict ?? null,
     findings: answers[i].data?.hotspots ?? [],
   }));
+  const rows = boardOf(rounds);
   const waiting = answers.filter((a) => a.loading).length;
   const of =
     shown.length < runs.length ? t("board.note.newest", { n: shown.length, all: runs.length }) : t("board.note");
@@ -42,11 +56,14 @@ export function Board({ runs }: { runs: readonly Run[] }) {
       title={t("board.title")}
       note={waiting > 0 ? t("board.waiting", { n: waiting }) : of}
       actions={
-        runs.length > MOST && (
-          <button type="button" onClick={() => change({ tab: isAll ? "" : "all" }, { replace: true })}>
-            {isAll ? t("board.newest", { n: MOST }) : t("board.all", { n: runs.length })}
-          </button>
-        )
+        <>
+          {runs.length > MOST && (
+            <button type="button" onClick={() => change({ tab: isAll ? "" : "all" }, { replace: true })}>
+              {isAll ? t("board.newest", { n: MOST }) : t("board.all", { n: runs.length })}
+            </button>
+          )}
+          {rows.length > 0 && <BoardExport rounds={rounds} rows={rows} />}
+        </>
       }
       answer={{
         error: failed && waiting === 0 && answers.every((a) => !a.data) ? failed.error : null,
@@ -60,7 +77,7 @@ export function Board({ runs }: { runs: readonly Run[] }) {
       minHeight={120}
       flush
     >
-      <Rows rounds={rounds} rows={boardOf(rounds)} waiting={waiting} />
+      <Rows rounds={rounds} rows={rows} waiting={waiting} />
     </Panel>
   );
 }
@@ -78,7 +95,7 @@ function Rows({ rounds, rows, waiting }: { rounds: readonly Round[]; rows: reado
             <th scope="col">{t("col.operation")}</th>
             {rounds.map((round) => (
               <th scope="col" key={round.id}>
-                <Link href={link(`/runs/${encodeURIComponent(round.id)}`)}>
+                <Link href={link(`/runs/${encodeURIComponent(round.id)}`, { run: "" })}>
                   {round.number} · {round.name}
                 </Link>
               </th>
@@ -120,27 +137,58 @@ const SIGNS: Record<Cell["state"], string> = {
   still: "●",
   back: "↩",
   gone: "✓",
+  less: "◔",
   absent: "",
   unknown: "?",
   pending: "…",
 };
 
 function State({ cell }: { cell: Cell }) {
-  const { t, word } = useText();
+  const { t } = useText();
+  const tell = useTold();
   if (cell.state === "absent") return <span className="sr-only">{t("board.absent")}</span>;
-  const f = cell.finding;
+  const { what, more, why } = tell(cell);
   return (
-    <span className="two-lines">
+    <span className="two-lines" title={why}>
       <span>
         <span aria-hidden="true">{SIGNS[cell.state]} </span>
-        {t(`board.${cell.state}`)}
-        {f && ` · ${word("category", f.category)}`}
+        {what}
       </span>
-      {f && f.change_ns_per_request !== null && (
-        <span className="dim">
-          {change(f.change_ns_per_request)} · {confidence(f.confidence)}
-        </span>
-      )}
+      {more && <span className="dim">{more}</span>}
     </span>
   );
+}
+
+/** What a cell says, the figures behind it, and what it means where that is not plain. */
+function useTold(): (cell: Cell) => { what: string; more?: string; why?: string } {
+  const { t, word } = useText();
+  return ({ state, finding: f, loads }) => {
+    const rates = loads && { now: number(loads.now), found: number(loads.found) };
+    return {
+      what: [t(`board.${state}`), f && word("category", f.category)].filter(Boolean).join(" · "),
+      more:
+        (rates && t("board.less.of", rates)) ??
+        (f && f.change_ns_per_request !== null
+          ? `${change(f.change_ns_per_request)} · ${confidence(f.confidence)}`
+          : undefined),
+      why: rates && t("board.less.doc", rates),
+    };
+  };
+}
+
+function BoardExport({ rounds, rows }: { rounds: readonly Round[]; rows: readonly BoardRow[] }) {
+  const { t, word, lang } = useText();
+  const tell = useTold();
+  const words: BoardWords = {
+    language: lang === "zh" ? "zh-CN" : "en",
+    title: t("board.title"),
+    operation: t("col.operation"),
+    rate: t("chart.requests"),
+    verdict: (verdict) => (verdict ? word("verdictname", verdict) : "…"),
+    cell: (cell) => {
+      const { what, more } = tell(cell);
+      return [SIGNS[cell.state], more ? t("text.aside", { text: what, aside: more }) : what].filter(Boolean).join(" ");
+    },
+  };
+  return <Export name={t("board.title")} paper={() => boardPaper(rounds, rows, words, location.href)} />;
 }

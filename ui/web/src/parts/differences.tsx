@@ -6,6 +6,7 @@ import { Link } from "wouter";
 import type { CompareAnswer, Difference } from "../api/types";
 import { useText } from "../i18n";
 import { percent, value } from "../lib/format";
+import { isoMicros } from "../lib/time";
 import type { Scope } from "../state/scope";
 import { useScope } from "../state/use-scope";
 
@@ -31,7 +32,7 @@ export function Differences({ answer }: { answer: CompareAnswer }) {
       {shown.length === 0 && <p className="empty">{t("diff.empty")}</p>}
       <ol className="diffs">
         {shown.map((d) => (
-          <Entry key={`${d.scope}.${d.key}.${value(d.value)}`} difference={d} example={answer.exemplars.selection[0]} />
+          <Entry key={`${d.scope}.${d.key}.${value(d.value)}`} difference={d} answer={answer} />
         ))}
       </ol>
       {shown.length < ofKey.length && (
@@ -47,7 +48,7 @@ export function Differences({ answer }: { answer: CompareAnswer }) {
   );
 }
 
-function Entry({ difference: d, example }: { difference: Difference; example: string | undefined }) {
+function Entry({ difference: d, answer }: { difference: Difference; answer: CompareAnswer }) {
   const { t, word } = useText();
   const text = value(d.value);
   return (
@@ -56,7 +57,7 @@ function Entry({ difference: d, example }: { difference: Difference; example: st
         <span className="diff-name" title={word("scope", d.scope)}>
           <span className="dim">{d.key}</span> <b>{text || t("diff.absent")}</b>
         </span>
-        <Actions difference={d} text={text} example={example} />
+        <Actions difference={d} text={text} answer={answer} />
       </div>
       <Side tone="orange" share={d.selection_share} label={t("diff.selection")} />
       <Side tone="blue" share={d.baseline_share} label={t("chips.baseline")} />
@@ -64,34 +65,30 @@ function Entry({ difference: d, example }: { difference: Difference; example: st
   );
 }
 
-function Actions({
-  difference: d,
-  text,
-  example,
-}: {
-  difference: Difference;
-  text: string;
-  example: string | undefined;
-}) {
+function Actions({ difference: d, text, answer }: { difference: Difference; text: string; answer: CompareAnswer }) {
   const { t } = useText();
   const { scope, change, link } = useScope();
   const of = `${d.key} ${text}`;
+  const filter = filterFor(d, text, scope);
+  // The examples are of any selected spans: they have the value for sure only where all of these do.
+  const example = d.selection_count === answer.selection.spans ? answer.exemplars.selection[0] : undefined;
+  // A list can be narrowed to errors, and to no other status.
+  const isListed = d.selection_count > 0 && !(isStatus(d) && text !== "ERROR");
+  const [name, href] = example
+    ? ([t("action.trace"), link(`/trace/${example}`)] as const)
+    : ([t("page.traces"), link("/traces", { ...filter, ...selectedOf({ ...scope, ...filter }) })] as const);
   return (
     <span className="diff-actions">
-      {example && (
-        <Link
-          className="button small"
-          href={link(`/trace/${example}`)}
-          aria-label={t("text.pair", { name: t("action.trace"), value: of })}
-        >
-          {t("action.trace")}
+      {(example || isListed) && (
+        <Link className="button small" href={href} aria-label={t("text.pair", { name, value: of })}>
+          {name}
         </Link>
       )}
       <button
         type="button"
         className="small"
         aria-label={t("text.pair", { name: t("diff.filter"), value: of })}
-        onClick={() => change(filterFor(d, text, scope))}
+        onClick={() => change(filter)}
       >
         {t("diff.filter")}
       </button>
@@ -109,12 +106,27 @@ function Actions({
   );
 }
 
+/** The selection as a list of traces takes it: its time as the window, its durations as bounds. */
+function selectedOf({ selection, start, end }: Scope): Partial<Scope> {
+  if (!selection) return {};
+  const { startUs, endUs } = selection;
+  const window = {
+    start: startUs === null ? start : isoMicros(startUs),
+    end: endUs === null ? end : isoMicros(endUs),
+  };
+  return { window, selection: { ...selection, startUs: null, endUs: null } };
+}
+
+function isStatus(d: Difference): boolean {
+  return d.scope === "intrinsic" && d.key.startsWith("status");
+}
+
 /** Intrinsic keys have filters of their own; attributes become attribute filters. */
 function filterFor(d: Difference, text: string, scope: Scope): Partial<Scope> {
   if (d.scope === "intrinsic" && d.key.startsWith("instance")) return { instance: text };
   if (d.scope === "intrinsic" && d.key === "kind") return { kind: text };
   if (d.scope === "intrinsic" && d.key === "name") return { operation: text };
-  if (d.scope === "intrinsic" && d.key.startsWith("status")) {
+  if (isStatus(d)) {
     return scope.selection ? { selection: { ...scope.selection, errors: text === "ERROR" } } : {};
   }
   return { attributes: [...scope.attributes.filter((a) => a.key !== d.key), { key: d.key, value: text }] };

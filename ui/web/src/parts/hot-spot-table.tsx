@@ -43,7 +43,7 @@ export function traceLink(from: From, answer: HotSpotsAnswer, h: HotSpot, id = h
 }
 
 /** What requests of the window in which it was found would gain, not those of the whole range. */
-function whatIfLink(from: From, answer: HotSpotsAnswer, h: HotSpot): string {
+export function whatIfLink(from: From, answer: HotSpotsAnswer, h: HotSpot): string {
   return from.link("/what-if", { ...operationOf(h), window: times(answer.window), baseline: baselineOf(answer) });
 }
 

@@ -7,7 +7,7 @@ import { NO_FILTER } from "../state/scope";
 import { useScope } from "../state/use-scope";
 import { useStatus } from "./banners";
 import { Nothing } from "./nothing";
-import { chipsOf, windowText } from "./top-bar";
+import { useChips, windowText } from "./top-bar";
 
 const WIDER = { "now-1h": "time.1h", "now-1d": "time.1d", "now-7d": "time.7d" } as const;
 
@@ -15,11 +15,10 @@ export function NoRequest({ window }: { window: Window }) {
   const { t } = useText();
   const { scope, change } = useScope();
   const status = useStatus().data;
+  const chips = useChips();
   if (status && !hasAny("spans", status)) return <Nothing />;
   const time = windowText(window);
-  const filter = chipsOf(scope, t)
-    .map((chip) => `${chip.name} ${chip.value}`)
-    .join(t("text.comma"));
+  const filter = chips.map((chip) => `${chip.name} ${chip.value}`).join(t("text.comma"));
   return (
     <div className="verdict">
       <p className="verdict-main" aria-live="polite">
@@ -50,7 +49,7 @@ export function Wider() {
   const wider = widerThan(scope, Date.now());
   if (!wider) return null;
   return (
-    <button type="button" onClick={() => change({ start: wider, end: "now", window: null })}>
+    <button type="button" onClick={() => change({ start: wider, end: "now", window: null, run: "" })}>
       {t(WIDER[wider])}
     </button>
   );
@@ -61,7 +60,7 @@ function Recent() {
   const { t } = useText();
   const { change } = useScope();
   return (
-    <button type="button" onClick={() => change({ start: "now-15m", end: "now", window: null })}>
+    <button type="button" onClick={() => change({ start: "now-15m", end: "now", window: null, run: "" })}>
       {t("time.15m")}
     </button>
   );

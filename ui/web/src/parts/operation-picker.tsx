@@ -8,8 +8,8 @@ import { useScope } from "../state/use-scope";
 export function OperationPicker() {
   const { t } = useText();
   const { scope, change } = useScope();
-  const { start, end } = scope;
-  const all = useAnswer<OperationsAnswer>("operations", { start, end }).data?.operations ?? [];
+  const { start, end, run } = scope;
+  const all = useAnswer<OperationsAnswer>("operations", { start, end, run }).data?.operations ?? [];
   const services = [...new Set([...all.map((o) => o.service), ...(scope.service ? [scope.service] : [])])].sort();
   const operations = all.filter((o) => o.service === scope.service);
   const keyOf = (operation: string, kind: string) => `${kind}\u0000${operation}`;

@@ -1,8 +1,17 @@
 // Operations of two runs: better, worse or no evidence, each with its surest figure; a row opens to all of them.
 
-import type { ComparedOperation, Measured } from "../api/runs";
 import { useText } from "../i18n";
-import { change as changeOf, count, duration, number, percent } from "../lib/format";
+import {
+  type ComparedOperation,
+  chance,
+  figure,
+  interval,
+  type Measured,
+  ratio,
+  ratioText,
+  signed,
+} from "../lib/comparison";
+import { count } from "../lib/format";
 import { useOpenRow, useOrder } from "../state/use-table";
 import { Before } from "./before";
 import { OperationName, peerOf } from "./operation-name";
@@ -99,37 +108,8 @@ function Measures({ operation }: { operation: ComparedOperation }) {
 }
 
 function Interval({ of }: { of: Partial<Measured> }) {
-  if (of.low == null || of.high == null) return null;
-  return (
-    <span className="dim">
-      {signed(of.measure, of.low)} … {signed(of.measure, of.high)}
-    </span>
-  );
-}
-
-function figure(measure: string | null | undefined, v: number | null | undefined): string {
-  if (v == null) return "–";
-  return measure === "error_rate" ? percent(v) : duration(v);
-}
-
-function signed(measure: string | null | undefined, v: number | null | undefined): string {
-  if (v == null) return "–";
-  if (measure !== "error_rate") return changeOf(v);
-  return `${v > 0 ? "+" : v < 0 ? "−" : ""}${number(Math.abs(v) * 100)} pp`;
-}
-
-function ratio(o: ComparedOperation): number | null {
-  return o.before && o.after != null && o.before > 0 ? o.after / o.before : null;
-}
-
-function ratioText(r: number | null): string {
-  return r === null ? "–" : `× ${number(r)}`;
-}
-
-/** A false-discovery rate; below a thousandth its size says nothing more. */
-function chance(q: number | null | undefined): string {
-  if (q == null) return "–";
-  return q < 0.001 ? "< 0.1 %" : percent(q);
+  const text = interval(of);
+  return text && <span className="dim">{text}</span>;
 }
 
 function tone(outcome: ComparedOperation["outcome"]): string | undefined {

@@ -1,22 +1,14 @@
-// A run to take along: one HTML file, Markdown, or JSON, made in the browser from what the page shows.
+// A run to take along.
 
 import type { Run } from "../api/runs";
 import type { HotSpotsAnswer, LoadStep, StepsAnswer } from "../api/types";
-import { type Translate, useText } from "../i18n";
+import { type Translate, translateServer, useText } from "../i18n";
 import { healthyLevel, kneeOf } from "../lib/levels";
-import {
-  fileName,
-  levelFigures,
-  type Report,
-  type ReportWords,
-  reportHtml,
-  reportJson,
-  reportMarkdown,
-  reportTimeline,
-} from "../lib/report";
+import { levelFigures, type Report, type ReportWords, reportPaper, reportTimeline } from "../lib/report";
 import { wholeBins } from "../lib/series";
+import type { MatrixRow } from "../lib/step-matrix";
 import { microsOfT0 } from "../lib/time";
-import { Popover } from "./popover";
+import { Export } from "./export";
 
 export interface RunExportProps {
   run: Run;
@@ -25,58 +17,15 @@ export interface RunExportProps {
   baseline: LoadStep | null;
   /** One for each level; undefined for the baseline and what is not there yet. */
   hot: readonly (HotSpotsAnswer | undefined)[];
+  matrix: readonly MatrixRow[];
 }
 
 export function RunExport(props: RunExportProps) {
   const { t, word, lang } = useText();
-  const save = (extension: string, media: string, text: string) => {
-    const address = URL.createObjectURL(new Blob([text], { type: media }));
-    const anchor = document.createElement("a");
-    anchor.href = address;
-    anchor.download = fileName(props.run.name, extension);
-    anchor.click();
-    URL.revokeObjectURL(address);
-  };
-  const report = () => reportOf(props, lang);
-  const words = wordsOf(t, word, lang);
-  return (
-    <Popover label={t("run.export")} name={t("run.export")} align="end">
-      {(close) => (
-        <div className="settings">
-          <button
-            type="button"
-            onClick={() => {
-              save("html", "text/html", reportHtml(report(), words));
-              close();
-            }}
-          >
-            {t("run.export.html")}
-          </button>
-          <button
-            type="button"
-            onClick={() => {
-              save("md", "text/markdown", reportMarkdown(report(), words));
-              close();
-            }}
-          >
-            Markdown
-          </button>
-          <button
-            type="button"
-            onClick={() => {
-              save("json", "application/json", reportJson(report()));
-              close();
-            }}
-          >
-            JSON
-          </button>
-        </div>
-      )}
-    </Popover>
-  );
+  return <Export name={props.run.name} paper={() => reportPaper(reportOf(props, lang), wordsOf(t, word, lang))} />;
 }
 
-function reportOf({ run, steps, levels, baseline, hot }: RunExportProps, lang: "en" | "zh"): Report {
+function reportOf({ run, steps, levels, baseline, hot, matrix }: RunExportProps, lang: "en" | "zh"): Report {
   return {
     format: "hotspan.run-report",
     version: 1,
@@ -101,12 +50,30 @@ function reportOf({ run, steps, levels, baseline, hot }: RunExportProps, lang: "
         category: h.category,
         peer: h.peer,
         instance: h.instance,
+        attribute: h.attribute,
+        off_path: h.off_path ?? false,
         critical_path_ns_per_request: h.critical_path_ns_per_request,
         change_ns_per_request: h.change_ns_per_request,
         interval_ns: h.interval_ns ?? null,
         confidence: h.confidence,
         explanation: h.explanation[lang],
+        callers: h.callers,
+        victims: h.victims ?? [],
+        vitals: (h.vitals ?? []).map((v) => ({ ...v, explanation: v.explanation[lang] })),
+        logs: (h.logs ?? []).map((l) => ({ ...l, explanation: l.explanation[lang] })),
         exemplars: h.exemplars,
+      })),
+    })),
+    matrix: matrix.map(({ spot, cells }) => ({
+      service: spot.service,
+      operation: spot.operation,
+      category: spot.category,
+      peer: spot.peer,
+      span_kind: spot.span_kind,
+      levels: cells.map((cell) => ({
+        critical_path_ns_per_request: cell.ns,
+        change_ns_per_request: cell.change,
+        confidence: cell.confidence,
       })),
     })),
     timeline: reportTimeline(microsOfT0(steps.t0), steps.bin_us, wholeBins(steps)),
@@ -116,7 +83,7 @@ function reportOf({ run, steps, levels, baseline, hot }: RunExportProps, lang: "
   };
 }
 
-function wordsOf(t: Translate, word: (prefix: string, w: string) => string, lang: string): ReportWords {
+function wordsOf(t: Translate, word: (prefix: string, w: string) => string, lang: "en" | "zh"): ReportWords {
   return {
     language: lang === "zh" ? "zh-CN" : "en",
     levels: t("steps.title"),
@@ -138,6 +105,17 @@ function wordsOf(t: Translate, word: (prefix: string, w: string) => string, lang
     pair: (name, value) => t("text.pair", { name, value }),
     aside: (text, aside) => t("text.aside", { text, aside }),
     saw: (name) => t("run.generator.saw", { name }),
+    note: (text) => translateServer(lang, text) ?? text,
+    matrix: t("run.matrix"),
+    operation: t("col.operation"),
+    comma: t("text.comma"),
+    entries: t("hotspot.entries"),
+    senders: t("hotspot.senders"),
+    victims: t("hotspot.victims"),
+    vitals: t("hotspot.vitals"),
+    logs: t("hotspot.logs"),
+    offPath: t("hotspot.off_path"),
+    only: (value) => t("hotspot.instance", { value }),
     generatorWhat: (what) => word("generatorwhat", what),
     knee: (from, to) => t("run.knee", { from, to }),
     noKnee: t("run.noknee"),

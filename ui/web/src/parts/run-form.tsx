@@ -25,7 +25,7 @@ export function RunForm() {
     try {
       const run = await change<Run>("POST", "runs", { name: name.trim(), labels: parsed ?? {} });
       await queryClient.invalidateQueries({ queryKey: ["runs"] });
-      if (run) navigate(link(`/runs/${encodeURIComponent(run.id)}`));
+      if (run) navigate(link(`/runs/${encodeURIComponent(run.id)}`, { run: "" }));
     } catch (error) {
       setFailed(error as Error);
     } finally {

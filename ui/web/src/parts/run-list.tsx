@@ -15,6 +15,14 @@ export function ofRun(run: Run): Params {
   return { run: run.id };
 }
 
+/** How often hot spots of a run are asked for again: while it goes on, and until its last traces are assembled. */
+export function everyMs(run: Run, nowMs = Date.now()): number | false {
+  return run.end_time === null || nowMs - Date.parse(run.end_time) < SETTLED_MS ? 5_000 : false;
+}
+
+/** A trace is assembled when it was quiet for 12 s. */
+const SETTLED_MS = 30_000;
+
 export function RunList({ runs, picked, pick }: { runs: readonly Run[]; picked: string[]; pick(id: string): void }) {
   const { t } = useText();
   const { link } = useScope();
@@ -47,7 +55,7 @@ export function RunList({ runs, picked, pick }: { runs: readonly Run[]; picked: 
           value: (r) => r.name,
           cell: (r) => (
             <span className="two-lines">
-              <Link className="strong" href={link(`/runs/${encodeURIComponent(r.id)}`)}>
+              <Link className="strong" href={link(`/runs/${encodeURIComponent(r.id)}`, { run: "" })}>
                 {r.name}
               </Link>
               {r.notes && <span className="dim clipped">{r.notes}</span>}

@@ -43,8 +43,8 @@ interface AmongProps {
 
 function Among({ title, span, window, off, typical }: AmongProps) {
   const { t } = useText();
-  const { link } = useScope();
-  const of = { service: span.service, operation: span.name, kind: span.kind };
+  const { scope, link } = useScope();
+  const of = { service: span.service, operation: span.name, kind: span.kind, run: scope.run };
   const answer = useAnswer<OperationsAnswer>("operations", { ...window, ...of }, { off });
   const found = answer.data?.operations.filter((o) => o.operation === span.name && o.kind === span.kind) ?? [];
   const row = found.sort((a, b) => b.count - a.count)[0];
@@ -72,7 +72,7 @@ function Among({ title, span, window, off, typical }: AmongProps) {
 }
 
 interface TypicalProps {
-  of: { service: string; operation: string; kind: string };
+  of: { service: string; operation: string; kind: string; run: string };
   window: Window;
   link: ReturnType<typeof useScope>["link"];
 }

@@ -72,7 +72,7 @@ function TimePanel({ close, start, end }: { close(): void; start: number; end: n
               type="button"
               className={scope.start === value && scope.end === "now" ? "on" : undefined}
               onClick={() => {
-                change({ start: value, end: "now", window: null, baseline: null, selection: null });
+                change({ start: value, end: "now", window: null, baseline: null, selection: null, run: "" });
                 close();
               }}
             >

@@ -1,25 +1,28 @@
 // What is looked at, and against what: time range, window, baseline, filters; then live, language, theme and help.
 
+import { Link } from "wouter";
 import { logout } from "../api/client";
-import { type Key, type Translate, useText } from "../i18n";
+import type { Run } from "../api/runs";
+import { type Key, useText } from "../i18n";
 import { span } from "../lib/format";
 import { parseTime, type Window } from "../lib/time";
-import { queryClient } from "../state/answers";
-import type { Scope } from "../state/scope";
+import { queryClient, SLOW_MS, useAnswer } from "../state/answers";
+import { DEFAULT_SCOPE, pageHref, type Scope } from "../state/scope";
 import { LANGUAGES, type Language, language, live, signedIn, THEMES, type Theme, theme } from "../state/settings";
 import { useScope } from "../state/use-scope";
+import type { Page } from "../views/pages";
 import { Popover } from "./popover";
 import { Segmented } from "./segmented";
 import { TimeRange } from "./time-range";
 
 interface TopBarProps {
   openHelp(): void;
-  timeless: boolean;
-  still: boolean;
+  page: Page | null;
 }
 
-export function TopBar({ openHelp, timeless, still }: TopBarProps) {
+export function TopBar({ openHelp, page }: TopBarProps) {
   const { t } = useText();
+  const { timeless = false, still = false, slow = false } = page ?? {};
   const isLive = live.use() && !still;
   return (
     <header className="top-bar">
@@ -32,7 +35,7 @@ export function TopBar({ openHelp, timeless, still }: TopBarProps) {
           aria-checked={isLive}
           className={isLive ? "live on" : "live"}
           disabled={still}
-          title={t(still ? "live.still" : "live.doc")}
+          title={t(still ? "live.still" : slow ? "live.slow" : "live.doc", { n: SLOW_MS / 1e3 })}
           onClick={() => live.set(!isLive)}
         >
           <span className="live-dot" aria-hidden="true" />
@@ -63,7 +66,7 @@ export function windowText(window: Window, nowMs = Date.now()): string {
 function ScopeChips() {
   const { t } = useText();
   const { scope, change } = useScope();
-  const chips = chipsOf(scope, t);
+  const chips = useChips();
   return (
     <ul className="chips" aria-label={t("chips.name")}>
       {scope.window && (
@@ -83,7 +86,7 @@ function ScopeChips() {
         />
       )}
       {chips.map((c) => (
-        <Chip key={c.name + c.value} name={c.name} value={c.value} remove={() => change(c.without)} />
+        <Chip key={c.name + c.value} {...c} remove={() => change(c.without)} />
       ))}
     </ul>
   );
@@ -96,8 +99,24 @@ const FIELD_NAMES = {
   instance: "col.instance",
 } as const satisfies Record<string, Key>;
 
-/** The filters with their names, and each with the change that takes it away. */
-export function chipsOf(scope: Scope, t: Translate): { name: string; value: string; without: Partial<Scope> }[] {
+interface FilterChip {
+  name: string;
+  value: string;
+  /** The change that takes it away. */
+  without: Partial<Scope>;
+  /** Where its value leads. */
+  href?: string;
+}
+
+/** The filters with their names; a run by the one it was given. */
+export function useChips(): FilterChip[] {
+  const { t } = useText();
+  const { scope } = useScope();
+  const path = `runs/${encodeURIComponent(scope.run)}`;
+  const name = useAnswer<Run>(path, {}, { off: scope.run === "" }).data?.name;
+  // The level that is looked at is chosen there as well.
+  const href = pageHref(`/${path}`, { ...DEFAULT_SCOPE, window: scope.window, baseline: scope.baseline });
+  const run = { name: t("page.run"), value: name ?? scope.run, without: { run: "" }, href };
   const fields = (["service", "operation", "kind", "instance"] as const)
     .filter((f) => scope[f])
     .map((f) => ({ name: t(FIELD_NAMES[f]), value: scope[f], without: { [f]: "" } as Partial<Scope> }));
@@ -106,16 +125,17 @@ export function chipsOf(scope: Scope, t: Translate): { name: string; value: stri
     value: a.value,
     without: { attributes: scope.attributes.filter((_, j) => j !== i) },
   }));
-  return [...fields, ...attributes];
+  return [...(scope.run ? [run] : []), ...fields, ...attributes];
 }
 
-function Chip({ name, value, tone, remove }: { name: string; value: string; tone?: string; remove(): void }) {
+function Chip(props: { name: string; value: string; tone?: string; href?: string; remove(): void }) {
   const { t } = useText();
+  const { name, value, tone, href, remove } = props;
   return (
     <li className={`chip ${tone ?? ""}`}>
       <span className="chip-name">{name}</span>
       <span className="chip-value" title={value}>
-        {value}
+        {href ? <Link href={href}>{value}</Link> : value}
       </span>
       <button type="button" aria-label={t("chips.remove", { name, value })} onClick={remove}>
         ×

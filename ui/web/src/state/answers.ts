@@ -39,14 +39,18 @@ export interface AskOptions {
   off?: boolean;
   /** Ask again every so often, whatever the live switch says. */
   everyMs?: number;
-  /** Take part in live refresh. */
-  live?: boolean;
+  /** Take part in live refresh: each second, or each so many milliseconds where the answer takes longer. */
+  live?: boolean | number;
 }
+
+/** How often what looks at a whole window takes part in live refresh. */
+export const SLOW_MS = 10_000;
 
 export function useAnswer<T>(path: string, params: Params, options: AskOptions = {}): Answer<T> {
   const isLive = live.use();
   const isFrozen = frozen.use();
-  const everyMs = options.everyMs ?? (isLive && !isFrozen && options.live ? 1_000 : false);
+  const liveMs = options.live === true ? 1_000 : options.live;
+  const everyMs = options.everyMs ?? (isLive && !isFrozen && liveMs);
   const query = useQuery({
     queryKey: [path, params],
     queryFn: ({ signal }) => get<T>(path, params, signal),
@@ -63,13 +67,20 @@ export function useAnswer<T>(path: string, params: Params, options: AskOptions =
   };
 }
 
+export interface Asked {
+  params: Params;
+  /** Ask again every so often: what it is about goes on. */
+  everyMs?: number | false;
+}
+
 /** Several questions of one kind at once; answers come in their order, each when it is there. */
-export function useAnswers<T>(path: string, asked: readonly Params[]): Answer<T>[] {
+export function useAnswers<T>(path: string, asked: readonly Asked[]): Answer<T>[] {
   return useQueries({
-    queries: asked.map((params) => ({
+    queries: asked.map(({ params, everyMs }) => ({
       queryKey: [path, params],
       queryFn: ({ signal }: { signal: AbortSignal }) => get<T>(path, params, signal),
       staleTime: 60_000,
+      refetchInterval: everyMs,
     })),
   }).map((query) => ({
     data: query.data,

@@ -11,6 +11,7 @@ function filters(scope: Scope): Params {
     kind: scope.kind,
     instance: scope.instance,
     attr: scope.attributes.map((a) => `${a.key}=${a.value}`),
+    run: scope.run,
   };
 }
 

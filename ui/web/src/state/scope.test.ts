@@ -28,6 +28,7 @@ const FULL: Scope = {
   focus: "a|b|c",
   group: "service_name,app.region",
   aggregate: "p99",
+  run: "r5",
   left: "r1",
   right: "r2",
   target: "40000",
@@ -74,7 +75,7 @@ describe("the scope in the address", () => {
   test("times and filters carry over to another page, the page's own state does not", () => {
     const carried = sharedScope(FULL);
     expect(carried).toMatchObject({ start: FULL.start, baseline: FULL.baseline, attributes: FULL.attributes });
-    expect(carried).toMatchObject({ query: "", sort: "", focus: "", selection: null });
+    expect(carried).toMatchObject({ run: "r5", query: "", sort: "", focus: "", selection: null });
   });
 });
 
@@ -87,6 +88,10 @@ describe("the scope as parameters", () => {
     });
     expect(rangeParams(FULL)).toMatchObject({ start: FULL.start, end: "now", service: "inventory" });
     expect(windowParams(DEFAULT_SCOPE)).toMatchObject({ start: "now-15m", end: "now" });
+  });
+
+  test("every question within a run names it", () => {
+    for (const of of [windowParams, rangeParams, compareParams]) expect(of(FULL)).toMatchObject({ run: "r5" });
   });
 
   test("a comparison carries the selection's bounds", () => {

@@ -22,6 +22,8 @@ export interface Scope {
   kind: string;
   instance: string;
   attributes: AttributeFilter[];
+  /** A stress-test run, by its id: only its traces count, and no other time than its own. */
+  run: string;
   selection: Selection | null;
   /** Which of a page's alternatives is shown; each page has its own words. */
   tab: string;
@@ -52,6 +54,7 @@ export const DEFAULT_SCOPE: Scope = {
   kind: "",
   instance: "",
   attributes: [],
+  run: "",
   selection: null,
   tab: "",
   sort: "",
@@ -73,6 +76,7 @@ export const NO_FILTER = {
   kind: "",
   instance: "",
   attributes: [],
+  run: "",
 } satisfies Partial<Scope>;
 
 const TEXTS = [
@@ -82,6 +86,7 @@ const TEXTS = [
   ["operation", "operation"],
   ["kind", "kind"],
   ["instance", "instance"],
+  ["run", "run"],
   ["tab", "tab"],
   ["sort", "sort"],
   ["query", "q"],
@@ -169,8 +174,8 @@ function takeSelection(p: URLSearchParams): Selection | null {
 
 /** What carries over when one page leads to another: the times and the filters, not the page's own state. */
 export function sharedScope(scope: Scope): Scope {
-  const { start, end, window, baseline, service, operation, kind, instance, attributes } = scope;
-  return { ...DEFAULT_SCOPE, start, end, window, baseline, service, operation, kind, instance, attributes };
+  const { start, end, window, baseline, service, operation, kind, instance, attributes, run } = scope;
+  return { ...DEFAULT_SCOPE, start, end, window, baseline, service, operation, kind, instance, attributes, run };
 }
 
 /** The address of a page in a scope. */

@@ -12,7 +12,7 @@ import { OperationPicker } from "../parts/operation-picker";
 import { Panel } from "../parts/panel";
 import { Segmented } from "../parts/segmented";
 import { type Column, ShareBar, Table } from "../parts/table";
-import { useAnswer } from "../state/answers";
+import { SLOW_MS, useAnswer } from "../state/answers";
 import { windowParams } from "../state/params";
 import { useScope } from "../state/use-scope";
 import { useOrder } from "../state/use-table";
@@ -22,13 +22,14 @@ const KINDS = ["entry", "service", "dependency", "operation", "instance"] as con
 export default function Capacity() {
   const { t } = useText();
   const { scope } = useScope();
-  const { start, end, service, operation, kind, instance, attr } = windowParams(scope);
+  const { start, end, service, operation, kind, instance, attr, run } = windowParams(scope);
   const asked = {
-    ...{ start, end, service, operation, kind, instance, attr },
+    ...{ start, end, service, operation, kind, instance, attr, run },
     p99_ms: positive(scope.p99Limit),
     error_rate: errorShare(scope.errorLimit),
   };
-  const answer = useAnswer<CapacityAnswer>("capacity", { ...asked, target_qps: positive(scope.target) });
+  const question = { ...asked, target_qps: positive(scope.target) };
+  const answer = useAnswer<CapacityAnswer>("capacity", question, { live: SLOW_MS });
   const nodes = answer.data?.nodes ?? [];
   const chosen = nodes.find((n) => nodeKey(n) === scope.focus) ?? nodes[0];
   return (

@@ -5,7 +5,7 @@ import type { MetricName, MetricNamesAnswer, MetricSeriesAnswer } from "../api/t
 import { labelOf, MOST_SERIES, SeriesChart } from "../charts/series-chart";
 import { useText } from "../i18n";
 import { count, inUnit, unitName } from "../lib/format";
-import { wholeSteps } from "../lib/series";
+import { fillsUp, wholeSteps } from "../lib/series";
 import { parseTime } from "../lib/time";
 import { Nothing } from "../parts/nothing";
 import { Panel } from "../parts/panel";
@@ -138,7 +138,9 @@ function Metric({ metric }: { metric: MetricName }) {
       {data && data.series.length > 0 ? (
         <>
           <p className="chart-title">
-            {unitName(data.unit) ? t("metrics.unit", { unit: unitName(data.unit) }) : "\u00a0"}
+            {[data.agg, unitName(data.unit) && t("metrics.unit", { unit: unitName(data.unit) })]
+              .filter(Boolean)
+              .join(" · ")}
           </p>
           <SeriesChart answer={data} summary={t("metrics.summary", { name: metric.name, n: data.series.length })} />
           {more > 0 && <p className="hint">{t("metrics.more", { n: more })}</p>}
@@ -154,11 +156,11 @@ function Metric({ metric }: { metric: MetricName }) {
 
 /** An answer without its last step where that counts what has come so far: it would look like a fall. */
 function withoutRest(answer: MetricSeriesAnswer, scope: Scope): MetricSeriesAnswer {
-  const counts =
-    ["rate", "sum", "count"].includes(scope.aggregate) || (scope.aggregate === "" && answer.type === "SUM");
   const now = Date.now();
   const length = (parseTime(scope.end, now) ?? now) - (parseTime(scope.start, now) ?? now);
-  return counts ? { ...answer, series: wholeSteps(answer.series, answer.step_us, length * 1e3) } : answer;
+  return fillsUp(answer, scope.aggregate !== "")
+    ? { ...answer, series: wholeSteps(answer.series, answer.step_us, length * 1e3) }
+    : answer;
 }
 
 function SeriesTable({ answer }: { answer: MetricSeriesAnswer }) {

@@ -16,6 +16,8 @@ export interface Page {
   timeless?: boolean;
   /** Nothing on it takes part in live refresh. */
   still?: boolean;
+  /** It takes part every few seconds instead of each second: its answer looks at a whole window, and takes longer. */
+  slow?: boolean;
 }
 
 /** The page of an address; names in braces of a path stand for one part. */
@@ -65,8 +67,8 @@ export const PAGES: Page[] = [
     still: true,
     view: load(() => import("./run")),
   },
-  { path: "/capacity", title: "page.capacity", group: "test", still: true, view: load(() => import("./capacity")) },
-  { path: "/what-if", title: "page.whatif", group: "test", still: true, view: load(() => import("./what-if")) },
+  { path: "/capacity", title: "page.capacity", group: "test", slow: true, view: load(() => import("./capacity")) },
+  { path: "/what-if", title: "page.whatif", group: "test", slow: true, view: load(() => import("./what-if")) },
   { path: "/services", title: "page.services", group: "system", view: load(() => import("./services")) },
   { path: "/operations", title: "page.operations", group: "system", view: load(() => import("./operations")) },
   { path: "/map", title: "page.map", group: "system", view: load(() => import("./map")) },

@@ -1,8 +1,10 @@
 // Two runs (or stages of runs) against each other at matched load: what got better, what worse, and what cannot be told.
 
 import type { CompareRunsAnswer, Run, RunsAnswer } from "../api/runs";
-import { useText } from "../i18n";
+import { type Translate, useText } from "../i18n";
+import { type ComparisonReport, type ComparisonWords, comparisonPaper } from "../lib/comparison";
 import { count, duration, number, percent } from "../lib/format";
+import { Export } from "../parts/export";
 import { Panel } from "../parts/panel";
 import { RunDiffTable } from "../parts/run-diff-table";
 import { Segmented } from "../parts/segmented";
@@ -41,6 +43,9 @@ export default function CompareRuns() {
           <button type="button" disabled={!both} onClick={() => change({ left: right, right: left, focus: "" })}>
             {t("compare.swap")}
           </button>
+          {answer.data && !answer.old && (
+            <ComparisonExport answer={answer.data} runs={[left, right].map((id) => ({ id, name: nameOf(runs, id) }))} />
+          )}
         </div>
       </div>
       {both ? (
@@ -54,6 +59,11 @@ export default function CompareRuns() {
   );
 }
 
+/** The name of a run, or of a stage of one. */
+function nameOf(runs: readonly Run[], chosen: string): string {
+  return optionsOf(runs, chosen).find((o) => o.value === chosen)?.text ?? chosen;
+}
+
 /** Runs and their stages; what the address names stays choosable although the list may not have it. */
 function optionsOf(runs: readonly Run[], chosen: string): { value: string; text: string }[] {
   const options = runs.flatMap((run) => [
@@ -62,6 +72,60 @@ function optionsOf(runs: readonly Run[], chosen: string): { value: string; text:
   ]);
   const known = chosen === "" || options.some((o) => o.value === chosen);
   return known ? options : [{ value: chosen, text: chosen }, ...options];
+}
+
+function verdictText(data: CompareRunsAnswer, t: Translate): string {
+  const { verdict, worse, better } = data;
+  return verdict === "not_enough_data"
+    ? t(data.matched.length === 0 ? "compare.nothing.common" : "compare.nothing.enough")
+    : t(`compare.verdict.${verdict}`, { worse, better, limit: percent(data.limits.ratio) });
+}
+
+interface ComparisonExportProps {
+  answer: CompareRunsAnswer;
+  runs: { id: string; name: string }[];
+}
+
+/** All operations, whichever of them the page shows. */
+function ComparisonExport({ answer, runs }: ComparisonExportProps) {
+  const { t, word, lang } = useText();
+  const { meta: _, ...compared } = answer;
+  const words: ComparisonWords = {
+    language: lang === "zh" ? "zh-CN" : "en",
+    times: (zone) => t("run.export.times", { zone }),
+    sentence: verdictText(answer, t),
+    verdict: t("compare.verdict"),
+    left: t("compare.left"),
+    right: t("compare.right"),
+    sides: t("compare.sides"),
+    time: t("chart.time"),
+    levels: t("compare.levels"),
+    noLevels: t("compare.levels.none"),
+    requests: t("col.requests"),
+    errors: t("col.errors"),
+    operations: t("compare.operations"),
+    operation: t("col.operation"),
+    outcome: ({ outcome, reason }) => {
+      const text = t(`compare.${outcome}`);
+      return reason ? t("text.aside", { text, aside: word("comparereason", reason) }) : text;
+    },
+    by: t("compare.measure"),
+    measure: (name) => word("measure", name),
+    change: t("col.change"),
+    interval: t("compare.interval.short"),
+    factor: t("compare.ratio"),
+    chance: t("compare.q"),
+    callsLeft: t("compare.calls.left"),
+    callsRight: t("compare.calls.right"),
+    measures: t("compare.measures"),
+    comma: t("text.comma"),
+  };
+  const report = (): ComparisonReport => ({
+    ...{ format: "hotspan.run-comparison", version: 1, runs, source: location.href },
+    ...compared,
+  });
+  const name = runs.map((r) => r.name).join(" - ");
+  return <Export name={name} paper={() => comparisonPaper(report(), words)} />;
 }
 
 function Compared({ answer }: { answer: ReturnType<typeof useAnswer<CompareRunsAnswer>> }) {
@@ -73,17 +137,7 @@ function Compared({ answer }: { answer: ReturnType<typeof useAnswer<CompareRunsA
   return (
     <>
       <Panel title={t("overview.verdict")} answer={answer} minHeight={90}>
-        {data && (
-          <p className={`verdict-main compare-${data.verdict}`}>
-            {data.verdict === "not_enough_data"
-              ? t(data.matched.length === 0 ? "compare.nothing.common" : "compare.nothing.enough")
-              : t(`compare.verdict.${data.verdict}`, {
-                  worse: data.worse,
-                  better: data.better,
-                  limit: percent(data.limits.ratio),
-                })}
-          </p>
-        )}
+        {data && <p className={`verdict-main compare-${data.verdict}`}>{verdictText(data, t)}</p>}
       </Panel>
       {data && (
         <Panel title={t("compare.sides")} note={t("compare.sides.note")} flush>

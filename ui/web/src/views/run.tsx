@@ -15,7 +15,7 @@ import { Panel } from "../parts/panel";
 import { RunExport } from "../parts/run-export";
 import { RunGenerator } from "../parts/run-generator";
 import { RunHeader } from "../parts/run-header";
-import { ofRun } from "../parts/run-list";
+import { everyMs, ofRun } from "../parts/run-list";
 import { RunMatrix } from "../parts/run-matrix";
 import { StepsTable } from "../parts/steps-table";
 import { useAnswer, useAnswers } from "../state/answers";
@@ -24,7 +24,7 @@ import { type ScopeHandle, useScope } from "../state/use-scope";
 export default function RunPage() {
   const { id = "" } = useParams<{ id: string }>();
   const { t } = useText();
-  const answer = useAnswer<Run>(`runs/${encodeURIComponent(id)}`, {}, { everyMs: 5_000 });
+  const answer = useAnswer<Run>(`runs/${encodeURIComponent(id)}`, {}, { everyMs: 2_000 });
   return (
     <div className="page">
       {answer.data ? (
@@ -41,7 +41,7 @@ export default function RunPage() {
 function RunView({ run }: { run: Run }) {
   const { t } = useText();
   const { scope, change, link } = useScope();
-  const steps = useAnswer<StepsAnswer>("steps", ofRun(run), run.end_time ? {} : { everyMs: 5_000 });
+  const steps = useAnswer<StepsAnswer>("steps", ofRun(run), everyMs(run) ? { everyMs: 2_000 } : {});
   const levels = levelsOf(steps.data?.steps ?? []);
   // An only level is compared with what the server finds before the run.
   const baseline = levels.length > 1 ? (levelIn(levels, scope.baseline) ?? healthyLevel(levels)) : null;
@@ -49,14 +49,21 @@ function RunView({ run }: { run: Run }) {
   // A level is not compared with itself.
   const beside = baseline === chosen ? null : baseline;
   const compared = levels.filter((l) => l !== baseline);
-  const endOf = (l: LoadStep) => (run.end_time === null && l === levels.at(-1) ? steadyEnd(l.start, l.end) : l.end);
+  const isLast = (l: LoadStep) => l === levels.at(-1);
   const answers = useAnswers<HotSpotsAnswer>(
     "hotspots",
     compared.map((l) => ({
-      start: l.start,
-      end: endOf(l),
-      baseline_start: baseline?.start,
-      baseline_end: baseline && endOf(baseline),
+      params: {
+        ...ofRun(run),
+        start: l.start,
+        // The level that goes on ends where the run does: one question, asked again.
+        end: run.end_time === null && isLast(l) ? null : l.end,
+        baseline_start: baseline?.start,
+        baseline_end:
+          baseline &&
+          (run.end_time === null && isLast(baseline) ? steadyEnd(baseline.start, baseline.end) : baseline.end),
+      },
+      everyMs: isLast(l) && everyMs(run),
     })),
   );
   const hotOf = (level: LoadStep) => answers[compared.indexOf(level)];
@@ -76,6 +83,7 @@ function RunView({ run }: { run: Run }) {
             levels={levels}
             baseline={baseline}
             hot={levels.map((l) => hotOf(l)?.data)}
+            matrix={rows}
           />
         )}
         <Link className="button" href={link("/runs", {})}>
@@ -113,6 +121,12 @@ function RunView({ run }: { run: Run }) {
               <p className="run-go">
                 <Link className="button primary" href={inRun("/")}>
                   {t("run.open", { rate: number(chosen.qps) })}
+                </Link>
+                <Link className="button" href={inRun("/heat")}>
+                  {t("page.heat")}
+                </Link>
+                <Link className="button" href={inRun("/flame")}>
+                  {t("page.flame")}
                 </Link>
                 <Link className="button" href={inRun("/capacity", { window: null, baseline: null })}>
                   {t("run.capacity")}
@@ -185,7 +199,7 @@ function intervalOf(level: LoadStep | null) {
   return level && { from: microsOf(level.start) / 1e6, to: microsOf(level.end) / 1e6 };
 }
 
-/** Addresses of other pages over this run's time, its chosen level against its baseline. */
+/** Addresses of other pages over this run's traces, its chosen level against its baseline. */
 function linkInRun(
   link: ScopeHandle["link"],
   run: Run,
@@ -198,6 +212,7 @@ function linkInRun(
       end: run.end_time ?? "now",
       window: level && windowOf(level),
       baseline: baseline && windowOf(baseline),
+      run: run.id,
       ...patch,
     });
 }

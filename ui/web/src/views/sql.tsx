@@ -5,7 +5,7 @@ import { useState } from "react";
 import { postSql } from "../api/client";
 import type { SchemaAnswer, SqlAnswer } from "../api/types";
 import { type Key, useText } from "../i18n";
-import { count, duration } from "../lib/format";
+import { bytes, count, duration } from "../lib/format";
 import { Failure, FailureText } from "../parts/failure";
 import { Panel } from "../parts/panel";
 import { ResultTable } from "../parts/result-table";
@@ -97,10 +97,13 @@ export default function Sql() {
 function ResultFacts({ answer }: { answer: SqlAnswer }) {
   const { t } = useText();
   const facts = t("sql.facts", { n: count(answer.rows.length), time: duration(answer.elapsed_ms * 1e6) });
+  const { cut } = answer;
+  const most =
+    cut?.setting === "max_bytes" ? bytes(cut.most) : t("sql.rows", { n: count(cut?.most ?? answer.rows.length) });
   return (
     <p className={answer.truncated ? "note warn-text" : "note"} aria-live="polite">
       {facts}
-      {answer.truncated && ` ${t("sql.truncated")}`}
+      {answer.truncated && ` ${t("sql.truncated", { most, setting: cut?.setting ?? "max_rows, max_bytes" })}`}
     </p>
   );
 }

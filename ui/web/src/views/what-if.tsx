@@ -2,30 +2,34 @@
 
 import { useState } from "react";
 import type { WhatIfAnswer, WhatIfEntry } from "../api/capacity";
+import type { HotSpotsAnswer } from "../api/types";
 import { useText } from "../i18n";
 import { positive } from "../lib/capacity";
 import { count, duration, percent } from "../lib/format";
+import { hotSpotKey, whatIfLink } from "../parts/hot-spot-table";
 import { Nothing } from "../parts/nothing";
+import { OperationName, peerOf } from "../parts/operation-name";
 import { OperationPicker } from "../parts/operation-picker";
 import { Panel } from "../parts/panel";
 import { ServiceName } from "../parts/service-name";
 import { ShareBar, Table } from "../parts/table";
-import { useAnswer } from "../state/answers";
+import { SLOW_MS, useAnswer } from "../state/answers";
 import { windowParams } from "../state/params";
 import { useScope } from "../state/use-scope";
 
 const FACTORS = [1.5, 2, 5, 10];
+const MOST_SPOTS = 5;
 
 export default function WhatIf() {
   const { t, lang } = useText();
   const { scope, change } = useScope();
-  const { start, end } = windowParams(scope);
+  const { start, end, run } = windowParams(scope);
   const { service, operation, kind } = scope;
   const chosen = service !== "" && operation !== "";
   const parallel = scope.tab === "parallel";
   const faster = positive(scope.query) ?? (parallel ? 1 : 2);
-  const asked = { start, end, service, operation, kind, faster, parallel: parallel ? "true" : "" };
-  const answer = useAnswer<WhatIfAnswer>("what-if", asked, { off: !chosen });
+  const asked = { start, end, run, service, operation, kind, faster, parallel: parallel ? "true" : "" };
+  const answer = useAnswer<WhatIfAnswer>("what-if", asked, { off: !chosen, live: SLOW_MS });
   const data = answer.data;
   return (
     <div className="page">
@@ -67,6 +71,7 @@ export default function WhatIf() {
           <p className="empty">{t("whatif.choose")}</p>
         )}
       </Panel>
+      {!chosen && <HotSpots />}
       {chosen && (
         <Panel title={t("whatif.answer")} answer={answer} minHeight={200} flush>
           {data && <Entries entries={data.entries} />}
@@ -82,6 +87,55 @@ export default function WhatIf() {
         </Panel>
       )}
     </div>
+  );
+}
+
+/** What the question may be about: the first hot spots of the window, as links that fill it in. */
+function HotSpots() {
+  const { t, word } = useText();
+  const { scope, link } = useScope();
+  // Not those of the chosen service's requests alone: the filter would choose requests here.
+  const asked = { ...windowParams(scope), service: "", operation: "", kind: "" };
+  const answer = useAnswer<HotSpotsAnswer>("hotspots", asked, { live: SLOW_MS });
+  const data = answer.data;
+  return (
+    <Panel title={t("whatif.spots")} note={t("whatif.spots.note")} answer={answer} minHeight={200} flush>
+      {data && (
+        <Table
+          caption={t("whatif.spots")}
+          // What no request waits for would gain no request anything.
+          rows={data.hotspots.filter((h) => !h.off_path).slice(0, MOST_SPOTS)}
+          rowKey={hotSpotKey}
+          empty={<Nothing text={t("overview.hotspots.empty")} />}
+          columns={[
+            {
+              id: "operation",
+              title: t("col.operation"),
+              className: "wide",
+              cell: (h) => (
+                <OperationName
+                  service={h.service}
+                  operation={h.operation}
+                  below={peerOf(h)}
+                  href={whatIfLink({ scope, link }, data, h)}
+                />
+              ),
+            },
+            {
+              id: "category",
+              title: t("col.category"),
+              cell: (h) => <span className="tag">{word("category", h.category)}</span>,
+            },
+            {
+              id: "share",
+              title: t("col.share"),
+              doc: t("col.share.doc"),
+              cell: (h) => <ShareBar share={h.share_of_latency} label={percent(h.share_of_latency)} />,
+            },
+          ]}
+        />
+      )}
+    </Panel>
   );
 }
 

@@ -1,0 +1,210 @@
+// Two runs set against each other at matched load: figures as text, and the comparison on paper.
+
+import { change as changeOf, count, dateTime, duration, number, percent, timeZone } from "./format";
+import type { Paper, PaperTable } from "./paper";
+
+/** One figure of both sides; durations in ns, rates of errors as shares. `low` and `high` are a 95 % interval. */
+export interface Measured {
+  measure: string;
+  before: number | null;
+  after: number | null;
+  change: number | null;
+  low: number | null;
+  high: number | null;
+  /** The false-discovery rate at which the change would just count. */
+  q: number | null;
+}
+
+export interface ComparedOperation extends Partial<Measured> {
+  service: string;
+  operation: string;
+  kind: string | null;
+  peer: string | null;
+  outcome: "better" | "worse" | "same" | "no_evidence";
+  reason: string | null;
+  calls_a: number;
+  calls_b: number;
+  measures: Measured[];
+}
+
+export interface ComparedSide {
+  start: string;
+  end: string;
+  requests: number;
+  errors: number;
+  p50_ns: number | null;
+  p90_ns: number | null;
+  p99_ns: number | null;
+  levels: { qps: number; start: string; end: string }[];
+}
+
+export interface Comparison {
+  verdict: "worse" | "better" | "same" | "no_evidence" | "not_enough_data";
+  worse: number;
+  better: number;
+  /** What counts as no change: a change of this share, or of so many nanoseconds. */
+  limits: { ratio: number; latency_ns: number };
+  a: ComparedSide;
+  b: ComparedSide;
+  /** The load levels that both have, which alone are compared. */
+  matched: { qps_a: number; qps_b: number; seconds_a: number; seconds_b: number }[];
+  operations: ComparedOperation[];
+}
+
+type Measure = string | null | undefined;
+
+export function figure(measure: Measure, v: number | null | undefined): string {
+  if (v == null) return "–";
+  return measure === "error_rate" ? percent(v) : duration(v);
+}
+
+export function signed(measure: Measure, v: number | null | undefined): string {
+  if (v == null) return "–";
+  if (measure !== "error_rate") return changeOf(v);
+  return `${v > 0 ? "+" : v < 0 ? "−" : ""}${number(Math.abs(v) * 100)} pp`;
+}
+
+/** The 95 % interval of a change; null where there is none. */
+export function interval({ measure, low, high }: Partial<Measured>): string | null {
+  return low == null || high == null ? null : `${signed(measure, low)} … ${signed(measure, high)}`;
+}
+
+export function ratio(o: Partial<Measured>): number | null {
+  return o.before && o.after != null && o.before > 0 ? o.after / o.before : null;
+}
+
+export function ratioText(r: number | null): string {
+  return r === null ? "–" : `× ${number(r)}`;
+}
+
+/** A false-discovery rate; below a thousandth its size says nothing more. */
+export function chance(q: number | null | undefined): string {
+  if (q == null) return "–";
+  return q < 0.001 ? "< 0.1 %" : percent(q);
+}
+
+export interface ComparisonReport extends Comparison {
+  format: "hotspan.run-comparison";
+  version: 1;
+  /** Ids and names of the two, the earlier one first. */
+  runs: { id: string; name: string }[];
+  source: string;
+}
+
+/** The words of a comparison in one language. */
+export interface ComparisonWords {
+  language: string;
+  times(zone: string): string;
+  /** The sentence that says how it ended. */
+  sentence: string;
+  verdict: string;
+  left: string;
+  right: string;
+  sides: string;
+  time: string;
+  levels: string;
+  noLevels: string;
+  requests: string;
+  errors: string;
+  operations: string;
+  operation: string;
+  outcome(o: ComparedOperation): string;
+  by: string;
+  measure(name: string): string;
+  change: string;
+  interval: string;
+  factor: string;
+  chance: string;
+  callsLeft: string;
+  callsRight: string;
+  /** Every measure of what changed. */
+  measures: string;
+  comma: string;
+}
+
+export function comparisonPaper(report: ComparisonReport, words: ComparisonWords): Paper {
+  const changed = report.operations.filter((o) => o.outcome === "worse" || o.outcome === "better");
+  return {
+    language: words.language,
+    title: report.runs.map((r) => r.name).join(" → "),
+    source: report.source,
+    data: report,
+    blocks: [
+      { text: words.sentence },
+      { text: words.times(timeZone(Date.parse(report.a.start))) },
+      { heading: words.sides },
+      { table: sideTable(report, words) },
+      { heading: words.operations },
+      { table: operationTable(report.operations, words) },
+      ...(changed.length > 0 ? [{ heading: words.measures }, { table: measureTable(changed, words) }] : []),
+    ],
+  };
+}
+
+function sideTable({ a, b, matched, runs }: ComparisonReport, words: ComparisonWords): PaperTable {
+  const row = (name: string, at: number, side: ComparedSide, rates: number[]) => [
+    name,
+    runs[at].name,
+    `${dateTime(Date.parse(side.start))} – ${dateTime(Date.parse(side.end))}`,
+    rates.map((rate) => `${number(rate)}/s`).join(words.comma) || words.noLevels,
+    count(side.requests),
+    percent(side.requests > 0 ? side.errors / side.requests : 0),
+    duration(side.p50_ns),
+    duration(side.p90_ns),
+    duration(side.p99_ns),
+  ];
+  return {
+    head: ["", "", words.time, words.levels, words.requests, words.errors, "p50", "p90", "p99"],
+    rows: [
+      row(
+        words.left,
+        0,
+        a,
+        matched.map((m) => m.qps_a),
+      ),
+      row(
+        words.right,
+        1,
+        b,
+        matched.map((m) => m.qps_b),
+      ),
+    ],
+  };
+}
+
+function nameOf(o: ComparedOperation): string {
+  return `${o.service} · ${o.operation}${o.peer ? ` → ${o.peer}` : ""}`;
+}
+
+function measureCells(m: Partial<Measured>, words: ComparisonWords): string[] {
+  return [
+    m.measure ? words.measure(m.measure) : "–",
+    figure(m.measure, m.before),
+    figure(m.measure, m.after),
+    signed(m.measure, m.change),
+    interval(m) ?? "–",
+  ];
+}
+
+function operationTable(operations: readonly ComparedOperation[], words: ComparisonWords): PaperTable {
+  const measure = [words.by, words.left, words.right, words.change, words.interval];
+  return {
+    head: [words.operation, words.verdict, ...measure, words.factor, words.chance, words.callsLeft, words.callsRight],
+    rows: operations.map((o) => [
+      nameOf(o),
+      words.outcome(o),
+      ...measureCells(o, words),
+      ratioText(ratio(o)),
+      chance(o.q),
+      count(o.calls_a),
+      count(o.calls_b),
+    ]),
+  };
+}
+
+function measureTable(operations: readonly ComparedOperation[], words: ComparisonWords): PaperTable {
+  return {
+    head: [words.operation, words.by, words.left, words.right, words.change, words.interval, words.chance],
+    rows: operations.flatMap((o) => o.measures.map((m) => [nameOf(o), ...measureCells(m, words), chance(m.q)])),
+  };
+}
