@@ -19,7 +19,7 @@ use crate::analysis::scope::{Scope, Window, quoted};
 use crate::query::Query;
 use crate::session::Engine;
 use fold::{Aggregate, Line, Steps};
-use point::{Value, rises};
+use point::{Point, Value, rises};
 use series::{AllSeries, COLUMNS, Labels, Metric, Series, counts};
 
 /// Lines in one answer.
@@ -105,7 +105,9 @@ async fn series(query: &Query, scope: &Scope) -> Result<Json> {
         return Err(Error::not_found(format!("metric {name:?} has no points in this window"))
             .hint("widen the window, or see GET /api/v1/metrics/names"));
     };
-    let (aggregate, counts) = aggregate(scope, &ty, monotonic)?;
+    let agg = scope.text("agg").unwrap_or_else(|| usual(&ty, monotonic));
+    let counts = counts(&ty, monotonic);
+    let aggregate = aggregate(agg, counts)?;
     let mut groups: BTreeMap<Labels, Vec<Series>> = BTreeMap::new();
     for mut series in std::mem::take(&mut folded.fold.series) {
         groups.entry(std::mem::take(&mut series.labels)).or_default().push(series);
@@ -122,6 +124,7 @@ async fn series(query: &Query, scope: &Scope) -> Result<Json> {
         "step_us": steps.step / 1_000,
         "unit": unit,
         "type": ty,
+        "agg": agg,
         "series": shown,
         "truncated": truncated,
     }))
@@ -135,11 +138,11 @@ async fn line(steps: Steps, series: Vec<Series>) -> Line {
         if series.counts {
             rises(&series.points, series.temporality).iter().for_each(|rise| line.rise(rise));
         } else {
-            for point in &series.points {
-                if let Value::Number(value) = point.value {
-                    line.gauge(point.time, value);
-                }
-            }
+            let number = |point: &Point| match point.value {
+                Value::Number(value) => Some((point.time, value)),
+                _ => None,
+            };
+            line.gauge(&series.points.iter().filter_map(number).collect::<Vec<_>>());
         }
         // A query that nobody waits for any more ends here.
         tokio::task::yield_now().await;
@@ -158,15 +161,18 @@ fn steps(scope: &Scope) -> Result<Steps> {
     Ok(Steps { start, step, count })
 }
 
-/// The aggregate asked for or the type's own, and whether points of the type add up.
-fn aggregate(scope: &Scope, ty: &str, monotonic: bool) -> Result<(Aggregate, bool)> {
-    let counts = counts(ty, monotonic);
-    let default = match ty {
+/// The aggregate of a type when none is asked for.
+fn usual(ty: &str, monotonic: bool) -> &'static str {
+    match ty {
         "SUM" if monotonic => "rate",
+        // Parts of one whole, such as the connections of a pool by state: only together they say something.
+        "SUM" => "sum",
         "HISTOGRAM" | "EXPONENTIAL_HISTOGRAM" | "SUMMARY" => "p99",
         _ => "avg",
-    };
-    let asked = scope.text("agg").unwrap_or(default);
+    }
+}
+
+fn aggregate(asked: &str, counts: bool) -> Result<Aggregate> {
     let Some(aggregate) = Aggregate::parse(asked) else {
         return Err(
             Error::invalid(format!("agg {asked:?} is not known")).hint("avg, max, min, sum, rate, count, p50, p99")
@@ -175,5 +181,5 @@ fn aggregate(scope: &Scope, ty: &str, monotonic: bool) -> Result<(Aggregate, boo
     if aggregate == Aggregate::Rate && !counts {
         return Err(Error::invalid("only counters and histograms have a rate").hint("use avg, max or min"));
     }
-    Ok((aggregate, counts))
+    Ok(aggregate)
 }

@@ -1,9 +1,15 @@
 //! Points and rises of many series into one line per group: one value per step.
 
+use std::collections::BTreeMap;
+
 use model::Nanos;
+use model::time::MINUTE;
 
 use super::buckets::Buckets;
 use super::point::{Range, Rise, Value};
+
+/// The longest pause between two values of a series after which the first still held; as long as Prometheus looks back.
+const HOLDS: Nanos = 5 * MINUTE;
 
 /// How the values of one step become one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,6 +82,8 @@ impl Steps {
 struct Cell {
     /// Values of gauges; per-second rates of counters.
     values: Vec<f64>,
+    /// What series that do not count have at once: the sum of the mean of each.
+    held: Option<f64>,
     /// Rise of counters and of histogram counts.
     rise: f64,
     sum: f64,
@@ -101,11 +109,45 @@ impl Line {
         Line { steps, cells: vec![Cell::default(); steps.count] }
     }
 
-    /// A value that holds at a moment.
-    pub fn gauge(&mut self, time: Nanos, value: f64) {
-        if let Some(at) = self.steps.at(time) {
-            self.cells[at].values.push(value);
+    /// Values of one series that hold at moments, by time.
+    pub fn gauge(&mut self, values: &[(Nanos, f64)]) {
+        for (time, value) in values {
+            if let Some(at) = self.steps.at(*time) {
+                self.cells[at].values.push(*value);
+            }
         }
+        for (at, mean) in self.held(values) {
+            *self.cells[at].held.get_or_insert(0.0) += mean;
+        }
+    }
+
+    /// Of each step the mean of one series' values in it, or what it had before where the next is to come: series that send at
+    /// other moments, and more seldom than there are steps, add up to what they have together. The last value holds as
+    /// long as the one before it did, and none longer than [`HOLDS`].
+    fn held(&self, values: &[(Nanos, f64)]) -> BTreeMap<usize, f64> {
+        let mut sums: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+        for (time, value) in values {
+            if let Some(at) = self.steps.at(*time) {
+                let (sum, count) = sums.entry(at).or_default();
+                (*sum, *count) = (*sum + value, *count + 1.0);
+            }
+        }
+        let mut means: BTreeMap<usize, f64> = sums.into_iter().map(|(at, (sum, count))| (at, sum / count)).collect();
+        let (step_of, count) =
+            (|time: Nanos| time.saturating_sub(self.steps.start).div_euclid(self.steps.step), self.steps.count as i64);
+        let mut gap = 0;
+        for (number, (time, value)) in values.iter().enumerate() {
+            let next = values.get(number + 1);
+            gap = next.map_or(gap, |next| next.0.saturating_sub(*time));
+            if gap > HOLDS {
+                continue;
+            }
+            let end = step_of(time.saturating_add(gap)) + i64::from(next.is_none());
+            for at in (step_of(*time) + 1).clamp(0, count)..end.clamp(0, count) {
+                means.entry(at as usize).or_insert(*value);
+            }
+        }
+        means
     }
 
     /// What was added over an interval, spread evenly over the steps it touches.
@@ -168,7 +210,7 @@ impl Cell {
             Aggregate::Count => Some(self.values.len() as f64).filter(|n| *n > 0.0),
             Aggregate::Sum if distribution => Some(self.sum),
             Aggregate::Sum if counts_rises => rise,
-            Aggregate::Sum => (!self.values.is_empty()).then(|| self.values.iter().sum()),
+            Aggregate::Sum => self.held,
             Aggregate::Avg if distribution => (self.rise > 0.0).then(|| self.sum / self.rise),
             Aggregate::Avg => mean(&self.values),
             Aggregate::Max if distribution => self.quantile(1.0),
@@ -215,6 +257,10 @@ mod tests {
         Rise { from: from * 1_000_000_000, to: to * 1_000_000_000, value: Value::Number(n) }
     }
 
+    fn seconds(values: &[(i64, f64)]) -> Vec<(Nanos, f64)> {
+        values.iter().map(|(time, value)| (time * 1_000_000_000, *value)).collect()
+    }
+
     #[test]
     fn a_rise_is_spread_over_the_steps_it_touches() {
         let mut line = Line::new(STEPS);
@@ -234,11 +280,29 @@ mod tests {
     #[test]
     fn gauges_are_averaged_within_a_step() {
         let mut line = Line::new(STEPS);
-        for (time, value) in [(0, 1.0), (9, 3.0), (10, 5.0), (30, 9.0)] {
-            line.gauge(time * 1_000_000_000, value);
-        }
+        line.gauge(&seconds(&[(0, 1.0), (9, 3.0), (10, 5.0), (30, 9.0)]));
         assert_eq!(line.values(Aggregate::Avg, false), [Some(2.0), Some(5.0), None]);
         assert_eq!(line.values(Aggregate::Quantile(1.0), false), [Some(3.0), Some(5.0), None]);
+    }
+
+    /// Two pools, of which one tells every 5 s and the other every 20 s, at other moments.
+    #[test]
+    fn values_of_several_series_add_up_to_what_they_have_at_once() {
+        let mut line = Line::new(STEPS);
+        line.gauge(&seconds(&[(0, 1.0), (5, 3.0), (10, 4.0), (15, 4.0), (20, 4.0), (25, 6.0)]));
+        line.gauge(&seconds(&[(-15, 100.0), (5, 10.0), (25, 20.0)]));
+        assert_eq!(line.values(Aggregate::Sum, false), [Some(12.0), Some(14.0), Some(25.0)]);
+        let ended = |values: &[(i64, f64)]| {
+            let mut line = Line::new(STEPS);
+            line.gauge(&seconds(values));
+            line.values(Aggregate::Sum, false)
+        };
+        assert_eq!(ended(&[(-12, 7.0), (0, 7.0)]), [Some(7.0), Some(7.0), None], "held for as long as before");
+        assert_eq!(ended(&[(5, 7.0)]), [Some(7.0), None, None], "nobody knows for how long");
+        assert_eq!(ended(&[(5, 7.0), (500, 8.0)]), [Some(7.0), None, None], "no longer the same after five minutes");
+        assert_eq!(ended(&[(-5, 7.0), (25, 8.0)]), [Some(7.0), Some(7.0), Some(8.0)], "from before the window");
+        assert_eq!(ended(&[(-50, 7.0), (-40, 8.0)]), [None, None, None]);
+        assert_eq!(ended(&[(31, 7.0), (40, 8.0)]), [None, None, None], "after it");
     }
 
     /// A hundred values of 3 to 9 in a bucket of 0 to 5,000.

@@ -73,6 +73,34 @@ async fn series_are_the_same_in_every_state() {
     }
 }
 
+/// The connections of two pools by state, one of which tells at other moments.
+#[tokio::test]
+async fn what_may_fall_is_added_up_over_its_parts() {
+    let rows: Vec<Value> =
+        [("a", 40, 3.0, 7.0), ("a", 30, 4.0, 6.0), ("a", 20, 10.0, 0.0), ("b", 35, 1.0, 1.0), ("b", 15, 2.0, 0.0)]
+            .into_iter()
+            .flat_map(|(service, before, used, idle)| {
+                [("used", used), ("idle", idle)].map(|(state, value)| {
+                    let attributes = format!("{{\"state\":\"{state}\"}}");
+                    let more = json!({"is_monotonic": false, "value": value, "attributes": attributes});
+                    point("pool", "SUM", service, before, more)
+                })
+            })
+            .collect();
+    let engine = Fixture::new().with(Signal::Metrics, &rows, STATES[2]).await.engine();
+    let by_state = series(&engine, &[("name", "pool"), ("group_by", "state")]).await;
+    assert_eq!(by_state["agg"], "sum");
+    // Ten seconds each from 40 s before now on; what `b` had 35 s before it still has 20 s later.
+    assert_eq!(by_state["series"][0]["values"], json!([8.0, 7.0, 0.0]), "idle");
+    assert_eq!(by_state["series"][1]["values"], json!([4.0, 5.0, 12.0]), "used");
+    let largest = series(&engine, &[("name", "pool"), ("group_by", "service_name,state"), ("agg", "max")]).await;
+    assert_eq!(
+        (&largest["agg"], &largest["series"][1]["values"]),
+        (&json!("max"), &json!([3.0, 4.0, 10.0])),
+        "a, used"
+    );
+}
+
 #[tokio::test]
 async fn names_are_listed_with_their_types() {
     let engine = Fixture::new().with(Signal::Metrics, &rows(), STATES[4]).await.engine();
