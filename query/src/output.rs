@@ -3,6 +3,7 @@
 //! JSON: int64 as numbers, timestamps as RFC 3339 with nanoseconds, NaN and infinities as text, lists and structs as
 //! JSON, columns of JSON text as text, binary as lower-case hex.
 
+mod cut;
 pub mod json;
 pub(crate) mod size;
 mod table;
@@ -16,6 +17,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 
 use crate::session::QueryResult;
+pub use cut::{Cut, HINT as CUT_HINT};
 
 /// How an answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

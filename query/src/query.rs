@@ -21,6 +21,7 @@ use storage::{Snapshot, TableSnapshot};
 use crate::analysis::partial::Pieces;
 use crate::error::from_datafusion;
 use crate::fold::{self, Fold, Folded};
+use crate::output::Cut;
 use crate::overflow::CheckedNumbers;
 use crate::sandbox::{self, Permitted};
 use crate::session::{Asked, Engine, Interrupt, QueryResult, Settings};
@@ -169,21 +170,24 @@ impl Query {
         let Prepared { schema, mut stream, plan } = prepared;
         let settings = self.settings().clone();
         let _files = self.let_go();
-        let (mut batches, mut rows, mut bytes, mut truncated) = (Vec::new(), 0, 0, false);
+        let (mut batches, mut rows, mut bytes, mut cut) = (Vec::new(), 0, 0, None);
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(from_datafusion)?;
             let (fits, size) = crate::output::size::fitting(&batch, settings.max_bytes - bytes);
-            let kept = batch.slice(0, fits.min(settings.max_rows - rows));
-            truncated |= kept.num_rows() < batch.num_rows();
+            let room = settings.max_rows - rows;
+            let kept = batch.slice(0, fits.min(room));
+            if kept.num_rows() < batch.num_rows() {
+                cut = Some(if room <= fits { Cut::Rows(settings.max_rows) } else { Cut::Bytes(settings.max_bytes) });
+            }
             rows += kept.num_rows();
             bytes += size;
             batches.push(kept);
-            if truncated {
+            if cut.is_some() {
                 break;
             }
         }
         let rows_scanned = plan.map_or(0, |plan| scanned(&plan));
-        Ok(QueryResult { schema, batches, truncated, bytes, elapsed: started.elapsed(), rows_scanned })
+        Ok(QueryResult { schema, batches, cut, bytes, elapsed: started.elapsed(), rows_scanned })
     }
 
     /// Gives up the rows in memory once a plan has those that it reads. What comes back keeps its files in place.

@@ -52,6 +52,7 @@ use crate::analysis;
 use crate::analysis::partial::Pieces;
 use crate::error::from_datafusion;
 use crate::functions::Functions;
+use crate::output::Cut;
 use crate::query::{Asker, Query};
 use crate::tables::join::IdJoins;
 use crate::tables::newest::StoredTimes;
@@ -69,8 +70,8 @@ use unpinned::LetGoOfPages;
 pub struct QueryResult {
     pub schema: SchemaRef,
     pub batches: Vec<RecordBatch>,
-    /// A limit on rows or bytes cut the answer short.
-    pub truncated: bool,
+    /// The limit that cut the answer short.
+    pub cut: Option<Cut>,
     /// Of the rows as they are written, about.
     pub bytes: usize,
     pub elapsed: Duration,

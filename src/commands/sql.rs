@@ -111,7 +111,7 @@ impl Sql {
             let source = storage::ReadOnly::open(folder, clock.clone()).await?;
             let engine = query::Engine::new(query::Settings::default(), Arc::new(source), clock)?;
             let result = engine.sql(&tenant, text, &[]).await?;
-            let cut = result.truncated.then(|| Cut { rows: Some(result.rows() as u64), by: "this command" });
+            let cut = result.cut.map(|_| Cut { rows: Some(result.rows() as u64), by: "this command" });
             Ok((output::write(&result, format)?, cut))
         })
     }

@@ -33,7 +33,7 @@ pub async fn run(
     let format = Format::accepted(headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()));
     let question = server.engine.sql(&tenant, &statement.query, &statement.params);
     let result = traced::question("sql", &tenant, question, |r| r.rows() as u64).await?;
-    let (truncated, rows) = (result.truncated, result.rows());
+    let (cut, rows) = (result.cut, result.rows());
     let room = server.handover.room_for(result.bytes).await?;
     // Encoding a large answer takes a while; the ingest threads must not wait for it.
     let body = tokio::task::spawn_blocking(move || output::write(&result, format)).await;
@@ -41,8 +41,10 @@ pub async fn run(
     let mut response = server.handover.body(body, room).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     response.headers_mut().insert("x-hotspan-rows", HeaderValue::from(rows));
-    if truncated {
+    if let Some(cut) = cut {
         response.headers_mut().insert("x-hotspan-truncated", HeaderValue::from_static("true"));
+        let which = HeaderValue::from_str(&cut.to_string()).unwrap_or(HeaderValue::from_static(cut.setting()));
+        response.headers_mut().insert("x-hotspan-cut", which);
     }
     Ok(response)
 }

@@ -12,10 +12,11 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, SecondsFormat};
 use model::attr::write_string;
 
+use super::CUT_HINT;
 use crate::session::QueryResult;
 use crate::tables::describe::type_name;
 
-/// `{"columns":[…],"rows":[[…]],"truncated":…,"elapsed_ms":…,"rows_total":…,"rows_scanned":…}`.
+/// `{"columns":[…],"rows":[[…]],"truncated":…,"cut":…,"elapsed_ms":…,"rows_total":…,"rows_scanned":…}`.
 pub fn answer(result: &QueryResult) -> Vec<u8> {
     let mut out = String::from("{\"columns\":[");
     for (at, field) in result.schema.fields().iter().enumerate() {
@@ -40,13 +41,17 @@ pub fn answer(result: &QueryResult) -> Vec<u8> {
             out.push(']');
         }
     }
+    let cut = result.cut.map_or(
+        serde_json::Value::Null,
+        |cut| serde_json::json!({"setting": cut.setting(), "most": cut.most(), "hint": CUT_HINT}),
+    );
     let _ = write!(
         out,
-        "],\"truncated\":{},\"elapsed_ms\":{:.3},\"rows_total\":{},\"rows_scanned\":{}}}",
-        result.truncated,
+        "],\"truncated\":{},\"cut\":{cut},\"elapsed_ms\":{:.3},\"rows_total\":{},\"rows_scanned\":{}}}",
+        result.cut.is_some(),
         result.elapsed.as_secs_f64() * 1e3,
         // Of an answer that is cut nobody has counted the rest.
-        if result.truncated { "null".to_owned() } else { result.rows().to_string() },
+        if result.cut.is_some() { "null".to_owned() } else { result.rows().to_string() },
         result.rows_scanned
     );
     out.into_bytes()

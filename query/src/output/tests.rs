@@ -11,7 +11,7 @@ fn result(columns: Vec<(&str, ArrayRef)>) -> QueryResult {
     QueryResult {
         schema: batch.schema(),
         batches: vec![batch],
-        truncated: false,
+        cut: None,
         bytes: 0,
         elapsed: Duration::ZERO,
         rows_scanned: 0,

@@ -8,15 +8,16 @@ use serde_json::json;
 
 use super::fixture::{Fixture, State, and, lines, shop, span, sql};
 use crate::Settings;
+use crate::output::Cut;
 
 #[tokio::test]
 async fn a_long_answer_is_cut_and_says_so() {
     let fixture = Fixture::new().with(model::Signal::Traces, &shop(40), State::Mixed).await;
     let engine = fixture.engine_with(Settings { threads: 2, max_rows: 7, ..Settings::default() });
     let result = sql(&engine, "SELECT name FROM spans").await.expect("answers");
-    assert_eq!((result.rows(), result.truncated), (7, true));
+    assert_eq!((result.rows(), result.cut), (7, Some(Cut::Rows(7))));
     let result = sql(&engine, "SELECT name FROM spans LIMIT 7").await.expect("answers");
-    assert_eq!((result.rows(), result.truncated), (7, false));
+    assert_eq!((result.rows(), result.cut), (7, None));
 }
 
 #[tokio::test]
@@ -255,9 +256,14 @@ async fn an_answer_is_cut_by_what_is_written_not_by_what_its_rows_share() {
     let fixture = Fixture::new().with(model::Signal::Traces, &shop(40), State::Mixed).await;
     let engine = fixture.engine_with(Settings { threads: 2, max_bytes: 100_000, ..Settings::default() });
     let result = sql(&engine, "SELECT repeat('x', 9996) AS r FROM spans").await.expect("answers");
-    assert_eq!((result.rows(), result.truncated, result.bytes), (10, true, 100_000));
+    assert_eq!((result.rows(), result.cut, result.bytes), (10, Some(Cut::Bytes(100_000)), 100_000));
     let json = crate::output::write(&result, crate::output::Format::Json).expect("JSON");
     assert!((100_000..101_000).contains(&json.len()), "{}", json.len());
+    let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    assert_eq!(
+        (&json["truncated"], &json["cut"]["setting"], &json["cut"]["most"]),
+        (&json!(true), &json!("max_bytes"), &json!(100_000))
+    );
 }
 
 #[tokio::test]
