@@ -14,6 +14,7 @@ pub mod columns;
 pub mod compare;
 pub mod coordinated_omission;
 mod counts;
+pub mod critical_path;
 pub mod difference;
 pub mod exceptions;
 pub mod flame;
@@ -98,6 +99,7 @@ pub fn all() -> &'static [Analysis] {
         heatmap::ANALYSIS,
         compare::ANALYSIS,
         flame::ANALYSIS,
+        critical_path::ANALYSIS,
         capacity::ANALYSIS,
         what_if::ANALYSIS,
         hidden::ANALYSIS,

@@ -3,7 +3,7 @@
 use model::{Kind, Signal, Tenant, TraceId};
 use serde_json::json;
 
-use super::fixture::{Fixture, STATES, State, and, shop, span};
+use super::fixture::{Fixture, STATES, State, and, answer, shop, span};
 
 fn id(n: u128) -> TraceId {
     TraceId(n.to_be_bytes())
@@ -32,6 +32,41 @@ async fn a_trace_has_its_tree_times_and_critical_path() {
         );
         assert_eq!(spans[1]["attributes"]["user.tier"], "gold");
         assert_eq!(spans[2]["critical_segments"], json!([[12_000_000, 42_000_000]]));
+    }
+}
+
+/// By SQL and as an analysis: the client's call of 35 ms with the server's 30 ms in it, in a request of 50 ms.
+#[tokio::test]
+async fn the_critical_path_of_a_trace_is_told_piece_by_piece() {
+    let engine = Fixture::new().with(Signal::Traces, &shop(4), State::Mixed).await.engine();
+    let text = format!(
+        "SELECT service, operation, from_ns / 1000000, to_ns / 1000000, share FROM critical_path('trace_id={:032x}') \
+         ORDER BY piece",
+        1
+    );
+    let expected = [
+        "gateway\tPOST /order\t0\t10\t0.2",
+        "gateway\treserve\t10\t12\t0.04",
+        "inventory\tUPDATE stock\t12\t42\t0.6",
+        "gateway\treserve\t42\t45\t0.06",
+        "gateway\tPOST /order\t45\t50\t0.1",
+    ];
+    assert_eq!(answer(&engine, &text).await, expected);
+    let ask = async |parameters: &[(&str, &str)]| {
+        let parameters: Vec<_> = parameters.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        crate::analysis::run(&engine, &Tenant::default(), "critical-path", &parameters).await
+    };
+    let found = ask(&[("trace_id", &format!("{:032x}", 1))]).await.expect("a path");
+    assert_eq!(
+        (&found["duration_ns"], &found["pieces"][2]["span_id"]),
+        (&json!(50_000_000), &json!(format!("{:016x}", 3)))
+    );
+    for (parameters, kind) in [
+        (vec![], Kind::Invalid),
+        (vec![("trace_id", "xyz")], Kind::Invalid),
+        (vec![("trace_id", "000000000000000000000000000000ff")], Kind::NotFound),
+    ] {
+        assert_eq!(ask(&parameters).await.expect_err("no path").kind, kind, "{parameters:?}");
     }
 }
 

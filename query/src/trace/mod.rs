@@ -100,7 +100,7 @@ fn nodes(rows: &RecordBatch) -> Result<Vec<Node>> {
 }
 
 /// The columns of a batch with the types of the physical schema, by name; what is null is 0 or empty.
-struct Columns<'a>(&'a RecordBatch);
+pub(crate) struct Columns<'a>(pub(crate) &'a RecordBatch);
 
 impl<'a> Columns<'a> {
     fn column(&self, name: &str) -> Option<&'a ArrayRef> {
@@ -112,12 +112,12 @@ impl<'a> Columns<'a> {
         values.filter(|v| !v.is_null(row)).map_or(0, |v| v.value(row))
     }
 
-    fn text(&self, name: &str, row: usize) -> &'a str {
+    pub(crate) fn text(&self, name: &str, row: usize) -> &'a str {
         let values = self.column(name).and_then(|c| c.as_string_view_opt());
         values.filter(|v| !v.is_null(row)).map_or("", |v| v.value(row))
     }
 
-    fn ids(&self, name: &str) -> Result<&'a FixedSizeBinaryArray> {
+    pub(crate) fn ids(&self, name: &str) -> Result<&'a FixedSizeBinaryArray> {
         let ids = self.column(name).and_then(|c| c.as_fixed_size_binary_opt());
         ids.ok_or_else(|| Error::internal(format!("column {name} holds no ids")))
     }

@@ -17,6 +17,7 @@ const CHOICES: &[Choice] = &[
     ("steps", "baseline_step current_step total", &[("steps", "index start end qps requests errors p50_ns p95_ns p99_ns transition")]),
     ("compare", "selection baseline", &[("differences", "key scope value selection_share baseline_share selection_count baseline_count score")]),
     ("flame", "requests baseline_requests", &[("nodes", "id parent service operation kind peer calls critical_ns self_ns total_ns errors base_calls base_critical_ns")]),
+    ("critical-path", "trace_id duration_ns", &[("pieces", "from_ns to_ns share service operation span_kind instance status_code")]),
     ("capacity", "forecast.target_qps forecast.now_qps forecast.first forecast.unknown", &[("nodes", "node service operation peer instance gives_way load_at_target needed_qps qps capacity_qps capacity_by headroom knee_qps limit_qps limit_low_qps limit_high_qps p99_limit_qps error_limit_qps p99_ns error_rate verdict needed.en")]),
     ("what-if", "service operation kind faster parallel spans requests", &[("entries", "service operation requests touched mean_ns new_mean_ns p50_ns new_p50_ns p90_ns new_p90_ns p99_ns new_p99_ns saved_share"), ("assumptions", "en")]),
     ("hidden", "requests baseline_requests found", &[("rows", "pattern service operation peer caller_service caller_operation count calls per_request time_ns_per_request baseline_time_ns_per_request share_of_latency p50_ns p99_ns")]),
