@@ -71,7 +71,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         column::END,
         started_in(from),
         flag::ROOT | flag::ENTRY,
-        scope.entries(),
+        scope.entries(&[grid.window]),
     );
     let empty = || Entries { grid, names: Names::default(), by_name: HashMap::new(), left_out: 0 };
     let seen = query.fold(&sql, empty).await?.fold;

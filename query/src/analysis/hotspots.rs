@@ -45,7 +45,7 @@ const EXEMPLARS: usize = 5;
 const EXEMPLIFIED: usize = 5;
 /// Spans that a 99th percentile needs to be told.
 const LEAST_SPANS: u64 = 20;
-/// Hot spots for which the attributes of slow spans are compared.
+/// Hot spots for which the attributes of slow or failed spans are compared.
 const NARROWED: usize = 3;
 
 fn schema() -> SchemaRef {
@@ -102,7 +102,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let narrow: Vec<_> = spots.map(|spot| narrowed(&query, sides, &scope, facts, spot)).collect();
     let attributes = futures::future::try_join_all(narrow).await?;
     for (spot, attribute) in ranking.hotspots.iter_mut().zip(attributes) {
-        spot.attribute = attribute;
+        attribute.into_iter().for_each(|attribute| spot.confine(attribute));
     }
     illustrate(&query, &scope, &evidence, &mut ranking.hotspots).await?;
     let mut report = Report::new("hotspots", answer(sides, &ranking, &seen.fold)?);

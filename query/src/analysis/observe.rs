@@ -29,18 +29,18 @@ const KEPT_SPANS: usize = 60_000;
 /// Spans that are kept of one file that is cut into seconds.
 const KEPT_OF_PIECE: usize = 6_000;
 
-/// Sees all spans of traces that entered in one of the windows. `service` and `operation` of the scope choose entry
-/// operations.
+/// Sees all spans of traces that entered in one of the windows. The scope chooses traces ([`Scope::entries`]).
 pub async fn observe(query: &Query, scope: &Scope, windows: &[Window]) -> Result<Folded<Seen>> {
     let Some(whole) = Window::around(windows) else {
         return Err(Error::internal("nothing to observe"));
     };
     let either: Vec<String> = windows.iter().map(|window| format!("({})", entered_in(*window))).collect();
-    let sql = format!("{} WHERE {} AND ({}){}", select(), entered_in(whole), either.join(" OR "), scope.entries());
+    let chosen = scope.entries(windows);
+    let sql = format!("{} WHERE {} AND ({}){chosen}", select(), entered_in(whole), either.join(" OR "));
     let sides: Vec<Side> = windows.iter().map(|window| Side::new(*window)).collect();
     let empty = || Seen { operations: Operations::default(), sides: sides.clone(), outside: 0 };
-    // Pieces know nothing of what traces take part in a run.
-    if !scope.entries().is_empty() {
+    // Pieces know nothing of what traces take part in a run, or have a span with an attribute.
+    if !chosen.is_empty() {
         return query.fold(&sql, empty).await;
     }
     let (pieces, rest) = split::<Piece>(query, near(whole), windows).await?;

@@ -168,10 +168,25 @@ pub struct Hotspot {
     pub evidence: Operation,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+impl Hotspot {
+    /// Names the attribute value, or the instance, to which it is confined, in its sentence too.
+    pub fn confine(&mut self, to: Attribute) {
+        explain::explain_confined(&mut self.explanation, &to, self.category == Category::Error);
+        match to.key.as_str() {
+            "instance" => self.instance = Some(to.value),
+            _ => self.attribute = Some(to),
+        }
+    }
+}
+
+/// A value to which a hot spot is confined.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Attribute {
     pub key: String,
     pub value: String,
+    /// Of the slow (or failed) spans that have it, and of the others.
+    pub share: f64,
+    pub share_of_others: f64,
 }
 
 /// Ranks the hot spots of `window`, against `baseline` where there is one.
@@ -224,7 +239,8 @@ impl Ranker<'_> {
         };
         let after = rates(cube, &cube.window, &common, settings.resamples, settings.seed);
         let before = rates(cube, baseline, &common, settings.resamples, settings.seed ^ 1);
-        let changes = behaviour::changes(self.calls, &self.lines, (&after, &before), settings);
+        let requests = cube.window.requests();
+        let changes = behaviour::changes(self.calls, &self.lines, (&after, &before), requests, settings);
         let entries = verdict::entries(cube, baseline, &common, settings);
         (ranking.worse, ranking.needed) = (entries.worse, None);
         let slower = ranking.worse.iter().any(|change| change.measure != Measure::ErrorRate);

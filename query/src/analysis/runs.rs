@@ -50,9 +50,17 @@ pub async fn scope(query: &Query, analysis: &Analysis, parameters: &[(String, St
         *side = within(*side, asked)?;
         scope.members[at] = tagged(query, asked).await?;
     }
+    // Another level of the same run is made of the run's traces, too.
+    if let ([Some(run), None], Some(baseline)) = (&asked, scope.baseline)
+        && run.window.start <= baseline.start
+        && baseline.end <= run.window.end
+    {
+        scope.members[1] = scope.members[0].clone();
+    }
     if let ([Some(a), Some(b)], [Some(_), Some(_)]) = (&asked, &scope.members)
         && a.window.start < b.window.end
         && b.window.start < a.window.end
+        && a.run.id != b.run.id
         && analysis.name != super::run_diff::NAME
     {
         return Err(Error::invalid(format!("{} and {} ran at the same time", a.run.name, b.run.name))

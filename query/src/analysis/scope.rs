@@ -191,27 +191,40 @@ impl Scope {
         self.instance.is_none() && self.attributes.is_empty() && super::runs::membership(self).is_none()
     }
 
-    /// The conditions on the entry of a span's trace as SQL, each with `AND` before it: `service` and `operation` then
-    /// choose requests.
-    pub fn entries(&self) -> String {
+    /// The conditions on the trace of a span as SQL, each with `AND` before it: `service` and `operation` choose requests by
+    /// their entry, instance and attributes those that have a span with them, near one of the windows. A kind chooses none.
+    pub fn entries(&self, windows: &[Window]) -> String {
         let columns = [(column::ENTRY_SERVICE, &self.service), (column::ENTRY_OPERATION, &self.operation)];
-        let given = columns.iter().filter_map(|(c, v)| v.as_ref().map(|v| format!(" AND {c} = {}", quoted(v))));
-        given.chain(super::runs::membership(self).map(|members| format!(" AND {members}"))).collect()
+        let given = columns.iter().filter_map(|(c, v)| v.as_ref().map(|v| format!("{c} = {}", quoted(v))));
+        let traces = super::runs::membership(self).into_iter().chain(self.holding(windows));
+        given.chain(traces).map(|condition| format!(" AND {condition}")).collect()
+    }
+
+    /// The condition on spans that their trace has one of the instance and with the attributes; `None` when none are asked for.
+    fn holding(&self, windows: &[Window]) -> Option<String> {
+        let marks = self.marks();
+        if marks.is_empty() {
+            return None;
+        }
+        let times: Vec<String> = windows.iter().map(|window| format!("({})", started_in(near(*window)))).collect();
+        let spans = format!("({}) AND {}", times.join(" OR "), marks.join(" AND "));
+        Some(format!("trace_id IN (SELECT trace_id FROM spans WHERE {spans})"))
+    }
+
+    /// The conditions on spans that are about more than their operation.
+    fn marks(&self) -> Vec<String> {
+        let instance = self.instance.iter().map(|instance| format!("instance_id = {}", quoted(instance)));
+        instance.chain(self.attributes.iter().map(|(key, value)| attribute_condition(key, value))).collect()
     }
 
     /// The conditions on spans as SQL over the view `spans`; `TRUE` when there are none.
     pub fn conditions(&self) -> String {
-        let columns = [
-            ("service_name", &self.service),
-            ("name", &self.operation),
-            ("kind", &self.kind),
-            ("instance_id", &self.instance),
-        ];
+        let columns = [("service_name", &self.service), ("name", &self.operation), ("kind", &self.kind)];
         let mut all: Vec<String> = columns
             .iter()
             .filter_map(|(column, value)| value.as_ref().map(|v| format!("{column} = {}", quoted(v))))
             .collect();
-        all.extend(self.attributes.iter().map(|(key, value)| attribute_condition(key, value)));
+        all.extend(self.marks());
         all.extend(super::runs::membership(self));
         if all.is_empty() { "TRUE".to_owned() } else { all.join(" AND ") }
     }

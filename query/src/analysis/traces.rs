@@ -121,7 +121,7 @@ fn sql(scope: &Scope, window: Window) -> String {
         column::END,
         column::ENTRY_START,
         entered_in(window),
-        scope.entries(),
+        scope.entries(&[window]),
     )
 }
 
@@ -133,7 +133,7 @@ async fn counts(query: &Query, scope: &Scope, window: Window) -> Result<Vec<(Win
         column::ENTRY_START,
         window.start,
         entered_in(window),
-        scope.entries(),
+        scope.entries(&[window]),
     );
     let found = read(query, &sql).await?;
     let counted = |row: super::rows::Row| {

@@ -162,7 +162,15 @@ async fn the_value_is_named_that_stands_on_the_span_around_the_slow_call() {
     let found = hotspots(fixture).await;
     let first = &found["hotspots"][0];
     assert_eq!((&found["verdict"], &first["operation"]), (&json!("bottleneck"), &json!("UPDATE stock")), "{found:#}");
-    assert_eq!(first["attribute"], json!({ "key": "app.region", "value": "shenzhen" }), "{first:#}");
+    // All slow ones are of the region, and none of the others of the later level.
+    let region = json!({ "key": "app.region", "value": "shenzhen", "share": 1.0, "share_of_others": 0.0 });
+    assert_eq!(first["attribute"], region, "{first:#}");
+    let sentence = |language: &str| first["explanation"][language].as_str().unwrap_or_default().to_owned();
+    assert!(
+        sentence("en").ends_with("100 % of the slow calls have app.region = shenzhen, 0 % of the others."),
+        "{first:#}"
+    );
+    assert!(sentence("zh").ends_with("慢调用中 100% 的 app.region = shenzhen，其他调用中为 0%。"), "{first:#}");
     // A fifth of the requests takes 80 ms longer.
     let change = first["change_ns_per_request"].as_f64().expect("compared");
     let interval: Vec<f64> = first["interval_ns"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
@@ -338,4 +346,92 @@ async fn the_same_lines_at_another_load_are_no_change() {
     let found = hotspots(fixture.with(Signal::Logs, &lines, State::Mixed).await).await;
     assert_eq!(found["verdict"], "no_significant_change", "{found:#}");
     assert!(found["hotspots"].as_array().into_iter().flatten().all(|spot| spot["logs"] == json!([])), "{found:#}");
+}
+
+/// A service on three pods, the third of them on a node of its own, of which a pod or a tenant fails at the second level.
+fn failing(fails: impl Fn(u64, u64) -> bool) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for (trace, start, later) in requests() {
+        let (pod, tenant) = (trace % 3, trace % 7);
+        let status = if later && fails(pod, tenant) { "ERROR" } else { "UNSET" };
+        let attributes = json!({ "app.tenant": format!("tenant-{tenant}") }).to_string();
+        let resource = json!({ "service.name": "pay", "k8s.node.name": format!("node-{}", pod / 2) }).to_string();
+        rows.push(and(
+            span(trace, trace * 2 + 1, 0, ("pay", "POST /charge", "SERVER"), start, start + 20),
+            json!({ "attributes": attributes, "resource_attributes": resource, "instance_id": format!("pay-{pod}"),
+                "status_code": status }),
+        ));
+    }
+    rows
+}
+
+#[tokio::test]
+async fn errors_are_confined_to_a_value_or_to_an_instance() {
+    let found = async |rows: &[Value]| {
+        let found = hotspots(Fixture::new().with(Signal::Traces, rows, State::Mixed).await).await;
+        assert_eq!(found["verdict"], "behaviour_changed", "{found:#}");
+        assert_eq!(found["hotspots"][0]["category"], "error", "{found:#}");
+        found["hotspots"][0].clone()
+    };
+    let of_tenant = found(&failing(|_, tenant| tenant == 4)).await;
+    let named = [&of_tenant["attribute"]["key"], &of_tenant["attribute"]["value"], &of_tenant["instance"]];
+    assert_eq!(named, [&json!("app.tenant"), &json!("tenant-4"), &Value::Null], "{of_tenant:#}");
+    let sentence = of_tenant["explanation"]["en"].as_str().unwrap_or_default();
+    assert!(sentence.contains("100 % of the failed calls have app.tenant = tenant-4"), "{sentence}");
+    let of_pod = found(&failing(|pod, tenant| pod == 1 && tenant < 5)).await;
+    assert_eq!((&of_pod["attribute"], &of_pod["instance"]), (&Value::Null, &json!("pay-1")), "{of_pod:#}");
+    let of_all = found(&failing(|pod, tenant| (pod + tenant) % 3 == 0)).await;
+    assert_eq!((&of_all["attribute"], &of_all["instance"]), (&Value::Null, &Value::Null), "{of_all:#}");
+}
+
+/// A service whose pods on one of three nodes get slow, two of six.
+#[tokio::test]
+async fn what_is_slow_on_the_pods_of_one_node_is_put_down_to_the_node() {
+    let mut rows = Vec::new();
+    for (trace, start, later) in requests() {
+        let pod = trace % 6;
+        let took = if later && pod / 2 == 1 { 120 } else { 20 } + (trace as i64 * 7) % 5;
+        let resource = json!({ "service.name": "pay", "k8s.node.name": format!("node-{}", pod / 2),
+            "k8s.pod.name": format!("pay-{pod}") });
+        rows.push(and(
+            span(trace, trace * 2 + 1, 0, ("pay", "POST /charge", "SERVER"), start, start + took),
+            json!({ "resource_attributes": resource.to_string(), "instance_id": format!("pay-{pod}") }),
+        ));
+    }
+    let found = hotspots(Fixture::new().with(Signal::Traces, &rows, State::Mixed).await).await;
+    let first = &found["hotspots"][0];
+    let named = [&first["attribute"]["key"], &first["attribute"]["value"], &first["instance"]];
+    assert_eq!(named, [&json!("k8s.node.name"), &json!("node-1"), &Value::Null], "{found:#}");
+}
+
+/// What is asked of requests with an attribute, or that met an instance, is answered from those alone.
+#[tokio::test]
+async fn attributes_and_instances_choose_requests() {
+    let engine = Fixture::new().with(Signal::Traces, &slow_region(), State::Mixed).await.engine();
+    let of_window = |seconds: std::ops::Range<i64>, far: bool| {
+        let chosen = requests().filter(|(trace, start, _)| {
+            (seconds.start * 1_000..seconds.end * 1_000).contains(start) && (!far || trace % 5 == 0)
+        });
+        chosen.count()
+    };
+    // A minute before the end of the fixture's time, which is one before now.
+    let window = [("start", "now-180s"), ("end", "now-120s")];
+    let ask = async |analysis: &str, more: &[(&str, &str)]| {
+        let parameters: Vec<_> = window.iter().chain(more).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        analysis::run(&engine, &Tenant::default(), analysis, &parameters).await.unwrap_or_else(|e| panic!("{e:?}"))
+    };
+    let far = ("attr", "app.region=shenzhen");
+    for (more, expected) in [
+        (vec![], of_window(-120..-60, false)),
+        (vec![far], of_window(-120..-60, true)),
+        (vec![far, ("instance", "stock-1")], of_window(-120..-60, true)),
+        (vec![("instance", "stock-2")], 0),
+    ] {
+        for (analysis, requests) in [("hotspots", "/window/requests"), ("flame", "/requests"), ("hidden", "/requests")]
+        {
+            let found = ask(analysis, &more).await;
+            let counted = found.pointer(requests).and_then(Value::as_u64);
+            assert_eq!(counted, Some(expected as u64), "{analysis} {more:?}: {found:#}");
+        }
+    }
 }

@@ -49,6 +49,17 @@ async fn a_run_is_its_time_or_the_traces_that_name_it() {
         let hotspots = hotspots.expect("an answer");
         let sides = [&hotspots["window"]["requests"], &hotspots["baseline"]["requests"]];
         assert_eq!(sides, [&json!(10), &json!(10)], "{state:?}");
+        let levels = [("run", "tagged"), ("start", "1699999955"), ("end", "1699999960")];
+        for (start, end, before) in [("1699999950", "1699999955", 5), ("1699999940", "1699999950", 10)] {
+            let baseline = [("baseline_start", start), ("baseline_end", end)];
+            let found = run(&engine, "hotspots", &[&levels[..], &baseline].concat()).await.expect("an answer");
+            let sides = [&found["window"]["requests"], &found["baseline"]["requests"]];
+            assert_eq!(
+                sides,
+                [&json!(5), &json!(before)],
+                "{state:?}: another level of it, or all of a time before it"
+            );
+        }
         let rows = answer(&engine, "SELECT sum(count) FROM operations('run=tagged')").await;
         assert_eq!(rows, ["11"], "{state:?}: in SQL as well");
     }
@@ -131,4 +142,92 @@ async fn runs_are_a_table() {
     let engine = Fixture::new().with_run("a1", "round-1", 0, 20_000).engine();
     let statement = "SELECT id, name, end_time - start_time = INTERVAL '20 seconds', labels, notes FROM runs";
     assert_eq!(answer(&engine, statement).await, ["a1\tround-1\ttrue\t{}\t"]);
+}
+
+/// A number of users each of whom asks again as soon as there is an answer, which takes about `ms`; a call to a database is
+/// most of it. For a minute from `from_s` on.
+fn closed_loop(first: u64, from_s: i64, users: u64, ms: i64) -> Vec<Value> {
+    let mut rows = Vec::new();
+    let mut id = first;
+    for user in 0..users {
+        let mut at = from_s * 1_000 + user as i64 * ms / users as i64;
+        while at < (from_s + 60) * 1_000 {
+            // Up to a fifth more or less, without a pattern.
+            let end = at + ms + (id * 7_919 % 101) as i64 * ms / 250 - ms / 5;
+            rows.push(span(id, 2 * id, 0, ORDER, at, end));
+            rows.push(span(id, 2 * id + 1, 2 * id, ("shop", "SELECT stock", "CLIENT"), at + 2, end - 2));
+            (id, at) = (id + 1, end);
+        }
+    }
+    rows
+}
+
+/// Ten users: 100 per second at 100 ms each, 71 at 140. The runs have no rate in common, and the same number of requests
+/// in the system.
+#[tokio::test]
+async fn closed_loops_without_a_common_rate_are_compared_at_equal_concurrency() {
+    let mut rows = closed_loop(1, -400, 10, 100);
+    rows.extend(closed_loop(100_000, -200, 10, 140));
+    let fixture = Fixture::new().with(Signal::Traces, &rows, State::Mixed).await;
+    let fixture = fixture.with_run("a1", "round-1", -400_000, -340_000).with_run("b1", "round-2", -200_000, -140_000);
+    let engine = fixture.engine();
+    let found = run(&engine, "run-diff", &[("run", "round-2"), ("baseline_run", "round-1")]).await.expect("an answer");
+    assert_eq!(found["verdict"], "worse", "{found:#}");
+    let matched = found["matched"].as_array().expect("a list");
+    assert_eq!((matched.len(), &matched[0]["matched_by"]), (1, &json!("concurrency")), "{matched:#?}");
+    let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} in {found:#}"));
+    for side in ["concurrency_a", "concurrency_b"] {
+        assert!((number(&matched[0][side]) - 10.0).abs() < 0.5, "{matched:#?}");
+    }
+    let throughput = &matched[0]["throughput"];
+    assert_eq!((&throughput["measure"], &throughput["outcome"]), (&json!("throughput"), &json!("worse")));
+    let truth = 10.0 / 0.14 - 10.0 / 0.1;
+    assert!(number(&throughput["low"]) < truth && truth < number(&throughput["high"]), "{throughput}");
+    assert!(number(&throughput["high"]) < -20.0, "{throughput}");
+    for operation in found["operations"].as_array().expect("a list") {
+        assert_eq!(operation["outcome"], "worse", "{operation:#}");
+        let mean = &operation["measures"][0];
+        assert!(number(&mean["low"]) > 30e6 && number(&mean["high"]) < 50e6, "{mean}");
+    }
+    // The same rate is the same load, as before; and a run is as good as itself.
+    let itself = run(&engine, "run-diff", &[("run", "round-2"), ("baseline_run", "round-2")]).await.expect("an answer");
+    let matched = &itself["matched"][0];
+    assert_eq!((&matched["matched_by"], &matched["throughput"]), (&json!("rate"), &Value::Null), "{itself:#}");
+    assert_ne!(itself["verdict"], "worse");
+}
+
+/// 20 orders per second that take the same time, and two returns that take 60 instead of 20 ms.
+#[tokio::test]
+async fn the_limit_cuts_the_list_and_not_the_verdict() {
+    let every = |first: u64, from_s: i64, each: u64, place: (&'static str, &'static str, &'static str), ms: i64| {
+        (0..40 * each).map(move |n| {
+            let (id, at) = (first + n, from_s * 1_000 + (n * 1_000 / each) as i64);
+            span(id, id, 0, place, at, at + ms + (n % 3) as i64)
+        })
+    };
+    let returns = ("shop", "POST /return", "SERVER");
+    let mut rows: Vec<Value> = every(1, -400, 20, ORDER, 10).collect();
+    rows.extend(every(10_000, -400, 2, returns, 20));
+    rows.extend(every(20_000, -200, 20, ORDER, 10));
+    rows.extend(every(30_000, -200, 2, returns, 60));
+    rows.extend(every(40_000, -200, 1, ("shop", "GET /new", "SERVER"), 5));
+    let fixture = Fixture::new().with(Signal::Traces, &rows, State::Mixed).await;
+    let fixture = fixture.with_run("a1", "round-1", -400_000, -360_000).with_run("b1", "round-2", -200_000, -160_000);
+    let engine = fixture.engine();
+    let runs = [("run", "round-2"), ("baseline_run", "round-1")];
+    let all = run(&engine, "run-diff", &runs).await.expect("an answer");
+    let first = run(&engine, "run-diff", &[runs[0], runs[1], ("limit", "1")]).await.expect("an answer");
+    let names = |found: &Value| -> Vec<String> {
+        let listed = found["operations"].as_array().expect("a list").iter();
+        listed.map(|o| o["operation"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!((names(&all).len(), names(&first)), (3, vec!["POST /return".to_owned()]), "{first:#}");
+    for found in [&all, &first] {
+        assert_eq!(found["verdict"], "worse", "{found:#}");
+        let counts = ["found", "worse", "better", "same", "no_evidence", "too_few_calls", "only_in_a", "only_in_b"];
+        let told = found["same"].as_i64().unwrap_or(-1) + found["no_evidence"].as_i64().unwrap_or(-1);
+        assert_eq!((&found["found"], &found["worse"], &found["only_in_b"], told), (&json!(3), &json!(1), &json!(1), 1));
+        assert!(counts.into_iter().all(|name| found[name] == all[name]), "{found:#}");
+    }
+    assert_eq!(first["operations"][0], all["operations"][0], "judged among all of them");
 }

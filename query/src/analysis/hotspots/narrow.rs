@@ -1,5 +1,6 @@
 //! Narrows a hot spot to the attribute value to which it is confined, if there is one: nearly all slow spans have it, and
-//! few of the others. Slow is what lies beyond nearly all of the baseline's.
+//! few of the others. Slow is what lies beyond nearly all of the baseline's; where a hot spot is of errors, failed spans are
+//! looked at instead.
 //!
 //! ```text
 //! how long it took on both sides (files say it) ─▶ are more of its spans slow? ─▶ a part of either kind, by attribute
@@ -14,7 +15,7 @@ use serde_json::Value;
 use super::super::compare::{self, Question};
 use super::super::heatmap;
 use super::super::histogram::{Histogram, middle};
-use super::super::ranking::{Attribute, FactBook, Hotspot, Operation};
+use super::super::ranking::{Attribute, Category, FactBook, Hotspot, Operation};
 use super::super::rates::Bins;
 use super::super::report::rfc3339;
 use super::super::scope::{Scope, Window, started_in};
@@ -52,7 +53,11 @@ pub(super) async fn narrowed(
     let Some(baseline) = sides.baseline.filter(|_| spot.instance.is_none() && !spot.off_path) else { return Ok(None) };
     let mut operation = &spot.evidence;
     for _ in 0..CALLERS {
-        let found = confined_to(query, [sides.window, baseline], scope, operation, COMPARED).await?;
+        let place = Place { query, asked: scope, operation, compared: COMPARED };
+        let found = match spot.category {
+            Category::Error => place.of_failed(sides.window).await?,
+            _ => place.of_slow([sides.window, baseline]).await?,
+        };
         let parent = facts.get(operation).and_then(|facts| facts.parent.as_ref());
         match parent.filter(|parent| found.is_none() && parent.service == operation.service) {
             Some(parent) => operation = parent,
@@ -62,51 +67,90 @@ pub(super) async fn narrowed(
     Ok(None)
 }
 
-async fn confined_to(
-    query: &Query,
-    [window, baseline]: [Window; 2],
-    asked: &Scope,
-    operation: &Operation,
+/// An operation, of whose spans those of some traces may be asked about.
+struct Place<'a> {
+    query: &'a Query,
+    asked: &'a Scope,
+    operation: &'a Operation,
     compared: u64,
-) -> Result<Option<Attribute>> {
-    let (before, now) =
-        tokio::try_join!(took(query, asked, (baseline, 1), operation), took(query, asked, (window, 0), operation))?;
-    let Some(slow) = slow_from(&before) else { return Ok(None) };
-    let count = now.count();
-    let found = if is_slower(&before, &now, slow) { slower_than(&now, slow) } else { 0 };
-    if found < LEAST_SLOW {
-        return Ok(None);
+}
+
+/// How long spans took: all of them, and those that failed.
+#[derive(Default)]
+struct Took {
+    all: Histogram,
+    failed: Histogram,
+}
+
+impl Place<'_> {
+    /// The value to which slow spans of the first window are confined.
+    async fn of_slow(&self, [window, baseline]: [Window; 2]) -> Result<Option<Attribute>> {
+        let (before, now) = tokio::try_join!(self.took((baseline, 1)), self.took((window, 0)))?;
+        let Some(slow) = slow_from(&before.all) else { return Ok(None) };
+        let found = if is_slower(&before.all, &now.all, slow) { slower_than(&now.all, slow) } else { 0 };
+        let others = now.all.count() - found;
+        let kinds = [(format!("duration_ns >= {slow}"), found), (format!("duration_ns < {slow}"), others)];
+        // A slow instance has been looked for by what it adds to requests ([`super::super::ranking`]).
+        self.most_common(window, kinds, &["instance"]).await
     }
-    let selected = format!("duration_ns >= {slow}{}", thinned(window, found, compared));
-    let others = format!("duration_ns < {slow}{}", thinned(window, count - found, compared));
-    let conditions = scope_of(query, asked, (window, 0), operation)?.conditions();
-    let spans = format!("{} AND {conditions} AND (({selected}) OR ({others}))", started_in(window));
-    let report = compare::answer(query, &Question { spans, selected }, compare::MOST_DIFFERENCES as usize).await?;
-    Ok(report.json["differences"].as_array().into_iter().flatten().find_map(confining))
-}
 
-/// An operation's spans of a window, of those that are asked for on that side.
-fn scope_of(query: &Query, asked: &Scope, (window, side): (Window, usize), operation: &Operation) -> Result<Scope> {
-    let parameters = [
-        ("service", operation.service.clone()),
-        ("operation", operation.operation.clone()),
-        ("kind", operation.kind.name().to_owned()),
-        ("start", rfc3339(window.start)),
-        ("end", rfc3339(window.end)),
-    ];
-    let parameters: Vec<_> = parameters.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-    let mut scope = Scope::parse(&parameters, query.now())?;
-    scope.members[0].clone_from(&asked.members[side]);
-    Ok(scope)
-}
+    /// The value, or the instance, to which failed spans are confined.
+    async fn of_failed(&self, window: Window) -> Result<Option<Attribute>> {
+        let Took { all, failed } = self.took((window, 0)).await?;
+        let (found, others) = (failed.count(), all.count().saturating_sub(failed.count()));
+        let status = |is: &str| format!("status_code {is} 'ERROR'");
+        self.most_common(window, [(status("="), found), (status("<>"), others)], &[]).await
+    }
 
-/// How long an operation's spans of a window took, on that side. Where all traces take part, files say it.
-async fn took(query: &Query, asked: &Scope, side: (Window, usize), operation: &Operation) -> Result<Histogram> {
-    let scope = scope_of(query, asked, side, operation)?;
-    let entries = heatmap::read(query, &scope, Bins::of(scope.window, 1)).await?.fold;
-    let mut took = Histogram::default();
-    entries.parts.values().flat_map(|part| [&part.requests.latency, &part.others]).for_each(|some| took.merge(some));
-    Ok(took)
+    /// The value that nearly all spans of the first kind have and few of the second: a condition on either kind, and about how
+    /// many there are. Keys in `besides` are not taken.
+    async fn most_common(
+        &self,
+        window: Window,
+        kinds: [(String, u64); 2],
+        besides: &[&str],
+    ) -> Result<Option<Attribute>> {
+        if kinds[0].1 < LEAST_SLOW {
+            return Ok(None);
+        }
+        let [selected, others] =
+            kinds.map(|(which, spans)| format!("{which}{}", thinned(window, spans, self.compared)));
+        let conditions = self.scope((window, 0))?.conditions();
+        let spans = format!("{} AND {conditions} AND (({selected}) OR ({others}))", started_in(window));
+        let question = Question { spans, selected };
+        let report = compare::answer(self.query, &question, compare::MOST_DIFFERENCES as usize).await?;
+        let mut found = report.json["differences"].as_array().into_iter().flatten().filter_map(confining);
+        Ok(found.find(|attribute| !besides.contains(&attribute.key.as_str())))
+    }
+
+    /// The operation's spans of a window, of those that are asked for on that side.
+    fn scope(&self, (window, side): (Window, usize)) -> Result<Scope> {
+        let parameters = [
+            ("service", self.operation.service.clone()),
+            ("operation", self.operation.operation.clone()),
+            ("kind", self.operation.kind.name().to_owned()),
+            ("start", rfc3339(window.start)),
+            ("end", rfc3339(window.end)),
+        ];
+        let parameters: Vec<_> = parameters.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        let mut scope = Scope::parse(&parameters, self.query.now())?;
+        // A baseline that was not asked for is of the window's run.
+        let side = if self.asked.baseline.is_none() { 0 } else { side };
+        scope.members[0].clone_from(&self.asked.members[side]);
+        Ok(scope)
+    }
+
+    /// How long the spans of a window took, on that side. Where all traces take part, files say it.
+    async fn took(&self, side: (Window, usize)) -> Result<Took> {
+        let scope = self.scope(side)?;
+        let entries = heatmap::read(self.query, &scope, Bins::of(scope.window, 1)).await?.fold;
+        let mut took = Took::default();
+        for part in entries.parts.values() {
+            [&part.requests.latency, &part.others].into_iter().for_each(|some| took.all.merge(some));
+            took.failed.merge(&part.failed);
+        }
+        Ok(took)
+    }
 }
 
 /// The least duration that is slow; `None` where nothing took any time before.
@@ -139,19 +183,40 @@ fn one_in(times: u64) -> Option<i64> {
     (least > 1).then(|| if least % 5 == 0 { least + 2 } else { least })
 }
 
+/// Keys of what a span says of itself because it was slow or failed, which is no cause.
+const EFFECTS: [&str; 8] = [
+    "status",
+    "name",
+    "error.type",
+    "http.response.status_code",
+    "http.status_code",
+    "rpc.grpc.status_code",
+    "db.response.status_code",
+    "thread.name",
+];
+/// What resources say of one process, for which `instance` stands, or of the service. Where a process runs is another matter: its
+/// node, its zone, its version.
+const OF_A_PROCESS: [&str; 8] =
+    ["service.", "process.", "telemetry.", "container.id", "k8s.pod.", "host.id", "host.ip", "host.mac"];
+
 fn confining(difference: &Value) -> Option<Attribute> {
     let number = |name: &str| difference[name].as_f64().unwrap_or(0.0);
     let confined = number("selection_share") >= MOST_OF_SLOW
         && number("baseline_share") <= FEW_OF_OTHERS
         && number("selection_coverage") >= MOST_OF_SLOW
         && number("selection_count") >= LEAST_SLOW as f64;
-    // What a span says of itself because it was slow or failed is no cause; nor is what `instance` stands for.
     let key = difference["key"].as_str()?;
-    let effect =
-        matches!(key, "status" | "instance" | "name" | "error.type" | "http.response.status_code" | "thread.name");
-    let resource = difference["scope"] == "resource";
-    (confined && !effect && !resource)
-        .then(|| Attribute { key: key.to_owned(), value: difference["value"].as_str().unwrap_or_default().to_owned() })
+    let no_cause = if difference["scope"] == "resource" {
+        OF_A_PROCESS.iter().any(|prefix| key.starts_with(prefix))
+    } else {
+        EFFECTS.contains(&key)
+    };
+    (confined && !no_cause).then(|| Attribute {
+        key: key.to_owned(),
+        value: difference["value"].as_str().unwrap_or_default().to_owned(),
+        share: number("selection_share"),
+        share_of_others: number("baseline_share"),
+    })
 }
 
 #[cfg(test)]
@@ -208,7 +273,8 @@ mod tests {
                 let kind = model::trace::SpanKind::Server;
                 let operation = Operation { service: "shop".into(), operation: "pay".into(), kind, peer: None };
                 let asked = Scope::parse(&[], query.now())?;
-                confined_to(&query, [window(20, 40), window(0, 20)], &asked, &operation, compared).await
+                let place = Place { query: &query, asked: &asked, operation: &operation, compared };
+                place.of_slow([window(20, 40), window(0, 20)]).await
             };
             let found = engine.run(&Tenant::default(), job).await.expect("an answer").expect("a value");
             assert_eq!((found.key.as_str(), found.value.as_str()), ("app.tier", "gold"), "of {compared}");

@@ -14,6 +14,10 @@ const CALLS: (f64, f64) = (0.3, 0.015);
 /// An operation is where errors began when at least this part of its rise is not that of operations below it.
 const BEGAN: f64 = 0.5;
 
+/// Errors of an operation that few requests reach are material, too, when this part of its calls fail more, and so many do.
+const OF_CALLS: f64 = 0.05;
+const LEAST_FAILED: f64 = 30.0;
+
 /// One change, with the operation where it began.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
@@ -36,9 +40,11 @@ pub(super) fn changes(
     calls: &Calls,
     lines: &[LineChange],
     (after, before): (&[Rates], &[Rates]),
+    requests: f64,
     settings: &Settings,
 ) -> Vec<Change> {
-    let (errors, structure) = (errors(calls, after, before, settings), structure(calls, after, before, settings));
+    let errors = errors(calls, (after, before), requests, settings);
+    let structure = structure(calls, after, before, settings);
     let shown: Vec<usize> = errors.iter().chain(&structure).map(|change| change.operation).collect();
     let (mut behind, mut told, mut last) = (Vec::new(), Vec::new(), Vec::new());
     for (is_origin, line) in by_operation(calls, lines) {
@@ -75,8 +81,14 @@ fn said(line: &LineChange) -> Change {
     }
 }
 
-fn errors(calls: &Calls, after: &[Rates], before: &[Rates], settings: &Settings) -> Vec<Change> {
-    let test = |a: &Rates, b: &Rates| a.errors.p_of_rise(&b.errors, settings.material_errors(b.errors.value));
+fn errors(calls: &Calls, (after, before): (&[Rates], &[Rates]), requests: f64, settings: &Settings) -> Vec<Change> {
+    let material = |a: &Rates, b: &Rates| {
+        let of_requests = settings.material_errors(b.errors.value);
+        let enough = a.errors.value * requests >= LEAST_FAILED;
+        let of_calls = (settings.least_ratio * b.errors.value).max(OF_CALLS * a.calls.value);
+        if enough { of_requests.min(of_calls) } else { of_requests }
+    };
+    let test = |a: &Rates, b: &Rates| a.errors.p_of_rise(&b.errors, material(a, b));
     let confidence = confidences(after.iter().zip(before).map(|(a, b)| test(a, b)), settings);
     let rise: Vec<f64> = after.iter().zip(before).map(|(a, b)| (a.errors.value - b.errors.value).max(0.0)).collect();
     let mut began = rise.clone();

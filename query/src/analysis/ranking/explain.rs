@@ -1,6 +1,7 @@
 //! One sentence per hot spot, in English and Chinese, with its figures.
 
 use super::super::sentence::Sentence;
+use super::Attribute;
 use super::category::Category;
 use super::cube::{Operation, Place};
 use super::verdict::{EntryChange, Measure, Needed};
@@ -37,23 +38,24 @@ pub(super) fn explain(story: &Story) -> Sentence {
 fn time(story: &Story) -> Sentence {
     let (service, operation) = (story.service, story.operation);
     let peer = story.peer.unwrap_or("a dependency");
+    let peer_zh = story.peer.unwrap_or("某个依赖");
     let instance = story.instance.unwrap_or("?");
     let (en, zh) = match story.category {
         Category::Database => (
             format!("{service} waits for the database {peer} in \"{operation}\""),
-            format!("{service} 在“{operation}”中等待数据库 {peer}"),
+            format!("{service} 在“{operation}”中等待数据库 {peer_zh}"),
         ),
         Category::Cache => (
             format!("{service} waits for the cache {peer} in \"{operation}\""),
-            format!("{service} 在“{operation}”中等待缓存 {peer}"),
+            format!("{service} 在“{operation}”中等待缓存 {peer_zh}"),
         ),
         Category::Messaging => (
             format!("{service} waits for the broker {peer} in \"{operation}\""),
-            format!("{service} 在“{operation}”中等待消息系统 {peer}"),
+            format!("{service} 在“{operation}”中等待消息系统 {peer_zh}"),
         ),
         Category::External => (
             format!("{service} waits for the external service {peer} in \"{operation}\""),
-            format!("{service} 在“{operation}”中等待外部服务 {peer}"),
+            format!("{service} 在“{operation}”中等待外部服务 {peer_zh}"),
         ),
         Category::Own | Category::Error | Category::Structure => (
             format!("{service} spends time of its own in \"{operation}\""),
@@ -78,7 +80,7 @@ fn time(story: &Story) -> Sentence {
         }
         Category::Retry => (
             format!("{service} repeats failed calls of \"{operation}\" to {peer}"),
-            format!("{service} 对 {peer} 的“{operation}”失败后反复重试"),
+            format!("{service} 对 {peer_zh} 的“{operation}”失败后反复重试"),
         ),
         Category::NPlusOne => (
             format!("{service} calls \"{operation}\" many times in sequence"),
@@ -187,6 +189,16 @@ pub(super) fn explain_waiting(lag: &Lagging) -> Sentence {
             "{of_zh}在 {service} 的“{operation}”取走之前等待 {now}，基线为 {before}；{left_zh}。没有请求等待它。"
         ),
     }
+}
+
+/// Adds where a hot spot is confined to.
+pub(super) fn explain_confined(said: &mut Sentence, confined: &Attribute, is_error: bool) {
+    let Attribute { key, value, share, share_of_others } = confined;
+    let (share, others) = (100.0 * share, 100.0 * share_of_others);
+    let (en, zh) = if is_error { ("failed", "失败") } else { ("slow", "慢") };
+    let others = if others > 0.0 && others < 1.0 { "< 1".to_owned() } else { format!("{others:.0}") };
+    said.en += &format!(" {share:.0} % of the {en} calls have {key} = {value}, {others} % of the others.");
+    said.zh += &format!("{zh}调用中 {share:.0}% 的 {key} = {value}，其他调用中为 {others}%。");
 }
 
 /// What it takes to tell.

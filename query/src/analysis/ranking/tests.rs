@@ -249,6 +249,35 @@ fn faster_failures_are_a_change_of_behaviour() {
     assert!(first.explanation.en.contains("to bank fails in"), "{}", first.explanation.en);
 }
 
+/// Two orders a second among 300 items: a hundred-and-fiftieth of the requests, of which this share fails.
+fn seldom_ordered(share: f64, seed: u64) -> Ranking {
+    let shop = |fails: f64| {
+        let mut shop = Shop::healthy();
+        if fails > 0.0 {
+            shop = shop.with("POST /charge", Client, |s| s.fails = fails);
+        }
+        shop.rates = vec![(ORDER, 2.0), (ITEM, 300.0)];
+        Shop { bins: 550, ..shop }
+    };
+    let settings = Settings { seed, resamples: 200, ..Settings::default() };
+    rank(&shop(share).observe(2 * seed), Some(&shop(0.002).observe(2 * seed + 1)), &FactBook::new(), &settings)
+}
+
+#[test]
+fn a_seldom_entry_that_fails_is_named() {
+    for share in [1.0, 0.2] {
+        let ranking = seldom_ordered(share, 1);
+        assert_eq!(ranking.verdict, Verdict::BehaviourChanged, "{share}");
+        assert_first(&ranking, "gateway", "POST /charge", Category::Error);
+        let of_entry = |change: &&EntryChange| change.measure == Measure::ErrorRate && change.entry.operation == ORDER;
+        let change = ranking.worse.iter().find(of_entry).expect("of the entry");
+        assert!((change.window - share).abs() < 0.05 && change.baseline < 0.01, "{change:?}");
+    }
+    for seed in 0..5 {
+        assert_eq!(seldom_ordered(0.002, seed).verdict, Verdict::NoSignificantChange, "{seed}");
+    }
+}
+
 #[test]
 fn failures_are_followed_down_to_where_they_began() {
     let window = Shop::healthy().with("SELECT stock", Client, |s| s.fails = 0.2);

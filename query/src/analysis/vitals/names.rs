@@ -7,6 +7,8 @@ const USED: [&str; 7] = ["used", "usage", "in_use", "active", "busy", "acquired"
 const LIMIT: [&str; 6] = ["limit", "max", "size", "capacity", "config.max", "pool.max"];
 /// States of a whole that mean it is taken.
 const TAKEN: [&str; 4] = ["used", "busy", "active", "in_use"];
+/// States, or modes, of a whole of which the more there is the less is taken.
+const FREE: [&str; 7] = ["idle", "free", "available", "cached", "buffered", "inactive", "slab_reclaimable"];
 /// Words of things that wait.
 const WAITS: [&str; 8] = ["pending", "queued", "queue", "waiting", "lag", "backlog", "blocked", "awaiting"];
 /// Words that make something else of what waits: its limit, or how long it took.
@@ -56,12 +58,15 @@ pub(super) fn is_lag(series: &Series) -> bool {
 
 pub(super) fn role(series: &Series) -> Role {
     let name = series.metric.as_str();
-    let state = series.attributes.iter().find(|(key, value)| {
-        let last = key.rsplit(['.', '_']).next();
-        last == Some("state") && TAKEN.contains(&value.as_str())
-    });
-    if let Some((key, _)) = state {
-        return Role::InState(key.clone());
+    let state = |last: &str, states: &[&str]| {
+        let is_one = |key: &str, value: &str| key.rsplit(['.', '_']).next() == Some(last) && states.contains(&value);
+        series.attributes.iter().find(|(key, value)| is_one(key, value)).map(|(key, _)| key.clone())
+    };
+    if let Some(key) = state("state", &TAKEN) {
+        return Role::InState(key);
+    }
+    if state("state", &FREE).or_else(|| state("mode", &FREE)).is_some() {
+        return Role::Other;
     }
     if is_collector(name) {
         return Role::Collector;
@@ -86,6 +91,10 @@ fn stem<'a>(name: &'a str, last: &str) -> Option<&'a str> {
 /// The limit of a used part: of the same instance, with the same attributes or fewer.
 pub(super) fn limits<'a>(used: &Series, all: &'a [Series]) -> Vec<&'a Series> {
     let Some(prefix) = USED.iter().find_map(|last| stem(&used.metric, last)) else { return Vec::new() };
+    limits_of(prefix, used, all)
+}
+
+fn limits_of<'a>(prefix: &str, used: &Series, all: &'a [Series]) -> Vec<&'a Series> {
     let is_limit = |name: &str| LIMIT.iter().any(|last| stem(name, last) == Some(prefix));
     let fits = |limit: &&Series| {
         limit.instance == used.instance
@@ -96,8 +105,15 @@ pub(super) fn limits<'a>(used: &Series, all: &'a [Series]) -> Vec<&'a Series> {
     all.iter().filter(fits).max_by_key(|limit| limit.attributes.len()).into_iter().collect()
 }
 
-/// All states of the whole that this series is a part of, itself among them.
+/// What the taken part of a whole is a part of: its limit where that is told (`db.client.connection.max` beside
+/// `db.client.connection.count`), since a pool that closes what it does not need has no more than is taken; else all
+/// states of it, this one among them.
 pub(super) fn whole<'a>(taken: &Series, state: &str, all: &'a [Series]) -> Vec<&'a Series> {
+    let told = taken.metric.rsplit_once(['.', '_']).map(|(prefix, _)| limits_of(prefix, taken, all));
+    told.filter(|limits| !limits.is_empty()).unwrap_or_else(|| states(taken, state, all))
+}
+
+fn states<'a>(taken: &Series, state: &str, all: &'a [Series]) -> Vec<&'a Series> {
     let rest = |series: &Series| {
         let mut rest = series.attributes.clone();
         rest.remove(state);

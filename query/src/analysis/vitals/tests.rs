@@ -39,6 +39,24 @@ fn a_pool_is_full_by_the_sum_of_its_states() {
     assert!(found[0].explanation.en.contains("63.3 of 64 from 00:01:10 UTC; 12 in the baseline"), "{found:?}");
 }
 
+/// A pool that closes what nobody uses is not full because all that is open is used.
+#[test]
+fn a_pool_with_a_limit_is_held_against_that() {
+    let pools = [("db.client.connection.pool.name", "orders")];
+    let states = [pool("used", 2.0, [10.0; 6]), pool("idle", 2.0, [0.0; 6])];
+    let limit = |max: f64| series("db.client.connection.max", "{connection}", &pools, [max; 6], [max; 6]);
+    assert_eq!(judged(&[&states[..], &[limit(100.0)]].concat()), []);
+    let found = judged(&[&states[..], &[limit(10.0)]].concat());
+    assert_eq!((found.len(), found[0].sign, found[0].limit), (1, Sign::Saturated, Some(10.0)), "{found:?}");
+}
+
+#[test]
+fn what_is_free_is_no_pressure() {
+    let share = |key: &str, value: &str| series("system.cpu.utilization", "1", &[(key, value)], [0.1; 6], [0.97; 6]);
+    assert_eq!(judged(&[share("cpu.mode", "idle"), share("state", "idle"), share("system.memory.state", "free")]), []);
+    assert_eq!(judged(&[share("cpu.mode", "user")]).len(), 1);
+}
+
 #[test]
 fn a_used_part_is_held_against_the_limit_of_its_own_instance() {
     let used = series("hikaricp.connections.active", "", &[("pool", "a")], [2.0; 6], [10.0; 6]);
