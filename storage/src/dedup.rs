@@ -98,10 +98,14 @@ impl Window {
     }
 
     /// As [`Window::stored`], in any order of age: what the log holds is followed by what was remembered when it was
-    /// trimmed, most of which is older. To be followed by [`Window::recalled`].
+    /// trimmed, most of which is older. To be followed by [`Window::recalled`]. However much the log holds, no more is kept
+    /// than twice what the window has.
     pub fn recall(&mut self, seen: Seen) {
         if !matches!(self.entries.insert(seen.key, Entry::Stored), Some(Entry::Stored)) {
             self.order.push_back(seen);
+        }
+        if self.order.len() >= 2 * MOST {
+            self.recalled();
         }
     }
 
@@ -162,6 +166,20 @@ mod tests {
         assert!(matches!(window.admit(0), Verdict::Again(Earlier::Stored)), "the newest");
         assert!(matches!(window.admit(1), Verdict::First(_)), "the oldest, of one more than are remembered");
         assert!(matches!(window.admit(2), Verdict::Again(Earlier::Stored)));
+    }
+
+    #[test]
+    fn however_much_is_recalled_no_more_is_held_than_twice_the_window() {
+        let (mut window, mut most) = (Window::default(), 0);
+        for key in 0..5 * MOST as u128 {
+            window.recall(Seen { received: key as Nanos, key });
+            most = most.max(window.order.len().max(window.entries.len()));
+        }
+        assert_eq!(most, 2 * MOST - 1);
+        window.recalled();
+        assert_eq!((window.order.len(), window.entries.len()), (MOST, MOST));
+        assert!(matches!(window.admit(4 * MOST as u128), Verdict::Again(Earlier::Stored)), "the newest stay");
+        assert!(matches!(window.admit(4 * MOST as u128 - 1), Verdict::First(_)));
     }
 
     #[test]

@@ -123,6 +123,11 @@ async fn flush_one(shared: &Arc<Shared>, table: &Arc<Table>, through: u64, reaso
 
 async fn write_part(shared: &Arc<Shared>, table: &Arc<Table>, through: u64, reason: Reason) -> Result<()> {
     table.settle().await?;
+    if table.first_record().is_some_and(|first| first <= through)
+        && let Some(why) = shared.room().keeps_in_log()
+    {
+        return Err(why);
+    }
     let now = shared.clock.now();
     if let Some(part) = table.part(through, reason, now - QUIET)? {
         let written = flush_table(shared, table, part, (through, now)).await;
@@ -155,7 +160,7 @@ pub(crate) async fn remember(shared: &Arc<Shared>) -> Result<()> {
 pub(crate) async fn trim(shared: &Arc<Shared>, flushed: Flushed) -> Result<()> {
     in_the_log(shared, move |shared| {
         let through = shared.log.trimmable(flushed.through);
-        shared.ledger.write(flushed.through);
+        shared.ledger.write();
         crash_point!("trim.counted");
         shared.log.wal.trim(through)?;
         crash_point!("trim.done");

@@ -8,6 +8,7 @@ use model::schema::time_column;
 use model::{Nanos, Signal};
 
 use crate::leaving::PartNumber;
+use crate::ledger;
 use crate::memory::Memory;
 use crate::packed::Packed;
 
@@ -20,7 +21,10 @@ pub struct Held {
     /// When the first and the last of the exports were received.
     pub oldest: Nanos,
     pub newest: Nanos,
+    pub exports: u64,
     pub rows: usize,
+    /// hotspan sent all of it to itself.
+    pub is_own: bool,
     /// Bytes that the rows take in memory, when they are there.
     pub bytes: usize,
     /// Least and greatest of the table's time column.
@@ -36,13 +40,16 @@ impl Held {
         let times = batch.column_by_name(time_column(signal)).and_then(|c| c.as_primitive_opt::<Int64Type>());
         let least = times.and_then(arrow::compute::min).unwrap_or(Nanos::MIN);
         let greatest = times.and_then(arrow::compute::max).unwrap_or(Nanos::MAX);
+        let is_own = ledger::is_own(&batch);
         let (rows, packed) = (batch.num_rows(), Packed::of(batch));
         Held {
             first: seq,
             last: seq,
             oldest: received,
             newest: received,
+            exports: 1,
             rows,
+            is_own,
             bytes: packed.bytes(),
             times: (least, greatest),
             batch: Some(packed),
@@ -85,11 +92,34 @@ impl Held {
             last: last.last,
             oldest: first.oldest,
             newest: last.newest,
+            exports: parts.iter().map(|p| p.exports).sum(),
             rows: parts.iter().map(|p| p.rows).sum(),
+            is_own: parts.iter().all(|p| p.is_own),
             bytes,
             times: (least, greatest),
             batch,
             part: first.part,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, StringViewArray};
+    use model::schema::column;
+
+    #[test]
+    fn own_telemetry_is_told_from_that_of_others_also_when_it_is_joined() {
+        let of = |service: &str, seq| {
+            let names: ArrayRef = Arc::new(StringViewArray::from(vec![service; 3]));
+            let rows = RecordBatch::try_from_iter([(column::SERVICE_NAME, names)]).expect("a batch");
+            Arc::new(Held::new(Signal::Traces, seq, 0, rows).dropped(1))
+        };
+        let (own, other) = ([of(ledger::OWN, 1), of(ledger::OWN, 2)], of("shop", 3));
+        let joined = Held::joined(&own, None).expect("some");
+        assert_eq!((joined.is_own, joined.exports, joined.rows), (true, 2, 6));
+        let all = Held::joined(&[Arc::new(joined), other], None).expect("some");
+        assert_eq!((all.is_own, all.exports, all.rows), (false, 3, 9));
     }
 }

@@ -6,10 +6,11 @@
 //!
 //!   flush ▸ commit ▸ write the file (through) ▸ trim the log         a kill between any two of these loses no count
 //! ```
-//! *Invariant:* a stored row is counted in the file or its record is in the log, never both. What a kill can lose are
-//! the counts of rows that were rejected, refused or recognised since the file was last written, at most a flush ago.
+//! The file may count more than is trimmed: `through` tells a replay what it has to leave out. So nothing is kept for each
+//! record. *Invariant:* a stored row is counted in the file or its record is in the log behind `through`, never both. What
+//! a kill can lose are the counts of rows that were rejected, refused or recognised since the file was last written, at
+//! most a flush ago.
 
-use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ use crate::store::{Shared, Store};
 const NAME: &str = "ledger.json";
 /// The version that this program writes; a newer file is left alone and counting begins with the tables.
 const VERSION: u32 = 1;
+/// No log gets as far.
+const MOST: u64 = u64::MAX >> 2;
 /// The service name of hotspan's own telemetry.
 pub(crate) const OWN: &str = "hotspan";
 
@@ -41,22 +44,14 @@ struct Saved {
     logs: Outcomes,
 }
 
-/// An export whose record is in the log and is not counted by the file.
-struct Logged {
-    seq: u64,
-    signal: usize,
-    rows: u64,
-    /// hotspan sent it to itself.
-    own: bool,
-}
-
-/// What the file will say next.
+/// What is counted: by the file, and by now.
 struct Counting {
+    /// What the file says, or will say when it is written next.
     through: u64,
     stored: [u64; 3],
-    logged: VecDeque<Logged>,
-    /// The last record seen.
+    /// The last record seen, and all rows up to it.
     last: u64,
+    counted: [u64; 3],
     written: Option<Saved>,
 }
 
@@ -84,13 +79,8 @@ impl StoreLedger {
         };
         let known = saved.as_ref().map(|s| [s.spans, s.metrics, s.logs]);
         let before = known.unwrap_or_else(|| in_tables.map(|stored| Outcomes { stored, ..Outcomes::default() }));
-        let counting = Counting {
-            through: saved.as_ref().map_or(0, |s| s.through),
-            stored: before.map(|b| b.stored),
-            logged: VecDeque::new(),
-            last: 0,
-            written: saved,
-        };
+        let (through, stored) = (saved.as_ref().map_or(0, |s| s.through), before.map(|b| b.stored));
+        let counting = Counting { through, stored, last: through, counted: stored, written: saved };
         let (counting, writing) = (Mutex::new(counting), Mutex::new(()));
         (StoreLedger { root: root.to_path_buf(), counting, before, current: Arc::default(), writing }, trouble)
     }
@@ -109,54 +99,45 @@ impl StoreLedger {
         let is_counted = if counting.written.is_some() { seq <= counting.through } else { in_table };
         drop(counting);
         if !is_counted {
-            let rows = rows()?;
-            self.stored(seq, signal, rows.num_rows() as u64, is_own(&rows));
+            self.stored(seq, signal, rows()?.num_rows() as u64);
         }
         Ok(())
     }
 
-    /// A record that was appended.
-    pub fn stored(&self, seq: u64, signal: Signal, rows: u64, own: bool) {
-        let logged = Logged { seq, signal: signal as usize, rows, own };
+    /// A record that was appended, in the order of the log.
+    pub fn stored(&self, seq: u64, signal: Signal, rows: u64) {
         let mut counting = self.counting();
         counting.last = counting.last.max(seq);
-        counting.logged.push_back(logged);
+        counting.counted[signal as usize] += rows;
     }
 
     /// Ends the replay: the account of this process begins.
     pub fn begin(&mut self) {
         let counting = self.counting.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for logged in &counting.logged {
-            self.before[logged.signal].stored += logged.rows;
+        for (before, counted) in self.before.iter_mut().zip(counting.counted) {
+            before.stored = counted;
         }
         if counting.written.is_none() {
             // Tables may have come up to different records, so all that were seen count from now on.
-            counting.stored = self.before.map(|b| b.stored);
-            counting.through = counting.last;
-            counting.logged.clear();
+            (counting.through, counting.stored) = (counting.last, counting.counted);
         }
         self.current = Arc::new(Ledger::continuing(self.before));
+    }
+
+    /// The record up to which the file counts: a new one must not have its number.
+    pub fn through(&self) -> u64 {
+        self.counting().through
     }
 
     pub fn current(&self) -> &Arc<Ledger> {
         &self.current
     }
 
-    /// Exports and rows up to `through`, and whether any of them came from somebody else than hotspan.
-    pub fn up_to(&self, through: u64) -> (u64, u64, bool) {
-        let counting = self.counting();
-        let logged = counting.logged.iter().take_while(|l| l.seq <= through);
-        logged.fold((0, 0, false), |(exports, rows, others), l| (exports + 1, rows + l.rows, others || !l.own))
-    }
-
-    /// Counts the records up to `through`, which are about to leave the log, and writes the file.
-    pub fn write(&self, through: u64) {
+    /// Counts all that is stored, some of which is about to leave the log, and writes the file.
+    pub fn write(&self) {
         {
             let mut counting = self.counting();
-            counting.through = counting.through.max(through);
-            while let Some(logged) = counting.logged.pop_front_if(|l| l.seq <= through) {
-                counting.stored[logged.signal] += logged.rows;
-            }
+            (counting.through, counting.stored) = (counting.last, counting.counted);
         }
         self.keep();
     }
@@ -235,6 +216,9 @@ fn read(path: &Path) -> Result<Option<Saved>, String> {
     if saved.version > VERSION {
         return Err(format!("version {} is newer than {VERSION}", saved.version));
     }
+    if saved.through > MOST {
+        return Err(format!("there is no record {}", saved.through));
+    }
     Ok(Some(saved))
 }
 
@@ -258,18 +242,19 @@ mod tests {
         ledger.current().of(Signal::Traces).since_creation().stored
     }
 
-    /// Records 1 to 4 of 10 rows each. The kill comes when the file counts 1 and 2 and a table holds 1 to 3.
+    /// Records 1 to 4 of 10 rows each. The kill comes when the file counts 1 and 2 and a table holds 1.
     #[test]
     fn a_record_is_counted_by_the_file_or_by_the_replay() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut first = open(folder.path(), [0; 3]);
         first.begin();
-        for seq in 1..=4 {
-            first.stored(seq, Signal::Traces, 10, false);
-        }
+        first.stored(1, Signal::Traces, 10);
+        first.stored(2, Signal::Traces, 10);
         first.current().of(Signal::Logs).received(7);
         first.current().of(Signal::Logs).rejected(7);
-        first.write(2);
+        first.write();
+        first.stored(3, Signal::Traces, 10);
+        first.stored(4, Signal::Traces, 10);
         drop(first);
 
         let mut second = open(folder.path(), [0; 3]);
@@ -281,7 +266,14 @@ mod tests {
         assert_eq!(stored(&second), 40);
         assert_eq!(second.current().of(Signal::Logs).since_creation().rejected, 7);
         assert_eq!(second.current().of(Signal::Traces).totals().stored, 0, "of this process");
-        assert_eq!(second.up_to(3), (1, 10, true), "only what the file does not count");
+        second.write();
+        drop(second);
+
+        let mut third = open(folder.path(), [0; 3]);
+        let uncounted = third.replayed(4, Signal::Traces, false, || Err("it is counted"));
+        uncounted.expect("is not decoded");
+        third.begin();
+        assert_eq!(stored(&third), 40);
     }
 
     #[test]
@@ -304,16 +296,5 @@ mod tests {
         fs::write(folder.path().join(NAME), "{").expect("written");
         let (_, trouble) = StoreLedger::open(folder.path(), [0; 3]);
         assert!(trouble.expect("told").contains(NAME));
-    }
-
-    #[test]
-    fn own_telemetry_is_told_from_that_of_others() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut ledger = open(folder.path(), [0; 3]);
-        ledger.begin();
-        ledger.stored(1, Signal::Traces, 3, true);
-        assert_eq!(ledger.up_to(1), (1, 3, false));
-        ledger.stored(2, Signal::Traces, 2, false);
-        assert_eq!(ledger.up_to(2), (2, 5, true));
     }
 }

@@ -1,7 +1,6 @@
-//! The store's two background tasks: one writes rows to files, the other merges files, expires and vacuums; and the order
-//! in which they end. Every step is also callable at once, so that tests and `close` need no timer.
+//! The store's two background tasks: one writes rows to files, the other merges files, expires, vacuums and scrubs; and
+//! the order in which they end. Every step is also callable at once, so that tests and `close` need no timer.
 
-use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::flush::{self, Flushed, Reason};
 use crate::late::Late;
 use crate::retention::{self, Leases};
 use crate::round::Round;
+use crate::scrub::Scrub;
 use crate::space;
 use crate::store::{Refused, Shared};
 use crate::table::Holding;
@@ -44,10 +44,10 @@ pub(crate) struct Maintenance {
 }
 
 /// One merge at a time.
-#[derive(Default)]
 struct Tidying {
     leases: Leases,
     late: Late,
+    scrub: Scrub,
 }
 
 /// One flush at a time.
@@ -75,7 +75,10 @@ impl Maintenance {
     pub fn idle(shared: Arc<Shared>) -> Self {
         let (stop, _) = watch::channel(false);
         let flushing = Flushing { untrimmed: Flushed::found(&shared), remembered: None, trimmed_at: 0 };
-        let (flushing, tidying) = (Arc::new(Mutex::new(flushing)), Arc::default());
+        // The time of the start is a number that no other start has had.
+        let scrub = Scrub::new(shared.clock.now().unsigned_abs(), shared.steady.elapsed());
+        let tidying = Tidying { leases: Leases::default(), late: Late::default(), scrub };
+        let (flushing, tidying) = (Arc::new(Mutex::new(flushing)), Arc::new(Mutex::new(tidying)));
         Maintenance { shared, flushing, tidying, stop, tasks: Default::default() }
     }
 
@@ -102,14 +105,21 @@ impl Maintenance {
         round.end().and(trimmed)
     }
 
-    /// All merges that are worth doing, then retention and vacuum.
+    /// All merges that are worth doing and have space, then retention and vacuum.
     pub async fn tidy(&self) -> Result<()> {
         let mut tidying = self.tidying.lock().await;
         let (mut merged, mut corrected) = (Round::default(), Round::default());
-        while merge_one(&self.shared, &mut tidying, &mut merged).await {}
-        while correct_one(&self.shared, &mut tidying, &mut corrected).await {}
+        let has_room = || self.shared.room().has_some();
+        while has_room() && merge_one(&self.shared, &mut tidying, &mut merged).await {}
+        while has_room() && correct_one(&self.shared, &mut tidying, &mut corrected).await {}
         let expired = expire(&self.shared, &mut tidying).await;
         merged.end().and(corrected.end()).and(expired)
+    }
+
+    /// Compares as much of the files with their checksums as the time allows that has passed.
+    #[cfg(test)]
+    pub async fn scrub_once(&self) {
+        self.tidying.lock().await.scrub.step(&self.shared).await;
     }
 
     /// Stops the tasks, then flushes what is left. Rows that arrive meanwhile stay in the log.
@@ -131,7 +141,7 @@ impl Flushing {
         let cut = now - shared.settings.hold();
         let holdings: Vec<Holding> = round.tables(shared).iter().map(|t| t.holding(cut, now)).collect();
         let Some(through) = flush::plan(&holdings, reason) else { return false };
-        let step = traced::flush(&shared.ledger, through);
+        let step = traced::flush(&round.tables(shared), through);
         if let Ok(Some(flushed)) = step.run(flush::flush(shared, through, reason, round)).await {
             self.untrimmed = Some(flushed);
         }
@@ -163,7 +173,7 @@ async fn keep_flushing(shared: Arc<Shared>, flushing: Arc<Mutex<Flushing>>, mut 
     let mut ticker = tokio::time::interval(LOOK.min(shared.settings.flush_every()));
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let ticks_per_flush = (shared.settings.flush_every().as_secs_f64() / ticker.period().as_secs_f64()).round();
-    let mut ticks = 0u64;
+    let (mut ticks, mut told) = (0u64, None);
     loop {
         tokio::select! {
             _ = ticker.tick() => ticks += 1,
@@ -177,11 +187,15 @@ async fn keep_flushing(shared: Arc<Shared>, flushing: Arc<Mutex<Flushing>>, mut 
             continue;
         }
         let mut flushing = flushing.lock().await;
-        if let Err(error) = flush_due(&shared, &mut flushing, due, &stop).await {
-            tracing::warn!("flush failed, rows stay in the log and are tried again: {error}");
+        let failed = flush_due(&shared, &mut flushing, due, &stop).await.err().map(|error| error.to_string());
+        if let Some(why) = &failed {
+            if due || failed != told {
+                tracing::warn!("flush failed, rows stay in the log and are tried again: {why}");
+            }
             // Not at once again: a disk that is full stays so for a while.
             tokio::time::sleep(LOOK).await;
         }
+        told = failed;
         if due {
             ticks = 0;
             keep_ledger(&shared).await;
@@ -280,13 +294,19 @@ async fn tidy_due(shared: &Arc<Shared>, tidying: &mut Tidying, ticks: u32, stop:
     if ticks.is_multiple_of(CORRECT_EVERY) && may_merge(shared) {
         correct_one(shared, tidying, &mut corrected).await;
     }
+    if may_merge(shared) {
+        tidying.scrub.step(shared).await;
+    }
     // Whatever keeps files from being merged must not keep those that are too old.
     let expired = if ticks.is_multiple_of(EXPIRE_EVERY) { expire(shared, tidying).await } else { Ok(()) };
     merged.end().and(corrected.end()).and(expired)
 }
 
-/// Merging takes from writing: it waits for a burst to end.
+/// Merging takes from writing: it waits for a burst to end, and for space.
 fn may_merge(shared: &Shared) -> bool {
+    if !shared.room().has_some() {
+        return false;
+    }
     let files = shared.all_tables().iter().map(|(_, table)| table.files().len()).max().unwrap_or(0);
     !has_backlog(shared) || files > PATIENCE
 }
@@ -323,29 +343,20 @@ async fn expire(shared: &Arc<Shared>, tidying: &mut Tidying) -> Result<()> {
         tidying.leases.watch(&table.files());
     }
     let (mut expired, mut vacuumed) = (Round::default(), Round::default());
-    retention::expire(shared, &mut expired).await;
+    let belief = shared.believe();
+    retention::expire(shared, &belief, &mut expired).await;
     for table in vacuumed.tables(shared) {
-        if let Err(error) = retention::vacuum(shared, &table, &tidying.leases).await {
+        if let Err(error) = retention::vacuum(shared, &belief, &table, &tidying.leases).await {
             vacuumed.fail(&table, error);
         }
     }
     expired.end().and(vacuumed.end())
 }
 
-/// Why nothing may be taken: little is free, or rows cannot be written for want of space. Whatever the log took then
-/// would come out of what they need; a log on a disk of its own goes on.
 fn short_of_space(shared: &Shared) -> Option<String> {
-    let least = shared.settings.min_free_bytes;
-    // The log may be on a disk of its own.
-    let (root, log) = (shared.folder.root.clone(), shared.folder.wal());
-    let places = [("data disk", &root), ("disk of the write-ahead log", &log)];
-    let little = places.iter().map(|(name, path)| (name, disk(path).0)).find(|(_, free)| *free < least);
-    if let Some((name, free)) = little {
-        return Some(format!("the {name} has {} MiB free, less than {} MiB", free >> 20, least >> 20));
-    }
     let tables = shared.all_tables();
-    let hindered = tables.iter().filter_map(|(_, table)| table.hindered()).find(|h| space::is_short(&h.why))?;
-    space::is_shared(&root, &log).then(|| format!("the data disk has no space left: {}", hindered.why))
+    let full = tables.iter().filter_map(|(_, table)| table.hindered()).find(|h| space::is_short(&h.why));
+    shared.room().refusing(full.map(|hindered| hindered.why.message).as_deref())
 }
 
 /// Decides whether exports are refused now, and why.
@@ -379,12 +390,4 @@ pub(crate) fn still_refused(refused: Option<Refused>, log: &wal::Stats) -> Optio
         wal::WalError::NoSpace { .. } => log.groups <= then.groups && log.bytes >= then.bytes,
         _ => false,
     })
-}
-
-/// Free and total bytes of the disk that holds `path`; unknown: no limit.
-pub fn disk(path: &Path) -> (u64, u64) {
-    match rustix::fs::statvfs(path) {
-        Ok(s) => (s.f_bavail * s.f_frsize, s.f_blocks * s.f_frsize),
-        Err(_) => (u64::MAX, u64::MAX),
-    }
 }

@@ -11,18 +11,21 @@ use crate::aside::Aside;
 use crate::backlog::Log;
 use crate::crash::{self, crash_point};
 use crate::dedup::{self, Window};
-use crate::delta::DeltaLog;
+use crate::delta::{DataFile, DeltaLog, is_same_day};
 use crate::folder::{self, Folder, table_path};
 use crate::held::Held;
 use crate::ledger::StoreLedger;
 use crate::memory::Memory;
 use crate::objects::DurableLocal;
 use crate::record::{self, Record, Seen};
+use crate::retention;
 use crate::runs::RunBook;
 use crate::settings::Settings;
+use crate::space::{Disks, LocalDisks};
 use crate::store::{Shared, Tables, wal_error};
 use crate::summary::Summarize;
-use crate::table::Table;
+use crate::table::{self, Table};
+use crate::trust::{SinceStart, Steady, Trust};
 
 /// What opening found.
 #[derive(Debug, Clone, Default)]
@@ -38,22 +41,28 @@ pub struct Recovered {
     pub orphans: u64,
 }
 
-/// Where a store keeps what must survive: tables and runs in one, the log in the other.
+/// What a store stands on.
 pub(crate) struct Media {
+    /// Where it keeps what must survive: tables and runs in one, the log in the other.
     pub objects: Arc<dyn ObjectStore>,
     pub log: Arc<dyn wal::Fs>,
     /// See [`wal::Settings`].
     pub segment_bytes: u64,
     pub makes_ahead: bool,
+    /// What the machine says of time and space.
+    pub steady: Arc<dyn Steady>,
+    pub disks: Arc<dyn Disks>,
 }
 
 impl Media {
     /// A local folder.
-    fn of(folder: &Folder) -> Result<Self> {
+    pub fn of(folder: &Folder) -> Result<Self> {
         let local = DurableLocal::open(&folder.root)
             .map_err(|e| Error::unavailable(format!("opening {}: {e}", folder.root.display())))?;
         let wal::Settings { segment_bytes, makes_ahead, .. } = wal::Settings::default();
-        Ok(Media { objects: Arc::new(local), log: Arc::new(crash::Disk), segment_bytes, makes_ahead })
+        let (objects, log) = (Arc::new(local), Arc::new(crash::Disk));
+        let (steady, disks) = (Arc::new(SinceStart::now()), Arc::new(LocalDisks));
+        Ok(Media { objects, log, segment_bytes, makes_ahead, steady, disks })
     }
 }
 
@@ -62,6 +71,71 @@ struct Loaded {
     /// Up to which record each table has come.
     through: BTreeMap<(Tenant, Signal), u64>,
     memory: Arc<Memory>,
+    gathered: Gathered,
+}
+
+/// Rows that are replayed, on their way into memory. What small exports brought is joined before, so that what is held
+/// follows the budget of memory and not the number of records: an export of a row takes as much as a hundred rows of one.
+#[derive(Default)]
+struct Gathered {
+    runs: BTreeMap<(Tenant, Signal), Vec<Arc<Held>>>,
+    /// In memory that all of them take.
+    bytes: usize,
+}
+
+impl Gathered {
+    /// Exports of so many rows stand alone: joining them would take longer than it saves.
+    const MANY: usize = 1_024;
+    /// No piece gets larger, so that a query can skip some and a flush can take some.
+    const MOST_BYTES: usize = 4 << 20;
+
+    fn add(&mut self, table: &Table, held: Held) -> Result<()> {
+        let (is_large, bytes) = (held.rows >= Gathered::MANY, held.bytes);
+        let run = self.runs.entry((table.tenant.clone(), table.signal)).or_default();
+        // The files that rows are written to are of one day each.
+        if run.last().is_some_and(|last| is_large || !is_same_day(last.newest, held.oldest)) {
+            self.bytes -= run.iter().map(|held| held.bytes).sum::<usize>();
+            insert(table, std::mem::take(run))?;
+        }
+        if is_large {
+            table.insert(held);
+            return Ok(());
+        }
+        run.push(Arc::new(held));
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Keeps to so many bytes: joins what there is, and puts it into the tables when that does not take half of them away.
+    fn keep_to(&mut self, most: usize, tables: &BTreeMap<Tenant, Arc<Tables>>) -> Result<()> {
+        if self.bytes < most {
+            return Ok(());
+        }
+        for run in self.runs.values_mut().filter(|run| run.len() > 1) {
+            *run = table::joined(run)?.map(Arc::new).into_iter().collect();
+        }
+        self.bytes = self.runs.values().flatten().map(|held| held.bytes).sum();
+        if self.bytes > most / 2 { self.put(tables) } else { Ok(()) }
+    }
+
+    /// Puts all runs into their tables at once: so none of them goes on where another one's ends, and rows can be written
+    /// up to there (`flush::plan`).
+    fn put(&mut self, tables: &BTreeMap<Tenant, Arc<Tables>>) -> Result<()> {
+        self.bytes = 0;
+        for ((tenant, signal), run) in std::mem::take(&mut self.runs) {
+            if let Some(tables) = tables.get(&tenant) {
+                insert(tables.of(signal), run)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn insert(table: &Table, run: Vec<Arc<Held>>) -> Result<()> {
+    if let Some(held) = table::joined(&run)? {
+        table.insert(held);
+    }
+    Ok(())
 }
 
 pub(crate) async fn open(
@@ -85,7 +159,7 @@ pub(crate) async fn open_on(
     decoder: Arc<dyn Decoder>,
     summarize: Arc<dyn Summarize>,
 ) -> Result<(Shared, Recovered)> {
-    let Media { objects, log, segment_bytes, makes_ahead } = media;
+    let Media { objects, log, segment_bytes, makes_ahead, steady, disks } = media;
     let tenants = folder::tenants(objects.as_ref()).await?;
     let app_id = format!("hotspan-{}", folder.store_id);
     let mut recovered = Recovered::default();
@@ -96,7 +170,10 @@ pub(crate) async fn open_on(
     let (runs, unreadable) = RunBook::open(objects.clone(), clock.clone(), tenants).await?;
     let (mut ledger, trouble) = StoreLedger::open(&folder.root, rows_in(&loaded));
 
-    let floor = loaded.through.values().copied().max().unwrap_or(0);
+    let files: Vec<Arc<DataFile>> =
+        loaded.tables.values().flat_map(|t| t.all()).flat_map(|t| t.files().to_vec()).collect();
+    let trust = Trust::new(retention::latest_plausible(&files, settings.retention()));
+    let floor = loaded.through.values().copied().max().unwrap_or(0).max(ledger.through());
     let wal_settings = wal::Settings {
         max_log_bytes: settings.wal_bytes.max(segment_bytes),
         segment_bytes,
@@ -121,6 +198,7 @@ pub(crate) async fn open_on(
         wal::OpenError::Wal(error) => wal_error(&error).context("opening the write-ahead log"),
     })?;
     crash_point!("start.log_open");
+    loaded.gathered.put(&loaded.tables)?;
     window.recalled();
     ledger.begin();
     recovered.damage.extend(found.damage.iter().map(|d| format!("write-ahead log: {d}")));
@@ -141,7 +219,11 @@ pub(crate) async fn open_on(
         aside: Aside::default(),
         damage: Mutex::new(recovered.damage.clone()),
         refusing: Mutex::default(),
+        steady,
+        disks,
+        trust: Mutex::new(trust),
     };
+    shared.believe();
     Ok((shared, recovered))
 }
 
@@ -153,7 +235,8 @@ async fn load(
     memory: Arc<Memory>,
     recovered: &mut Recovered,
 ) -> Result<Loaded> {
-    let mut loaded = Loaded { tables: BTreeMap::new(), through: BTreeMap::new(), memory };
+    let (tables, through, gathered) = Default::default();
+    let mut loaded = Loaded { tables, through, memory, gathered };
     for tenant in tenants.iter().cloned() {
         let mut tables = BTreeMap::new();
         for signal in Signal::ALL {
@@ -260,6 +343,7 @@ fn replay_one(
     let (tenant, memory) = (&payload.tenant, &loaded.memory);
     let new = || Arc::new(Tables::empty(objects, clock, memory, tenant));
     let tables = loaded.tables.entry(tenant.clone()).or_insert_with(new);
-    tables.of(payload.signal).insert(Held::new(payload.signal, seq, payload.received, rows));
-    Ok(())
+    loaded.gathered.add(tables.of(payload.signal), Held::new(payload.signal, seq, payload.received, rows))?;
+    // A joined copy is made of it: both fit into what `Memory` keeps free for a flush.
+    loaded.gathered.keep_to(Gathered::MOST_BYTES.min(memory.chunk() / 2), &loaded.tables)
 }

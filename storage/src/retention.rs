@@ -1,10 +1,10 @@
 //! What is too old or too much goes: [`expired`] chooses, the caller commits the removal; [`vacuum`] deletes the
-//! files of removed ones once nobody can be reading them.
+//! files of removed ones once nobody can be reading them. Both go by a clock that is believed ([`crate::trust`]).
 
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
-use model::time::{MILLISECOND, MINUTE};
+use model::time::{HOUR, MILLISECOND, MINUTE};
 use model::{Error, Nanos, Result};
 use object_store::ObjectStoreExt;
 
@@ -14,6 +14,7 @@ use crate::round::Round;
 use crate::store::Shared;
 use crate::table::Table;
 use crate::traced;
+use crate::trust::Belief;
 
 /// Other programs may be reading a version that was current a moment ago.
 const KEEP_REMOVED: Nanos = 10 * MINUTE;
@@ -35,9 +36,31 @@ pub fn expired(files: &[Arc<DataFile>], horizon: Option<Nanos>, most_bytes: Opti
     sorted.iter().filter(goes).map(|f| Arc::clone(f)).collect()
 }
 
+/// The latest time at which what is there can be believed to be there: by a later one more than half of its bytes should
+/// have been deleted an hour ago or more.
+pub fn latest_plausible(files: &[Arc<DataFile>], retention: Option<Nanos>) -> Nanos {
+    let Some(retention) = retention else { return Nanos::MAX };
+    let mut sorted: Vec<&Arc<DataFile>> = files.iter().collect();
+    sorted.sort_by_key(|f| f.max_received);
+    let half = files.iter().map(|f| f.size).sum::<u64>() / 2;
+    let mut passed = 0;
+    let median = sorted.iter().find(|f| {
+        passed += f.size;
+        passed > half
+    });
+    median.map_or(Nanos::MAX, |f| f.max_received.saturating_add(retention).saturating_add(HOUR))
+}
+
+/// Whether a file that was removed at `removed_at` may be deleted: nobody can be reading it. What was removed later than
+/// it is now was removed by a clock that was ahead, and nobody waits for it to come there again.
+fn is_past(removed_at: Nanos, belief: &Belief) -> bool {
+    let grace = |now: Nanos| now - KEEP_REMOVED..=now.saturating_add(KEEP_REMOVED);
+    belief.is_settled(KEEP_REMOVED) && belief.now.is_some_and(|now| !grace(now).contains(&removed_at))
+}
+
 /// Takes expired files out of the tables of this round.
-pub(crate) async fn expire(shared: &Shared, round: &mut Round) {
-    let horizon = shared.settings.retention().map(|age| shared.clock.now() - age);
+pub(crate) async fn expire(shared: &Shared, belief: &Belief, round: &mut Round) {
+    let horizon = shared.settings.retention().zip(belief.now).map(|(age, now)| now - age);
     let most = (shared.settings.retention_bytes > 0).then_some(shared.settings.retention_bytes);
     let tables = shared.all_tables();
     let files: Vec<Arc<DataFile>> = tables.iter().flat_map(|(_, t)| t.files().to_vec()).collect();
@@ -77,12 +100,11 @@ impl Leases {
 }
 
 /// Deletes removed files that are old enough and that no snapshot holds.
-pub(crate) async fn vacuum(shared: &Shared, table: &Table, leases: &Leases) -> Result<u64> {
-    let horizon = (shared.clock.now() - KEEP_REMOVED) / MILLISECOND;
+pub(crate) async fn vacuum(shared: &Shared, belief: &Belief, table: &Table, leases: &Leases) -> Result<u64> {
     let mut gone = Vec::new();
     for (name, removed_at) in table.tombstones().await? {
         let path = table.log.path_of(&name);
-        if removed_at >= horizon || leases.held(path.as_ref()) {
+        if !is_past(removed_at.saturating_mul(MILLISECOND), belief) || leases.held(path.as_ref()) {
             continue;
         }
         match shared.objects.delete(&path).await {

@@ -24,7 +24,9 @@ pub struct Settings {
     pub retention_seconds: f64,
     /// Most bytes of data files over all tenants; the oldest go first. Zero: no limit.
     pub retention_bytes: u64,
-    /// Least free space on the data disk, in bytes; below it exports are told to come back.
+    /// Least free space on the data disk, in bytes; below it files are not merged and exports are told to come back. If the
+    /// log has a disk of its own, exports are taken as long as that one has so much; with less on the data disk rows wait in
+    /// the log, and what is left is for deleting what is too old.
     pub min_free_bytes: u64,
 }
 

@@ -17,7 +17,7 @@ use crate::dedup::{self, Earlier, Fate, Verdict, Window};
 use crate::delta::{DeltaLog, TableState};
 use crate::folder::{Folder, table_path};
 use crate::held::Held;
-use crate::ledger::{self, StoreLedger};
+use crate::ledger::StoreLedger;
 use crate::maintain::Maintenance;
 use crate::memory::Memory;
 use crate::record::{self, Seen};
@@ -25,9 +25,10 @@ use crate::recover::Recovered;
 use crate::runs::RunBook;
 use crate::settings::Settings;
 use crate::snapshot::{Snapshot, Source};
-use crate::space;
+use crate::space::{self, Disks};
 use crate::summary::Summarize;
 use crate::table::Table;
+use crate::trust::{Steady, Trust};
 
 /// The three tables of a tenant.
 pub(crate) struct Tables([Arc<Table>; 3]);
@@ -67,6 +68,8 @@ impl Tables {
 pub(crate) struct Shared {
     pub settings: Settings,
     pub clock: Arc<dyn Clock>,
+    pub steady: Arc<dyn Steady>,
+    pub disks: Arc<dyn Disks>,
     pub objects: Arc<dyn ObjectStore>,
     pub log: Arc<Log>,
     pub summarize: Arc<dyn Summarize>,
@@ -81,6 +84,7 @@ pub(crate) struct Shared {
     /// Trouble that a person should know of, newest last.
     pub damage: Mutex<Vec<String>>,
     pub refusing: Mutex<Refusing>,
+    pub trust: Mutex<Trust>,
 }
 
 /// Why exports are refused now.
@@ -209,6 +213,8 @@ pub struct Stats {
     pub unmerged: Pending,
     pub tables: Vec<TableStats>,
     pub damage: Vec<String>,
+    /// Why nothing is deleted for its age now, if that is so: the clock is doubted.
+    pub retention_waits: Option<String>,
     pub free_bytes: u64,
     pub total_bytes: u64,
 }
@@ -262,7 +268,7 @@ impl Store {
         let tables = shared.all_tables();
         let waiting = tables.iter().map(|(_, t)| t.waiting());
         let (memory_rows, memory_bytes) = waiting.fold((0, 0), |(a, b), (rows, bytes)| (a + rows, b + bytes));
-        let (free_bytes, total_bytes) = crate::maintain::disk(&shared.folder.root);
+        let (free_bytes, total_bytes) = shared.disks.room(&shared.folder.root);
         let now = shared.clock.now();
         let table = |(tenant, table): &(Tenant, Arc<Table>)| {
             let files = table.files();
@@ -287,6 +293,7 @@ impl Store {
             unmerged: tables.iter().map(|(_, t)| self.unmerged(t)).fold(Pending::default(), Pending::and),
             tables: tables.iter().map(table).collect(),
             damage: shared.damage.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            retention_waits: shared.doubt(),
             free_bytes,
             total_bytes,
         }
@@ -352,13 +359,13 @@ impl Store {
         fate: tokio::sync::watch::Sender<Fate>,
         tell: oneshot::Sender<Result<Ack>>,
     ) -> Result<()> {
-        let Prepared { payload, record, held, is_own } = prepared;
+        let Prepared { payload, record, held } = prepared;
         let (shared, signal, count) = (self.shared.clone(), payload.signal, held.rows as u64);
         let done = move |answer: Result<u64, wal::WalError>| {
             let received = payload.received;
             let answer = match answer {
                 Ok(seq) => {
-                    shared.ledger.stored(seq, signal, count, is_own);
+                    shared.ledger.stored(seq, signal, count);
                     shared.tables(&payload.tenant).of(signal).insert(Held { first: seq, last: seq, ..held });
                     shared.window().stored(Seen { received, key });
                     let _ = fate.send(Fate::Stored);
@@ -394,7 +401,6 @@ struct Prepared {
     payload: Payload,
     record: wal::Record,
     held: Held,
-    is_own: bool,
 }
 
 impl Prepared {
@@ -404,9 +410,8 @@ impl Prepared {
     fn of(Batch { payload, rows, hash }: Batch) -> Self {
         let header = record::export_header(&payload, hash);
         let record = wal::Record::new().part(header).part(payload.body.clone());
-        let is_own = ledger::is_own(&rows);
         let held = Held::new(payload.signal, 0, payload.received, rows);
-        Prepared { payload, record, held, is_own }
+        Prepared { payload, record, held }
     }
 
     async fn off_the_runtime(batch: Batch) -> Result<Self> {

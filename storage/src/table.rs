@@ -167,6 +167,12 @@ impl Table {
         (inner.rows as u64, inner.bytes as u64)
     }
 
+    /// How many pieces the rows that wait are in.
+    #[cfg(test)]
+    pub fn pieces(&self) -> usize {
+        self.inner().held.len()
+    }
+
     /// Whether rows wait in the log only.
     pub fn has_dropped(&self) -> bool {
         self.inner().dropped > 0
@@ -180,6 +186,16 @@ impl Table {
     /// The record that the oldest waiting rows came with.
     pub fn first_record(&self) -> Option<u64> {
         self.inner().held.front().map(|held| held.first)
+    }
+
+    /// Exports and rows that wait and have records up to `through` only, and whether any of them came from somebody else
+    /// than hotspan.
+    pub fn up_to(&self, through: u64) -> (u64, u64, bool) {
+        let inner = self.inner();
+        let held = inner.held.iter().take_while(|held| held.last <= through);
+        held.fold((0, 0, false), |(exports, rows, others), held| {
+            (exports + held.exports, rows + held.rows as u64, others || !held.is_own)
+        })
     }
 
     pub fn oldest_received(&self) -> Option<Nanos> {
@@ -361,12 +377,7 @@ impl Table {
     pub fn join_small(&self) -> Result<()> {
         let runs = self.inner().small_runs();
         for run in runs {
-            let batches: Option<Vec<Packed>> = run.iter().map(|h| h.batch.clone()).collect();
-            let joined = match batches {
-                Some(batches) if !batches.is_empty() => Some(join(&batches)?),
-                _ => None,
-            };
-            let Some(held) = Held::joined(&run, joined) else { continue };
+            let Some(held) = joined(&run)? else { continue };
             let held = held.counted(&self.memory);
             let mut inner = self.inner();
             let (before, after) = (run.iter().map(|h| h.in_memory()).sum::<usize>(), held.in_memory());
@@ -395,6 +406,16 @@ impl Table {
             logged.state.tombstones.remove(path);
         }
     }
+}
+
+/// Neighbours of one part as one; `None` where there are none.
+pub fn joined(run: &[Arc<Held>]) -> Result<Option<Held>> {
+    let batches: Option<Vec<Packed>> = run.iter().map(|h| h.batch.clone()).collect();
+    let joined = match batches {
+        Some(batches) if !batches.is_empty() => Some(join(&batches)?),
+        _ => None,
+    };
+    Ok(Held::joined(run, joined))
 }
 
 /// The rows of small batches as one.

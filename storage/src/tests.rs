@@ -17,13 +17,19 @@ use model::{
     Tenant,
 };
 
+use crate::folder::Folder;
+use crate::maintain::Maintenance;
+use crate::recover::{self, Media};
 use crate::{Expected, Settings, Source, Store, Summarize, Summary, check, file_reader, summary};
 
 mod assembled;
+mod clock;
 mod copies;
 mod ends;
 mod hindered;
 mod leaving;
+mod replay;
+mod scrub;
 mod space;
 mod trouble;
 
@@ -123,8 +129,22 @@ async fn open(root: &Path, clock: &Arc<ManualClock>) -> Result<Store> {
 }
 
 async fn open_with(root: &Path, clock: &Arc<ManualClock>, settings: Settings) -> Result<Store> {
-    let (store, _) = Store::open(root, settings, clock.clone(), Arc::new(LineDecoder), Arc::new(SpanIds)).await?;
-    Ok(store)
+    open_by(root, clock, clock, settings).await
+}
+
+/// With a steady clock of its own, beside which the wall clock can jump.
+async fn open_by(
+    root: &Path,
+    clock: &Arc<ManualClock>,
+    steady: &Arc<ManualClock>,
+    settings: Settings,
+) -> Result<Store> {
+    let folder = Folder::open(root)?;
+    let media = Media { steady: steady.clone(), ..Media::of(&folder)? };
+    let (decoder, summarize) = (Arc::new(LineDecoder), Arc::new(SpanIds));
+    let (shared, _) = recover::open_on(folder, media, settings, clock.clone(), decoder, summarize).await?;
+    let shared = Arc::new(shared);
+    Ok(Store { maintenance: Arc::new(Maintenance::start(shared.clone())), shared })
 }
 
 impl Bench {

@@ -11,7 +11,7 @@ use opentelemetry::{Context, KeyValue, global};
 
 use crate::compact::Job;
 use crate::delta::DataFile;
-use crate::ledger::{OWN, StoreLedger};
+use crate::ledger::OWN;
 use crate::table::Table;
 
 /// A step that is about to be done.
@@ -21,9 +21,11 @@ pub(crate) struct Step {
     is_seen: bool,
 }
 
-/// Writing the records up to `through` into files. Under pressure the numbers count from the last trimming of the log.
-pub(crate) fn flush(ledger: &StoreLedger, through: u64) -> Step {
-    let (exports, rows, is_seen) = ledger.up_to(through);
+/// Writing what these tables have of the records up to `through` into files.
+pub(crate) fn flush(tables: &[Arc<Table>], through: u64) -> Step {
+    let counts = tables.iter().map(|table| table.up_to(through));
+    let (exports, rows, is_seen) =
+        counts.fold((0, 0, false), |all, one| (all.0 + one.0, all.1 + one.1, all.2 || one.2));
     let attributes = vec![number("exports", exports), number("rows", rows), number("through", through)];
     Step { name: "flush", attributes, is_seen }
 }

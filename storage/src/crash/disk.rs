@@ -74,7 +74,7 @@ impl Fs for Disk {
     }
 
     fn free(&self, dir: &Path) -> u64 {
-        crate::maintain::disk(dir).0
+        crate::space::disk(dir).0
     }
 }
 

@@ -1,6 +1,7 @@
 //! One store in its world: clients, clock, disk and object store, and all that happens to them in a run.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use futures::{FutureExt, TryStreamExt};
 use model::ingest::Pending;
@@ -19,6 +20,7 @@ use crate::flush::Reason;
 use crate::folder::{Folder, table_path};
 use crate::maintain::Maintenance;
 use crate::recover::{self, Media};
+use crate::space::Disks;
 use crate::tests::{LineDecoder, NOON, SpanIds};
 use crate::{Settings, Snapshot, Source, Store};
 
@@ -26,13 +28,37 @@ use crate::{Settings, Snapshot, Source, Store};
 const RESEND: Nanos = 14 * MINUTE;
 const LIVES: u64 = 4;
 
+/// Disks with as much free space as they are told, of the data and of the log.
+#[derive(Debug)]
+pub struct SetDisks(Mutex<(u64, Option<u64>)>);
+
+impl SetDisks {
+    /// `log`: that it has one of its own.
+    pub fn set(&self, data: u64, log: Option<u64>) {
+        *self.0.lock().expect("no panic") = (data, log);
+    }
+}
+
+impl Disks for SetDisks {
+    fn room(&self, path: &Path) -> (u64, u64) {
+        let (data, log) = *self.0.lock().expect("no panic");
+        let free = if path.ends_with("wal") { log.unwrap_or(data) } else { data };
+        (free, u64::MAX)
+    }
+
+    fn is_one(&self, _: &Path, _: &Path) -> bool {
+        self.0.lock().expect("no panic").1.is_none()
+    }
+}
+
 pub struct World {
     chance: Chance,
     pub clock: Arc<ManualClock>,
     folder: tempfile::TempDir,
     pub disk: SimFs,
     pub objects: Faulty,
-    settings: Settings,
+    pub disks: Arc<SetDisks>,
+    pub settings: Settings,
     pub checker: Checker,
     bug: Bug,
     pub tenants: [Tenant; 2],
@@ -56,6 +82,7 @@ impl World {
             folder: temporary(),
             disk,
             objects,
+            disks: Arc::new(SetDisks(Mutex::new((u64::MAX, None)))),
             settings,
             checker: Checker::default(),
             bug,
@@ -94,7 +121,8 @@ impl World {
     pub async fn try_open(&self) -> model::Result<Store> {
         let folder = Folder::open(self.folder.path())?;
         let (objects, log) = (Arc::new(self.objects.clone()), Arc::new(self.disk.clone()));
-        let media = Media { objects, log, segment_bytes: 1_200, makes_ahead: false };
+        let (steady, disks) = (self.clock.clone(), self.disks.clone());
+        let media = Media { objects, log, segment_bytes: 1_200, makes_ahead: false, steady, disks };
         let decoder: Arc<dyn Decoder> = Arc::new(LineDecoder);
         let (shared, recovered) =
             recover::open_on(folder, media, self.settings.clone(), self.clock.clone(), decoder, Arc::new(SpanIds))

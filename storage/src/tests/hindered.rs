@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use model::time::MINUTE;
 
 use super::*;
-use crate::folder::{Folder, of_tenant};
-use crate::maintain::Maintenance;
-use crate::objects::DurableLocal;
-use crate::recover::{self, Media};
+use crate::folder::of_tenant;
 use crate::store::Shared;
 
 /// Sorts before the others, so its tables have their turn first.
@@ -32,8 +29,8 @@ async fn send_as(store: &Store, tenant: &Tenant, lines: &str) {
 /// A store that does only what it is asked for, with a log of small segments.
 async fn still(root: &Path, clock: &Arc<ManualClock>, settings: Settings) -> Store {
     let folder = Folder::open(root).expect("a folder");
-    let objects = Arc::new(DurableLocal::open(root).expect("opens"));
-    let media = Media { objects, log: Arc::new(crate::crash::Disk), segment_bytes: 1_200, makes_ahead: false };
+    let media = Media::of(&folder).expect("opens");
+    let media = Media { segment_bytes: 1_200, makes_ahead: false, steady: clock.clone(), ..media };
     let (decoder, summarize) = (Arc::new(LineDecoder), Arc::new(SpanIds));
     let opened = recover::open_on(folder, media, settings, clock.clone(), decoder, summarize).await;
     let shared = Arc::new(opened.expect("opens").0);

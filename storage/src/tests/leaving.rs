@@ -4,7 +4,6 @@ use super::*;
 use crate::backlog::Backlog;
 use crate::flush::Reason;
 use crate::leaving::PartNumber;
-use crate::maintain::Maintenance;
 use crate::table::Table;
 
 /// One span an export, with the ids from 1 on; `before` each.

@@ -1,4 +1,4 @@
-//! A disk that is full by a quota: `statvfs` shows free space all the while.
+//! A disk that is full: by a quota, of which `statvfs` knows nothing, or as it shows.
 
 use wal::sim::{Errno, Op as DiskOp};
 
@@ -93,4 +93,91 @@ async fn rows_that_have_no_space_in_files_are_a_reason_to_refuse_until_they_are_
         assert!(!send_span(&store, 3).await.expect("stored"));
         assert_eq!(ids(&store), [1, 2, 3]);
     }
+}
+
+const LEAST: u64 = 256 << 20;
+
+/// What the store says of a table whose rows are kept in the log.
+fn hindered(store: &Store) -> Option<String> {
+    store.stats().tables.into_iter().find_map(|table| table.hindered).map(|hindered| hindered.why)
+}
+
+async fn with_little_allowed(wal_bytes: u64) -> (World, Store) {
+    let mut world = World::new(1, Bug::None);
+    (world.settings.min_free_bytes, world.settings.wal_bytes) = (LEAST, wal_bytes);
+    world.settings.retention_seconds = 7_200.0;
+    let store = world.try_open().await.expect("opens");
+    for id in 1..=8 {
+        send_span(&store, id).await.expect("stored");
+        store.flush().await.expect("flushed");
+    }
+    world.clock.advance(60 * SECOND);
+    (world, store)
+}
+
+#[tokio::test]
+async fn a_full_data_disk_stops_files_and_merges_while_a_log_on_its_own_disk_takes_exports() {
+    let (world, store) = with_little_allowed(20 << 30).await;
+    world.disks.set(LEAST - 1, Some(LEAST));
+    assert_eq!(refusing(&store), None);
+    for id in 9..=20 {
+        send_span(&store, id).await.expect("the log has room");
+    }
+    let error = store.flush().await.expect_err("what is left is needed to make room");
+    assert!(error.message.contains("the data disk has less than 256 MiB free"), "{error}");
+    assert_eq!((refusing(&store), hindered(&store)), (None, Some(error.message)));
+    store.tidy().await.expect("nothing is merged");
+    assert_eq!((files(&store), ids(&store)), (8, (1..=20).collect()));
+
+    // What is too old goes all the same.
+    world.clock.advance(7_200 * SECOND);
+    store.tidy().await.expect("expired");
+    assert_eq!(files(&store), 0);
+
+    world.disks.set(LEAST - 1, Some(LEAST - 1));
+    let told = refusing(&store).expect("a reason");
+    assert!(told.starts_with("the disk of the write-ahead log has 255 MiB free"), "{told}");
+    assert_eq!(send_span(&store, 21).await.expect_err("refused").kind, Kind::Unavailable);
+
+    world.disks.set(LEAST, Some(LEAST));
+    assert_eq!(refusing(&store), None);
+    assert!(!send_span(&store, 21).await.expect("stored"));
+    store.flush().await.expect("written");
+    assert_eq!((hindered(&store), ids(&store)), (None, (9..=21).collect()));
+}
+
+#[tokio::test]
+async fn with_a_full_data_disk_exports_are_refused_when_the_log_is_as_large_as_it_may_be() {
+    let (world, store) = with_little_allowed(6_000).await;
+    world.disks.set(0, Some(LEAST));
+    let mut id = 9;
+    let error = loop {
+        match send_span(&store, id).await {
+            Ok(_) => id += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(id > 20 && matches!(error.kind, Kind::Overloaded { .. }), "{id}: {error}");
+    assert!(refusing(&store).expect("a reason").contains("log is full"));
+    world.disks.set(LEAST, Some(LEAST));
+    store.flush().await.expect("written and trimmed");
+    assert_eq!(refusing(&store), None);
+    assert_eq!(ids(&store), (1..id).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn with_one_disk_for_all_exports_and_merges_stop_and_rows_are_still_written() {
+    let (world, store) = with_little_allowed(20 << 30).await;
+    send_span(&store, 9).await.expect("stored");
+    world.disks.set(LEAST - 1, None);
+    let told = refusing(&store).expect("a reason");
+    assert!(told.starts_with("the data disk has 255 MiB free"), "{told}");
+    assert_eq!(send_span(&store, 10).await.expect_err("refused").kind, Kind::Unavailable);
+    store.flush().await.expect("the log is emptied by it");
+    store.tidy().await.expect("nothing is merged");
+    assert_eq!((files(&store), refusing(&store)), (9, Some(told)));
+    world.disks.set(LEAST, None);
+    assert_eq!(refusing(&store), None);
+    store.tidy().await.expect("merged");
+    assert_eq!((files(&store), ids(&store)), (2, (1..=9).collect()));
 }

@@ -4,16 +4,13 @@ use object_store::ObjectStoreExt;
 
 use super::*;
 use crate::flush::Reason;
-use crate::folder::Folder;
-use crate::maintain::{Maintenance, check_limits, still_refused};
-use crate::objects::DurableLocal;
-use crate::recover::{self, Media};
+use crate::maintain::{check_limits, still_refused};
 
 /// A store with a log of a few records, which does only what it is asked for.
 async fn with_small_log(root: &Path, clock: &Arc<ManualClock>) -> Store {
     let folder = Folder::open(root).expect("a folder");
-    let objects = Arc::new(DurableLocal::open(root).expect("opens"));
-    let media = Media { objects, log: Arc::new(crate::crash::Disk), segment_bytes: 1_200, makes_ahead: false };
+    let media = Media::of(&folder).expect("opens");
+    let media = Media { segment_bytes: 1_200, makes_ahead: false, steady: clock.clone(), ..media };
     let settings = Settings { wal_bytes: 4_000, ..settings() };
     let opened =
         recover::open_on(folder, media, settings, clock.clone(), Arc::new(LineDecoder), Arc::new(SpanIds)).await;
