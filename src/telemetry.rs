@@ -86,7 +86,8 @@ impl Health {
     fn measures(&self) -> Vec<Measure> {
         let mut all = Vec::from(measures::ledger(&self.parts.ledger));
         let refusing = self.parts.store.refusing().is_some();
-        all.extend(measures::store(&self.parts.store.stats(), self.parts.clock.now(), refusing));
+        let (stats, now) = (self.parts.store.stats(), self.parts.clock.now());
+        all.extend(measures::store(&stats, &self.config.storage, now, refusing));
         all.extend(measures::queries(&self.parts.engine.load()));
         all.extend(measures::process(&process()));
         all

@@ -80,7 +80,7 @@ async fn judge(case: &Case, verbose: bool) -> Result<Said> {
     let points = metrics.iter().map(|export| (Signal::Metrics, export.encode_to_vec()));
     let logs = public::logs(case)?;
     let lines = logs.iter().map(|export| (Signal::Logs, export.encode_to_vec()));
-    let engine = memory::engine(&spans.chain(points).chain(lines).collect::<Vec<_>>(), now - 45 * SECOND, now)?;
+    let engine = memory::engine(spans.chain(points).chain(lines).collect(), now - 45 * SECOND, now)?;
     let seconds = |ns: Nanos| format!("{}", ns as f64 / 1e9);
     let asked = [
         ("start", seconds(window.0)),

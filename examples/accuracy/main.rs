@@ -8,6 +8,7 @@
 
 mod field;
 mod memory;
+mod naming;
 mod plain;
 mod public;
 mod table;
@@ -46,6 +47,9 @@ struct Arguments {
     /// Looks at spans only, not at metrics and logs
     #[arg(long)]
     spans_only: bool,
+    /// Asks again and again after the load rose, and tells how soon the fault is named first
+    #[arg(long)]
+    time_to_name: bool,
     /// Prints each ranking
     #[arg(long)]
     verbose: bool,
@@ -112,6 +116,30 @@ impl Arguments {
     }
 }
 
+impl Arguments {
+    fn setup<'a>(&self, fault: &'a str, place: Option<usize>, seed: u64, topology: Topology) -> Setup<'a> {
+        Setup { fault, place, seed, topology, load: self.load, wear: self.wear, spans_only: self.spans_only }
+    }
+
+    /// Prints how soon each fault is named, in all places of all seeds.
+    async fn times_to_name(&self, faults: &[(&str, usize)]) -> anyhow::Result<()> {
+        let mut all = Vec::new();
+        for &(fault, in_shop) in faults {
+            let mut times = naming::Times::new(fault);
+            for seed in self.seeds.0..=self.seeds.1 {
+                let topology = self.topology(seed)?;
+                for place in self.places(in_shop) {
+                    let named = naming::run(&self.setup(fault, place, seed, topology)).await?;
+                    named.iter().for_each(|named| times.count(named));
+                }
+            }
+            all.push(times);
+        }
+        naming::print(&all);
+        Ok(())
+    }
+}
+
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -121,17 +149,18 @@ fn main() -> anyhow::Result<()> {
     let mut faults: Vec<(&str, usize)> =
         shop::faults().iter().map(|fault| (fault.name, fault.places_in_shop())).collect();
     faults.push(("none", 1));
+    faults.retain(|(fault, _)| arguments.fault.as_deref().is_none_or(|only| only == *fault));
+    if arguments.time_to_name {
+        faults.retain(|(fault, _)| *fault != "none");
+        return runtime.block_on(arguments.times_to_name(&faults));
+    }
     let mut rows = Vec::new();
     for (fault, in_shop) in faults {
-        if arguments.fault.as_deref().is_some_and(|only| only != fault) {
-            continue;
-        }
         let mut row = table::Row::new(fault);
         for seed in arguments.seeds.0..=arguments.seeds.1 {
             let topology = arguments.topology(seed)?;
             for place in arguments.places(in_shop) {
-                let Arguments { load, wear, spans_only, .. } = arguments;
-                let setup = Setup { fault, place, seed, topology, load, wear, spans_only };
+                let setup = arguments.setup(fault, place, seed, topology);
                 let Some(trial) = runtime.block_on(trial::run(&setup))? else {
                     row.without_place(&setup);
                     continue;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
+use arrow::array::RecordBatch;
 use bytes::Bytes;
 use collector::decode::OtlpDecoder;
 use model::{Decoder, Encoding, Format, ManualClock, Nanos, Payload, Signal, Tenant};
@@ -10,29 +11,56 @@ use object_store::memory::InMemory;
 use query::Engine;
 use storage::{Snapshot, Source, TableSnapshot};
 
-/// An engine that is asked at `now` about exports in protobuf that came at `received`; long enough before that all
-/// traces are whole.
-pub fn engine(exports: &[(Signal, Vec<u8>)], received: Nanos, now: Nanos) -> Result<Engine> {
+/// An export in protobuf, and when it came.
+pub struct Export {
+    pub signal: Signal,
+    pub received: Nanos,
+    pub body: Vec<u8>,
+}
+
+/// Rows of one export.
+#[derive(Clone)]
+pub struct Rows {
+    pub signal: Signal,
+    pub received: Nanos,
+    rows: RecordBatch,
+}
+
+/// An engine that is asked at `now` about exports that all came at `received`; long enough before that all traces are whole.
+pub fn engine(exports: Vec<(Signal, Vec<u8>)>, received: Nanos, now: Nanos) -> Result<Engine> {
+    let exports = exports.into_iter().map(|(signal, body)| Export { signal, received, body });
+    engine_of(&decode(exports)?, now)
+}
+
+pub fn decode(exports: impl IntoIterator<Item = Export>) -> Result<Vec<Rows>> {
     let decoder = OtlpDecoder::default();
-    let mut rows = Signal::ALL.map(|signal| (signal, Vec::new()));
-    for (signal, body) in exports {
+    let rows = |Export { signal, received, body }| {
         let payload = Payload {
             tenant: Tenant::default(),
-            signal: *signal,
+            signal,
             format: Format::Protobuf,
             encoding: Encoding::Identity,
             received,
-            body: Bytes::copy_from_slice(body),
+            body: Bytes::from(body),
         };
-        let batch = decoder.decode(&payload).map_err(failed)?.rows;
-        rows.iter_mut().filter(|(of, _)| of == signal).for_each(|(_, rows)| rows.push(batch.clone()));
-    }
+        Ok(Rows { signal, received, rows: decoder.decode(&payload).map_err(failed)?.rows })
+    };
+    exports.into_iter().map(rows).collect()
+}
+
+/// An engine that is asked at `now` about these rows.
+pub fn engine_of(rows: &[Rows], now: Nanos) -> Result<Engine> {
+    let table = |signal: Signal| {
+        let of: Vec<RecordBatch> =
+            rows.iter().filter(|rows| rows.signal == signal).map(|rows| rows.rows.clone()).collect();
+        TableSnapshot::new(signal, &of, Arc::new([]), None)
+    };
     let snapshot = Snapshot {
         tenant: Tenant::default(),
         taken: now,
         newest_export: None,
         objects: Arc::new(InMemory::new()),
-        tables: rows.map(|(signal, rows)| TableSnapshot::new(signal, &rows, Arc::new([]), None)),
+        tables: Signal::ALL.map(table),
         runs: Arc::new([]),
     };
     Engine::new(query::Settings::default(), Arc::new(Fixed(snapshot)), Arc::new(ManualClock::at(now))).map_err(failed)

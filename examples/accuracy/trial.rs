@@ -15,9 +15,9 @@ use crate::memory::{self, failed};
 use crate::plain;
 
 /// When the simulation begins, Unix seconds.
-const EPOCH: i64 = 1_700_000_000;
+pub const EPOCH: i64 = 1_700_000_000;
 /// A minute at the low load, two at the high one.
-const STEP_AFTER: Duration = Duration::from_secs(60);
+pub const STEP_AFTER: Duration = Duration::from_secs(60);
 const DURATION: Duration = Duration::from_secs(180);
 /// Requests per second before and after the step, and the most spans that a run is to have: where requests make many,
 /// there are fewer of them.
@@ -39,7 +39,7 @@ pub struct Setup<'a> {
 }
 
 impl Setup<'_> {
-    fn settings(&self) -> shop::Settings {
+    pub fn settings(&self) -> shop::Settings {
         let (base_rate, peak_rate) = self.load.unwrap_or_else(|| self.bearable_load());
         shop::Settings {
             seed: self.seed,
@@ -139,7 +139,7 @@ fn engine(signals: &shop::Signals, end: Nanos, spans_only: bool) -> anyhow::Resu
     let spans = spans.iter().map(|export| (Signal::Traces, export.encode_to_vec()));
     let metrics = readings.iter().map(|reading| (Signal::Metrics, reading.to_otlp(epoch).encode_to_vec()));
     let logs = logs.iter().map(|export| (Signal::Logs, export.encode_to_vec()));
-    memory::engine(&spans.chain(metrics).chain(logs).collect::<Vec<_>>(), end, end + 30 * SECOND)
+    memory::engine(spans.chain(metrics).chain(logs).collect(), end, end + 30 * SECOND)
 }
 
 /// Whether a verdict says that something changed.

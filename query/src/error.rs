@@ -41,6 +41,7 @@ fn classify(error: &DataFusionError) -> Error {
         DataFusionError::SQL(inner, _) => {
             Error::invalid(tidy(&inner.to_string())).hint("the dialect is PostgreSQL's, as DataFusion speaks it")
         }
+        DataFusionError::Plan(message) if message.contains("likely caused by a bug") => unexpected(message),
         DataFusionError::Plan(message) => plan(message),
         DataFusionError::NotImplemented(message) | DataFusionError::Configuration(message) => {
             Error::invalid(tidy(message))
@@ -167,6 +168,26 @@ fn pattern(message: &str) -> Option<Error> {
     Some(Error::invalid(format!("the regular expression cannot be used: {why}")).hint(hint))
 }
 
+/// A function called with arguments that it has no form for, which the planner takes for a bug of its own.
+fn arguments(message: &str) -> Option<Error> {
+    if let Some(at) = message.find("No function matches the given name") {
+        let (told, candidates) = message[at..].split_once("Candidate functions:").unwrap_or((&message[at..], ""));
+        let error = Error::invalid(tidy(told.split(" You might need").next().unwrap_or(told)));
+        let forms: Vec<&str> = candidates.split_whitespace().collect();
+        return Some(if forms.is_empty() { error } else { error.hint(format!("there are {}", forms.join(" "))) });
+    }
+    let (before, reasons) = message.split_once("failed to match any signature")?;
+    let name = before.split('\'').nth_back(1).unwrap_or("a function");
+    let numbers = reasons.split(" expects ").skip(1);
+    let (expected, received): (Vec<&str>, Vec<&str>) =
+        numbers.filter_map(|reason| reason.split_once(" arguments but received ")).unzip();
+    let received = received.first().and_then(|received| received.split(|c: char| !c.is_ascii_digit()).next());
+    Some(match received {
+        Some(received) => Error::invalid(format!("{name} takes {} arguments, not {received}", expected.join(" or "))),
+        None => Error::invalid(format!("{name} takes no arguments of these types")),
+    })
+}
+
 /// What a statement did wrong while it ran.
 fn invalid(message: &str) -> Error {
     // A sum that does not fit is found out by a cast ([`crate::overflow`]), which says so in Arrow's words.
@@ -177,7 +198,7 @@ fn invalid(message: &str) -> Error {
 }
 
 fn unexpected(message: &str) -> Error {
-    if let Some(error) = pattern(message) {
+    if let Some(error) = pattern(message).or_else(|| arguments(message)) {
         return error;
     }
     tracing::error!(message, "a query failed unexpectedly");
@@ -296,6 +317,21 @@ mod tests {
         assert_eq!(condition(&zero), "Divide by zero error");
         let own = format!("{:?}", DataFusionError::Execution("too long".into()));
         assert_eq!(condition(&own), "too long");
+    }
+
+    #[test]
+    fn a_call_with_wrong_arguments_is_no_bug_of_ours() {
+        let internal = "Function 'substr' failed to match any signature, errors: Error during planning: Function 'substr' expects 2 \
+            arguments but received 5,Error during planning: Function 'substr' expects 3 arguments but received 5";
+        let error = from_datafusion(DataFusionError::Internal(internal.into()));
+        assert_eq!((error.kind, error.message.as_str()), (Kind::Invalid, "substr takes 2 or 3 arguments, not 5"));
+        let told = "No function matches the given name and argument types 'substr(Utf8, Utf8)'. You might need to add explicit type \
+            casts.\n\tCandidate functions:\n\tsubstr(str: String, start_pos: Int64)";
+        let planned = format!("Internal error: {internal}.\nThis issue was likely caused by a bug in DataFusion. {told}");
+        let error = from_datafusion(DataFusionError::Plan(planned));
+        let expected = "no function matches the given name and argument types 'substr(Utf8, Utf8)'";
+        assert_eq!((error.kind, error.message.as_str()), (Kind::Invalid, expected));
+        assert_eq!(error.hint.as_deref(), Some("there are substr(str: String, start_pos: Int64)"));
     }
 
     #[test]

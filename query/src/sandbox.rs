@@ -286,6 +286,12 @@ impl Visitor for Inspection {
             return ControlFlow::Break(too_large("functions within one another", self.functions, MAX_FUNCTIONS, hint));
         }
         match expr {
+            // DataFusion's planner looks at its first column without asking whether there is one.
+            Expr::Subquery(subquery) | Expr::InSubquery { subquery, .. } if selects_nothing(&subquery.body) => {
+                ControlFlow::Break(
+                    Error::invalid("a subquery selects no column").hint("name one column after its SELECT"),
+                )
+            }
             Expr::InList { list, .. } if list.len() > MAX_LIST => {
                 ControlFlow::Break(too_large("values in one IN list", list.len(), MAX_LIST, "split the list"))
             }
@@ -296,6 +302,15 @@ impl Visitor for Inspection {
     fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Error> {
         self.functions -= usize::from(matches!(expr, Expr::Function(_)));
         ControlFlow::Continue(())
+    }
+}
+
+fn selects_nothing(body: &SetExpr) -> bool {
+    match body {
+        SetExpr::Select(select) => select.projection.is_empty(),
+        SetExpr::Query(query) => selects_nothing(&query.body),
+        SetExpr::SetOperation { left, .. } => selects_nothing(left),
+        _ => false,
     }
 }
 

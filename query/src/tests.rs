@@ -11,6 +11,7 @@ mod hotspots;
 mod instances;
 mod limits;
 mod metrics;
+mod mutations;
 mod omission;
 mod partial;
 mod pruning;

@@ -17,8 +17,12 @@ use serde_json::{Value, json};
 use crate::client::{Remote, pairs};
 use crate::streams;
 use compare::Compare;
+use figures::Seen;
 use import::Import;
 use which::{going_on, id_of, namesakes, path, to_the_second};
+
+/// Stages of a run that are asked about, each by a question of its own.
+const MOST_STAGES: usize = 50;
 
 /// Mark stress-test runs on a server: start, stop, mark, import, list, show, delete, compare
 #[derive(Debug, Args)]
@@ -84,7 +88,7 @@ struct List {
     json: bool,
 }
 
-/// Show a run: its stages, what the load generator saw, and what hotspan saw
+/// Show a run: what the load generator saw, and what hotspan saw, of each stage and load level too
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  hotspan run show round-3")]
 struct Show {
@@ -168,16 +172,36 @@ fn listed(run: &Value) -> String {
 impl Show {
     fn run(&self, remote: &Remote) -> Result<()> {
         let run = remote.get(&path(&self.run, ""), &[])?;
-        let id = run["id"].as_str().unwrap_or_default().to_owned();
-        let seen = remote.get("/api/v1/steps", &[("run".to_owned(), id)])?["total"].take();
+        let seen = Self::seen(remote, &run)?;
         let mut out = streams::stdout();
         if self.json {
-            writeln!(out, "{}", serde_json::to_string_pretty(&json!({"run": run, "seen": seen}))?)?;
+            let mut shown = seen.json();
+            shown["run"] = run;
+            writeln!(out, "{}", serde_json::to_string_pretty(&shown)?)?;
             return Ok(());
         }
         writeln!(out, "{}", run["name"].as_str().unwrap_or_default())?;
         write!(out, "{}", figures::described(&run, Some(&seen)))?;
         Ok(())
+    }
+}
+
+impl Show {
+    /// What hotspan saw in the time of a run, and in each of its stages.
+    fn seen(remote: &Remote, run: &Value) -> Result<Seen> {
+        let id = run["id"].as_str().unwrap_or_default();
+        let steps = |run: String| remote.get("/api/v1/steps", &[("run".to_owned(), run)]);
+        let mut whole = steps(id.to_owned())?;
+        let marks = run["marks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut stages = Vec::new();
+        for name in marks.iter().take(MOST_STAGES).filter_map(|mark| mark["name"].as_str()) {
+            // A stage that has only just begun has nothing to show.
+            if let Ok(mut answer) = steps(format!("{id}@{name}")) {
+                stages.push((name.to_owned(), answer["total"].take()));
+            }
+        }
+        let levels = whole["steps"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        Ok(Seen { total: whole["total"].take(), stages, levels })
     }
 }
 

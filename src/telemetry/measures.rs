@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use model::{Ledger, Nanos, Signal};
 use query::{Load, OUTCOMES};
-use storage::{Stats, TableStats};
+use storage::{Settings, Stats, TableStats};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -87,8 +87,8 @@ pub fn ledger(ledger: &Ledger) -> [Measure; 2] {
     ]
 }
 
-/// The store's sizes. `refusing` says whether exports are refused now.
-pub fn store(stats: &Stats, now: Nanos, refusing: bool) -> Vec<Measure> {
+/// The store's sizes and their limits. `refusing` says whether exports are refused now.
+pub fn store(stats: &Stats, settings: &Settings, now: Nanos, refusing: bool) -> Vec<Measure> {
     let waiting = stats.oldest_received.map_or(0, |received| (now - received).max(0));
     let one = |name, help, value: u64| Measure::one(name, help, value as f64);
     let table = |name, help, value: fn(&TableStats) -> u64| {
@@ -104,6 +104,11 @@ pub fn store(stats: &Stats, now: Nanos, refusing: bool) -> Vec<Measure> {
             u64::from(refusing),
         ),
         one("hotspan_wal_bytes", "Bytes of the write-ahead log on disk.", stats.wal.bytes),
+        one(
+            "hotspan_wal_bytes_limit",
+            "Bytes of the write-ahead log from which on exports are refused.",
+            settings.wal_bytes,
+        ),
         one("hotspan_wal_segments", "Segments of the write-ahead log.", stats.wal.segments),
         one(
             "hotspan_wal_spare_bytes",
@@ -136,6 +141,7 @@ pub fn store(stats: &Stats, now: Nanos, refusing: bool) -> Vec<Measure> {
             stats.backlog_rows,
         ),
         one("hotspan_memory_bytes", "Bytes of rows not yet in a file.", stats.memory_bytes),
+        one("hotspan_memory_bytes_limit", "Beyond it rows wait in the log only.", settings.memory_bytes),
         one(
             "hotspan_pinned_bytes",
             "Bytes of rows that are in files by now and that questions or merges still have in memory.",
@@ -153,6 +159,11 @@ pub fn store(stats: &Stats, now: Nanos, refusing: bool) -> Vec<Measure> {
             stats.unmerged.since.map_or(0, |since| (now - since).max(0)) as f64 / 1e9,
         ),
         one("hotspan_disk_free_bytes", "Free bytes of the data disk.", stats.free_bytes),
+        one(
+            "hotspan_disk_free_bytes_least",
+            "Free bytes of the data disk below which exports are refused, unless the log has a disk of its own.",
+            settings.min_free_bytes,
+        ),
         one("hotspan_disk_total_bytes", "Bytes of the data disk.", stats.total_bytes),
         one("hotspan_damage", "Damaged places found since start.", stats.damage.len() as u64),
         table("hotspan_table_files", "Data files of a table.", |t| t.files),

@@ -222,10 +222,12 @@ fn what_a_load_generator_wrote_becomes_a_run() {
 #[test]
 fn a_program_may_import_over_http_and_wrong_files_and_figures_are_told() {
     let home = Home::new();
-    let binary = home.file("simulation.log", "\0\0\0\u{6}3.13.1");
+    let [cut, newer] =
+        ["3.13.1", "4.13.1"].map(|version| home.file(&format!("{version}.log"), &format!("\0\0\0\0\u{6}{version}")));
     let locust = home.file("stats.csv", "Type,Name,Request Count\n");
     let server = home.start();
-    runs(&server, &["import", &binary]).refused(&["binary", "stats.json", "simulation.log"]);
+    runs(&server, &["import", &cut]).refused(&["ends within its first record"]);
+    runs(&server, &["import", &newer]).refused(&["4.13.1", "a version that is known"]);
     runs(&server, &["import", &locust]).refused(&["none that can be imported", "gatling-stats"]);
     runs(&server, &["import", &load_report("jmeter.csv"), "--format", "k6-summary"]).refused(&["not JSON"]);
     runs(&server, &["import", &load_report("jmeter.csv"), "--end", "2023-11-14T00:00:00Z"])

@@ -222,7 +222,10 @@ def rates(report, service, parameters):
     found = {}
     margin, per_cluster = parameters.get("margin", MARGIN), parameters.get("per") == "cluster"
     for node in report["nodes"]:
-        limits = [node[name] for name in ("knee_qps", "p99_limit_qps", "error_limit_qps") if node[name] is not None]
+        # What was asked for, at most what the limit may be at least; the knee where nothing was.
+        given = [node[name] for name in ("p99_limit_qps", "error_limit_qps") if node[name] is not None]
+        lowest = [node["limit_low_qps"]] if given and node["limit_low_qps"] is not None else []
+        limits = given + lowest or [node["knee_qps"]] * (node["knee_qps"] is not None)
         if node["node"] in ("operation", "service") and node["verdict"] in ("fitted", "no_saturation") and limits:
             shared_by = 1 if per_cluster else parameters.get("instances", node["instances"])
             found[node["operation"]] = min(limits) * (1 - margin) / shared_by

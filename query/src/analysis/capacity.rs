@@ -1,10 +1,11 @@
 //! Capacity: how much each node can take. Throughput against concurrency in short bins, over all spans of the window,
-//! gives a law with a limit; where p99 or errors pass a given value is read from the loads seen; and a forecast says
+//! gives laws with a limit; where p99 or errors pass a given value is read from the loads seen; and a forecast says
 //! which node gives way first at a target. [`judge`] decides, [`load`] gathers.
 
 pub(super) mod judge;
 pub(super) mod load;
 pub mod rules;
+mod servers;
 
 use std::collections::HashSet;
 
@@ -21,7 +22,7 @@ use super::sentence::Sentence;
 use super::timeline::{IS_REQUEST, settled};
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
-use judge::{Asked, Block, Judgement, LEAST_RANGE, Verdict, judge};
+use judge::{Asked, Block, By, Judgement, LEAST_RANGE, Verdict, judge};
 use load::{Detail, Grid, Loads, MOST_NODES, Node};
 
 pub const ANALYSIS: Analysis = Analysis {
@@ -37,7 +38,10 @@ pub const ANALYSIS: Analysis = Analysis {
             name: "format",
             doc: "sentinel or envoy: flow-control rules from the measured capacity, not the report",
         },
-        Parameter { name: "margin", doc: "of the rules: the share left free below the knee or an earlier limit (0.2)" },
+        Parameter {
+            name: "margin",
+            doc: "of the rules: the share left free below the p99 or error limit given, else the knee (0.2)",
+        },
         Parameter { name: "per", doc: "of the rules: instance (default), or cluster for all instances together" },
         Parameter { name: "instances", doc: "of the rules: instances that share the load (those seen)" },
         Parameter { name: "resource", doc: "of Sentinel's rules: path (default), or method for METHOD:path" },
@@ -60,7 +64,7 @@ fn schema() -> SchemaRef {
         text("needed"),
         text("points"),
     ]);
-    fields.push(int("instances"));
+    fields.extend([int("instances"), text("law"), float("servers"), float("at_least_qps")]);
     columns::schema(fields)
 }
 
@@ -191,8 +195,15 @@ fn row(found: &Judgement, target: Option<&Target>) -> (f64, Value) {
     let capacity = found.capacity();
     let headroom = capacity.filter(|_| has_data).map(|(rate, _)| rate / now.rate() - 1.0);
     let law = |of: &dyn Fn(&Law, &Intervals) -> f64| found.law.as_ref().map(|(law, intervals)| of(law, intervals));
-    let knee = found.law.filter(|_| found.limit.is_some()).and_then(|(law, _)| Some((law, law.knee()?)));
-    let limits = found.limit.and(found.law).map(|(_, intervals)| intervals.limit);
+    let limit = found.ceiling.map(|ceiling| ceiling.limit);
+    let limits = found.ceiling.map(|ceiling| ceiling.interval);
+    let knee = found.ceiling.and_then(|ceiling| ceiling.knee());
+    let (by, servers) = match found.ceiling.map(|ceiling| ceiling.by) {
+        Some(By::Usl(_)) => (Some("usl"), None),
+        Some(By::Queue(queue)) => (Some("queue"), Some(queue.servers)),
+        None => (None, None),
+    };
+    let at_least = found.rates.filter(|_| found.verdict == Verdict::NoSaturation).map(|(_, high)| high);
     let forecast = target.map(|target| forecast(found, target));
     let nearness = match (&forecast, headroom) {
         (Some(forecast), _) => forecast.load.unwrap_or(0.0),
@@ -212,12 +223,15 @@ fn row(found: &Judgement, target: Option<&Target>) -> (f64, Value) {
         "sigma": law(&|law, _| law.sigma),
         "kappa": law(&|law, _| law.kappa),
         "intervals": found.law.map(|(_, i)| json!({"lambda": i.lambda, "sigma": i.sigma, "kappa": i.kappa})),
-        "limit_qps": found.limit.map(|limit| limit.throughput),
+        "law": by,
+        "servers": servers,
+        "at_least_qps": at_least,
+        "limit_qps": limit.map(|limit| limit.throughput),
         "limit_low_qps": limits.map(|(low, _)| low),
         "limit_high_qps": limits.map(|(_, high)| high).filter(|high| high.is_finite()),
-        "limit_concurrency": found.limit.and_then(|limit| limit.concurrency),
-        "knee_qps": knee.map(|(law, knee)| law.throughput(knee)),
-        "knee_concurrency": knee.map(|(_, knee)| knee),
+        "limit_concurrency": limit.and_then(|limit| limit.concurrency),
+        "knee_qps": knee.map(|(_, rate)| rate),
+        "knee_concurrency": knee.map(|(concurrency, _)| concurrency),
         "p99_limit_qps": passed(found.p99),
         "error_limit_qps": passed(found.errors),
         "p99_limit": found.p99.map(shown),
@@ -300,10 +314,45 @@ fn needed(found: &Judgement) -> Option<Value> {
             let rate = 2.0 * high;
             Some(json!({
                 "qps": rate,
-                "en": format!("no limit shows up to {high:.1} per second; let the load rise to {rate:.0} per second"),
-                "zh": format!("直到每秒 {high:.1} 都没有出现上限；请加压到每秒 {rate:.0}"),
+                "en": format!("at least {high:.1} per second can be served; up to there it is not full, and no limit can be told; let the load rise to {rate:.0} per second"),
+                "zh": format!("至少可承受每秒 {high:.1}；直到该负载尚未饱和，无法得出上限；请加压到每秒 {rate:.0}"),
             }))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::judge::tests::queue;
+    use super::*;
+
+    /// What a rule lets in of an operation that is a queue of four servers of 20 ms, fed with up to 185 per second.
+    fn let_in(asked: Asked) -> (f64, Value) {
+        let (bins, seconds) = queue(4, 20.0, &[40.0, 80.0, 120.0, 160.0, 185.0], 60);
+        let mut node = row(&judge(&bins, seconds, asked), None).1;
+        for (name, value) in [("node", "operation"), ("service", "shop"), ("operation", "GET /cart")] {
+            node[name] = json!(value);
+        }
+        node["instances"] = json!(1);
+        let report = json!({"window": {"start": "a", "end": "b"}, "nodes": [node.clone()]});
+        let rules: Value = serde_json::from_str(&rules::as_sentinel(&report, &[]).expect("rules")).expect("JSON");
+        let count = rules["services"][0]["rules"][0]["count"].as_f64();
+        (count.unwrap_or_else(|| panic!("no rule in {rules:#}")), rules["services"][0]["basis"][0].clone())
+    }
+
+    /// Such a queue can do 200 per second. By Erlang's formula 99 of 100 requests take less
+    /// than 150 ms up to 164 per second, and less than 105 ms up to 131.
+    #[test]
+    fn a_rule_is_four_fifths_of_what_was_asked_for_and_not_of_the_knee() {
+        let (by_knee, basis) = let_in(Asked::default());
+        assert_eq!(basis["below"], "knee");
+        assert!((0.5..0.72).contains(&(by_knee / 200.0)), "{by_knee}: {basis:#}");
+        let (by_p99, basis) = let_in(Asked { p99_ns: Some(150e6), error_rate: None });
+        assert!(basis["below"] == "p99" || basis["below"] == "limit", "{basis:#}");
+        assert!(by_p99 > by_knee && (0.62..0.8 * 0.95).contains(&(by_p99 / 200.0)), "{by_p99}: {basis:#}");
+        // A latency that is hardly worse than that of an idle queue comes before the knee, which is at 143.
+        let (strict, basis) = let_in(Asked { p99_ns: Some(105e6), error_rate: None });
+        assert!(basis["below"] == "p99" && strict < by_p99, "{strict}: {basis:#}");
     }
 }

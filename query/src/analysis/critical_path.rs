@@ -6,12 +6,13 @@
 
 use arrow::datatypes::SchemaRef;
 use model::schema::column;
-use model::{Error, Result, TraceId};
+use model::{Result, TraceId};
 use serde_json::{Value, json};
 
 use super::columns::{self, float, int, text};
 use super::report::Report;
 use super::scope::Scope;
+use super::search;
 use super::sentence::Sentence;
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
@@ -21,7 +22,7 @@ pub const ANALYSIS: Analysis = Analysis {
     name: "critical-path",
     title: ("Critical path", "关键路径"),
     doc: "What the request of one trace waited for, piece by piece, from its begin to its end.",
-    parameters: &[Parameter { name: "trace_id", doc: "the trace; needed" }],
+    parameters: &[Parameter { name: "trace_id", doc: "the trace; the slowest of the window by default" }],
     schema,
     run: |query, scope| -> Running { Box::pin(run(query, scope)) },
 };
@@ -33,11 +34,13 @@ fn schema() -> SchemaRef {
 }
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
-    let Some(given) = scope.text("trace_id") else {
-        return Err(Error::invalid("trace_id is missing")
-            .hint("give trace_id=…; hotspots and flame have the critical paths of all traces"));
+    let id: TraceId = match scope.text("trace_id") {
+        Some(given) => given.parse()?,
+        None => match search::find(&query, &scope, "slowest", 1).await?.first() {
+            Some(slowest) => slowest.parse()?,
+            None => return Ok(Report::new("pieces", json!({"trace_id": null, "pieces": []}))),
+        },
     };
-    let id: TraceId = given.parse()?;
     let trace = trace::read(&query, id, MAX_LIMIT).await?;
     let mut report = Report::new("pieces", answer(&trace)?);
     report.notes.extend(trace.truncated.then(|| {

@@ -48,6 +48,13 @@ impl Law {
         self.lambda * n / (1.0 + self.sigma * (n - 1.0) + self.kappa * n * (n - 1.0))
     }
 
+    /// By which part throughput grows with concurrency: the slope of their logarithms.
+    pub fn slope(&self, concurrency: f64) -> f64 {
+        let n = concurrency;
+        let (shared, pairs) = (self.sigma * n, self.kappa * n * (2.0 * n - 1.0));
+        1.0 - (shared + pairs) / (1.0 + self.sigma * (n - 1.0) + self.kappa * n * (n - 1.0))
+    }
+
     /// `None` when throughput grows for ever.
     pub fn limit(&self) -> Option<Limit> {
         if self.kappa > 0.0 {

@@ -23,7 +23,7 @@ use crate::query::Query;
 pub const ANALYSIS: Analysis = Analysis {
     name: "steps",
     title: ("Load steps", "压测阶梯"),
-    doc: "Requests per bin with p50 and p99, and the load levels detected from the arrival rate.",
+    doc: "Requests per bin with p50 and p99, and the load levels detected from the arrival rate, each with its concurrency and p50 to p99.9.",
     parameters: &[],
     schema,
     run: |query, scope| -> Running { Box::pin(run(query, scope)) },
@@ -41,6 +41,9 @@ fn schema() -> SchemaRef {
         int("p95_ns"),
         int("p99_ns"),
         flag("transition"),
+        int("p90_ns"),
+        int("p999_ns"),
+        float("concurrency"),
     ])
 }
 
@@ -173,6 +176,12 @@ impl Timeline {
         (current, baseline_for(&self.levels, window))
     }
 
+    /// The mean number of requests in the system over some bins: the time that they took, per time (Little's law).
+    pub fn concurrency(&self, bins: Range<usize>) -> f64 {
+        let time = bins.len() as i64 * self.bin;
+        if time == 0 { 0.0 } else { self.duration[bins].iter().sum::<f64>() / time as f64 }
+    }
+
     fn step(&self, index: usize, segment: &Segment) -> Value {
         let bins = segment.start..segment.end;
         let mut latency = Histogram::default();
@@ -184,11 +193,14 @@ impl Timeline {
             "start": rfc3339(window.start),
             "end": rfc3339(window.end),
             "qps": segment.rate,
+            "concurrency": self.concurrency(bins.clone()),
             "requests": self.requests[bins.clone()].iter().sum::<u64>(),
             "errors": self.errors[bins].iter().sum::<u64>(),
             "p50_ns": quantile(0.5),
+            "p90_ns": quantile(0.9),
             "p95_ns": quantile(0.95),
             "p99_ns": quantile(0.99),
+            "p999_ns": quantile(0.999),
             "transition": segment.is_transition,
         })
     }
@@ -199,16 +211,19 @@ impl Timeline {
         self.latency.iter().for_each(|h| latency.merge(h));
         let quantile = |q: f64| latency.quantile(q).map(|v| v as i64);
         let requests: u64 = self.requests.iter().sum();
-        let mean = (requests > 0).then(|| (self.duration.iter().sum::<f64>() / requests as f64) as i64);
+        let duration = self.duration.iter().sum::<f64>();
+        let mean = (requests > 0).then(|| (duration / requests as f64) as i64);
         json!({
             "requests": requests,
             "errors": self.errors.iter().sum::<u64>(),
             "rate": requests as f64 / seconds,
+            "concurrency": duration / (seconds * 1e9),
             "mean_ns": mean,
             "p50_ns": quantile(0.5),
             "p90_ns": quantile(0.9),
             "p95_ns": quantile(0.95),
             "p99_ns": quantile(0.99),
+            "p999_ns": quantile(0.999),
         })
     }
 
@@ -220,8 +235,7 @@ impl Timeline {
             "errors": self.errors[at],
             "p50_ns": quantile(0.5),
             "p99_ns": quantile(0.99),
-            // Little's law: the time spent in the bin's requests, per time.
-            "in_flight": self.duration[at] / self.bin as f64,
+            "in_flight": self.concurrency(at..at + 1),
         })
     }
 }

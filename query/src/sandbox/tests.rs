@@ -24,6 +24,16 @@ fn queries_that_read_may_run() {
     assert!(matches!(check("SHOW TABLES"), Ok(Permitted::ShowTables)));
 }
 
+/// Found by changing statements by chance: the planner panicked.
+#[test]
+fn a_subquery_names_a_column() {
+    for text in ["SELECT (SELECT FROM spans)", "SELECT 1 WHERE 1 IN ((SELECT FROM spans) UNION SELECT 1)"] {
+        assert_eq!(message(text), "a subquery selects no column", "{text}");
+    }
+    check("SELECT FROM spans").expect("rows without columns are PostgreSQL's");
+    check("SELECT 1 WHERE EXISTS (SELECT FROM spans)").expect("rows are asked for, not columns");
+}
+
 #[test]
 fn messages_say_what_is_refused() {
     assert_eq!(message("DROP TABLE spans"), "DROP TABLE is refused: only queries that read are allowed");

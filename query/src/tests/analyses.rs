@@ -210,10 +210,25 @@ async fn the_step_and_the_operation_that_limits_it_are_found() {
         .map(|s| s["qps"].as_f64().expect("a rate").round() as i64)
         .collect();
     assert_eq!(levels, [5, 15], "{}", steps["steps"]);
+    // By Little's law 5 per second of 30 to 34 ms are 0.16 at a time, 15 of 70 to 74 are 1.08.
+    let busy = steps["steps"].as_array().expect("steps").iter().filter(|step| step["requests"].as_i64() > Some(0));
+    for (step, (concurrency, least, most)) in busy.zip([(0.16, 30e6, 34e6), (1.08, 70e6, 74e6)]) {
+        let number = |name: &str| step[name].as_f64().unwrap_or_else(|| panic!("{name} of {step}"));
+        assert!((number("concurrency") / concurrency - 1.0).abs() < 0.03, "{step}");
+        let quantiles = ["p50_ns", "p90_ns", "p95_ns", "p99_ns", "p999_ns"].map(number);
+        assert!(quantiles.is_sorted() && 0.98 * least < quantiles[0] && quantiles[4] < 1.02 * most, "{step}");
+        assert!(quantiles[4] > 0.98 * most && quantiles[1] > 0.98 * most, "a fifth takes the longest: {step}");
+    }
+    let sql = "SELECT count(*) FROM steps('now-15m', 'now') \
+               WHERE NOT transition AND requests > 0 AND p90_ns <= p999_ns AND p999_ns > 0 AND concurrency > 0";
+    assert_eq!(answer(&engine, sql).await, [levels.len().to_string()]);
     let timeline = steps["timeline"].as_array().expect("a timeline");
     let requests: u64 = timeline.iter().filter_map(|bin| bin["requests"].as_u64()).sum();
     let total = &steps["total"];
     assert_eq!((&total["requests"], &total["errors"]), (&json!(requests), &json!(0)), "{total}");
+    let (rate, mean) = (total["rate"].as_f64().expect("a rate"), total["mean_ns"].as_f64().expect("a mean"));
+    let concurrency = total["concurrency"].as_f64().expect("a number");
+    assert!((concurrency / (rate * mean / 1e9) - 1.0).abs() < 1e-3 && total["p999_ns"].is_number(), "{total}");
     // Durations are 30 to 34 ms in the first level, 70 to 74 in the second, which has the most requests.
     let p99 = total["p99_ns"].as_f64().expect("a percentile");
     let mean = total["mean_ns"].as_f64().expect("a mean");

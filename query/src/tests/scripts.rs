@@ -50,6 +50,12 @@ fn scripts() -> Vec<PathBuf> {
     found
 }
 
+/// All statements of the scripts.
+pub fn statements() -> Vec<String> {
+    let texts = scripts().into_iter().map(|path| fs::read_to_string(path).expect("readable"));
+    texts.flat_map(|text| blocks(&text)).map(|block| block.statement).collect()
+}
+
 #[tokio::test]
 async fn every_script_answers_the_same_in_every_state() {
     let mut asked = 0;

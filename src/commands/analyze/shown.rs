@@ -14,11 +14,11 @@ type Choice = (&'static str, &'static str, &'static [(&'static str, &'static str
 
 #[rustfmt::skip]
 const CHOICES: &[Choice] = &[
-    ("steps", "baseline_step current_step total", &[("steps", "index start end qps requests errors p50_ns p95_ns p99_ns transition")]),
+    ("steps", "baseline_step current_step total", &[("steps", "index start end qps concurrency requests errors p50_ns p90_ns p95_ns p99_ns p999_ns transition")]),
     ("compare", "selection baseline", &[("differences", "key scope value selection_share baseline_share selection_count baseline_count score")]),
     ("flame", "requests baseline_requests", &[("nodes", "id parent service operation kind peer calls critical_ns self_ns total_ns errors base_calls base_critical_ns")]),
     ("critical-path", "trace_id duration_ns", &[("pieces", "from_ns to_ns share service operation span_kind instance status_code")]),
-    ("capacity", "forecast.target_qps forecast.now_qps forecast.first forecast.unknown", &[("nodes", "node service operation peer instance gives_way load_at_target needed_qps qps capacity_qps capacity_by headroom knee_qps limit_qps limit_low_qps limit_high_qps p99_limit_qps error_limit_qps p99_ns error_rate verdict needed.en")]),
+    ("capacity", "forecast.target_qps forecast.now_qps forecast.first forecast.unknown", &[("nodes", "node service operation peer instance gives_way load_at_target needed_qps qps capacity_qps capacity_by headroom knee_qps at_least_qps limit_qps limit_low_qps limit_high_qps law servers p99_limit_qps error_limit_qps p99_ns error_rate verdict needed.en")]),
     ("what-if", "service operation kind faster parallel spans requests", &[("entries", "service operation requests touched mean_ns new_mean_ns p50_ns new_p50_ns p90_ns new_p90_ns p99_ns new_p99_ns saved_share"), ("assumptions", "en")]),
     ("hidden", "requests baseline_requests found", &[("rows", "pattern service operation peer caller_service caller_operation count calls per_request time_ns_per_request baseline_time_ns_per_request share_of_latency p50_ns p99_ns")]),
     ("statements", "found", &[("statements", "service peer system count rate errors mean_ns p50_ns p99_ns total_ns critical_share statement")]),
@@ -31,7 +31,7 @@ const CHOICES: &[Choice] = &[
     ("services", "", &[("services", "service instances operations spans rate errors error_rate p50_ns p90_ns p99_ns critical_share")]),
     ("operations", "", &[("operations", "service operation kind peer count rate errors error_rate p50_ns p90_ns p99_ns max_ns self_ns critical_share")]),
     ("search", "", &[("traces", "start_us service operation duration_ns spans services errors status_code trace_id")]),
-    ("run-diff", "verdict worse better same no_evidence limits", &[("operations", "outcome reason service operation kind peer measure before after change low high material calls_a calls_b"), ("matched", "qps_a qps_b seconds_a seconds_b")]),
+    ("run-diff", "verdict found worse better same no_evidence too_few_calls only_in_a only_in_b limits", &[("operations", "outcome reason service operation kind peer measure before after change low high material calls_a calls_b"), ("matched", "matched_by qps_a qps_b concurrency_a concurrency_b throughput.outcome throughput.low throughput.high seconds_a seconds_b")]),
 ];
 
 /// Widest column but the last, in characters.

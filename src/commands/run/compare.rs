@@ -11,11 +11,12 @@ use serde_json::Value;
 use crate::client::{Remote, pairs};
 use crate::streams;
 
-/// Compare run B with the earlier run A, operation by operation, at the loads that both had
+/// Compare run B with the earlier run A, operation by operation, at the loads that both had: the same request rate, or as
+/// many requests at once
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hotspan run compare round-2 round-3\n  \
     hotspan run compare round-3@8k round-4@8k      # stages, from one mark to the next\n  \
-    hotspan run compare main $CI_COMMIT --fail-on worse --format markdown > report.md\n\n\
+    hotspan run compare main $CI_COMMIT --fail-on worse-or-unknown --format markdown > report.md\n\n\
     Exit code 1 when --fail-on is met.")]
 pub struct Compare {
     /// The earlier run, by id or name
@@ -71,7 +72,7 @@ impl Compare {
         for line in self.head(answer) {
             out += &format!("  {line}\n");
         }
-        let changed = changed(answer);
+        let changed = rows(answer);
         let widths = (0..4).map(|at| changed.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
         let widths: Vec<usize> = widths.collect();
         for row in &changed {
@@ -90,7 +91,7 @@ impl Compare {
         for line in self.head(answer) {
             out += &format!("- {line}\n");
         }
-        let changed = changed(answer);
+        let changed = rows(answer);
         if !changed.is_empty() {
             out += "\n| outcome | service | operation | measure | before → after | 95 % interval of the change |\n";
             out += "|---|---|---|---|---|---|\n";
@@ -115,13 +116,21 @@ impl Compare {
         };
         let band = |band: &Value| {
             let number = |key: &str| band[key].as_f64().unwrap_or(0.0);
-            format!(
+            let at = format!(
                 "{:.0}/s and {:.0}/s for {:.0} s and {:.0} s",
                 number("qps_a"),
                 number("qps_b"),
                 number("seconds_a"),
                 number("seconds_b")
-            )
+            );
+            match band["matched_by"] == "concurrency" {
+                true => format!(
+                    "equal concurrency ({:.1} and {:.1} at once): {at}",
+                    number("concurrency_a"),
+                    number("concurrency_b")
+                ),
+                false => at,
+            }
         };
         let bands: Vec<String> = answer["matched"].as_array().into_iter().flatten().map(band).collect();
         let matched = match bands.is_empty() {
@@ -152,6 +161,30 @@ fn verdict(answer: &Value) -> &'static str {
         Some("no_evidence") => "no evidence of a change",
         _ => "not enough data",
     }
+}
+
+/// What changed: throughput at equal concurrency, then operations.
+fn rows(answer: &Value) -> Vec<[String; 6]> {
+    throughput(answer).into_iter().chain(changed(answer)).collect()
+}
+
+/// As [`changed`], of throughput where loads are matched by concurrency.
+fn throughput(answer: &Value) -> Vec<[String; 6]> {
+    let bands = answer["matched"].as_array().into_iter().flatten();
+    let row = |band: &Value| {
+        let figure = &band["throughput"];
+        let outcome = figure["outcome"].as_str().filter(|outcome| ["worse", "better"].contains(outcome))?;
+        let value = |key: &str| format!("{:.0}/s", figure[key].as_f64().unwrap_or(0.0));
+        Some([
+            outcome.to_owned(),
+            "all requests".to_owned(),
+            format!("{:.1} at once", band["concurrency_a"].as_f64().unwrap_or(0.0)),
+            "throughput".to_owned(),
+            format!("{} → {}", value("before"), value("after")),
+            format!("{} to {}", value("low"), value("high")),
+        ])
+    };
+    bands.filter_map(row).collect()
 }
 
 /// Outcome, service, operation, measure, before and after, and interval of each operation that changed.
@@ -189,18 +222,74 @@ fn changed(answer: &Value) -> Vec<[String; 6]> {
 
 /// The operations that did not change, in numbers.
 fn rest(answer: &Value) -> String {
-    let operations = answer["operations"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let count = |is: fn(&Value) -> bool| operations.iter().filter(|o| is(o)).count();
-    let same = count(|o| o["outcome"] == "same");
-    let unknown = count(|o| o["outcome"] == "no_evidence" && o["reason"].is_null());
-    let few = count(|o| o["reason"] == "too_few_calls");
-    let (gone, new) = (count(|o| o["reason"] == "only_in_a"), count(|o| o["reason"] == "only_in_b"));
-    format!(
-        "{same} the same, {unknown} without evidence either way, {few} with too few calls to tell, {gone} gone, {new} new"
-    )
+    let count = |name: &str| answer[name].as_u64().unwrap_or(0);
+    let listed = answer["operations"].as_array().map_or(0, |operations| {
+        operations.iter().filter(|o| o["outcome"] == "worse" || o["outcome"] == "better").count() as u64
+    });
+    let changed = count("worse") + count("better");
+    let found = count("found");
+    let mut out = format!("{found} operation{}: ", if found == 1 { "" } else { "s" });
+    if changed > 0 {
+        out += &format!("{} worse, {} better, ", count("worse"), count("better"));
+    }
+    out += &format!(
+        "{} the same, {} without evidence either way, {} with too few calls to tell, {} gone, {} new",
+        count("same"),
+        count("no_evidence"),
+        count("too_few_calls"),
+        count("only_in_a"),
+        count("only_in_b")
+    );
+    if changed > listed {
+        out += &format!("\n{} that changed are not listed (--with limit={})", changed - listed, changed);
+    }
+    out
 }
 
 fn milliseconds(ns: f64) -> String {
     let ms = ns / 1e6;
     if ms.abs() < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Two closed loops; of three operations that got worse one is listed.
+    #[test]
+    fn what_is_compared_at_equal_concurrency_and_what_is_not_listed_is_said() {
+        let side = json!({"requests": 6000, "errors": 0, "p50_ns": 1e8, "p99_ns": 2e8});
+        let throughput = json!({"measure": "throughput", "before": 1000.0, "after": 769.2, "change": -230.8, "low": -240.2,
+            "high": -221.0, "material": 200.0, "q": 0.0, "outcome": "worse"});
+        let operation = json!({"service": "shop", "operation": "pay", "peer": null, "outcome": "worse", "reason": null,
+            "measure": "mean_ns", "before": 1e8, "after": 1.3e8, "low": 2.9e7, "high": 3.1e7});
+        let answer = json!({
+            "verdict": "worse", "worse": 3, "better": 0, "same": 4, "no_evidence": 1, "too_few_calls": 2, "only_in_a": 1,
+            "only_in_b": 0, "found": 11, "a": side, "b": side, "operations": [operation],
+            "matched": [
+                {"matched_by": "concurrency", "qps_a": 1000.0, "qps_b": 769.2, "concurrency_a": 100.0, "concurrency_b": 100.2,
+                 "seconds_a": 60.0, "seconds_b": 58.0, "throughput": throughput},
+                {"matched_by": "rate", "qps_a": 9.0, "qps_b": 9.6, "seconds_a": 8.0, "seconds_b": 7.0, "throughput": null},
+            ],
+        });
+        let compare =
+            Compare { a: "one".into(), b: "two".into(), fail_on: None, format: Format::Text, with: Vec::new() };
+        let text = compare.text(&answer);
+        for line in [
+            "  compared at equal concurrency (100.0 and 100.2 at once): 1000/s and 769/s for 60 s and 58 s; 9/s and 10/s for 8 s and 7 s",
+            "worse  all requests  100.0 at once  throughput  1000/s → 769/s    -240/s to -221/s",
+            "worse  shop          pay            mean        100 ms → 130 ms   29 ms to 31 ms",
+            "11 operations: 3 worse, 0 better, 4 the same, 1 without evidence either way, 2 with too few calls to tell, 1 gone, 0 new",
+            "2 that changed are not listed (--with limit=3)",
+        ] {
+            let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(text.lines().any(|shown| squeezed(shown) == squeezed(line)), "no {line:?} in\n{text}");
+        }
+        let markdown = compare.markdown(&answer);
+        assert!(
+            markdown.contains("| worse | all requests | 100.0 at once | throughput | 1000/s → 769/s |"),
+            "{markdown}"
+        );
+    }
 }

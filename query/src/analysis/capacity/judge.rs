@@ -1,16 +1,19 @@
 //! What the bins of a node say about its capacity. Pure.
 //!
 //! ```text
-//! bins ─▶ blocks of neighbours with enough completions ─┬─▶ range of load wide enough? ─▶ law, limit, knee
+//! bins ─▶ blocks of neighbours with enough completions ─┬─▶ range of load wide enough? ─▶ laws ─▶ limit, knee
 //!                                                       └─▶ groups of like load ─▶ where p99 and errors pass a limit
 //! ```
 //! A block averages bins of one stretch of time: concurrency and throughput then belong together, and the error of
-//! one is not mistaken for an effect on the other.
+//! one is not mistaken for an effect on the other. Two laws are fitted: the Universal Scalability Law and a queue before
+//! servers ([`servers`](super::servers)). The limit is that of the likelier one; its interval holds what either says unless
+//! one of them is out of the question, and where it reaches too far beyond what was seen no limit is told at all.
 
 use serde::Serialize;
 
 use super::super::histogram::Histogram;
 use super::super::scalability::{Crossing, Intervals, Law, Limit, Load, Point, crossing, fit, intervals};
+use super::servers::{self, Queue};
 
 /// Completions of a block: its throughput is then known within about 14 %.
 const BLOCK: u64 = 50;
@@ -114,9 +117,9 @@ pub fn blocks(bins: &[Bin], bin_seconds: f64) -> Vec<Block> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The law was fitted and has a limit near the loads seen.
+    /// There is a limit near the loads seen.
     Fitted,
-    /// Throughput grew with concurrency up to the highest load seen.
+    /// Throughput grew with concurrency up to the highest load seen, or so far that its limit cannot be told.
     NoSaturation,
     /// The load was much the same all the time.
     NotEnoughLoadRange,
@@ -131,6 +134,56 @@ pub struct Asked {
     pub error_rate: Option<f64>,
 }
 
+/// The law that the limit is taken from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum By {
+    Usl(Law),
+    Queue(Queue),
+}
+
+/// The most that a node serves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ceiling {
+    pub limit: Limit,
+    /// All that the laws which explain what was seen allow: 95 % at least.
+    pub interval: (f64, f64),
+    pub by: By,
+}
+
+impl Ceiling {
+    /// Where growth as of one alone would meet the limit: concurrency and throughput there.
+    pub fn knee(&self) -> Option<(f64, f64)> {
+        match self.by {
+            By::Usl(law) => law.knee().map(|knee| (knee, law.throughput(knee))),
+            By::Queue(queue) => Some((queue.servers, queue.throughput(queue.servers))),
+        }
+    }
+}
+
+/// The limit that the law and the queues give, whatever was seen.
+fn ceiling(points: &[Point], law: Option<&(Law, Intervals)>) -> Option<Ceiling> {
+    let of_law = law.and_then(|(law, intervals)| {
+        let limit = law.limit()?;
+        let (low, high) = intervals.limit;
+        let interval = (low.min(limit.throughput), high.max(limit.throughput));
+        Some(Ceiling { limit, interval, by: By::Usl(*law) })
+    });
+    let Some(found) = servers::fit(points, law.map(|(law, _)| law)) else { return of_law };
+    let limit = Limit { throughput: found.best.limit, concurrency: None };
+    let of_queue = Ceiling { limit, interval: found.interval, by: By::Queue(found.best) };
+    let Some(likelier) = found.likelier else { return Some(of_queue) };
+    let (first, second) = if likelier.law { (of_law, Some(of_queue)) } else { (Some(of_queue), of_law) };
+    match (first, second) {
+        (first, _) if likelier.beyond_doubt => first,
+        (Some(first), Some(second)) => {
+            let (a, b) = (first.interval, second.interval);
+            Some(Ceiling { interval: (a.0.min(b.0), a.1.max(b.1)), ..first })
+        }
+        // One of them has no limit.
+        _ => None,
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Judgement {
     pub verdict: Verdict,
@@ -140,7 +193,7 @@ pub struct Judgement {
     pub rates: Option<(f64, f64)>,
     pub concurrency: Option<(f64, f64)>,
     pub law: Option<(Law, Intervals)>,
-    pub limit: Option<Limit>,
+    pub ceiling: Option<Ceiling>,
     pub p99: Option<Crossing>,
     pub errors: Option<Crossing>,
 }
@@ -163,7 +216,7 @@ impl Judgement {
             Crossing::Beyond(_) => None,
         };
         let limits = [
-            (self.limit.map(|limit| limit.throughput), "throughput"),
+            (self.ceiling.map(|ceiling| ceiling.limit.throughput), "throughput"),
             (at(self.p99), "p99"),
             (at(self.errors), "errors"),
         ];
@@ -187,7 +240,7 @@ pub fn judge(bins: &[Bin], bin_seconds: f64, asked: Asked) -> Judgement {
         rates,
         concurrency,
         law: None,
-        limit: None,
+        ceiling: None,
         p99: crossed(asked.p99_ns, &|group| group.p99().unwrap_or(0.0)),
         errors: crossed(asked.error_rate, &Block::error_rate),
         blocks,
@@ -207,11 +260,12 @@ pub fn judge(bins: &[Bin], bin_seconds: f64, asked: Asked) -> Judgement {
     judgement.law = fit(&points).zip(intervals(&points, RESAMPLES, 1));
     // Where there were hardly ever two at once, nothing was seen of how they get in each other's way.
     let shared = concurrency.is_some_and(|(_, busy)| busy >= 1.0);
+    let found = if shared { ceiling(&points, judgement.law.as_ref()) } else { None };
     // With an interval that reaches far beyond the loads seen there may be no limit at all.
-    let near = judgement.law.filter(|(_, intervals)| shared && intervals.limit.1 <= FARTHEST * high);
+    let near = found.filter(|ceiling| ceiling.interval.1 <= FARTHEST * high);
     // Below what was served there is none: then the law is not this node's.
-    judgement.limit = near.and_then(|(law, _)| law.limit()).filter(|limit| limit.throughput >= SERVED * high);
-    if judgement.limit.is_some() {
+    judgement.ceiling = near.filter(|ceiling| ceiling.limit.throughput >= SERVED * high);
+    if judgement.ceiling.is_some() {
         judgement.verdict = Verdict::Fitted;
     }
     judgement
@@ -284,7 +338,7 @@ fn groups(blocks: &[Block]) -> Vec<Block> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::analysis::capacity::load::{Grid, Series};
     use crate::analysis::scope::Window;
@@ -293,9 +347,13 @@ mod tests {
 
     /// A queue with `servers` servers and exponential service times of `mean_ms`, fed at `rates` (per second, each for
     /// `seconds`), simulated customer by customer.
-    fn queue(servers: usize, mean_ms: f64, rates: &[f64], seconds: i64) -> (Vec<Bin>, f64) {
+    pub fn queue(servers: usize, mean_ms: f64, rates: &[f64], seconds: i64) -> (Vec<Bin>, f64) {
+        queue_of(5, servers, mean_ms, rates, seconds)
+    }
+
+    fn queue_of(seed: u64, servers: usize, mean_ms: f64, rates: &[f64], seconds: i64) -> (Vec<Bin>, f64) {
         let grid = Grid::of(Window { start: 0, end: rates.len() as i64 * seconds * SECOND });
-        let (mut series, mut random) = (Series::new(&grid), Random::seeded(5));
+        let (mut series, mut random) = (Series::new(&grid), Random::seeded(seed));
         let mut exponential = |mean: f64| -(1.0 - random.unit()).ln() * mean;
         let mut free = vec![0.0_f64; servers];
         for (step, rate) in rates.iter().enumerate() {
@@ -321,8 +379,8 @@ mod tests {
         let asked = Asked { p99_ns: Some(150e6), error_rate: Some(0.01) };
         let found = judge(&bins, seconds, asked);
         assert_eq!(found.verdict, Verdict::Fitted);
-        let limit = found.limit.expect("a limit").throughput;
-        assert!((170.0..260.0).contains(&limit), "{limit}");
+        let limit = found.ceiling.expect("a limit").limit.throughput;
+        assert!((190.0..210.0).contains(&limit), "{limit}");
         // M/M/4: p99 is 92 ms when idle and grows past 150 ms between 160 and 185 per second.
         let Some(Crossing::At(rate)) = found.p99 else { panic!("{:?}", found.p99) };
         assert!((140.0..190.0).contains(&rate), "{rate}");
@@ -338,13 +396,66 @@ mod tests {
         assert!((0.02..0.06).contains(&mean_s), "{mean_s}");
     }
 
+    /// Queues of M/M/c, whose limit is `c` over the service time, in five steps up to a part of it or beyond: the interval
+    /// holds the limit, or none is told. The law alone would have said 907 (757 to 1103) of 640, seen up to 589.
+    #[test]
+    fn the_interval_holds_the_limit_of_any_number_of_servers_or_none_is_told() {
+        let (mut fitted, mut refused) = (Vec::new(), Vec::new());
+        for servers in [1, 4, 16, 32] {
+            for most in [0.5, 0.7, 0.86, 0.92, 1.1] {
+                let truth = servers as f64 / 0.05;
+                let rates: Vec<f64> = (1..=5).map(|step| truth * most * f64::from(step) / 5.0).collect();
+                let (bins, seconds) = queue_of(11, servers, 50.0, &rates, 60);
+                let found = judge(&bins, seconds, Asked::default());
+                let Some(Ceiling { limit, interval: (low, high), .. }) = found.ceiling else {
+                    assert_eq!(found.verdict, Verdict::NoSaturation);
+                    refused.push((servers, most));
+                    continue;
+                };
+                // So many service times are as a whole within 2 % of what they are on average.
+                let told = format!("{servers} servers to {most}: {limit:?} ({low} to {high}) of {truth}");
+                assert!(low <= 1.02 * truth && 0.98 * truth <= high, "{told}");
+                assert!(most < 0.92 || (limit.throughput / truth - 1.0).abs() < 0.12, "{told}");
+                fitted.push((servers, most));
+            }
+        }
+        assert!([1, 4, 16, 32].iter().all(|servers| fitted.contains(&(*servers, 0.92))), "{fitted:?}");
+        assert!(refused.contains(&(32, 0.5)) && refused.contains(&(16, 0.5)), "half of many servers: {refused:?}");
+    }
+
+    /// A fixed number of users without a pause, 8 servers of 20 ms: 400 per second from 8 users on.
+    #[test]
+    fn the_limit_of_a_closed_loop_is_where_it_goes_flat() {
+        let loads: Vec<(u64, f64)> =
+            [1, 2, 4, 6, 8, 12, 16].map(|users: u64| (50 * users.min(8), 20.0 * users.max(8) as f64 / 8.0)).into();
+        let found = judge(&bins(&loads, 60), 1.0, Asked::default());
+        let ceiling = found.ceiling.expect("a limit");
+        assert!((ceiling.limit.throughput / 400.0 - 1.0).abs() < 0.03, "{ceiling:?}");
+        assert!(ceiling.interval.0 <= 400.0 && ceiling.interval.1 >= 400.0, "{ceiling:?}");
+    }
+
+    /// Throughput falls again beyond a hundred at once: that is no queue's, and the law is it.
+    #[test]
+    fn a_law_that_falls_again_is_told_by_the_law() {
+        let law = Law { lambda: 100.0, sigma: 0.02, kappa: 0.0001 };
+        let load = |n: u64| (law.throughput(n as f64) as u64, 1e3 * n as f64 / law.throughput(n as f64));
+        let loads: Vec<(u64, f64)> = [1, 3, 6, 12, 25, 50, 100, 150, 200, 300].map(load).into();
+        let found = judge(&bins(&loads, 30), 1.0, Asked::default()).ceiling.expect("a limit");
+        let truth = law.limit().expect("a limit");
+        assert!(
+            matches!(found.by, By::Usl(_)) && (found.limit.throughput / truth.throughput - 1.0).abs() < 0.03,
+            "{found:?}"
+        );
+        assert!(found.interval.1 < 1.1 * truth.throughput, "{found:?} of {truth:?}");
+    }
+
     #[test]
     fn a_flat_load_is_refused() {
         for rate in [5.0, 60.0, 150.0] {
             let (bins, seconds) = queue(4, 20.0, &[rate; 5], 120);
             let found = judge(&bins, seconds, Asked::default());
             assert_eq!(found.verdict, Verdict::NotEnoughLoadRange, "at {rate}");
-            assert!(found.limit.is_none() && found.capacity().is_none());
+            assert!(found.ceiling.is_none() && found.capacity().is_none());
         }
         let (bins, seconds) = queue(4, 20.0, &[0.5], 60);
         assert_eq!(judge(&bins, seconds, Asked::default()).verdict, Verdict::NotEnoughData);
@@ -374,7 +485,7 @@ mod tests {
     fn a_node_that_hardly_ever_has_two_at_once_shows_no_limit() {
         let loads = [(3, 1.0), (6, 1.6), (9, 2.4), (12, 3.2), (15, 4.0)];
         let found = judge(&bins(&loads, 120), 1.0, Asked::default());
-        assert_eq!((found.verdict, found.limit), (Verdict::NoSaturation, None), "{:?}", found.law);
+        assert_eq!((found.verdict, found.ceiling), (Verdict::NoSaturation, None), "{:?}", found.law);
     }
 
     /// Waits that grow and shrink again, with ever more load: whatever the law makes of it, 400 per second were served.
@@ -383,7 +494,8 @@ mod tests {
         let loads = [(100, 10.0), (150, 60.0), (200, 150.0), (250, 200.0), (300, 60.0), (350, 30.0), (400, 12.0)];
         let found = judge(&bins(&loads, 60), 1.0, Asked::default());
         let (_, busy) = found.rates.expect("loads");
-        assert!(found.limit.is_none_or(|limit| limit.throughput >= 0.9 * busy), "{:?} of {busy}", found.limit);
+        let limit = found.ceiling.map(|ceiling| ceiling.limit.throughput);
+        assert!(limit.is_none_or(|limit| limit >= 0.9 * busy), "{limit:?} of {busy}");
     }
 
     /// A minute of ten per second before half an hour of 36, as a test begins; and a pause of five seconds in it.

@@ -2,8 +2,12 @@
 //! operations get no rule and why. Pure; `sentinel` and `envoy` write the rules in their own forms.
 //!
 //! ```text
-//!   the lower of knee and given limit ─▶ less the margin ─▶ over the instances, unless for all of them together
+//!   where p99 or errors pass what was given,
+//!   at most the limit's lower end; else the knee ─▶ less the margin ─▶ over the instances, unless for all of them together
 //! ```
+//! Who says which latency is still good has said where to stop, and the knee, from which on more requests mostly wait, is no
+//! longer asked: of few servers it is well below what they can do.
+//!
 //! *Invariant:* no rule without a measured limit. What was refused as a capacity is named with the reason instead.
 
 mod envoy;
@@ -14,7 +18,7 @@ mod tests;
 use model::{Error, Result};
 use serde_json::{Value, json};
 
-/// Left to a service below the load at which it begins to wait.
+/// Left to a service below the load that it can bear.
 const MARGIN: f64 = 0.2;
 const MOST_MARGIN: f64 = 0.9;
 
@@ -209,7 +213,8 @@ fn rule(node: &Value, asked: Asked) -> Result<Rule, Reason> {
     Ok(Rule { service: service.to_owned(), operation, rate, basis })
 }
 
-/// The rate that the margin is taken from, and what it is: the knee, or where p99 or errors pass what was given.
+/// The rate that the margin is taken from, and what it is: where p99 or errors pass what was given, or the least that the
+/// limit can be where that comes first; the knee where nothing was given or what was given is never passed.
 fn limit(node: &Value) -> Result<(f64, &'static str), Reason> {
     let verdict = node["verdict"].as_str().unwrap_or_default();
     let refused = || {
@@ -229,10 +234,17 @@ fn limit(node: &Value) -> Result<(f64, &'static str), Reason> {
             ));
         }
     }
-    let known = [("knee_qps", "knee"), ("p99_limit_qps", "p99"), ("error_limit_qps", "errors")];
-    let rates = known.into_iter().filter_map(|(name, by)| Some((node[name].as_f64()?, by)));
-    let lowest = rates.filter(|(rate, _)| rate.is_finite() && *rate > 0.0).min_by(|a, b| a.0.total_cmp(&b.0));
-    lowest.ok_or_else(refused)
+    let rate = |name: &str| node[name].as_f64().filter(|rate| rate.is_finite() && *rate > 0.0);
+    let lowest = |known: [(&str, &'static str); 2]| {
+        let rates = known.into_iter().filter_map(|(name, by)| Some((rate(name)?, by)));
+        rates.min_by(|a, b| a.0.total_cmp(&b.0))
+    };
+    match lowest([("p99_limit_qps", "p99"), ("error_limit_qps", "errors")]) {
+        Some(given) => {
+            Ok(rate("limit_low_qps").map_or(given, |low| if low < given.0 { (low, "limit") } else { given }))
+        }
+        None => rate("knee_qps").map(|knee| (knee, "knee")).ok_or_else(refused),
+    }
 }
 
 struct Words {
@@ -250,6 +262,10 @@ fn words(node: &Value, asked: Asked, w: Words) -> (String, String) {
     let (by, by_zh) = match w.by {
         "p99" => ("the rate at which p99 passes its limit", "p99 越过限值的速率"),
         "errors" => ("the rate at which errors pass their limit", "错误率越过限值的速率"),
+        "limit" => (
+            "the lower end of the measured limit, which comes before the one that was given",
+            "测得上限的区间下端（低于给定的限值）",
+        ),
         _ => ("the knee", "拐点"),
     };
     let (mut en, mut zh) = match (asked.per, w.instances) {

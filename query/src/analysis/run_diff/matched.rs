@@ -1,115 +1,34 @@
-//! What is compared with what, and what of the difference is no chance.
+//! What of the difference of two runs is no chance.
 //!
-//! Levels of both sides whose rates are within [`SAME_RATE`] make a band. Within a band the two sides are alike in load;
-//! over bands, differences are weighted as Mantel and Haenszel do (Journal of the National Cancer Institute 22, 1959), by
-//! the time that both have. Errors of the figures come from a block bootstrap of each side's bins; what is reported as
-//! better or worse is so with false-discovery control over all comparisons made. What is reported as the same has the
-//! 95 % interval of every change within what counts as no change: two one-sided tests at 2.5 % (Schuirmann, Journal of
-//! Pharmacokinetics and Biopharmaceutics 15, 1987). No evidence is neither.
+//! Within a band ([`super::bands`]) the two sides are alike in load; over bands, differences are weighted as Mantel and
+//! Haenszel do (Journal of the National Cancer Institute 22, 1959), by the time that both have. Errors of the figures come
+//! from a block bootstrap of each side's bins; what is reported as better or worse is so with false-discovery control over
+//! all comparisons made. What is reported as the same has the 95 % interval of every change within what counts as no
+//! change: two one-sided tests at 2.5 % (Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987). No
+//! evidence is neither.
+//!
+//! Where a band is matched by concurrency and one side had some more in its system, all of them may wait in one place: then
+//! its calls take longer by their number over the rate of calls. A change has to be larger by that, and intervals are wider.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use model::Nanos;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::histogram::{Histogram, RELATIVE_ERROR, middle};
-use super::super::report::rfc3339;
-use super::super::scope::Window;
 use super::super::significance::{BlockBootstrap, Estimate, Z95, false_discovery_rates, newcombe_of};
+use super::bands::Band;
 
-/// Rates of a band differ by at most this part of the lowest.
-const SAME_RATE: f64 = 0.2;
-/// A band needs at least this much time on both sides.
-const LEAST_SECONDS: f64 = 5.0;
 /// Calls that a band needs on both sides to count for an operation.
 const LEAST_CALLS: f64 = 20.0;
 /// A quantile is compared when at least this many calls lie beyond it on both sides.
 const LEAST_BEYOND: f64 = 10.0;
 /// Of all that is reported as changed, at most this part is expected to be chance.
 const FALSE_DISCOVERIES: f64 = 0.05;
-const RESAMPLES: usize = 300;
-const SEED: u64 = 1;
-
-/// A stretch of constant load.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Level {
-    /// Requests per second.
-    pub rate: f64,
-    pub window: Window,
-}
-
-/// Levels of both sides that carried the same load.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Band {
-    pub before: Vec<Level>,
-    pub after: Vec<Level>,
-}
-
-fn seconds(levels: &[Level]) -> f64 {
-    levels.iter().map(|l| l.window.seconds()).sum()
-}
-
-/// The mean rate over the time of some levels.
-fn rate(levels: &[Level]) -> f64 {
-    levels.iter().map(|l| l.rate * l.window.seconds()).sum::<f64>() / seconds(levels)
-}
-
-impl Band {
-    fn levels(&self, is_baseline: bool) -> &[Level] {
-        if is_baseline { &self.before } else { &self.after }
-    }
-
-    fn weight(&self) -> f64 {
-        let (a, b) = (seconds(&self.before), seconds(&self.after));
-        a * b / (a + b)
-    }
-
-    pub fn json(&self) -> Value {
-        let times = |levels: &[Level]| -> Vec<[String; 2]> {
-            levels.iter().map(|l| [rfc3339(l.window.start), rfc3339(l.window.end)]).collect()
-        };
-        json!({
-            "qps_a": rate(&self.before),
-            "qps_b": rate(&self.after),
-            "seconds_a": seconds(&self.before),
-            "seconds_b": seconds(&self.after),
-            "times_a": times(&self.before),
-            "times_b": times(&self.after),
-        })
-    }
-}
-
-/// The loads that both sides carried long enough, lowest first.
-pub fn bands(before: &[Level], after: &[Level]) -> Vec<Band> {
-    let mut all: Vec<(Level, bool)> =
-        before.iter().map(|l| (*l, true)).chain(after.iter().map(|l| (*l, false))).collect();
-    all.sort_by(|(a, _), (b, _)| a.rate.total_cmp(&b.rate));
-    let (mut bands, mut band, mut lowest) = (Vec::new(), Band::default(), f64::NEG_INFINITY);
-    for (level, is_baseline) in all {
-        if level.rate > lowest * (1.0 + SAME_RATE) {
-            bands.push(std::mem::take(&mut band));
-            lowest = level.rate;
-        }
-        if is_baseline { band.before.push(level) } else { band.after.push(level) }
-    }
-    bands.push(band);
-    bands.retain(|band| seconds(&band.before) >= LEAST_SECONDS && seconds(&band.after) >= LEAST_SECONDS);
-    bands
-}
-
-/// The band of each bin of a window, as a position in `bands`; only bins that lie within a level have one.
-pub fn bins(window: Window, bin: Nanos, bands: &[Band], is_baseline: bool) -> Vec<Option<usize>> {
-    let count = (window.end - window.start + bin - 1) / bin;
-    let band_of = |at: Nanos| {
-        let (start, end) = (window.start + at * bin, window.start + (at + 1) * bin);
-        let holds = |l: &Level| l.window.start <= start && end <= l.window.end;
-        bands.iter().position(|band| band.levels(is_baseline).iter().any(holds))
-    };
-    (0..count).map(band_of).collect()
-}
+pub const RESAMPLES: usize = 300;
+pub const SEED: u64 = 1;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Operation {
@@ -189,6 +108,8 @@ pub enum Measure {
     P99Ns,
     /// Share of calls with status ERROR.
     ErrorRate,
+    /// Requests per second of the whole, at equal concurrency.
+    Throughput,
 }
 
 const MEASURES: [Measure; 5] = [Measure::MeanNs, Measure::P50Ns, Measure::P95Ns, Measure::P99Ns, Measure::ErrorRate];
@@ -221,8 +142,9 @@ impl Limits {
         json!({"ratio": self.ratio, "latency_ns": self.least_ns, "error_rate": self.least_errors})
     }
 
-    fn material(&self, measure: Measure, before: f64) -> f64 {
+    pub fn material(&self, measure: Measure, before: f64) -> f64 {
         let (ratio, least) = match measure {
+            Measure::Throughput => (self.ratio, 0.0),
             Measure::ErrorRate => (self.ratio, self.least_errors),
             Measure::MeanNs => (self.ratio, self.least_ns),
             // From one bucket to the next is no change.
@@ -239,7 +161,7 @@ pub struct Figure {
     pub before: f64,
     pub after: f64,
     pub change: f64,
-    /// 95 % interval of the change.
+    /// 95 % interval of the change, had both sides had the same concurrency where they are matched by it.
     pub low: f64,
     pub high: f64,
     /// The least change that counts.
@@ -314,10 +236,17 @@ impl Outcome {
 }
 
 impl Figure {
+    /// A figure about whose chance nothing more is known than the p-value of its change.
+    pub fn of(measure: Measure, [before, after]: [f64; 2], material: f64, (low, high): (f64, f64), p: f64) -> Figure {
+        let change = after - before;
+        Figure { measure, before, after, change, low, high, material, q: 1.0, outcome: Outcome::NoEvidence, p }
+    }
+
     fn judged(&self) -> Outcome {
         let is_within = -self.material < self.low && self.high < self.material;
+        let is_for_the_worse = (self.change > 0.0) != (self.measure == Measure::Throughput);
         match self.q <= FALSE_DISCOVERIES {
-            true if self.change > 0.0 => Outcome::Worse,
+            true if is_for_the_worse => Outcome::Worse,
             true => Outcome::Better,
             false if is_within => Outcome::Same,
             false => Outcome::NoEvidence,
@@ -325,43 +254,53 @@ impl Figure {
     }
 }
 
-/// Compares the operations with the most calls. Those that changed come first, worse before better, then those of which it
-/// cannot be told; within each the largest change first.
-pub fn compare(
-    bands: &[Band],
-    mut before: BTreeMap<Operation, Series>,
-    mut after: BTreeMap<Operation, Series>,
-    limit: usize,
-    limits: &Limits,
-) -> Vec<Compared> {
-    let mut calls: BTreeMap<&Operation, (u64, u64)> = BTreeMap::new();
-    before.iter().for_each(|(o, s)| calls.entry(o).or_default().0 = s.calls());
-    after.iter().for_each(|(o, s)| calls.entry(o).or_default().1 = s.calls());
-    let mut chosen: Vec<(Operation, (u64, u64))> = calls.into_iter().map(|(o, c)| (o.clone(), c)).collect();
-    chosen.sort_by_key(|(_, (a, b))| std::cmp::Reverse(a + b));
-    chosen.truncate(limit);
-    let mut all: Vec<Compared> = chosen
-        .into_iter()
-        .map(|(operation, calls)| {
-            let sides = (before.remove(&operation), after.remove(&operation));
-            let (figures, reason) = match sides {
-                (Some(a), Some(b)) => {
-                    let figures = figures(bands, &a, &b, limits);
-                    let reason = figures.is_empty().then_some(Reason::TooFewCalls);
-                    (figures, reason)
-                }
-                (Some(_), None) => (Vec::new(), Some(Reason::OnlyInA)),
-                (None, _) => (Vec::new(), Some(Reason::OnlyInB)),
-            };
-            Compared { operation, outcome: Outcome::NoEvidence, reason, figures, calls }
-        })
-        .collect();
-    let p: Vec<f64> = all.iter().flat_map(|c| &c.figures).map(|f| f.p).collect();
-    let q = false_discovery_rates(&p);
-    for (figure, q) in all.iter_mut().flat_map(|c| &mut c.figures).zip(q) {
-        figure.q = q;
-        figure.outcome = figure.judged();
+/// One operation with what either side has of it.
+pub struct Pair {
+    pub operation: Operation,
+    pub before: Option<Series>,
+    pub after: Option<Series>,
+}
+
+/// Every operation of either side.
+pub fn pairs(before: BTreeMap<Operation, Series>, mut after: BTreeMap<Operation, Series>) -> Vec<Pair> {
+    let mut pairs: Vec<Pair> = Vec::new();
+    for (operation, series) in before {
+        let other = after.remove(&operation);
+        pairs.push(Pair { operation, before: Some(series), after: other });
     }
+    pairs.extend(after.into_iter().map(|(operation, series)| Pair { operation, before: None, after: Some(series) }));
+    pairs
+}
+
+/// The figures of an operation, which are yet to be judged together with all others.
+pub fn measured(bands: &[Band], pair: &Pair, limits: &Limits) -> Compared {
+    let (figures, reason) = match (&pair.before, &pair.after) {
+        (Some(a), Some(b)) => {
+            let figures = figures(bands, a, b, limits);
+            let reason = figures.is_empty().then_some(Reason::TooFewCalls);
+            (figures, reason)
+        }
+        (Some(_), None) => (Vec::new(), Some(Reason::OnlyInA)),
+        (None, _) => (Vec::new(), Some(Reason::OnlyInB)),
+    };
+    let calls = |series: &Option<Series>| series.as_ref().map_or(0, Series::calls);
+    let calls = (calls(&pair.before), calls(&pair.after));
+    Compared { operation: pair.operation.clone(), outcome: Outcome::NoEvidence, reason, figures, calls }
+}
+
+/// Judges all that was measured, with false-discovery control over all of it. Operations that changed come first, worse
+/// before better, then those of which it cannot be told; within each the largest change first.
+pub fn judge(all: &mut [Compared], throughput: &mut [Figure]) {
+    let of_all = |all: &mut [Compared], throughput: &mut [Figure], with: &mut dyn FnMut(&mut Figure)| {
+        all.iter_mut().flat_map(|c| &mut c.figures).chain(throughput).for_each(with);
+    };
+    let mut p = Vec::new();
+    of_all(all, throughput, &mut |figure| p.push(figure.p));
+    let mut q = false_discovery_rates(&p).into_iter();
+    of_all(all, throughput, &mut |figure| {
+        figure.q = q.next().unwrap_or(1.0);
+        figure.outcome = figure.judged();
+    });
     all.iter_mut().for_each(|compared| compared.outcome = compared.judged());
     let relative = |c: &Compared| c.decisive().map_or(0.0, |f| (f.change / f.before.max(1e-9)).abs());
     let rank = |c: &Compared| match c.outcome {
@@ -371,7 +310,6 @@ pub fn compare(
         Outcome::Same => 3,
     };
     all.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| relative(b).total_cmp(&relative(a))));
-    all
 }
 
 /// The figures of an operation at matched load; none when it has too few calls there.
@@ -388,18 +326,19 @@ fn figures(bands: &[Band], before: &Series, after: &Series, limits: &Limits) -> 
     // A quantile needs calls beyond it in each band that counts.
     let fewest = calls.iter().zip(&weights).filter(|(_, w)| **w > 0.0).map(|(c, _)| *c).fold(f64::INFINITY, f64::min);
     let (a, b) = (estimates(before, &weights, SEED), estimates(after, &weights, SEED ^ 1));
+    let waits = waits(bands, &by_band, &weights);
     let worth = by_band.map(|calls| worth(&calls, &weights));
     let mut figures = Vec::new();
     for ((measure, a), b) in MEASURES.into_iter().zip(a).zip(b) {
         let beyond = match measure {
-            Measure::MeanNs | Measure::ErrorRate => fewest,
+            Measure::MeanNs | Measure::ErrorRate | Measure::Throughput => fewest,
             Measure::P50Ns => fewest * 0.5,
             Measure::P95Ns => fewest * 0.05,
             Measure::P99Ns => fewest * 0.01,
         };
         let is_known = |e: &Estimate| e.value.is_finite() && e.variance.is_finite();
         if beyond >= LEAST_BEYOND && is_known(&a) && is_known(&b) {
-            figures.push(figure(measure, &a, &b, worth, limits));
+            figures.push(figure(measure, &a, &b, worth, waits, limits));
         }
     }
     figures
@@ -411,30 +350,32 @@ fn worth(calls: &[f64], weights: &[f64]) -> f64 {
     1.0 / counted.map(|(w, n)| w * w / n).sum::<f64>()
 }
 
-fn figure(measure: Measure, a: &Estimate, b: &Estimate, worth: [f64; 2], limits: &Limits) -> Figure {
-    let material = limits.material(measure, a.value);
-    // It is asked in both directions, of which only one can be.
-    let p = (2.0 * b.p_of_rise(a, material).min(a.p_of_rise(b, material))).min(1.0);
-    let (low, high) = interval(measure, a, b, worth);
-    Figure {
-        measure,
-        before: a.value,
-        after: b.value,
-        change: b.value - a.value,
-        low,
-        high,
-        material,
-        q: 1.0,
-        outcome: Outcome::NoEvidence,
-        p,
+/// By how much calls may take longer, and by how much shorter, since the later side had more or fewer in its system, ns.
+fn waits(bands: &[Band], calls: &[Vec<f64>; 2], weights: &[f64]) -> [f64; 2] {
+    let mut waits = [0.0; 2];
+    for (at, (band, weight)) in bands.iter().zip(weights).enumerate().filter(|(_, (_, weight))| **weight > 0.0) {
+        let rate =
+            calls.iter().zip(band.seconds()).map(|(calls, seconds)| calls[at] / seconds).fold(f64::INFINITY, f64::min);
+        let wait = weight * band.more() / rate * 1e9;
+        waits[usize::from(wait < 0.0)] += wait.abs();
     }
+    waits
+}
+
+fn figure(measure: Measure, a: &Estimate, b: &Estimate, worth: [f64; 2], waits: [f64; 2], limits: &Limits) -> Figure {
+    let material = limits.material(measure, a.value);
+    let [longer, shorter] = if measure == Measure::ErrorRate { [0.0; 2] } else { waits };
+    // It is asked in both directions, of which only one can be.
+    let p = b.p_of_rise(a, material + longer).min(a.p_of_rise(b, material + shorter));
+    let (low, high) = interval(measure, a, b, worth);
+    Figure::of(measure, [a.value, b.value], material, (low - longer, high + shorter), (2.0 * p).min(1.0))
 }
 
 /// The 95 % interval of the change, with what the bootstrap cannot see.
 fn interval(measure: Measure, a: &Estimate, b: &Estimate, [worth_a, worth_b]: [f64; 2]) -> (f64, f64) {
     let (low, high) = b.since(a).interval();
     match measure {
-        Measure::MeanNs => (low, high),
+        Measure::MeanNs | Measure::Throughput => (low, high),
         // A quantile is known to its bucket.
         Measure::P50Ns | Measure::P95Ns | Measure::P99Ns => {
             let blur = RELATIVE_ERROR * (a.value + b.value);

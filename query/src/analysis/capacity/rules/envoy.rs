@@ -34,7 +34,11 @@ pub fn yaml(mut rules: Rules) -> String {
     let mut out = String::new();
     remark(&mut out, "", "Envoy local rate limits from the capacity that hotspan measured");
     remark(&mut out, "", &format!("from {} to {}.", rules.window.0, rules.window.1));
-    remark(&mut out, "", &format!("Margin: {:.0} %, below the knee or an earlier limit.", rules.asked.margin * 100.0));
+    remark(
+        &mut out,
+        "",
+        &format!("Margin: {:.0} %, below the limit that was given or the knee.", rules.asked.margin * 100.0),
+    );
     remark(
         &mut out,
         "",

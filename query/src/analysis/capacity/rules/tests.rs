@@ -72,11 +72,22 @@ fn the_margin_is_below_the_knee_and_shared_by_the_instances() {
 }
 
 #[test]
-fn an_earlier_limit_than_the_knee_counts() {
+fn a_given_limit_counts_and_not_the_knee() {
     let p99 = json!({"p99_limit": {"is": "at", "qps": 300.0}, "p99_limit_qps": 300.0, "capacity_qps": 300.0,
         "capacity_by": "p99"});
     let errors = json!({"error_limit": {"is": "at", "qps": 250.0}, "error_limit_qps": 250.0});
-    let cases = [(p99.clone(), 80.0, "p99"), (errors, 66.66, "errors")];
+    // Above the knee at 360 too, but not above 380, from which on the limit may be.
+    let later = json!({"p99_limit": {"is": "at", "qps": 375.0}, "p99_limit_qps": 375.0});
+    let last = json!({"p99_limit": {"is": "at", "qps": 390.0}, "p99_limit_qps": 390.0});
+    let never = json!({"p99_limit": {"is": "beyond", "qps": 395.0}, "p99_limit_qps": null});
+    let cases = [
+        (p99.clone(), 80.0, "p99"),
+        (errors.clone(), 66.66, "errors"),
+        (with(last.clone(), errors), 66.66, "errors"),
+        (later, 100.0, "p99"),
+        (last, 101.33, "limit"),
+        (never, 96.0, "knee"),
+    ];
     for (limit, count, by) in cases {
         let report = report(&[with(fitted("operation", Some("POST /order")), limit)]);
         let document = sentinel::document(rules(&report, asked(&[])));
@@ -166,7 +177,7 @@ fn envoy_gets_a_filter_for_the_service_and_buckets_for_its_routes() {
     let yaml = envoy::yaml(rules(&report(&nodes), asked(&[])));
     let expected = r#"# Envoy local rate limits from the capacity that hotspan measured
 # from 2026-11-11T12:00:00Z to 2026-11-11T12:30:00Z.
-# Margin: 20 %, below the knee or an earlier limit.
+# Margin: 20 %, below the limit that was given or the knee.
 # Per instance: for the Envoy beside each instance (sidecar).
 # Left out: operation shop nightly: its name is neither an HTTP route nor a gRPC method
 services:

@@ -1,12 +1,27 @@
 //! Series whose difference is known, because it was put into them.
 
+use model::Nanos;
 use model::time::SECOND;
 
+use super::super::super::scope::Window;
 use super::super::super::significance::Random;
+use super::super::bands::{Level, bands, bins};
 use super::*;
 
 fn level(rate: f64, from: Nanos, to: Nanos) -> Level {
-    Level { rate, window: Window { start: from * SECOND, end: to * SECOND } }
+    Level { rate, concurrency: 0.0, window: Window { start: from * SECOND, end: to * SECOND } }
+}
+
+fn compare(
+    bands: &[Band],
+    before: BTreeMap<Operation, Series>,
+    after: BTreeMap<Operation, Series>,
+    limits: &Limits,
+) -> Vec<Compared> {
+    let pairs = pairs(before, after);
+    let mut all: Vec<Compared> = pairs.iter().map(|pair| measured(bands, pair, limits)).collect();
+    judge(&mut all, &mut []);
+    all
 }
 
 fn operation(name: &str) -> Operation {
@@ -40,19 +55,6 @@ fn series_of(
     series
 }
 
-#[test]
-fn only_levels_of_about_the_same_rate_are_matched() {
-    let before = [level(100.0, 0, 60), level(500.0, 60, 120), level(95.0, 120, 180)];
-    let after = [level(110.0, 0, 60), level(900.0, 60, 120), level(505.0, 120, 123)];
-    let bands = bands(&before, &after);
-    // 500 is met by 505 for three seconds only, and 900 by nothing.
-    assert_eq!(bands.len(), 1);
-    assert_eq!((bands[0].before.len(), bands[0].after.len()), (2, 1));
-    let of_bins = bins(Window { start: 0, end: 180 * SECOND }, 10 * SECOND, &bands, true);
-    let expected: Vec<Option<usize>> = (0..18).map(|at| (!(6..12).contains(&at)).then_some(0)).collect();
-    assert_eq!(of_bins, expected);
-}
-
 /// The later run was driven harder for most of its time, and is slower there; at the common load it is as fast.
 #[test]
 fn more_load_alone_is_not_worse() {
@@ -66,7 +68,7 @@ fn more_load_alone_is_not_worse() {
         (0..20).for_each(|_| bin.latency.record(90_000_000));
     }
     let one = |series| BTreeMap::from([(operation("pay"), series)]);
-    let compared = compare(&bands, one(before), one(after), 10, &Limits::of(0.2, 2e6));
+    let compared = compare(&bands, one(before), one(after), &Limits::of(0.2, 2e6));
     assert_eq!((compared[0].outcome, compared[0].reason), (Outcome::Same, None), "{compared:?}");
 }
 
@@ -93,7 +95,7 @@ fn what_got_slower_faster_and_what_fails_is_named_and_the_rest_is_not() {
     }
     let gone = before.remove(&operation("same 7")).expect("it was put in");
     before.insert(operation("gone"), gone);
-    let compared = compare(&bands, before, after, 100, &Limits::of(0.2, 2e6));
+    let compared = compare(&bands, before, after, &Limits::of(0.2, 2e6));
     let with = |outcome: Outcome| -> Vec<&str> {
         compared.iter().filter(|c| c.outcome == outcome).map(|c| c.operation.operation.as_str()).collect()
     };
@@ -118,7 +120,7 @@ fn equal_runs_show_no_difference() {
         (0..400).map(|n| (operation(&format!("op {n}")), series(&mut random, &of_bins, |_| 5.0, 0.02))).collect()
     };
     let (before, after) = (side(), side());
-    let compared = compare(&bands, before, after, 1_000, &Limits { ratio: 0.0, least_ns: 0.0, least_errors: 0.0 });
+    let compared = compare(&bands, before, after, &Limits { ratio: 0.0, least_ns: 0.0, least_errors: 0.0 });
     assert_eq!(compared.len(), 400);
     let changed = compared.iter().filter(|c| c.outcome != Outcome::NoEvidence).count();
     assert!(changed <= 4, "{changed} of 400");
@@ -133,7 +135,7 @@ fn compared_of(calls: usize, before: (f64, f64), after: (f64, f64), seed: u64) -
         BTreeMap::from([(operation("pay"), series_of(calls, &mut random, &of_bins, |_| ms, errors))])
     };
     let (before, after) = (one(before), one(after));
-    let mut compared = compare(&bands, before, after, 10, &Limits::of(0.2, 2e6));
+    let mut compared = compare(&bands, before, after, &Limits::of(0.2, 2e6));
     compared.pop().expect("compared")
 }
 
@@ -184,10 +186,30 @@ fn short_levels_are_not_called_changed() {
             (0..400).map(|n| (operation(&format!("op {n}")), series(&mut random, &of_bins, |_| 5.0, 0.0))).collect()
         };
         let (before, after) = (side(), side());
-        let compared = compare(&bands, before, after, 1_000, &Limits { ratio: 0.0, least_ns: 0.0, least_errors: 0.0 });
+        let compared = compare(&bands, before, after, &Limits { ratio: 0.0, least_ns: 0.0, least_errors: 0.0 });
         let changed = compared.iter().filter(|c| c.outcome.is_change()).count();
         assert!(changed <= 20, "{changed} of 400 in {seconds} bins");
         let few = compared.iter().filter(|c| c.reason == Some(Reason::TooFewCalls)).count();
         assert_eq!(few, if seconds < 4 { 400 } else { 0 }, "in {seconds} bins");
     }
+}
+
+/// A minute of 20 calls of 100 ms a second, and with 10 and 12 in the system one of calls that take 30 or 220 ms longer.
+/// Two more among 20 calls a second are 100 ms each, wherever they wait.
+#[test]
+fn what_more_users_can_explain_is_no_change_of_the_system() {
+    let of = |ms: f64| {
+        let at = |concurrency: f64, rate: f64| Level { concurrency, ..level(rate, 0, 60) };
+        let bands = bands(&[at(10.0, 100.0)], &[at(12.0, 70.0)]);
+        assert_eq!(bands.len(), 1, "by concurrency");
+        let of_bins = bins(Window { start: 0, end: 60 * SECOND }, SECOND, &bands, true);
+        let mut random = Random::seeded(6);
+        let mut one = |ms: f64| BTreeMap::from([(operation("pay"), series(&mut random, &of_bins, |_| ms, 0.0))]);
+        let (before, after) = (one(100.0), one(ms));
+        compare(&bands, before, after, &Limits::of(0.2, 2e6)).pop().expect("compared")
+    };
+    let (little, much) = (of(130.0), of(320.0));
+    assert_ne!(little.outcome, Outcome::Worse, "{little:?}");
+    assert!(little.figures[0].low < -60e6 && little.figures[0].high < 40e6, "{little:?}");
+    assert_eq!(much.outcome, Outcome::Worse, "{much:?}");
 }
