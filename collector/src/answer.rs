@@ -14,8 +14,13 @@ use serde_json::{Value, json};
 use tonic::Code;
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::admit::NoRoom;
+
 /// The pause we ask for when the store itself did not name one.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// The same where there was no room in memory, which comes back sooner.
+const PAUSE_FOR_ROOM: Duration = Duration::from_millis(2500);
 
 /// Longest message of an error. It travels three times in gRPC's trailers, of which Java clients take 8 KiB.
 const MAX_MESSAGE: usize = 512;
@@ -80,8 +85,10 @@ pub(crate) struct Refusal {
     pub code: Code,
     pub http: StatusCode,
     pub message: String,
-    /// Told as `Retry-After` and `RetryInfo`.
+    /// The least that is told as `Retry-After` and `RetryInfo`.
     pub retry_after: Option<Duration>,
+    /// From 0 to below 1: how far towards twice that.
+    spread: f64,
     /// The label of `hotspan_exports_failed_total`.
     pub reason: &'static str,
     /// One more header that the answer carries, e.g. `allow`.
@@ -112,13 +119,49 @@ impl From<Error> for Refusal {
             Some(hint) => format!("{}; {hint}", error.message),
             None => error.message,
         };
-        Refusal { code, http, message: shortened(message), retry_after, reason: error.kind.name(), header }
+        Refusal { retry_after, header, ..Refusal::new(code, http, error.kind.name(), message) }
+    }
+}
+
+impl From<NoRoom> for Refusal {
+    fn from(why: NoRoom) -> Self {
+        let (reason, message) = match why {
+            NoRoom::InTime { used } => {
+                ("no_room", format!("{used} bytes of exports are in work already, and the store does not keep up"))
+            }
+            NoRoom::ToWait { waiting } => {
+                ("too_many_waiting", format!("{waiting} exports wait for room already, of this tenant its share"))
+            }
+        };
+        let message = format!("{message}; nothing was kept; send the same export again later");
+        let mut refusal = Refusal::new(Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, reason, message);
+        refusal.retry_after = Some(PAUSE_FOR_ROOM);
+        refusal
     }
 }
 
 impl Refusal {
     fn new(code: Code, http: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Refusal { code, http, message: shortened(message.into()), retry_after: None, reason, header: None }
+        let message = shortened(message.into());
+        Refusal { code, http, message, retry_after: None, spread: 0.0, reason, header: None }
+    }
+
+    /// Asks for a pause between the one that is needed and twice that, as `chance` (from 0 to below 1) has it: clients
+    /// that were refused together are not to come back together.
+    pub fn spread(mut self, chance: f64) -> Self {
+        self.spread = chance;
+        self
+    }
+
+    fn pause(&self) -> Option<Duration> {
+        self.retry_after.map(|pause| pause + pause.mul_f64(self.spread))
+    }
+
+    /// The same in whole seconds, each as likely as another. Rounding the pause would make all of some pauses one.
+    fn whole_seconds(&self) -> Option<u64> {
+        let up = |pause: Duration| pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+        let (least, most) = self.retry_after.map(|pause| (up(pause), up(pause * 2)))?;
+        Some(least + ((most - least + 1) as f64 * self.spread) as u64)
     }
 
     pub fn method(allowed: &'static str, message: impl Into<String>) -> Self {
@@ -165,8 +208,8 @@ impl Refusal {
         if self.code == Code::InvalidArgument {
             details.add_bad_request_violation("", &self.message);
         }
-        if self.retry_after.is_some() {
-            details.set_retry_info(self.retry_after);
+        if let Some(pause) = self.pause() {
+            details.set_retry_info(Some(pause));
         }
         tonic::Status::with_error_details(self.code, &self.message, details)
     }
@@ -179,7 +222,7 @@ impl Refusal {
     /// The same in the JSON mapping of protobuf.
     pub fn json(&self) -> Bytes {
         let mut details: Vec<Value> = Vec::new();
-        if let Some(pause) = self.retry_after {
+        if let Some(pause) = self.pause() {
             let delay = format!("{}.{:03}s", pause.as_secs(), pause.subsec_millis());
             details.push(json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}));
         }
@@ -194,9 +237,7 @@ impl Refusal {
 
     /// Headers that go with the answer over HTTP.
     pub fn headers(&self, headers: &mut HeaderMap) {
-        if let Some(pause) = self.retry_after {
-            // Whole seconds, rounded up: an early return would meet the same crowd.
-            let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+        if let Some(seconds) = self.whole_seconds() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some((name, value)) = self.header {

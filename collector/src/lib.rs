@@ -17,6 +17,7 @@ pub mod tls;
 
 mod admit;
 mod answer;
+mod chance;
 mod receive;
 mod stats;
 
@@ -29,13 +30,14 @@ use axum::routing::{any, get};
 use http::header;
 use model::access::Access;
 use model::{Clock, Decoder, Ingest, Ledger, Signal};
-use tokio::sync::Semaphore;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 pub use settings::{ConnectionLimits, Settings};
 pub use stats::{Connections, Stats};
 
 use admit::Budget;
+use admit::turns::Turns;
+use chance::Chance;
 use receive::{Pipeline, grpc, http as otlp_http};
 
 /// How long a browser may remember that an origin is allowed.
@@ -57,10 +59,11 @@ impl Collector {
         ingest: Arc<dyn Ingest>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let budget = Arc::new(Budget::new(settings.max_in_flight_bytes, clock.now().cast_unsigned()));
+        let budget = Arc::new(Budget::new(settings.max_in_flight_bytes));
         let stats = Arc::new(Stats::new(budget.clone()));
-        let decoding = Semaphore::new(decode_threads(&settings));
-        let pipeline = Pipeline { settings, access, ledger, decoder, ingest, clock, budget, stats, decoding };
+        let decoding = Turns::new(decode_threads(&settings));
+        let chance = Chance::new(clock.now().cast_unsigned());
+        let pipeline = Pipeline { settings, access, ledger, decoder, ingest, clock, budget, stats, decoding, chance };
         Collector { pipeline: Arc::new(pipeline) }
     }
 

@@ -2,7 +2,8 @@
 //! needs and `axum::serve` does not set.
 //!
 //! ```text
-//!   accept ──too many?──▶ closed        ┌─ first request late ─┐
+//!   accept ──too many?──▶ closed, or another one is ([`door`])
+//!     │                                 ┌─ first request late ─┐
 //!     └──▶ [TLS, ALPN] ──▶ HTTP/1.1 or HTTP/2 ── idle too long ─┼─▶ graceful close ──drain_timeout──▶ cut
 //!                                       └─ shutdown ───────────┘
 //! ```
@@ -29,6 +30,9 @@ use crate::stats::Connections;
 
 mod activity;
 mod connection;
+mod door;
+
+use door::{Door, Seat};
 
 /// A TLS handshake takes two round trips; a peer that needs longer is not one.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -81,6 +85,7 @@ pub async fn serve(
         builder: builder(&limits),
         router,
         tls: tls.map(TlsAcceptor::from),
+        door: Door::new(limits.max_connections, connections.clone()),
         limits,
         connections,
         shutdown,
@@ -111,35 +116,32 @@ struct Server {
     router: Router,
     tls: Option<TlsAcceptor>,
     limits: ConnectionLimits,
+    door: Arc<Door>,
     connections: Arc<Connections>,
     shutdown: CancellationToken,
 }
 
 impl Server {
     fn start(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, tasks: &TaskTracker) {
-        let Some(open) = OpenConnection::count(&self.connections, self.limits.max_connections) else {
-            return;
-        };
-        tasks.spawn(async move {
-            self.handshake_and_serve(stream, peer).await;
-            drop(open);
-        });
+        let Some(seat) = self.door.enter(peer.ip()) else { return };
+        tasks.spawn(async move { self.handshake_and_serve(stream, peer, seat).await });
     }
 
-    async fn handshake_and_serve(&self, stream: TcpStream, peer: SocketAddr) {
+    async fn handshake_and_serve(&self, stream: TcpStream, peer: SocketAddr, seat: Seat) {
         // Answers are small and complete: waiting for more to send along would only delay them.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "setting TCP_NODELAY");
         }
         let Some(tls) = &self.tls else {
-            return self.serve(stream, peer).await;
+            return self.serve(stream, peer, &seat).await;
         };
         let handshake = tokio::select! {
             handshake = tokio::time::timeout(HANDSHAKE, tls.accept(stream)) => handshake,
+            () = seat.given_away() => return,
             () = self.shutdown.cancelled() => return,
         };
         match handshake {
-            Ok(Ok(stream)) => self.serve(stream, peer).await,
+            Ok(Ok(stream)) => self.serve(stream, peer, &seat).await,
             failed => {
                 self.connections.handshakes_failed.fetch_add(1, Ordering::Relaxed);
                 let error = failed
@@ -147,28 +149,6 @@ impl Server {
                 tracing::debug!(%peer, error, "TLS handshake failed");
             }
         }
-    }
-}
-
-/// Counts a connection as open until it is dropped.
-struct OpenConnection(Arc<Connections>);
-
-impl OpenConnection {
-    /// None when `limit` are open already. Only the accept loop calls it, so the check and the count cannot race.
-    fn count(connections: &Arc<Connections>, limit: usize) -> Option<Self> {
-        if connections.open.load(Ordering::Relaxed) >= limit as u64 {
-            connections.refused.fetch_add(1, Ordering::Relaxed);
-            return None;
-        }
-        connections.accepted.fetch_add(1, Ordering::Relaxed);
-        connections.open.fetch_add(1, Ordering::Relaxed);
-        Some(OpenConnection(connections.clone()))
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -69,14 +69,14 @@ impl Settings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConnectionLimits {
-    /// Connections open at the same time; beyond it new ones are closed at once. More: each may hold about half a
-    /// MiB of what its peer sent and nobody has read yet.
+    /// Connections open at the same time; beyond it newcomers take the places of idle ones, or are closed at once. More:
+    /// each may hold about half a MiB of what its peer sent and nobody has read yet.
     pub max_connections: usize,
     /// From the accepted connection to its first whole request. Shorter: peers that send their headers a byte at
     /// a time hold a connection for less long; clients that connect long before they send have to reconnect.
     #[serde(with = "seconds")]
     pub header_timeout: Duration,
-    /// How long a connection without a request in work stays open, and how long a request's headers may take on
+    /// How long a connection without a request in work stays open while there is room, and how long a request's headers may take on
     /// it. Keep it above the exporters' interval (60 s for metrics), else every export opens a connection, and
     /// some meet one that is just being closed.
     #[serde(with = "seconds")]

@@ -90,6 +90,10 @@ pub struct Connections {
     pub(crate) accepted: AtomicU64,
     /// Closed at once: too many were open.
     pub(crate) refused: AtomicU64,
+    /// Closed for a newcomer: too many were open.
+    pub(crate) displaced: AtomicU64,
+    /// How many may be open.
+    pub(crate) limit: AtomicU64,
     /// TLS handshakes that came to nothing.
     pub(crate) handshakes_failed: AtomicU64,
 }
@@ -105,6 +109,10 @@ impl Connections {
 
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    pub fn displaced(&self) -> u64 {
+        self.displaced.load(Ordering::Relaxed)
     }
 }
 
@@ -291,10 +299,17 @@ impl Stats {
 
     fn write_connections(&self, out: &mut String) {
         type Field = fn(&Connections) -> &AtomicU64;
-        let fields: [(&str, &str, &str, Field); 4] = [
+        let fields: [(&str, &str, &str, Field); 6] = [
             ("hotspan_connections_open", "gauge", "Connections open now.", |c| &c.open),
+            ("hotspan_connections_open_limit", "gauge", "Connections that may be open.", |c| &c.limit),
             ("hotspan_connections_accepted_total", "counter", "Connections accepted.", |c| &c.accepted),
             ("hotspan_connections_refused_total", "counter", "Connections closed at once: too many.", |c| &c.refused),
+            (
+                "hotspan_connections_displaced_total",
+                "counter",
+                "Connections closed for a newcomer: too many were open, and they were idle or one peer's.",
+                |c| &c.displaced,
+            ),
             ("hotspan_tls_handshakes_failed_total", "counter", "TLS handshakes that failed.", |c| &c.handshakes_failed),
         ];
         for (name, kind, help, field) in fields {

@@ -34,7 +34,8 @@ fn no_failure_of_ours_makes_an_exporter_drop_data_and_no_bad_export_comes_back()
         assert_eq!(refusal.is_retryable(), ours, "{kind:?}");
         assert_eq!(refusal.retry_after.is_some(), ours, "{kind:?}");
     }
-    for refusal in [Refusal::deadline("late"), Refusal::body("slow")] {
+    let no_room = [NoRoom::InTime { used: 1 }, NoRoom::ToWait { waiting: 1 }].map(Refusal::from);
+    for refusal in [Refusal::deadline("late"), Refusal::body("slow")].into_iter().chain(no_room) {
         assert!(refusal.is_retryable() && by_grpc.contains(&refusal.code) && by_http.contains(&refusal.http.as_u16()));
     }
 }
@@ -62,4 +63,32 @@ fn retry_after_is_rounded_up_to_whole_seconds() {
         Refusal::from(Error::overloaded("busy", Duration::from_millis(millis))).headers(&mut headers);
         assert_eq!(headers[header::RETRY_AFTER], seconds);
     }
+}
+
+/// Clients are asked to wait no shorter than needed, at most twice as long, and all of that about as often.
+#[test]
+fn pauses_are_spread_up_to_twice_as_long() {
+    let chance = crate::chance::Chance::new(7);
+    for (pause, seconds) in [(1000, 1..=2), (1200, 2..=3), (2500, 3..=5), (5000, 5..=10)] {
+        let pause = Duration::from_millis(pause);
+        let mut told = std::collections::BTreeMap::<u64, usize>::new();
+        let (mut shortest, mut longest) = (Duration::MAX, Duration::ZERO);
+        for _ in 0..1000 {
+            let refusal = Refusal::from(Error::overloaded("busy", pause)).spread(chance.next());
+            let exact = refusal.grpc().get_details_retry_info().and_then(|info| info.retry_delay).expect("told");
+            (shortest, longest) = (shortest.min(exact), longest.max(exact));
+            *told.entry(refusal.whole_seconds().expect("told")).or_default() += 1;
+        }
+        assert!(shortest >= pause && longest <= pause * 2, "{shortest:?} to {longest:?}");
+        assert!(longest - shortest > pause.mul_f64(0.9), "{shortest:?} to {longest:?}");
+        assert!(told.keys().copied().eq(seconds.clone()), "{told:?}");
+        let even = 1000 / told.len();
+        assert!(told.values().all(|times| (even / 2..even * 2).contains(times)), "{told:?}");
+    }
+}
+
+#[test]
+fn whoever_is_not_asked_to_come_back_is_not_asked_to_wait() {
+    let refusal = Refusal::from(Error::invalid("no")).spread(0.5);
+    assert_eq!((refusal.pause(), refusal.whole_seconds()), (None, None));
 }

@@ -10,11 +10,19 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
+use crate::listen::door::{Door, Seat};
 use crate::settings::ConnectionLimits;
 
 /// Shared by a connection and its requests.
 #[derive(Clone)]
-pub(super) struct Activity(Arc<Mutex<State>>);
+pub(super) struct Activity(Arc<Inner>);
+
+struct Inner {
+    state: Mutex<State>,
+    /// Is told, since who has nothing in work goes first when places are short.
+    door: Arc<Door>,
+    number: u64,
+}
 
 struct State {
     in_work: usize,
@@ -24,13 +32,20 @@ struct State {
 }
 
 impl Activity {
-    pub fn start() -> Self {
-        Activity(Arc::new(Mutex::new(State { in_work: 0, last_ended: None, since: Instant::now() })))
+    pub fn start(seat: &Seat) -> Self {
+        let (door, number) = seat.door();
+        let state = State { in_work: 0, last_ended: None, since: Instant::now() };
+        Activity(Arc::new(Inner { state: Mutex::new(state), door, number }))
     }
 
     /// A request is in work until its answer has been sent or dropped.
     pub fn begin(&self) -> InWork {
-        self.state().in_work += 1;
+        let mut state = self.state();
+        state.in_work += 1;
+        if state.in_work == 1 {
+            self.0.door.note(self.0.number, true);
+        }
+        drop(state);
         InWork(self.clone())
     }
 
@@ -51,7 +66,7 @@ impl Activity {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics while holding it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,9 +75,11 @@ pub(super) struct InWork(Activity);
 
 impl Drop for InWork {
     fn drop(&mut self) {
+        let Activity(inner) = &self.0;
         let mut state = self.0.state();
         state.in_work = state.in_work.saturating_sub(1);
         state.last_ended = Some(Instant::now());
+        inner.door.note(inner.number, state.in_work > 0);
     }
 }
 

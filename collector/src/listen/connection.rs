@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
+use futures::FutureExt;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -14,14 +15,16 @@ use tower::Service;
 
 use crate::listen::Server;
 use crate::listen::activity::{Activity, Busy, cut_at};
+use crate::listen::door::Seat;
 
 impl Server {
-    /// Serves requests until the peer closes, the connection has been quiet for too long, or shutdown.
-    pub(super) async fn serve<S>(&self, stream: S, peer: SocketAddr)
+    /// Serves requests until the peer closes, the connection has been quiet for too long, its place is given away, or
+    /// shutdown.
+    pub(super) async fn serve<S>(&self, stream: S, peer: SocketAddr, seat: &Seat)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let activity = Activity::start();
+        let activity = Activity::start(seat);
         let service = service_fn(|request| self.answer(request, peer, &activity));
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
@@ -34,6 +37,13 @@ impl Server {
                     if let Err(error) = served {
                         tracing::debug!(%peer, error, "connection ended early");
                     }
+                    return;
+                }
+                () = seat.given_away() => {
+                    tracing::debug!(%peer, "connection closed to make room for another");
+                    // Says goodbye as far as that needs no waiting: somebody has the place already.
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.as_mut().now_or_never();
                     return;
                 }
                 () = self.shutdown.cancelled(), if closing.is_none() => {

@@ -62,7 +62,7 @@ pub(crate) async fn export(pipeline: Arc<Pipeline>, signal: Signal, request: Req
     meter.end(&result);
     match result {
         Ok(taken) => success(&taken),
-        Err(refusal) => failure(&refusal),
+        Err(refusal) => failure(&refusal.spread(pipeline.chance.next())),
     }
 }
 

@@ -40,9 +40,9 @@ pub(crate) async fn export(pipeline: Arc<Pipeline>, signal: Signal, request: Req
     if result.is_err() && must_be_read(&head, &reader) {
         reader.discard_rest(pipeline.settings.max_request_bytes);
     }
-    match &result {
-        Ok(taken) => success(taken, signal, format.unwrap_or(Format::Json)),
-        Err(refusal) => failure(refusal, format),
+    match result {
+        Ok(taken) => success(&taken, signal, format.unwrap_or(Format::Json)),
+        Err(refusal) => failure(&refusal.spread(pipeline.chance.next()), format),
     }
 }
 

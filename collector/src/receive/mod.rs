@@ -13,12 +13,13 @@ use std::time::Duration;
 use ::http::{HeaderMap, HeaderName, header};
 use model::access::Scope;
 use model::{Clock, Decoder, Encoding, Error, Ingest, Kind, Ledger, Signal, Tenant};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::Settings;
 use crate::admit::Budget;
+use crate::admit::turns::Turns;
 use crate::answer::{Refusal, Taken};
+use crate::chance::Chance;
 use crate::stats::{Outcome, Protocol, Stats, signal_name};
 
 mod body;
@@ -38,8 +39,10 @@ pub(crate) struct Pipeline {
     pub clock: Arc<dyn Clock>,
     pub budget: Arc<Budget>,
     pub stats: Arc<Stats>,
-    /// Permits of the decoding threads.
-    pub decoding: Semaphore,
+    /// Turns of the decoding threads.
+    pub decoding: Arc<Turns>,
+    /// Spreads the pauses that refused clients are asked to make.
+    pub chance: Chance,
 }
 
 impl Pipeline {

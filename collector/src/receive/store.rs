@@ -65,19 +65,18 @@ impl Pipeline {
 
     /// Rows can take hundreds of times the room of their body; so none are made while those of others, which wait for
     /// the store, take more than there is.
-    async fn decode(&self, payload: &Payload, permit: &Permit) -> Result<Decoded, Error> {
+    async fn decode(&self, payload: &Payload, permit: &Permit) -> Result<Decoded, Refusal> {
         if payload.encoding == Encoding::Identity && payload.body.len() <= INLINE {
             permit.within_limit().await?;
-            return self.decoder.decode(payload);
+            return Ok(self.decoder.decode(payload)?);
         }
-        let closed = |_| Error::unavailable("the collector is shutting down");
-        let _turn = self.decoding.acquire().await.map_err(closed)?;
+        let _turn = self.decoding.take(&payload.tenant).await;
         permit.within_limit().await?;
         let (decoder, payload) = (self.decoder.clone(), payload.clone());
         match tokio::task::spawn_blocking(move || decoder.decode(&payload)).await {
-            Ok(decoded) => decoded,
+            Ok(decoded) => Ok(decoded?),
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => Err(Error::unavailable("the collector is shutting down")),
+            Err(_) => Err(Error::unavailable("the collector is shutting down").into()),
         }
     }
 }

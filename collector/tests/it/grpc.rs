@@ -92,7 +92,9 @@ async fn tonics_client_understands_partial_success_and_every_refusal() {
         let status = client.export(spans(&["a"])).await.expect_err("refused");
         assert_eq!((status.code(), status.message()), (code, error.message.as_str()));
         let details = status.get_error_details();
-        assert_eq!(details.retry_info().and_then(|r| r.retry_delay), retry, "{error:?}");
+        let told = details.retry_info().and_then(|r| r.retry_delay);
+        assert_eq!(told.is_some(), retry.is_some(), "{error:?}");
+        assert!(told.zip(retry).is_none_or(|(told, least)| least <= told && told <= least * 2), "{error:?}: {told:?}");
         assert_eq!(details.bad_request().is_some(), code == Code::InvalidArgument, "{error:?}");
     }
     bench.store.set(Mode::Store);

@@ -104,7 +104,7 @@ async fn a_request_in_work_is_not_idle() {
 }
 
 /// An empty export and its answer, leaving the connection open.
-async fn one_request(stream: &mut TcpStream) {
+pub(crate) async fn one_request(stream: &mut TcpStream) {
     let request =
         b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
     stream.write_all(request).await.expect("sends");
@@ -165,14 +165,25 @@ async fn a_client_that_asks_first_need_not_send() {
 async fn too_many_connections_are_refused_and_room_is_found_again() {
     let bench = Bench::new();
     let running = started(&bench, ConnectionLimits { max_connections: 2, ..ConnectionLimits::default() }).await;
-    let first = connect_h2(TcpStream::connect(running.address).await.expect("connects")).await;
-    let mut second = connect_h2(TcpStream::connect(running.address).await.expect("connects")).await;
-    assert_eq!(second.send_request(export()).await.expect("an answer").status(), StatusCode::OK);
+    bench.store.set(Mode::Stall);
+    let mut answers = Vec::new();
+    for count in 1..=2 {
+        let mut sender = connect_h2(TcpStream::connect(running.address).await.expect("connects")).await;
+        answers.push(tokio::spawn(async move { (sender.send_request(export()).await, sender) }));
+        bench.store.has_begun(count).await;
+    }
     let third = TcpStream::connect(running.address).await.expect("the kernel accepts");
-    assert_eq!(until_closed(third).await, "");
+    assert_eq!(until_closed(third).await, "", "both have requests in work");
     assert_eq!((running.connections.open(), running.connections.refused()), (2, 1));
 
-    drop(first);
+    bench.store.set(Mode::Store);
+    let mut senders = Vec::new();
+    for answer in answers {
+        let (answer, sender) = answer.await.expect("no panic");
+        assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
+        senders.push(sender);
+    }
+    senders.pop();
     while running.connections.open() > 1 {
         tokio::task::yield_now().await;
     }

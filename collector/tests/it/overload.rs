@@ -87,9 +87,7 @@ async fn a_short_stall_is_ridden_out() {
     let first = stalled(&bench, by_http("a", "default"), 1).await;
     let second = stalled(&bench, by_http("b", "default"), 2).await;
     let third = tokio::spawn(answer(bench.router(), by_http("c", "default")));
-    while !bench.metrics_text().contains("hotspan_exports_waiting 1\n") {
-        tokio::task::yield_now().await;
-    }
+    waits(&bench, 1).await;
     bench.store.set(Mode::Store);
     for sending in [first, second, third] {
         assert_eq!(sending.await.expect("no panic").status.as_u16(), 200);
@@ -105,13 +103,9 @@ async fn a_tenant_that_floods_does_not_lock_out_another() {
     for name in ["3", "4", "5"] {
         loud.push(tokio::spawn(answer(bench.router(), by_http(name, "loud"))));
     }
-    while !bench.metrics_text().contains("hotspan_exports_waiting 3\n") {
-        tokio::task::yield_now().await;
-    }
+    waits(&bench, 3).await;
     let quiet = tokio::spawn(answer(bench.router(), by_http("6", "quiet")));
-    while !bench.metrics_text().contains("hotspan_exports_waiting 4\n") {
-        tokio::task::yield_now().await;
-    }
+    waits(&bench, 4).await;
     // Room for one becomes free, and it is for the one that came last.
     bench.store.set(Mode::Once);
     let order: Vec<_> = bench.store.has_begun(3).await.iter().map(ToString::to_string).collect();
@@ -119,5 +113,57 @@ async fn a_tenant_that_floods_does_not_lock_out_another() {
     bench.store.set(Mode::Store);
     for sending in loud.into_iter().chain([quiet]) {
         assert_eq!(sending.await.expect("no panic").status.as_u16(), 200);
+    }
+}
+
+/// More exports of one tenant than may wait, each of which would wait to its end.
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_takes_every_waiting_place_makes_room_for_another() {
+    let bench = bench();
+    let (router, body) = (bench.router(), bytes::Bytes::from(spans(&["loud", &"x".repeat(SIZE)]).encode_to_vec()));
+    let loud = || {
+        let request = Request::post("/v1/traces").header("content-type", "application/x-protobuf");
+        let request = request.header("content-length", body.len()).header("x-scope-orgid", "loud");
+        tokio::spawn(answer(router.clone(), request.body(Body::from(body.clone())).expect("a request")))
+    };
+    bench.store.set(Mode::Stall);
+    let mut crowd = vec![loud(), loud()];
+    bench.store.has_begun(2).await;
+    crowd.extend((2..5000).map(|_| loud()));
+    // All but the two in work and the 4,096 that wait.
+    while bench.collector.stats().exports_refused() < 902 {
+        tokio::task::yield_now().await;
+    }
+    waits(&bench, 4096).await;
+    let mut quiet = Vec::new();
+    for round in 1..=5 {
+        let refused = bench.collector.stats().exports_refused();
+        quiet.push(tokio::spawn(answer(bench.router(), by_http(&format!("quiet {round}"), "quiet"))));
+        // Somebody has to go for it.
+        while bench.collector.stats().exports_refused() == refused {
+            tokio::task::yield_now().await;
+        }
+        assert!(quiet.iter().all(|sending| !sending.is_finished()), "none of the quiet ones");
+    }
+    // Room for one becomes free, and it is for one that came last.
+    bench.store.set(Mode::Once);
+    let order: Vec<_> = bench.store.has_begun(3).await.iter().map(ToString::to_string).collect();
+    assert_eq!(order, ["loud", "loud", "quiet"]);
+    bench.store.set(Mode::Store);
+    for sending in quiet {
+        assert_eq!(sending.await.expect("no panic").status.as_u16(), 200);
+    }
+    for sending in crowd {
+        let status = sending.await.expect("no panic").status.as_u16();
+        assert!(status == 200 || status == 503, "{status}");
+    }
+    assert_eq!(bench.collector.stats().in_flight_bytes(), 0);
+    let reasons: Vec<_> = bench.collector.stats().reasons().1.into_iter().map(|(_, reason, _)| reason).collect();
+    assert_eq!(reasons, ["too_many_waiting"]);
+}
+
+async fn waits(bench: &Bench, count: usize) {
+    while !bench.metrics_text().contains(&format!("hotspan_exports_waiting {count}\n")) {
+        tokio::task::yield_now().await;
     }
 }

@@ -13,18 +13,27 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use model::access::Access;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::Honest;
+use crate::listen::one_request;
 use crate::support::{Bench, Running};
 
 const MIB: u64 = 1 << 20;
 
+/// The honest come from 127.0.0.1.
+async fn attacker(running: &Running) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 2], 0).into()).expect("an address of this machine");
+    socket.connect(running.address).await.expect("connects")
+}
+
 async fn connections(running: &Running, count: usize, sent: &[u8]) -> Vec<TcpStream> {
     let mut streams = Vec::with_capacity(count);
     for _ in 0..count {
-        let mut stream = TcpStream::connect(running.address).await.expect("connects");
-        stream.write_all(sent).await.expect("sends");
+        let mut stream = attacker(running).await;
+        // One that was closed at once may say so already.
+        let _ = stream.write_all(sent).await;
         streams.push(stream);
     }
     streams
@@ -78,7 +87,7 @@ async fn idle_connections_leave_room_for_those_who_are_at_work() {
     honest.exports(1).await;
     let mut idle = Vec::new();
     for _ in 0..2000 {
-        idle.push(TcpStream::connect(running.address).await.expect("connects"));
+        idle.push(attacker(&running).await);
     }
     honest.exports(20).await;
     assert!(running.connections.open() <= 1500, "{}", running.connections.open());
@@ -91,6 +100,62 @@ async fn idle_connections_leave_room_for_those_who_are_at_work() {
     // The newcomer's first export is the same as the other's, and recognised.
     honest.finds_everything(&bench);
     drop(idle);
+    running.stop().await;
+}
+
+/// A door that is soon full, and patient with those inside.
+fn narrow() -> ConnectionLimits {
+    ConnectionLimits { max_connections: 60, drain_timeout: Duration::from_millis(100), ..ConnectionLimits::default() }
+}
+
+/// Returns once the door has seen so many.
+async fn has_seen(running: &Running, count: u64) {
+    while running.connections.accepted() + running.connections.refused() < count {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The whole door held by one address that was cheaply let in: by doing nothing more, or by headers without end.
+#[tokio::test]
+async fn connections_that_do_nothing_after_a_request_make_room_for_a_newcomer() {
+    for then in [b"".as_slice(), b"POST /v1/traces HTTP/1.1\r\nhost: x\r\nx-slow: "] {
+        let bench = Bench::new();
+        let running = Running::start(bench.router(), narrow(), None).await;
+        let mut held = connections(&running, 60, b"").await;
+        for stream in &mut held {
+            one_request(stream).await;
+            stream.write_all(then).await.expect("sends");
+        }
+        assert_eq!(running.connections.open(), 60);
+        let mut newcomer = Honest::connect(&running).await;
+        newcomer.exports(20).await;
+        // The attacker comes back, more than once for each place; who has one elsewhere keeps it.
+        held.extend(connections(&running, 150, b"").await);
+        has_seen(&running, 211).await;
+        newcomer.exports(20).await;
+        assert_eq!((running.connections.accepted(), running.connections.refused()), (211, 0));
+        assert_eq!(running.connections.open(), 60);
+        newcomer.finds_everything(&bench);
+        running.stop().await;
+    }
+}
+
+/// All of them have a request in work, of which hardly anything comes.
+#[tokio::test]
+async fn one_address_does_not_hold_the_whole_door_with_requests_in_work() {
+    let bench = tight();
+    let running = Running::start(bench.router(), narrow(), None).await;
+    let mut held = promising(&running, 60).await;
+    while bench.collector.stats().in_flight_bytes() < 60 * (256 << 10) {
+        tokio::task::yield_now().await;
+    }
+    let mut newcomer = Honest::connect(&running).await;
+    newcomer.exports(20).await;
+    held.extend(connections(&running, 150, b"").await);
+    has_seen(&running, 211).await;
+    newcomer.exports(20).await;
+    assert_eq!(running.connections.accepted(), 61, "the attacker itself is not let in for what it has in work");
+    newcomer.finds_everything(&bench);
     running.stop().await;
 }
 
