@@ -172,6 +172,7 @@ impl ui::Health for Health {
             "retention": {
                 "age_s": self.config.storage.retention_seconds,
                 "max_bytes": self.config.storage.retention_bytes,
+                "waits": store.retention_waits,
             },
             "damage": store.damage,
             "endpoints": self.addresses,

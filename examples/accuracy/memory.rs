@@ -63,7 +63,8 @@ pub fn engine_of(rows: &[Rows], now: Nanos) -> Result<Engine> {
         tables: Signal::ALL.map(table),
         runs: Arc::new([]),
     };
-    Engine::new(query::Settings::default(), Arc::new(Fixed(snapshot)), Arc::new(ManualClock::at(now))).map_err(failed)
+    let settings = query::Settings { timeout_seconds: 600.0, ..query::Settings::default() };
+    Engine::new(settings, Arc::new(Fixed(snapshot)), Arc::new(ManualClock::at(now))).map_err(failed)
 }
 
 pub fn failed(error: model::Error) -> anyhow::Error {

@@ -327,7 +327,8 @@ mod tests {
         assert_eq!((error.kind, error.message.as_str()), (Kind::Invalid, "substr takes 2 or 3 arguments, not 5"));
         let told = "No function matches the given name and argument types 'substr(Utf8, Utf8)'. You might need to add explicit type \
             casts.\n\tCandidate functions:\n\tsubstr(str: String, start_pos: Int64)";
-        let planned = format!("Internal error: {internal}.\nThis issue was likely caused by a bug in DataFusion. {told}");
+        let planned =
+            format!("Internal error: {internal}.\nThis issue was likely caused by a bug in DataFusion. {told}");
         let error = from_datafusion(DataFusionError::Plan(planned));
         let expected = "no function matches the given name and argument types 'substr(Utf8, Utf8)'";
         assert_eq!((error.kind, error.message.as_str()), (Kind::Invalid, expected));

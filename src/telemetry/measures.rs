@@ -103,6 +103,11 @@ pub fn store(stats: &Stats, settings: &Settings, now: Nanos, refusing: bool) -> 
             "1 while exports are refused: a disk has little or no space, or the write-ahead log is full or has stopped.",
             u64::from(refusing),
         ),
+        one(
+            "hotspan_retention_waits",
+            "1 while nothing is deleted for its age, since the clock is doubted; an hour at most.",
+            u64::from(stats.retention_waits.is_some()),
+        ),
         one("hotspan_wal_bytes", "Bytes of the write-ahead log on disk.", stats.wal.bytes),
         one(
             "hotspan_wal_bytes_limit",
