@@ -1,5 +1,7 @@
 // Capacity and what-if of the stand-in server: nodes that follow a known law, sampled with a little noise.
 
+import { delayed } from "../src/lib/capacity.ts";
+
 const META = {
   start: "2026-11-22T06:00:00Z",
   end: "2026-11-22T06:15:00Z",
@@ -24,6 +26,9 @@ const UNKNOWN = {
   operation: null,
   peer: null,
   instance: null,
+  law: null,
+  servers: null,
+  at_least_qps: null,
   lambda: null,
   sigma: null,
   kappa: null,
@@ -58,6 +63,7 @@ function measured(of: object, law: Law, most: number, fitted: boolean) {
   const limit = throughput(law, peak);
   const limits = {
     ...law,
+    law: "usl",
     limit_qps: limit,
     limit_low_qps: limit * 0.94,
     limit_high_qps: limit * 1.07,
@@ -80,7 +86,25 @@ function measured(of: object, law: Law, most: number, fitted: boolean) {
     seen_qps: [points[0][1], last[1]],
     seen_concurrency: [points[0][0], last[0]],
     points,
-    ...(fitted ? limits : {}),
+    ...(fitted ? limits : { ...law, at_least_qps: last[1] }),
+  };
+}
+
+/** A node that is a queue of servers: the law that bends from the first request on would pass its limit. */
+function queued(of: object, servers: number, limit: number) {
+  const at = (busy: number) => [servers * busy + (delayed(servers, busy) * busy) / (1 - busy), limit * busy];
+  const points = Array.from({ length: 24 }, (_, i) => {
+    const [n, x] = at(0.1 + (i / 23) * 0.82);
+    return [n, x * (1 + 0.02 * Math.sin(i * 2.3)), (n / x) * 3e9, 0];
+  });
+  let busy = 1;
+  while (at(busy - 1e-4)[0] > servers) busy -= 1e-4;
+  return {
+    ...measured(of, { lambda: limit / servers, sigma: 0.001, kappa: 1e-6 }, servers, true),
+    ...{ law: "queue", servers, limit_qps: limit, limit_low_qps: limit * 0.93, limit_high_qps: limit * 1.12 },
+    ...{ limit_concurrency: null, knee_concurrency: servers, knee_qps: limit * (busy - 1e-4) },
+    ...{ capacity_qps: limit, headroom: limit / points[23][1] - 1, qps: points[23][1], points },
+    ...{ seen_qps: [points[0][1], points[23][1]], seen_concurrency: [points[0][0], points[23][0]] },
   };
 }
 
@@ -94,12 +118,13 @@ export function capacity(params: URLSearchParams): unknown {
       90,
       true,
     ),
+    queued({ node: "service", service: "order" }, 64, 12_800),
     {
       ...measured({ node: "service", service: "catalog" }, { lambda: 900, sigma: 0.001, kappa: 1e-6 }, 30, false),
       needed: {
         qps: 60_000,
-        en: "no limit shows up to 26,000 per second; let the load rise to 52,000 per second",
-        zh: "直到每秒 26,000 都没有出现上限；请加压到每秒 52,000",
+        en: "at least 26,000.0 per second can be served; up to there it is not full, and no limit can be told; let the load rise to 52,000 per second",
+        zh: "至少可承受每秒 26,000.0；直到该负载尚未饱和，无法得出上限；请加压到每秒 52,000",
       },
     },
     {

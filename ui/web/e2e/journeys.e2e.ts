@@ -76,6 +76,19 @@ describe.runIf(!real)("from the symptom to the guilty span", () => {
     await page.waitForURL((u) => (u.searchParams.get("window_start") ?? "") < "2026-11-22T06:05");
   });
 
+  test("load levels tell how many requests were in the system, and what one of a thousand took", async () => {
+    const heads = async (width: number) => {
+      const { page } = await open("", { width });
+      return page.locator(".steps-table th:visible").allInnerTexts();
+    };
+    const wide = await heads(1440);
+    expect(wide.map((head) => head.toLowerCase())).toEqual(
+      expect.arrayContaining(["concurrency", "p50", "p90", "p95", "p99", "p99.9"]),
+    );
+    // The first to go where there is little room.
+    expect((await heads(390)).length).toBe(wide.length - 1);
+  });
+
   test("a hot spot without a p99 still leads to its slow band", async () => {
     const hot = fixture("hotspots");
     for (const h of hot.hotspots) delete h.baseline_p99_ns;
@@ -381,6 +394,11 @@ describe.runIf(!real)("stress-test runs", () => {
     expect(html).toContain("Worse: 1 operation got worse, 1 better.");
     expect(markdown).toContain("| order · POST /charge → bank | Worse |");
     expect(JSON.parse(json).operations.length).toBe(4);
+    for (const told of [html, markdown, await page.locator("main").innerText()]) {
+      expect(told).toContain("4 of 7 operations could be compared (1 had too few calls, 2 only after).");
+      expect(told).toContain("only the first 4 of 7 are listed");
+      expect(told).toContain("24,000/s → 23,600/s");
+    }
 
     await page.goto(`${url()}runs/r5`);
     await settled(page);
@@ -391,6 +409,22 @@ describe.runIf(!real)("stress-test runs", () => {
     for (const text of await exported(page, ["<!doctype html>", "# Round 5", '{\n  "format": "hotspan.run-report"']))
       for (const told of ["UPDATE stock", "POST /orders"]) expect(text).toContain(told);
     expect(problems).toEqual([]);
+  });
+
+  test("a run that serves less at the same concurrency is worse, and the page says by how much", async () => {
+    const { page, problems } = await open("runs/compare?a=r1&b=r5");
+    expect(await text(page, ".verdict-main")).toBe(
+      "Worse: at a concurrency of 480 throughput fell by 23 %; 1 operation got worse, 1 better.",
+    );
+    const levels = page.getByRole("region", { name: "Levels in common" }).locator("tbody tr");
+    expect(await levels.count()).toBe(3);
+    expect(await levels.first().innerText()).toMatch(/request rate\s+8,000\/s → 8,000\/s\s+160 → 163\s+–/);
+    const last = await levels.last().innerText();
+    for (const told of ["concurrency", "24,000/s → 18,480/s", "▼ Worse", "−5,520/s", "−6,624/s … −4,416/s", "× 0.77"])
+      expect(last).toContain(told);
+    const chinese = await open("runs/compare?a=r1&b=r5", { language: "zh" });
+    expect(await text(chinese.page, ".verdict-main")).toContain("并发为 480 时吞吐量下降 23 %");
+    expect([...problems, ...chinese.problems]).toEqual([]);
   });
 
   test("a server without runs says so, and the rest of the page stays", async () => {
@@ -422,6 +456,21 @@ describe.runIf(!real)("capacity", () => {
     expect(await text(page, ".hint")).toContain("let it rise step by step to 137 per second");
     const rules = await page.getByRole("link", { name: "Sentinel rules" }).getAttribute("href");
     expect(rules).toMatch(/api\/v1\/capacity\?.*format=sentinel/);
+    expect(problems).toEqual([]);
+  });
+
+  test("the law that a limit is taken from is named, and what was served where none is told", async () => {
+    const { page, problems } = await open("capacity");
+    const law = page.locator(".facts > div").filter({ hasText: /^Law/ });
+    expect(await law.innerText()).toMatch(/USL · λ 190\/s/);
+    await page.getByRole("button", { name: "order", exact: true }).click();
+    await page.waitForURL(/focus=service/);
+    expect(await law.innerText()).toMatch(/queue of 64 servers/);
+    const catalog = page.getByRole("region", { name: "Nodes" }).locator("tbody tr").filter({ hasText: "catalog" });
+    expect(await catalog.innerText()).toMatch(/at least [\d,]+\/s/);
+    await catalog.getByRole("button").click();
+    const limit = page.locator(".facts > div").filter({ hasText: /^Limit/ });
+    await limit.getByText(/at least [\d,]+\/s/).waitFor();
     expect(problems).toEqual([]);
   });
 
@@ -813,6 +862,19 @@ describe.runIf(!real)("when things go wrong", () => {
     await page.waitForURL(/tab=store/);
     expect(await row.innerText()).toContain(status.ledger_since_creation.spans.received.toLocaleString("en"));
     expect(await page.getByText("adds up").count()).toBe(3);
+  });
+
+  test("that nothing is deleted by age while the clock is in doubt is told", async () => {
+    const status = fixture("status");
+    const waiting = (waits: boolean) => (p: Page) =>
+      p.route("**/api/v1/status", failing(200, { ...status, retention: { ...status.retention, waits } }));
+    const told = "Nothing is deleted by age: the clock is in doubt since it jumped (for an hour at most).";
+    const { page } = await open("health", {}, waiting(true));
+    expect(await text(page, ".hint")).toBe(told);
+    const chinese = await open("health", { language: "zh" }, waiting(true));
+    expect(await text(chinese.page, ".hint")).toContain("时钟发生跳变");
+    const without = await open("health", {}, waiting(false));
+    expect(await without.page.getByText(told).count()).toBe(0);
   });
 
   test("without a change the verdict is that nothing changed", async () => {

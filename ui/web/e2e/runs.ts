@@ -119,11 +119,14 @@ function levelsOf(round: number) {
     start: new Date(t0 + i * MINUTES * 60e3).toISOString(),
     end: new Date(t0 + (i + 1) * MINUTES * 60e3).toISOString(),
     qps,
+    concurrency: qps * 20e-3 * (1 + i / 10),
     requests: qps * MINUTES * 60,
     errors: weak && i === 4 ? qps * 2 : 0,
     p50_ns: 13e6 + i * 1e6,
+    p90_ns: 15e6 + i * 1e6,
     p95_ns: (p99Of(i, weak) * 1e6) / 2,
     p99_ns: p99Of(i, weak) * 1e6,
+    p999_ns: p99Of(i, weak) * 1.6e6,
     transition: false,
   }));
 }
@@ -152,7 +155,7 @@ export function runSteps(params: URLSearchParams): unknown | null {
     bin_us: 10e6,
     timeline,
     steps: levels,
-    total: figures(3_599_000, 1_190, 3_999, 60e6),
+    total: { ...figures(3_599_000, 1_190, 3_999, 60e6), concurrency: 240, p99_ns: 640e6, p999_ns: 1_020e6 },
     baseline_step: 3,
     current_step: 4,
   };
@@ -227,6 +230,15 @@ function comparison(params: URLSearchParams): unknown {
     const { category: _, ...of } = node;
     return { ...of, outcome, reason: null, ...measures[0], calls_a: 120_000, calls_b: 118_400, measures };
   };
+  const band = (by: string, before: number, after: number) => ({
+    ...{ matched_by: by, qps_a: before, qps_b: after, concurrency_a: before / 50, concurrency_b: before / 49 },
+    ...{ throughput: null as unknown, seconds_a: 180, seconds_b: 180, times_a: [], times_b: [] },
+  });
+  // The last round is slower at the same number of users.
+  const [now, outcome] = params.get("b") === "r5" ? [18_480, "worse"] : [23_600, "no_evidence"];
+  const users = band("concurrency", 24_000, now);
+  const material = 4_800;
+  users.throughput = { ...measure("throughput", 24_000, now, outcome === "worse" ? 0.0001 : 0.4), material, outcome };
   return {
     meta: { ...META, start: at(0, 0), end: at(4, 15) },
     verdict: "worse",
@@ -234,10 +246,14 @@ function comparison(params: URLSearchParams): unknown {
     better: 1,
     same: 1,
     no_evidence: 1,
+    too_few_calls: 1,
+    only_in_a: 0,
+    only_in_b: 2,
+    found: 7,
     limits: { ratio: 0.2, latency_ns: 2e6, error_rate: 0.005 },
     a: side("a"),
     b: side("b"),
-    matched: [8_000, 16_000, 24_000].map((qps) => ({ qps_a: qps, qps_b: qps, seconds_a: 180, seconds_b: 180 })),
+    matched: [band("rate", 8_000, 8_000), band("rate", 16_000, 16_000), users],
     operations: [
       operation(CHARGE, "worse", 18, 26),
       operation(STOCK, "better", 41, 6),

@@ -316,11 +316,14 @@ function steps() {
       start: iso(from),
       end: iso(to),
       qps: list.length / (to - from),
+      concurrency: sum(d) / 1e9 / (to - from),
       requests: list.length,
       errors: list.filter((t) => t.root.failed).length,
       p50_ns: quantile(d, 0.5),
+      p90_ns: quantile(d, 0.9),
       p95_ns: quantile(d, 0.95),
       p99_ns: quantile(d, 0.99),
+      p999_ns: quantile(d, 0.999),
       transition,
     };
   };

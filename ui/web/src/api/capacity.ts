@@ -29,6 +29,12 @@ export interface CapacityNode {
   lambda: number | null;
   sigma: number | null;
   kappa: number | null;
+  /** Which the limit is taken from; null without one. */
+  law: "usl" | "queue" | null;
+  /** Of the queue. */
+  servers: number | null;
+  /** What was served where no limit can be told. */
+  at_least_qps: number | null;
   limit_qps: number | null;
   limit_low_qps: number | null;
   limit_high_qps: number | null;

@@ -392,7 +392,8 @@ export interface StatusAnswer {
   }[];
   process: { rss_bytes: number; cpu_seconds: number; open_fds: number; threads: number };
   disk: { free_bytes: number; total_bytes: number };
-  retention: { age_s: number | null; max_bytes: number | null };
+  /** `waits`: nothing is deleted by age now, since the clock jumped. */
+  retention: { age_s: number | null; max_bytes: number | null; waits?: boolean | string | null };
   damage: string[];
   /** Why exports are refused at this moment. */
   refusing?: string | null;

@@ -4,7 +4,7 @@ import { useMemo } from "react";
 import type uPlot from "uplot";
 import type { CapacityNode } from "../api/capacity";
 import { useText } from "../i18n";
-import { curveOf, lawOf } from "../lib/capacity";
+import { curveOf, lawOf, queueOf } from "../lib/capacity";
 import { number } from "../lib/format";
 import { dark } from "../state/settings";
 import { Plot } from "./plot";
@@ -14,7 +14,13 @@ export function CapacityChart({ node, summary }: { node: CapacityNode; summary: 
   const { t, lang } = useText();
   const isDark = dark.use();
   const curve = useMemo(
-    () => curveOf(node.points, lawOf(node), node.limit_concurrency ?? node.knee_concurrency),
+    // Where the limit is a queue's, the other law may pass it.
+    () =>
+      curveOf(
+        node.points,
+        node.law === "queue" ? queueOf(node) : lawOf(node),
+        node.limit_concurrency ?? node.knee_concurrency,
+      ),
     [node],
   );
   const data = useMemo<uPlot.AlignedData>(

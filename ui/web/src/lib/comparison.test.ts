@@ -5,9 +5,15 @@ import {
   type ComparisonWords,
   chance,
   comparisonPaper,
+  figure,
   interval,
+  judged,
+  type MatchedLoad,
   ratioText,
   signed,
+  type Throughput,
+  throughputOf,
+  throughputShare,
 } from "./comparison";
 import { paperHtml, paperJson, paperMarkdown } from "./paper";
 
@@ -25,6 +31,17 @@ const operation = (
 
 const side = { requests: 21_600, errors: 54, p50_ns: 14e6, p90_ns: 60e6, p99_ns: 310e6, levels: [] };
 
+const load = (of: Partial<MatchedLoad>): MatchedLoad => ({
+  ...{ matched_by: "rate", qps_a: 1, qps_b: 1, concurrency_a: 96, concurrency_b: 130, throughput: null },
+  ...{ seconds_a: 180, seconds_b: 180 },
+  ...of,
+});
+
+const throughput = (outcome: Throughput["outcome"], before: number, after: number): Throughput => ({
+  ...{ measure: "throughput", before, after, change: after - before, outcome },
+  ...{ low: after - before - 20, high: after - before + 20, q: 0.0001 },
+});
+
 const REPORT: ComparisonReport = {
   format: "hotspan.run-comparison",
   version: 1,
@@ -36,10 +53,22 @@ const REPORT: ComparisonReport = {
   verdict: "worse",
   worse: 1,
   better: 0,
+  same: 0,
+  no_evidence: 0,
+  too_few_calls: 1,
+  only_in_a: 0,
+  only_in_b: 3,
+  found: 5,
   limits: { ratio: 0.2, latency_ns: 2e6 },
   a: { ...side, start: "2026-11-22T06:00:00Z", end: "2026-11-22T06:15:00Z" },
   b: { ...side, start: "2026-11-23T06:00:00Z", end: "2026-11-23T06:15:00Z" },
-  matched: [{ qps_a: 8_000, qps_b: 8_100, seconds_a: 180, seconds_b: 180 }],
+  matched: [
+    load({ qps_a: 8_000, qps_b: 8_100 }),
+    load({
+      ...{ matched_by: "concurrency", qps_a: 1_000, qps_b: 769, concurrency_a: 100, concurrency_b: 100.4 },
+      throughput: throughput("worse", 1_000, 769),
+    }),
+  ],
   operations: [operation("worse"), operation("no_evidence", { reason: "too_few_calls", measures: [] })],
 };
 
@@ -55,6 +84,9 @@ const WORDS: ComparisonWords = {
   },
   ...{ levels: "Levels", noLevels: "none", requests: "Requests", errors: "Errors", operations: "Operations" },
   ...{ operation: "Operation", by: "By", change: "Change", interval: "95 %", factor: "Factor", chance: "By chance" },
+  ...{ matchedBy: "Matched by", rate: "Rate", concurrency: "Concurrency", throughput: "Throughput" },
+  matched: (by) => by,
+  counted: ["1 of 5 operations could be compared."],
   ...{ callsLeft: "Calls before", callsRight: "Calls after", measures: "All measures", comma: ", " },
   times: (zone) => `All times are ${zone}.`,
   outcome: (o) => (o.reason ? `${o.outcome} (${o.reason})` : o.outcome),
@@ -65,11 +97,16 @@ test("the comparison says how it ended, what was compared, and each operation wi
   const text = paperMarkdown(comparisonPaper(REPORT, WORDS));
   expect(text).toContain("# Round 1 → Round 2 \\| \\<pool\\>");
   expect(text).toContain("Worse: 1 operation.");
-  expect(text).toContain("| 8,100/s | 21,600 | 0.25 % | 14 ms | 60 ms | 310 ms |");
+  expect(text).toContain("| 8,100/s, 769/s | 21,600 | 0.25 % | 14 ms | 60 ms | 310 ms |");
   expect(text).toContain(
     "| order · POST /charge → bank | worse | p99\\_ns | 18 ms | 26 ms | +8 ms | +6 ms … +9 ms | × 1.44 | \\< 0.1 % | 120,000 | 118,400 |",
   );
   expect(text).toContain("no\\_evidence (too\\_few\\_calls)");
+  expect(text).toContain("1 of 5 operations could be compared.");
+  expect(text).toContain("| rate | 8,000/s → 8,100/s | 96 → 130 | – | – | – | – | – |");
+  expect(text).toContain(
+    "| concurrency | 1,000/s → 769/s | 100 → 100 | worse | −231/s | −251/s … −211/s | × 0.769 | \\< 0.1 % |",
+  );
   // Every row of a table has as many cells as its head.
   for (const block of text.split("\n\n").filter((b) => b.startsWith("|"))) {
     const cells = block.split("\n").map((line) => line.replaceAll("\\|", "").split("|").length);
@@ -90,4 +127,25 @@ test("figures of a comparison: shares in points, an interval where there is one,
   expect(interval({ measure: "mean_ns", low: null, high: 1 })).toBeNull();
   expect([chance(0.00001), chance(0.02), chance(null)]).toEqual(["< 0.1 %", "2.0 %", "–"]);
   expect(ratioText(null)).toBe("–");
+});
+
+test("throughput is told per second, and by the load where it changed most, if the verdict is by it", () => {
+  expect(figure("throughput", 769.2)).toBe("769/s");
+  expect([signed("throughput", -231), signed("throughput", 4), signed("throughput", 0)]).toEqual([
+    "−231/s",
+    "+4/s",
+    "0/s",
+  ]);
+  const matched = [
+    load({ throughput: throughput("worse", 1_000, 769) }),
+    load({ throughput: throughput("worse", 2_000, 1_000) }),
+    load({ throughput: throughput("better", 100, 900) }),
+    load({}),
+  ];
+  expect(throughputOf({ verdict: "worse", matched })).toBe(matched[1]);
+  expect(throughputOf({ verdict: "better", matched })).toBe(matched[2]);
+  expect(throughputOf({ verdict: "same", matched: [load({ throughput: throughput("same", 5, 5) })] })).toBeNull();
+  expect(throughputOf({ verdict: "worse", matched: [matched[3]] })).toBeNull();
+  expect(throughputShare(throughput("worse", 1_000, 769))).toBeCloseTo(0.231);
+  expect(judged({ worse: 1, better: 2, same: 3, no_evidence: 4 })).toBe(10);
 });

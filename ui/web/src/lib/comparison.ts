@@ -3,7 +3,9 @@
 import { change as changeOf, count, dateTime, duration, number, percent, timeZone } from "./format";
 import type { Paper, PaperTable } from "./paper";
 
-/** One figure of both sides; durations in ns, rates of errors as shares. `low` and `high` are a 95 % interval. */
+type Outcome = "better" | "worse" | "same" | "no_evidence";
+
+/** One figure of both sides; durations in ns, rates of errors as shares, throughput per second. `low` and `high` are a 95 % interval. */
 export interface Measured {
   measure: string;
   before: number | null;
@@ -20,11 +22,31 @@ export interface ComparedOperation extends Partial<Measured> {
   operation: string;
   kind: string | null;
   peer: string | null;
-  outcome: "better" | "worse" | "same" | "no_evidence";
+  outcome: Outcome;
   reason: string | null;
   calls_a: number;
   calls_b: number;
   measures: Measured[];
+}
+
+/** A load that both sides carried. */
+export interface MatchedLoad {
+  /** With a fixed number of users the rate is a result: then levels with as many requests in the system belong together. */
+  matched_by: "rate" | "concurrency";
+  qps_a: number;
+  qps_b: number;
+  concurrency_a: number;
+  concurrency_b: number;
+  /** Only where matched by concurrency, and of the same requests. */
+  throughput: Throughput | null;
+  seconds_a: number;
+  seconds_b: number;
+}
+
+export interface Throughput extends Measured {
+  before: number;
+  after: number;
+  outcome: Outcome;
 }
 
 export interface ComparedSide {
@@ -39,15 +61,22 @@ export interface ComparedSide {
 }
 
 export interface Comparison {
-  verdict: "worse" | "better" | "same" | "no_evidence" | "not_enough_data";
+  verdict: Outcome | "not_enough_data";
+  /** Operations, of all that were found, listed or not. */
   worse: number;
   better: number;
+  same: number;
+  no_evidence: number;
+  too_few_calls: number;
+  only_in_a: number;
+  only_in_b: number;
+  found: number;
   /** What counts as no change: a change of this share, or of so many nanoseconds. */
   limits: { ratio: number; latency_ns: number };
   a: ComparedSide;
   b: ComparedSide;
   /** The load levels that both have, which alone are compared. */
-  matched: { qps_a: number; qps_b: number; seconds_a: number; seconds_b: number }[];
+  matched: MatchedLoad[];
   operations: ComparedOperation[];
 }
 
@@ -55,13 +84,15 @@ type Measure = string | null | undefined;
 
 export function figure(measure: Measure, v: number | null | undefined): string {
   if (v == null) return "–";
+  if (measure === "throughput") return `${number(v)}/s`;
   return measure === "error_rate" ? percent(v) : duration(v);
 }
 
 export function signed(measure: Measure, v: number | null | undefined): string {
   if (v == null) return "–";
-  if (measure !== "error_rate") return changeOf(v);
-  return `${v > 0 ? "+" : v < 0 ? "−" : ""}${number(Math.abs(v) * 100)} pp`;
+  const plus = v > 0 ? "+" : v < 0 ? "−" : "";
+  if (measure === "throughput") return `${plus}${number(Math.abs(v))}/s`;
+  return measure === "error_rate" ? `${plus}${number(Math.abs(v) * 100)} pp` : changeOf(v);
 }
 
 /** The 95 % interval of a change; null where there is none. */
@@ -81,6 +112,24 @@ export function ratioText(r: number | null): string {
 export function chance(q: number | null | undefined): string {
   if (q == null) return "–";
   return q < 0.001 ? "< 0.1 %" : percent(q);
+}
+
+/** How many operations could be compared. */
+export function judged(c: Pick<Comparison, "worse" | "better" | "same" | "no_evidence">): number {
+  return c.worse + c.better + c.same + c.no_evidence;
+}
+
+/** The load whose throughput changed most in the direction of the verdict; null where throughput has no part in it. */
+export function throughputOf({ verdict, matched }: Pick<Comparison, "verdict" | "matched">): MatchedLoad | null {
+  const part = ({ throughput: of }: MatchedLoad) =>
+    of && of.outcome === verdict && of.before > 0 ? Math.abs(of.after / of.before - 1) : 0;
+  const changed = verdict === "worse" || verdict === "better" ? matched.filter((m) => part(m) > 0) : [];
+  return changed.reduce<MatchedLoad | null>((most, m) => (most && part(most) >= part(m) ? most : m), null);
+}
+
+/** How much throughput changed, as a part of what it was before. */
+export function throughputShare({ before, after }: Throughput): number {
+  return Math.abs(after / before - 1);
 }
 
 export interface ComparisonReport extends Comparison {
@@ -104,11 +153,18 @@ export interface ComparisonWords {
   time: string;
   levels: string;
   noLevels: string;
+  matchedBy: string;
+  matched(by: MatchedLoad["matched_by"]): string;
+  rate: string;
+  concurrency: string;
+  throughput: string;
   requests: string;
   errors: string;
   operations: string;
   operation: string;
-  outcome(o: ComparedOperation): string;
+  outcome(o: { outcome: Outcome; reason?: string | null }): string;
+  /** How many operations were found and judged, a sentence each. */
+  counted: string[];
   by: string;
   measure(name: string): string;
   change: string;
@@ -134,7 +190,9 @@ export function comparisonPaper(report: ComparisonReport, words: ComparisonWords
       { text: words.times(timeZone(Date.parse(report.a.start))) },
       { heading: words.sides },
       { table: sideTable(report, words) },
+      ...(report.matched.length > 0 ? [{ heading: words.levels }, { table: levelTable(report.matched, words) }] : []),
       { heading: words.operations },
+      ...words.counted.map((text) => ({ text })),
       { table: operationTable(report.operations, words) },
       ...(changed.length > 0 ? [{ heading: words.measures }, { table: measureTable(changed, words) }] : []),
     ],
@@ -169,6 +227,27 @@ function sideTable({ a, b, matched, runs }: ComparisonReport, words: ComparisonW
         matched.map((m) => m.qps_b),
       ),
     ],
+  };
+}
+
+/** By what levels were matched, and their throughput where that is no load. */
+function levelTable(matched: readonly MatchedLoad[], words: ComparisonWords): PaperTable {
+  const both = (a: string, b: string) => `${a} → ${b}`;
+  return {
+    head: [
+      ...[words.matchedBy, words.rate, words.concurrency],
+      ...[words.throughput, words.change, words.interval, words.factor, words.chance],
+    ],
+    rows: matched.map(({ throughput: of, ...m }) => [
+      words.matched(m.matched_by),
+      both(`${number(m.qps_a)}/s`, `${number(m.qps_b)}/s`),
+      both(number(m.concurrency_a), number(m.concurrency_b)),
+      of ? words.outcome({ outcome: of.outcome }) : "–",
+      of ? signed(of.measure, of.change) : "–",
+      (of && interval(of)) ?? "–",
+      of ? ratioText(ratio(of)) : "–",
+      of ? chance(of.q) : "–",
+    ]),
   };
 }
 

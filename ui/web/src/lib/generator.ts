@@ -7,11 +7,14 @@ export interface Figures {
   requests: number | null;
   errors: number | null;
   rate: number | null;
+  /** The mean number of requests in the system; no load generator tells it. */
+  concurrency?: number | null;
   mean_ns: number | null;
   p50_ns: number | null;
   p90_ns: number | null;
   p95_ns: number | null;
   p99_ns: number | null;
+  p999_ns?: number | null;
   max_ns?: number | null;
 }
 
@@ -30,11 +33,12 @@ export interface Generator {
   notes: string[];
 }
 
-const TIMES = ["mean_ns", "p50_ns", "p90_ns", "p95_ns", "p99_ns", "max_ns"] as const;
+const TIMES = ["mean_ns", "p50_ns", "p90_ns", "p95_ns", "p99_ns", "p999_ns", "max_ns"] as const;
+const SHORT = { p50_ns: "p50", p90_ns: "p90", p95_ns: "p95", p99_ns: "p99", p999_ns: "p99.9", max_ns: "max" };
 
 /** The columns of figures: requests, errors, rate, times. */
 export function figureHeads(words: { requests: string; errors: string; rate: string; mean: string }): string[] {
-  const times = TIMES.map((time) => (time === "mean_ns" ? words.mean : time === "max_ns" ? "max" : time.slice(0, 3)));
+  const times = TIMES.map((time) => (time === "mean_ns" ? words.mean : SHORT[time]));
   return [words.requests, words.errors, words.rate, ...times];
 }
 

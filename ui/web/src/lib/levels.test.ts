@@ -8,11 +8,14 @@ function level(index: number, qps: number, p99ms: number, errors = 0): LoadLevel
     start: at(index * 5),
     end: at(index * 5 + 5),
     qps,
+    concurrency: qps / 100,
     requests: 1000,
     errors,
     p50_ns: 1e6,
+    p90_ns: 1.5e6,
     p95_ns: 2e6,
     p99_ns: p99ms * 1e6,
+    p999_ns: p99ms * 1.2e6,
     transition: false,
   };
 }

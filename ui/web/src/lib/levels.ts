@@ -5,11 +5,15 @@ export interface LoadLevel {
   start: string;
   end: string;
   qps: number;
+  /** The mean number of requests in the system. */
+  concurrency: number;
   requests: number;
   errors: number;
   p50_ns: number | null;
+  p90_ns: number | null;
   p95_ns: number | null;
   p99_ns: number | null;
+  p999_ns: number | null;
   transition: boolean;
 }
 

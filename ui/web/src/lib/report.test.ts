@@ -9,6 +9,7 @@ const WORDS: ReportWords = {
   level: "Level",
   baseline: "baseline",
   rate: "Rate",
+  concurrency: "Concurrency",
   requests: "Requests",
   errors: "Errors",
   hotSpots: "Hot spots",
@@ -70,11 +71,14 @@ const REPORT: Report = {
       start: "2026-11-22T06:00:00Z",
       end: "2026-11-22T06:06:00Z",
       qps: 8,
+      concurrency: 0.16,
       requests: 2880,
       error_share: 0,
       p50_ns: 13e6,
+      p90_ns: 41e6,
       p95_ns: 47e6,
       p99_ns: 53e6,
+      p999_ns: 61e6,
       verdict: null,
       hot_spots: [],
     },
@@ -83,11 +87,14 @@ const REPORT: Report = {
       start: "2026-11-22T06:06:20Z",
       end: "2026-11-22T06:15:00Z",
       qps: 24,
+      concurrency: 0.91,
       requests: 12480,
       error_share: 0.003,
       p50_ns: 13e6,
+      p90_ns: 58e6,
       p95_ns: 64e6,
       p99_ns: 548e6,
+      p999_ns: 913e6,
       verdict: "bottleneck",
       hot_spots: [
         {
@@ -173,7 +180,7 @@ test("Markdown has the levels, the finding, the interval, and no markup of the d
   expect(text).toContain("# Sale \\<round\\|1\\>");
   expect(text).toContain("knee between 8 and 24");
   expect(text).toContain("warm \\*cache\\*");
-  expect(text).toContain("| 24/s | 12,480 |");
+  expect(text).toContain("| 24/s | 0.91 | 12,480 | 13 ms | 58 ms | 64 ms | 548 ms | 913 ms |");
   expect(text).toContain("| Category |");
   expect(text).toContain("+20.4 ms (+18.6 ms … +22.1 ms)");
   expect(text).toContain("24 \\| up");
@@ -241,10 +248,11 @@ test("a run that was imported carries what its load generator saw, beside what h
   const total = { requests: 3600, errors: 12, rate: 40, ...times };
   const named = [{ name: "Flow", what: "transaction" as const, ...total }];
   const generator = { tool: "k6", version: "1.3", format: null, total, named, notes: ["counted from the log"] };
-  const report = { ...REPORT, generator, seen: { ...total, requests: 3599, errors: null } };
+  const report = { ...REPORT, generator, seen: { ...total, requests: 3599, errors: null, p999_ns: 501e6 } };
   const text = reportMarkdown(report, WORDS);
-  expect(text).toContain("| k6 1.3 saw | 3,600 | 12 (0.33 %) | 40/s | 62 ms | 50 ms | – | – | 390 ms | 558 ms |");
+  expect(text).toContain("| k6 1.3 saw | 3,600 | 12 (0.33 %) | 40/s | 62 ms | 50 ms | – | – | 390 ms | – | 558 ms |");
   expect(text).toContain("| hotspan saw | 3,599 | – |");
+  expect(text).toContain("| 390 ms | 501 ms | 558 ms |");
   expect(text).toContain("| Flow (transaction) |");
   expect(reportHtml(report, WORDS)).toContain("<td>k6 1.3 saw</td>");
   expect(reportHtml(report, WORDS)).toContain("counted from the log");

@@ -11,11 +11,14 @@ export interface ReportLevel {
   start: string;
   end: string;
   qps: number;
+  concurrency: number;
   requests: number;
   error_share: number;
   p50_ns: number | null;
+  p90_ns: number | null;
   p95_ns: number | null;
   p99_ns: number | null;
+  p999_ns: number | null;
   /** Null for the baseline, and where the server gave no answer. */
   verdict: string | null;
   hot_spots: ReportSpot[];
@@ -89,6 +92,7 @@ export interface ReportWords {
   level: string;
   baseline: string;
   rate: string;
+  concurrency: string;
   requests: string;
   errors: string;
   hotSpots: string;
@@ -135,11 +139,14 @@ export function levelFigures(level: LoadLevel): Omit<ReportLevel, "verdict" | "h
     start: level.start,
     end: level.end,
     qps: level.qps,
+    concurrency: level.concurrency,
     requests: level.requests,
     error_share: level.requests > 0 ? level.errors / level.requests : 0,
     p50_ns: level.p50_ns,
+    p90_ns: level.p90_ns,
     p95_ns: level.p95_ns,
     p99_ns: level.p99_ns,
+    p999_ns: level.p999_ns,
   };
 }
 
@@ -157,15 +164,19 @@ function facts(report: Report, words: ReportWords): string[] {
 }
 
 function levelTable(report: Report, words: ReportWords): PaperTable {
-  const head = [words.level, words.rate, words.requests, "p50", "p95", "p99", words.errors, words.hotSpots];
+  const times = ["p50", "p90", "p95", "p99", "p99.9"];
+  const head = [words.level, words.rate, words.concurrency, words.requests, ...times, words.errors, words.hotSpots];
   const begins = (l: ReportLevel) => dateTime(Date.parse(l.start));
   const rows = report.levels.map((l) => [
     l.index === report.baseline_level ? words.aside(begins(l), words.baseline) : begins(l),
     `${number(l.qps)}/s`,
+    number(l.concurrency),
     count(l.requests),
     duration(l.p50_ns),
+    duration(l.p90_ns),
     duration(l.p95_ns),
     duration(l.p99_ns),
+    duration(l.p999_ns),
     percent(l.error_share),
     l.hot_spots[0] && isClaim(l.verdict)
       ? `${l.hot_spots[0].service} · ${l.hot_spots[0].operation}`

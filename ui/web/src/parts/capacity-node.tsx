@@ -4,7 +4,7 @@ import type { CapacityNode, Crossing } from "../api/capacity";
 import { CapacityChart } from "../charts/capacity-chart";
 import { type Translate, useText } from "../i18n";
 import { nodeName } from "../lib/capacity";
-import { duration, number, percent } from "../lib/format";
+import { count, duration, number, percent } from "../lib/format";
 import { Panel } from "./panel";
 import { Table } from "./table";
 
@@ -14,7 +14,7 @@ export function CapacityDetail({ node }: { node: CapacityNode }) {
   const summary = t("capacity.summary", {
     name,
     n: node.points.length,
-    limit: node.limit_qps === null ? t("capacity.unknown") : `${number(node.limit_qps)}/s`,
+    limit: node.limit_qps === null ? noLimit(node, t) : `${number(node.limit_qps)}/s`,
   });
   return (
     <Panel title={name} note={t("capacity.curve.note")}>
@@ -72,16 +72,28 @@ function factsOf(node: CapacityNode, t: Translate): [string, string][] {
     [t("capacity.p99limit"), crossingText(node.p99_limit, t)],
     [t("capacity.errorlimit"), crossingText(node.error_limit, t)],
   ];
-  if (node.lambda !== null)
-    facts.push([t("capacity.law"), `λ ${number(node.lambda)}/s · σ ${small(node.sigma)} · κ ${small(node.kappa)}`]);
+  if (node.law === "queue" && node.servers !== null)
+    facts.push([t("capacity.law"), t("capacity.law.queue", { n: count(node.servers) })]);
+  else if (node.lambda !== null)
+    facts.push([
+      t("capacity.law"),
+      `USL · λ ${number(node.lambda)}/s · σ ${small(node.sigma)} · κ ${small(node.kappa)}`,
+    ]);
   if (node.calls_per_request !== null)
     facts.push([t("capacity.calls"), `${number(node.calls_per_request)} → ${rate(node.needed_qps)}`]);
   return facts;
 }
 
 function limitText(node: CapacityNode, t: Translate): string {
-  if (node.limit_qps === null) return t("capacity.unknown");
+  if (node.limit_qps === null) return noLimit(node, t);
   return t("text.aside", { text: `${number(node.limit_qps)}/s`, aside: limitInterval(node) });
+}
+
+/** What is known where no limit is: how much was served without one. */
+export function noLimit(node: CapacityNode, t: Translate): string {
+  return node.at_least_qps === null
+    ? t("capacity.unknown")
+    : t("capacity.atleast", { rate: number(node.at_least_qps) });
 }
 
 /** Between which rates the limit lies, by all that was measured. */

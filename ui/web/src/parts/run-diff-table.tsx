@@ -107,22 +107,29 @@ function Measures({ operation }: { operation: ComparedOperation }) {
   );
 }
 
-function Interval({ of }: { of: Partial<Measured> }) {
+export function Interval({ of }: { of: Partial<Measured> }) {
   const text = interval(of);
   return text && <span className="dim">{text}</span>;
 }
 
-function tone(outcome: ComparedOperation["outcome"]): string | undefined {
+export function tone(outcome: ComparedOperation["outcome"]): string | undefined {
   return outcome === "worse" ? "rose" : outcome === "better" ? "fell" : undefined;
 }
 
 const SIGNS: Record<ComparedOperation["outcome"], string> = { worse: "▲", better: "▼", same: "=", no_evidence: "?" };
 
-function OutcomeTag({ outcome }: { outcome: ComparedOperation["outcome"] }) {
+interface OutcomeTagProps {
+  outcome: ComparedOperation["outcome"];
+  /** Of something that is worse when there is less of it. */
+  lessIsWorse?: boolean;
+}
+
+export function OutcomeTag({ outcome, lessIsWorse = false }: OutcomeTagProps) {
   const { t } = useText();
+  const turned = { ...SIGNS, worse: SIGNS.better, better: SIGNS.worse };
   return (
     <span className={`tag ${outcome}`}>
-      <span aria-hidden="true">{SIGNS[outcome]} </span>
+      <span aria-hidden="true">{(lessIsWorse ? turned : SIGNS)[outcome]} </span>
       {t(`compare.${outcome}`)}
     </span>
   );

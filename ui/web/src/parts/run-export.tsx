@@ -90,6 +90,7 @@ function wordsOf(t: Translate, word: (prefix: string, w: string) => string, lang
     level: t("steps.level"),
     baseline: t("chips.baseline"),
     rate: t("chart.requests"),
+    concurrency: t("capacity.concurrency"),
     requests: t("col.requests"),
     errors: t("col.errors"),
     hotSpots: t("overview.hotspots"),

@@ -23,7 +23,7 @@ export function StepsTable({ answer, window, baseline, pick, more }: StepsTableP
   if (levels.length === 0) return <p className="dim">{t("steps.none")}</p>;
   return (
     <div className="table-scroll" tabIndex={0} role="region" aria-label={t("steps.title")}>
-      <table className="grid steps-table">
+      <table className={more ? "grid steps-table with-more" : "grid steps-table"}>
         <caption className="sr-only">{t("steps.title")}</caption>
         <thead>
           <tr>
@@ -32,16 +32,25 @@ export function StepsTable({ answer, window, baseline, pick, more }: StepsTableP
               {t("col.rate")}
             </th>
             <th scope="col" className="num">
+              {t("capacity.concurrency")}
+            </th>
+            <th scope="col" className="num">
               {t("col.requests")}
             </th>
             <th scope="col" className="num">
               p50
+            </th>
+            <th scope="col" className="num spare">
+              p90
             </th>
             <th scope="col" className="num">
               p95
             </th>
             <th scope="col" className="num">
               p99
+            </th>
+            <th scope="col" className="num">
+              p99.9
             </th>
             <th scope="col" className="num">
               {t("col.errors")}
@@ -55,10 +64,13 @@ export function StepsTable({ answer, window, baseline, pick, more }: StepsTableP
             <tr key={s.index}>
               <td>{windowText(s)}</td>
               <td className="num strong">{number(s.qps)}/s</td>
+              <td className="num">{number(s.concurrency)}</td>
               <td className="num">{count(s.requests)}</td>
               <td className="num">{duration(s.requests > 0 ? s.p50_ns : null)}</td>
+              <td className="num spare">{duration(s.requests > 0 ? s.p90_ns : null)}</td>
               <td className="num">{duration(s.requests > 0 ? s.p95_ns : null)}</td>
               <td className="num">{duration(s.requests > 0 ? s.p99_ns : null)}</td>
+              <td className="num">{duration(s.requests > 0 ? s.p999_ns : null)}</td>
               <td className="num">{percent(s.requests > 0 ? s.errors / s.requests : null)}</td>
               {more && <td className="more">{more.cell(s)}</td>}
               <td className="choices">

@@ -6,7 +6,7 @@ import { apiUrl, type Params } from "../api/client";
 import { useText } from "../i18n";
 import { nodeKey, nodeName, positive, standing } from "../lib/capacity";
 import { duration, number, percent } from "../lib/format";
-import { CapacityDetail, limitInterval } from "../parts/capacity-node";
+import { CapacityDetail, limitInterval, noLimit } from "../parts/capacity-node";
 import { NoRequest, Wider } from "../parts/no-request";
 import { OperationPicker } from "../parts/operation-picker";
 import { Panel } from "../parts/panel";
@@ -281,7 +281,11 @@ function useColumns(hasTarget: boolean): Column<CapacityNode>[] {
       value: (n) => n.capacity_qps,
       cell: (n) => (
         <span className="two-lines">
-          <span>{n.capacity_qps === null ? "–" : `${number(n.capacity_qps)}/s`}</span>
+          {n.capacity_qps !== null ? (
+            <span>{number(n.capacity_qps)}/s</span>
+          ) : (
+            <span className="dim">{n.at_least_qps === null ? "–" : noLimit(n, t)}</span>
+          )}
           {n.capacity_by && (
             <span className="dim">
               {n.capacity_by === "throughput" ? limitInterval(n) : t(`capacity.by.${n.capacity_by}`)}

@@ -25,6 +25,7 @@ export default function Health() {
       ) : (
         <>
           {answer.error && <p className="hint">{t("health.stale")}</p>}
+          {s.retention?.waits && <p className="hint">{t("health.retention.waits")}</p>}
           <Figures status={s} />
           <Ledger status={s} />
           <Reasons status={s} />

@@ -2,10 +2,18 @@
 
 import type { CompareRunsAnswer, Run, RunsAnswer } from "../api/runs";
 import { type Translate, useText } from "../i18n";
-import { type ComparisonReport, type ComparisonWords, comparisonPaper } from "../lib/comparison";
+import {
+  type ComparisonReport,
+  type ComparisonWords,
+  comparisonPaper,
+  judged,
+  throughputOf,
+  throughputShare,
+} from "../lib/comparison";
 import { count, duration, number, percent } from "../lib/format";
 import { Export } from "../parts/export";
 import { Panel } from "../parts/panel";
+import { RunDiffLevels } from "../parts/run-diff-levels";
 import { RunDiffTable } from "../parts/run-diff-table";
 import { Segmented } from "../parts/segmented";
 import { Table } from "../parts/table";
@@ -76,9 +84,32 @@ function optionsOf(runs: readonly Run[], chosen: string): { value: string; text:
 
 function verdictText(data: CompareRunsAnswer, t: Translate): string {
   const { verdict, worse, better } = data;
-  return verdict === "not_enough_data"
-    ? t(data.matched.length === 0 ? "compare.nothing.common" : "compare.nothing.enough")
-    : t(`compare.verdict.${verdict}`, { worse, better, limit: percent(data.limits.ratio) });
+  if (verdict === "not_enough_data")
+    return t(data.matched.length === 0 ? "compare.nothing.common" : "compare.nothing.enough");
+  const at = throughputOf(data);
+  if (at?.throughput && (verdict === "worse" || verdict === "better")) {
+    const share = percent(throughputShare(at.throughput));
+    return t(`compare.throughput.${verdict}`, { share, n: number(at.concurrency_a), worse, better });
+  }
+  return t(`compare.verdict.${verdict}`, { worse, better, limit: percent(data.limits.ratio) });
+}
+
+/** How many operations there are, how many could be compared and why not the others, and that the list is cut. */
+function counted(data: CompareRunsAnswer, t: Translate): string[] {
+  const { found, too_few_calls: few, only_in_a: before, only_in_b: after, operations } = data;
+  const left = [
+    ...(few > 0 ? [t("compare.counted.few", { n: count(few) })] : []),
+    ...(before > 0 ? [t("compare.counted.before", { n: count(before) })] : []),
+    ...(after > 0 ? [t("compare.counted.after", { n: count(after) })] : []),
+  ];
+  if (found === 0) return [];
+  const numbers = { found: count(found), judged: count(judged(data)) };
+  return [
+    left.length > 0
+      ? t("compare.counted.but", { ...numbers, left: left.join(t("text.comma")) })
+      : t("compare.counted", numbers),
+    ...(operations.length < found ? [t("compare.cut", { listed: count(operations.length), found: count(found) })] : []),
+  ];
 }
 
 interface ComparisonExportProps {
@@ -101,6 +132,12 @@ function ComparisonExport({ answer, runs }: ComparisonExportProps) {
     time: t("chart.time"),
     levels: t("compare.levels"),
     noLevels: t("compare.levels.none"),
+    matchedBy: t("compare.matched"),
+    matched: (by) => word("matchedby", by),
+    rate: t("col.rate"),
+    concurrency: t("capacity.concurrency"),
+    throughput: t("compare.throughput"),
+    counted: counted(answer, t),
     requests: t("col.requests"),
     errors: t("col.errors"),
     operations: t("compare.operations"),
@@ -144,6 +181,11 @@ function Compared({ answer }: { answer: ReturnType<typeof useAnswer<CompareRunsA
           <Sides answer={data} />
         </Panel>
       )}
+      {data && data.matched.length > 0 && (
+        <Panel title={t("compare.levels")} note={t("compare.levels.note")} flush>
+          <RunDiffLevels matched={data.matched} />
+        </Panel>
+      )}
       {data && (
         <Panel
           title={t("compare.operations")}
@@ -161,6 +203,7 @@ function Compared({ answer }: { answer: ReturnType<typeof useAnswer<CompareRunsA
             />
           }
         >
+          {data.found > 0 && <p className="pad dim">{counted(data, t).join(t("text.between"))}</p>}
           <RunDiffTable operations={shown} />
         </Panel>
       )}
