@@ -96,6 +96,8 @@ def run(given, path):
             print_answers(answers)
         if given.alternate:
             print_ratios(plan, report)
+        else:
+            print_recovery(plan, seconds_of(csv))
         good = verify(server, report)
         if given.picture:
             picture(given, rows, seconds_of(csv))
@@ -136,6 +138,31 @@ def print_ratios(plan, report):
         if rest and asking:
             without, with_them = statistics.median(rest), statistics.median(asking)
             print(f"| {of_step[0][0][0]} | {without:.1f} | {with_them:.1f} | {with_them / without:.2f} |")
+
+
+# Seconds in a row, and times the plateau's level, that count as being back at it.
+BACK = (3, 1.5)
+
+
+def recovery(seconds):
+    """Of a step, by the p99 of each second: the plateau (median of its second half), the worst second, and how many seconds
+    pass until p99 stays near the plateau's for a while; None when it does not come back."""
+    in_a_row, times = BACK
+    plateau = statistics.median(seconds[len(seconds) // 2:])
+    near = [p99 <= times * plateau for p99 in seconds]
+    back = (at for at in range(len(near)) if len(near[at:at + in_a_row]) == in_a_row and all(near[at:at + in_a_row]))
+    return plateau, max(seconds), next(back, None)
+
+
+def print_recovery(plan, lines):
+    print("\n| requests/s | p99 of a second on the plateau, ms | in the worst second, ms | back at the plateau's level after, s |\n|---|---|---|---|")
+    began = 0
+    for rate, lasts, _, _ in plan:
+        seconds = [line["p99_ms"] for line in lines if began <= line["second"] < began + lasts and line["accepted"]]
+        began += lasts
+        if seconds:
+            plateau, worst, back = recovery(seconds)
+            print(f"| {rate} | {plateau:.1f} | {worst:.0f} | {'not' if back is None else back} |")
 
 
 def picture(given, rows, lines):

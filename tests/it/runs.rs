@@ -223,7 +223,7 @@ fn what_a_load_generator_wrote_becomes_a_run() {
 fn a_program_may_import_over_http_and_wrong_files_and_figures_are_told() {
     let home = Home::new();
     let [cut, newer] =
-        ["3.13.1", "4.13.1"].map(|version| home.file(&format!("{version}.log"), &format!("\0\0\0\0\u{6}{version}")));
+        ["3.13.1", "4.13.1"].map(|version| home.file(&format!("{version}.log"), &format!("\0\0\0\0\u{6}{version}\0")));
     let locust = home.file("stats.csv", "Type,Name,Request Count\n");
     let server = home.start();
     runs(&server, &["import", &cut]).refused(&["ends within its first record"]);

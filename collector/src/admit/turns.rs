@@ -125,7 +125,8 @@ mod tests {
         }
         assert_eq!(order, ["loud", "quiet", "other", "loud", "quiet", "loud", "loud"]);
         drop(held);
-        assert_eq!((turns.state().free, turns.state().waiting.len()), (1, 0));
+        let state = turns.state();
+        assert_eq!((state.free, state.waiting.len()), (1, 0));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Statements that nobody would write: those of the scripts, cut, doubled, nested and filled with others' parts, by chance
 //! with a known seed. Each answers or is refused; none panics, none takes the process with it, and none leaves the engine
-//! unable to answer the next. `HOTSPAN_SQL_MUTATIONS=20000 HOTSPAN_SQL_SEED=7 cargo test -p hotspan-query mutations` for more.
+//! unable to answer the next. `HOTSPAN_SQL_MUTATIONS=20000 HOTSPAN_SQL_SEED=7 cargo test --workspace mutations` for more.
 
 use model::{Kind, Signal};
 
