@@ -163,7 +163,7 @@ impl fmt::Display for Cut {
                 write!(f, "warning: {by} cut the answer where its settings say (max_rows and max_bytes of [query])")?
             }
         }
-        f.write_str(", there are more; narrow it (WHERE, LIMIT with OFFSET) or sum it up (GROUP BY)")
+        write!(f, ", there are more; {}", output::CUT_HINT)
     }
 }
 

@@ -142,7 +142,7 @@ impl Limits {
         json!({"ratio": self.ratio, "latency_ns": self.least_ns, "error_rate": self.least_errors})
     }
 
-    pub fn material(&self, measure: Measure, before: f64) -> f64 {
+    fn material(&self, measure: Measure, before: f64) -> f64 {
         let (ratio, least) = match measure {
             Measure::Throughput => (self.ratio, 0.0),
             Measure::ErrorRate => (self.ratio, self.least_errors),
@@ -236,10 +236,30 @@ impl Outcome {
 }
 
 impl Figure {
-    /// A figure about whose chance nothing more is known than the p-value of its change.
-    pub fn of(measure: Measure, [before, after]: [f64; 2], material: f64, (low, high): (f64, f64), p: f64) -> Figure {
-        let change = after - before;
-        Figure { measure, before, after, change, low, high, material, q: 1.0, outcome: Outcome::NoEvidence, p }
+    /// A change with its interval. Up to so much of a rise, and of a fall, is not the system's: a change has to be larger by
+    /// that, and its interval is as much wider.
+    pub fn of(
+        measure: Measure,
+        [a, b]: [&Estimate; 2],
+        (low, high): (f64, f64),
+        [rise, fall]: [f64; 2],
+        limits: &Limits,
+    ) -> Figure {
+        let material = limits.material(measure, a.value);
+        // It is asked in both directions, of which only one can be.
+        let p = b.p_of_rise(a, material + rise).min(a.p_of_rise(b, material + fall));
+        Figure {
+            measure,
+            before: a.value,
+            after: b.value,
+            change: b.value - a.value,
+            low: low - rise,
+            high: high + fall,
+            material,
+            q: 1.0,
+            outcome: Outcome::NoEvidence,
+            p: (2.0 * p).min(1.0),
+        }
     }
 
     fn judged(&self) -> Outcome {
@@ -338,7 +358,8 @@ fn figures(bands: &[Band], before: &Series, after: &Series, limits: &Limits) -> 
         };
         let is_known = |e: &Estimate| e.value.is_finite() && e.variance.is_finite();
         if beyond >= LEAST_BEYOND && is_known(&a) && is_known(&b) {
-            figures.push(figure(measure, &a, &b, worth, waits, limits));
+            let waits = if measure == Measure::ErrorRate { [0.0; 2] } else { waits };
+            figures.push(Figure::of(measure, [&a, &b], interval(measure, &a, &b, worth), waits, limits));
         }
     }
     figures
@@ -360,15 +381,6 @@ fn waits(bands: &[Band], calls: &[Vec<f64>; 2], weights: &[f64]) -> [f64; 2] {
         waits[usize::from(wait < 0.0)] += wait.abs();
     }
     waits
-}
-
-fn figure(measure: Measure, a: &Estimate, b: &Estimate, worth: [f64; 2], waits: [f64; 2], limits: &Limits) -> Figure {
-    let material = limits.material(measure, a.value);
-    let [longer, shorter] = if measure == Measure::ErrorRate { [0.0; 2] } else { waits };
-    // It is asked in both directions, of which only one can be.
-    let p = b.p_of_rise(a, material + longer).min(a.p_of_rise(b, material + shorter));
-    let (low, high) = interval(measure, a, b, worth);
-    Figure::of(measure, [a.value, b.value], material, (low - longer, high + shorter), (2.0 * p).min(1.0))
 }
 
 /// The 95 % interval of the change, with what the bootstrap cannot see.

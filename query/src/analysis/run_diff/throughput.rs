@@ -19,14 +19,10 @@ pub fn figure(band: &Band, sides: [&[(f64, f64)]; 2], limits: &Limits) -> Option
     let [before, after] = band.concurrency();
     let [a, b] = [estimate(sides[0], SEED)?, estimate(sides[1], SEED ^ 1)?];
     let share = after / before - 1.0;
-    let (rise, fall) = (share.max(0.0) * a.value, (-share).max(0.0) * a.value);
-    let material = limits.material(Measure::Throughput, a.value);
-    let p = b.p_of_rise(&a, material + rise).min(a.p_of_rise(&b, material + fall));
+    let by_load = [share.max(0.0) * a.value, (-share).max(0.0) * a.value];
     let (low, high) = b.since(&a).interval();
     let is_known = share.is_finite() && low.is_finite() && high.is_finite();
-    let figure =
-        || Figure::of(Measure::Throughput, [a.value, b.value], material, (low - rise, high + fall), (2.0 * p).min(1.0));
-    is_known.then(figure)
+    is_known.then(|| Figure::of(Measure::Throughput, [&a, &b], (low, high), by_load, limits))
 }
 
 fn estimate(bins: &[(f64, f64)], seed: u64) -> Option<Estimate> {
