@@ -107,3 +107,12 @@ LANGUAGES = [
         ["java", "-cp", "{folder}/target/classes:{folder}/target/lib/*", "Sender"],
     ),
 ]
+
+# Not an SDK but what many of them send through (refusal.py).
+COLLECTOR = Language(
+    "collector",
+    ["go"],
+    [],
+    [["go", "build", "-trimpath", "-o", "collector", "."]],
+    ["{folder}/collector", "--config"],
+)

@@ -9,6 +9,8 @@ import time
 import urllib.error
 import urllib.request
 
+import metrics
+
 
 class Server:
     """Addresses as `host:port`; `data` is None when the store's folder is not known here."""
@@ -37,6 +39,15 @@ class Server:
         names = [column["name"] for column in answer["columns"]]
         return [dict(zip(names, row)) for row in answer["rows"]]
 
+    def total(self, name, **labels):
+        """Of its own metrics, the sum over those labels. Raises `OSError` when it does not answer."""
+        return metrics.total(metrics.fetched(self.listen), name, **labels)
+
+    def status(self):
+        """What it says of itself. Raises `OSError` when it does not answer."""
+        with urllib.request.urlopen(f"http://{self.listen}/api/v1/status", timeout=30) as response:
+            return json.load(response)
+
 
 class SqlError(Exception):
     """The server refused a statement."""
@@ -47,16 +58,17 @@ class StartError(Exception):
 
 
 class Started(Server):
-    """`hotspan serve` on free ports, with a store of its own or in `data`; a context manager that stops it."""
+    """`hotspan serve` with a store of its own or in `data`; a context manager that stops it. It takes free ports, or
+    those of `addresses`, a server that was there before."""
 
-    def __init__(self, binary, deadline, data=None, config=None, environment=None):
+    def __init__(self, binary, deadline, data=None, config=None, environment=None, addresses=None):
         self.folder = tempfile.TemporaryDirectory(prefix="hotspan-sdk-")
         self.log_path = os.path.join(self.folder.name, "log")
         ready = os.path.join(self.folder.name, "ready.json")
         data = data or os.path.join(self.folder.name, "data")
         command = [binary, "serve", "--data", data, "--ready-file", ready]
-        for flag in ("--otlp-grpc", "--otlp-http", "--listen"):
-            command += [flag, "127.0.0.1:0"]
+        for name in ("otlp_grpc", "otlp_http", "listen"):
+            command += ["--" + name.replace("_", "-"), getattr(addresses, name, "127.0.0.1:0")]
         command += ["--config", config] if config else []
         variables = os.environ | (environment or {})
         with open(self.log_path, "wb") as log:

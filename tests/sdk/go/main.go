@@ -2,12 +2,15 @@
 //
 // `sender OUT` reads the endpoint, protocol and compression from the standard OTEL_… variables. The lines of OUT
 // come from a second exporter beside the OTLP one, so they hold the SDK's own objects (../README.md has the form).
+// `sender OUT TRACES` sends only so many traces, no metrics and no logs.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -27,13 +30,20 @@ import (
 const traces = 20
 
 func main() {
-	if err := run(context.Background(), os.Args[1]); err != nil {
+	if err := run(context.Background(), os.Args[1], os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, out string) error {
+func run(ctx context.Context, out string, onlyTraces []string) error {
+	count := traces
+	if len(onlyTraces) > 0 {
+		var err error
+		if count, err = strconv.Atoi(onlyTraces[0]); err != nil {
+			return err
+		}
+	}
 	recorder, err := newRecorder(out)
 	if err != nil {
 		return err
@@ -65,8 +75,11 @@ func run(ctx context.Context, out string) error {
 	tracer := tracers.Tracer("hotspan.sender", trace.WithInstrumentationVersion("1.2.3"),
 		trace.WithInstrumentationAttributes(attribute.Int("scope.attribute", 1)))
 	var linked trace.SpanContext
-	for number := range traces {
+	for number := range count {
 		linked = sendTrace(ctx, tracer, number, linked)
+	}
+	if len(onlyTraces) > 0 {
+		return errors.Join(tracers.Shutdown(ctx), recorder.close())
 	}
 	measure, err := instruments(meters.Meter("hotspan.sender"), tracer)
 	if err != nil {

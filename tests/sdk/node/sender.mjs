@@ -3,9 +3,21 @@
 // `node sender.mjs OUT` reads the endpoint, protocol and compression from the standard OTEL_… variables. The lines
 // of OUT come from a second exporter beside the OTLP one, so they hold the SDK's own objects (../README.md has the
 // form). JavaScript has one kind of number: the exporter sends whole numbers as OTLP ints, and so does `typed`.
+// `node sender.mjs OUT TRACES` sends only so many traces, no metrics and no logs.
 
 import { openSync, writeSync } from 'node:fs';
-import { context, createTraceState, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, ValueType } from '@opentelemetry/api';
+import {
+  context,
+  createTraceState,
+  diag,
+  DiagConsoleLogger,
+  DiagLogLevel,
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+  ValueType,
+} from '@opentelemetry/api';
 import { SeverityNumber } from '@opentelemetry/api-logs';
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchLogRecordProcessor, LoggerProvider, SimpleLogRecordProcessor } from '@opentelemetry/sdk-logs';
@@ -332,6 +344,8 @@ function sendLogs(logger, tracer) {
 }
 
 async function main() {
+  // Without this the SDK says nothing of exports that it drops.
+  diag.setLogger(new DiagConsoleLogger(), DiagLogLevel.ERROR);
   const file = openSync(process.argv[2], 'w');
   const [spans, metrics, logs] = await exporters();
   const own = { 'resource.int': Number.MAX_SAFE_INTEGER, 'resource.list': ['a', 'b'], 'host.name': '主机' };
@@ -352,8 +366,14 @@ async function main() {
   const processors = [new BatchLogRecordProcessor({ exporter: logs }), recorder];
   const loggers = new LoggerProvider({ resource, processors });
 
+  const onlyTraces = process.argv[3];
+  const count = Number(onlyTraces ?? TRACES);
   let linked;
-  for (let at = 0; at < TRACES; at++) linked = sendTrace(tracer, at, linked);
+  for (let at = 0; at < count; at++) linked = sendTrace(tracer, at, linked);
+  if (onlyTraces) {
+    await tracers.shutdown();
+    return;
+  }
   const made = instruments(meters.getMeter('hotspan.sender', '1.2.3'));
   for (let collection = 0; collection < 2; collection++) {
     measure(made);

@@ -2,6 +2,7 @@
 
 `python sender.py OUT` reads the endpoint, protocol and compression from the standard OTEL_… variables. The lines
 of OUT come from a second exporter beside the OTLP one, so they hold the SDK's own objects (README.md has the form).
+`python sender.py OUT TRACES` sends only so many traces, no metrics and no logs.
 """
 
 import base64
@@ -408,9 +409,12 @@ def main():
     loggers.add_log_record_processor(SimpleLogRecordProcessor(LogRecorder(recorder)))
     logger = loggers.get_logger(SCOPE["name"], SCOPE["version"])
 
+    only_traces = len(sys.argv) > 2
     linked = None
-    for number in range(TRACES):
+    for number in range(int(sys.argv[2]) if only_traces else TRACES):
         linked = send_trace(tracer, number, linked)
+    if only_traces:
+        return tracers.shutdown()
     made = instruments(meter)
     for _ in range(2):  # two collections, so that delta and cumulative differ
         measure(made, tracer)

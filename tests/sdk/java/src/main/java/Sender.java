@@ -32,7 +32,8 @@ import java.util.concurrent.TimeUnit;
  * Sends traces, metrics and logs with OpenTelemetry's Java SDK, and writes down what that SDK exported.
  *
  * <p>{@code java Sender OUT} is configured by the standard OTEL_… variables. The lines of OUT come from a second
- * exporter beside the OTLP one, so they hold the SDK's own objects (README.md has the form).
+ * exporter beside the OTLP one, so they hold the SDK's own objects (README.md has the form). {@code java Sender OUT
+ * TRACES} sends only so many traces, no metrics of its own and no logs.
  */
 final class Sender {
   private static final int TRACES = 20;
@@ -45,7 +46,14 @@ final class Sender {
         OpenTelemetrySdk sdk = sdk(out)) {
       var tracer = sdk.getTracerProvider().tracerBuilder(SCOPE).setInstrumentationVersion("1.2.3").build();
       SpanContext linked = null;
-      for (int number = 0; number < TRACES; number++) linked = Shop.trace(tracer, number, linked);
+      boolean onlyTraces = arguments.length > 1;
+      int count = onlyTraces ? Integer.parseInt(arguments[1]) : TRACES;
+      for (int number = 0; number < count; number++) linked = Shop.trace(tracer, number, linked);
+      if (onlyTraces) {
+        // Closing waits for 10 seconds only, and says nothing when an export takes longer.
+        sdk.getSdkTracerProvider().forceFlush().join(60, TimeUnit.SECONDS);
+        return;
+      }
       Runnable measure = Shop.instruments(sdk.getMeterProvider().get(SCOPE), tracer);
       for (int collection = 0; collection < 2; collection++) {
         measure.run();
