@@ -4,8 +4,9 @@
 //!   admit(tenant, bytes) ── fits, nobody waits ──▶ Permit ── dropped ──▶ room for the next
 //!                        └─ else waits ≤ 100 ms ─▶ Permit, or NoRoom
 //! ```
-//! Who gets freed room, and who may wait for it, is decided by [`shares`]: a tenant that floods the budget cannot keep
-//! another one out for longer than the store takes to finish one export. Behind the door [`turns`] does the same for
+//! Who gets freed room, and who may wait for it, is decided by [`shares`]: those who are inside go before newcomers, and
+//! a tenant that floods the budget cannot keep another one out for longer than the store takes to finish one export.
+//! Behind the door [`turns`] does the same for
 //! the threads that decode.
 //!
 //! Who has room and does nothing with it gives way: bodies that hardly move are told when others begin to wait
@@ -22,7 +23,7 @@ use tokio::sync::futures::Notified;
 use tokio::sync::oneshot::Receiver;
 use tokio::time::Instant;
 
-use shares::Shares;
+use shares::{Shares, Side};
 
 mod shares;
 pub(crate) mod turns;
@@ -85,30 +86,30 @@ impl Budget {
         self.pressed.notified()
     }
 
-    /// Takes `bytes` (and what an export costs besides) for a tenant.
+    /// Takes `bytes` (and what an export costs besides) for a tenant; of them, `brought` are in memory already.
     ///
     /// # Errors
     /// When there is no room within 100 ms.
-    pub async fn admit(self: &Arc<Self>, tenant: &Tenant, bytes: u64) -> Result<Permit, NoRoom> {
-        let bytes = bytes.saturating_add(OVERHEAD).min(self.limit);
-        self.take(tenant, bytes).await?;
+    pub async fn admit(self: &Arc<Self>, tenant: &Tenant, bytes: u64, brought: u64) -> Result<Permit, NoRoom> {
+        let bytes = bytes.saturating_add(OVERHEAD).min(Shares::door(self.limit));
+        self.take(tenant, Side::Door { brought }, bytes).await?;
         Ok(Permit { budget: self.clone(), tenant: tenant.clone(), bytes })
     }
 
-    async fn take(self: &Arc<Self>, tenant: &Tenant, bytes: u64) -> Result<(), NoRoom> {
+    async fn take(self: &Arc<Self>, tenant: &Tenant, side: Side, bytes: u64) -> Result<(), NoRoom> {
         let mut place = {
             let mut state = self.state();
-            if state.shares.has_room(bytes) {
+            if state.shares.has_room(side, bytes) {
                 state.shares.hold(tenant, bytes);
                 return Ok(());
             }
-            let Some((number, woken)) = state.shares.enqueue(tenant, bytes) else {
+            let Some((number, woken)) = state.shares.enqueue(tenant, side, bytes) else {
                 return Err(NoRoom::to_wait(&state));
             };
             if state.may_press(Instant::now()) {
                 self.pressed.notify_waiters();
             }
-            Place { budget: self, tenant, number, bytes, woken: Some(woken) }
+            Place { budget: self, tenant, side, number, bytes, woken: Some(woken) }
         };
         match tokio::time::timeout(WAIT, place.woken()).await {
             Ok(granted) => {
@@ -151,6 +152,7 @@ impl State {
 struct Place<'a> {
     budget: &'a Arc<Budget>,
     tenant: &'a Tenant,
+    side: Side,
     number: u64,
     bytes: u64,
     /// None once it has left.
@@ -168,7 +170,7 @@ impl Place<'_> {
         let Some(mut woken) = self.woken.take() else { return false };
         let mut state = self.budget.state();
         // Granted and displaced alike are not in the queue any more; only the granted have been told.
-        !state.shares.withdraw(self.tenant, self.number) && woken.try_recv().is_ok()
+        !state.shares.withdraw(self.tenant, self.side, self.number) && woken.try_recv().is_ok()
     }
 }
 
@@ -189,12 +191,12 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Waits for room for `more` bytes, as at the door.
+    /// Waits for room for `more` bytes, before those who have none yet.
     ///
     /// # Errors
     /// When there is none within 100 ms; what is held already stays held until the permit is dropped.
     pub async fn grow(&mut self, more: u64) -> Result<(), NoRoom> {
-        self.budget.take(&self.tenant, more).await?;
+        self.budget.take(&self.tenant, Side::Inside, more).await?;
         self.bytes += more;
         Ok(())
     }
@@ -205,7 +207,7 @@ impl Permit {
     /// # Errors
     /// When that takes more than 100 ms.
     pub async fn within_limit(&self) -> Result<(), NoRoom> {
-        if self.budget.used() <= self.budget.limit { Ok(()) } else { self.budget.take(&self.tenant, 0).await }
+        self.budget.take(&self.tenant, Side::Inside, 0).await
     }
 
     /// Corrects the charge to what the export turned out to take, without waiting: the memory is in use already,

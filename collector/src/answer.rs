@@ -16,8 +16,8 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::admit::NoRoom;
 
-/// The pause we ask for when the store itself did not name one.
-const PAUSE: Duration = Duration::from_secs(5);
+/// The pause we ask for when the store itself did not name one. Twice as long may be told, and SDKs give up after 10 s.
+const PAUSE: Duration = Duration::from_secs(4);
 
 /// The same where there was no room in memory, which comes back sooner.
 const PAUSE_FOR_ROOM: Duration = Duration::from_millis(2500);

@@ -165,4 +165,8 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 /// nothing. `Overloaded` and `Unavailable` mean: nothing was kept, send the same again.
 pub trait Ingest: Send + Sync + 'static {
     fn append(&self, batch: Batch) -> Pending<'_, Ack>;
+
+    /// What an append of a body of so many bytes would be answered, where it is known before the body is read and
+    /// decoded that it would not be kept. Refusing must not take the time from the work that makes room again.
+    fn refuses(&self, bytes: u64) -> Option<Error>;
 }

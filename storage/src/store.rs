@@ -320,6 +320,12 @@ impl Ingest for Store {
     fn append(&self, batch: Batch) -> model::ingest::Pending<'_, Ack> {
         Box::pin(self.append_once(batch))
     }
+
+    fn refuses(&self, bytes: u64) -> Option<Error> {
+        let shared = &self.shared;
+        let log = || shared.log.wal.takes(bytes).map_err(|error| shared.refused(error));
+        shared.admit().and_then(|()| log()).err()
+    }
 }
 
 impl Store {

@@ -6,7 +6,7 @@ use hotspan_collector::decode::{Limits, OtlpDecoder};
 use hotspan_collector::{Collector, Settings, listen};
 use model::access::Access;
 use model::ingest::Pending;
-use model::{Ack, Batch, Ingest, Ledger, SystemClock};
+use model::{Ack, Batch, Error, Ingest, Ledger, SystemClock};
 
 /// Takes everything and keeps nothing.
 struct Taking;
@@ -14,6 +14,10 @@ struct Taking;
 impl Ingest for Taking {
     fn append(&self, _: Batch) -> Pending<'_, Ack> {
         Box::pin(async { Ok(Ack { duplicate: false }) })
+    }
+
+    fn refuses(&self, _: u64) -> Option<Error> {
+        None
     }
 }
 

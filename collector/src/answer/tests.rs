@@ -92,3 +92,17 @@ fn whoever_is_not_asked_to_come_back_is_not_asked_to_wait() {
     let refusal = Refusal::from(Error::invalid("no")).spread(0.5);
     assert_eq!((refusal.pause(), refusal.whole_seconds()), (None, None));
 }
+
+/// The SDKs of most languages give up after 10 s, the first try and all pauses counted (docs/reliability.md, "What real
+/// exporters do"): one that is told 10 s does not come back.
+#[test]
+fn every_pause_leaves_time_to_come_back_to_an_exporter_that_gives_up_after_ten_seconds() {
+    let errors = every_kind().into_iter().map(|kind| Refusal::from(Error::new(kind, "why")));
+    let ours = [Refusal::body("slow"), NoRoom::InTime { used: 1 }.into()];
+    for refusal in errors.chain(ours).filter(Refusal::is_retryable) {
+        let refusal = refusal.spread(0.999);
+        let told = refusal.whole_seconds().expect("a pause");
+        assert!(told <= 8, "{told} s: {}", refusal.message);
+        assert!(refusal.pause().expect("a pause") <= Duration::from_secs(8), "{}", refusal.message);
+    }
+}

@@ -64,6 +64,11 @@ impl Reader {
         self.received
     }
 
+    /// Bytes that came behind what was asked for and wait in memory.
+    pub fn held(&self) -> u64 {
+        self.held.len() as u64
+    }
+
     /// The next bytes; None at the end. Never empty.
     async fn chunk(&mut self) -> Result<Option<Bytes>, Refusal> {
         if !self.held.is_empty() {

@@ -112,8 +112,9 @@ async fn take(pipeline: &Arc<Pipeline>, request: Request, meter: &mut Meter) -> 
     if length > pipeline.settings.max_request_bytes {
         return Err(too_large(length, pipeline.settings.max_request_bytes));
     }
+    pipeline.ask_store(length)?;
     let paid = first_charge(Some(length), length);
-    let mut permit = pipeline.budget.admit(&tenant, paid).await?;
+    let mut permit = pipeline.budget.admit(&tenant, paid, reader.held()).await?;
     let body = message(&mut reader, length, paid, &mut permit).await;
     meter.read(reader.received());
     let payload =

@@ -74,8 +74,9 @@ async fn take(
     {
         return Err(too_large(length, limit));
     }
+    pipeline.ask_store(declared.unwrap_or(0))?;
     let paid = first_charge(declared, limit);
-    let mut permit = pipeline.budget.admit(&tenant, paid).await?;
+    let mut permit = pipeline.budget.admit(&tenant, paid, 0).await?;
     let most = declared.unwrap_or(limit);
     let body = reader.whole(Charge { permit: &mut permit, paid, most, limit }).await;
     meter.read(reader.received());

@@ -4,8 +4,9 @@
 //!   headers ──authorize──▶ tenant ──admit──▶ room ──read──▶ Payload ──decode──▶ rows ──Ingest::append──▶ Taken
 //!      grpc.rs, http.rs        (admit.rs)        (body.rs)  └───────────── store.rs, a task of its own ─────────┘
 //! ```
-//! *Invariants:* no byte of a body is read before its client is known and there is room for it. What follows the
-//! body runs to its end even if the client goes away, so that the ledger always settles.
+//! *Invariants:* no byte of a body is read before its client is known and there is room for it, save for what comes in
+//! one piece with the length of a gRPC message, which is bounded at the door. What follows the body runs to its end
+//! even if the client goes away, so that the ledger always settles.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,11 @@ impl Pipeline {
         // A token that is not ASCII text is unknown like any other.
         let authorization = text(&header::AUTHORIZATION).unwrap_or(Some(""));
         Ok(self.access.authorize(authorization, org, Scope::Ingest)?)
+    }
+
+    /// Refuses what the store would refuse, before it is read: a body of so many bytes, or more if not all are known.
+    fn ask_store(&self, bytes: u64) -> Result<(), Refusal> {
+        self.ingest.refuses(bytes).map_or(Ok(()), |error| Err(error.into()))
     }
 }
 

@@ -75,13 +75,13 @@ async fn tonics_client_understands_partial_success_and_every_refusal() {
     assert_eq!(response.partial_success, Some(ExportTracePartialSuccess { rejected_spans: 1, error_message }));
 
     let pause = Duration::from_millis(1200);
-    let five = Duration::from_secs(5);
+    let four = Duration::from_secs(4);
     let rows = [
         (Error::overloaded("busy", pause), Code::Unavailable, Some(pause)),
-        (Error::unavailable("full: ein Gerät, 100 %\n"), Code::Unavailable, Some(five)),
-        (Error::internal("a bug"), Code::Unavailable, Some(five)),
-        (Error::corrupt("damaged"), Code::Unavailable, Some(five)),
-        (Error::new(Kind::Limit, "limit"), Code::Unavailable, Some(five)),
+        (Error::unavailable("full: ein Gerät, 100 %\n"), Code::Unavailable, Some(four)),
+        (Error::internal("a bug"), Code::Unavailable, Some(four)),
+        (Error::corrupt("damaged"), Code::Unavailable, Some(four)),
+        (Error::new(Kind::Limit, "limit"), Code::Unavailable, Some(four)),
         (Error::new(Kind::TooLarge, "too large"), Code::ResourceExhausted, None),
         (Error::invalid("no"), Code::InvalidArgument, None),
         (Error::new(Kind::Unauthenticated, "who"), Code::Unauthenticated, None),

@@ -240,9 +240,9 @@ fn stores_that_fail(content_type: &'static str) -> Vec<Row> {
     let pause = Duration::from_millis(1200);
     vec![
         row("overloaded", 503, 14, Error::overloaded("busy", pause)).retried(2..=3),
-        row("unavailable", 503, 14, Error::unavailable("disk full")).retried(5..=10),
-        row("internal", 503, 14, Error::internal("a bug")).retried(5..=10),
-        row("corrupt", 503, 14, Error::corrupt("damaged")).retried(5..=10),
+        row("unavailable", 503, 14, Error::unavailable("disk full")).retried(4..=8),
+        row("internal", 503, 14, Error::internal("a bug")).retried(4..=8),
+        row("corrupt", 503, 14, Error::corrupt("damaged")).retried(4..=8),
         row("too large for the store", 413, 8, Error::new(model::Kind::TooLarge, "too large")),
         row("invalid for the store", 400, 3, Error::invalid("no")).bad_request(),
     ]

@@ -11,7 +11,7 @@ use hotspan_collector::decode::{Limits, OtlpDecoder};
 use hotspan_collector::{Collector, ConnectionLimits, Settings};
 use model::access::Access;
 use model::ingest::Pending;
-use model::{Ack, Batch, Decoder, Ingest, Ledger, ManualClock, Signal};
+use model::{Ack, Batch, Decoder, Error, Ingest, Ledger, ManualClock, Signal};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -109,6 +109,10 @@ impl Ingest for Keeping {
     fn append(&self, batch: Batch) -> Pending<'_, Ack> {
         self.0.lock().expect("not poisoned").push(batch);
         Box::pin(async { Ok(Ack { duplicate: false }) })
+    }
+
+    fn refuses(&self, _: u64) -> Option<Error> {
+        None
     }
 }
 

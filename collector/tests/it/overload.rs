@@ -1,18 +1,21 @@
 //! A store that stalls: clients are told to come back, memory stays bounded, and nothing is lost once it resumes.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use hotspan_collector::Settings;
 use http::Request;
 use model::access::Access;
+use model::{Error, Kind};
 use prost::Message;
 
 use crate::support::{Answer, Bench, Mode, answer, framed, spans};
 
-/// Room for two exports of this size, not for three.
+/// Room for two exports of this size at the door, not for three.
 const SIZE: usize = 40_000;
 
 fn bench() -> Bench {
-    let settings = Settings { max_request_bytes: 60_000, max_in_flight_bytes: 100_000, ..Settings::default() };
+    let settings = Settings { max_request_bytes: 60_000, max_in_flight_bytes: 120_000, ..Settings::default() };
     Bench::with(settings, Access::open())
 }
 
@@ -160,6 +163,71 @@ async fn a_tenant_that_takes_every_waiting_place_makes_room_for_another() {
     assert_eq!(bench.collector.stats().in_flight_bytes(), 0);
     let reasons: Vec<_> = bench.collector.stats().reasons().1.into_iter().map(|(_, reason, _)| reason).collect();
     assert_eq!(reasons, ["too_many_waiting"]);
+}
+
+/// Rows take room beside their bodies. What was let in has to find it, or a flood ends with everything refused after it
+/// was read, by a server without anything else to do.
+#[tokio::test(start_paused = true)]
+async fn what_was_let_in_is_stored_however_many_wait_outside() {
+    let settings =
+        Settings { max_request_bytes: 60_000, max_in_flight_bytes: 1 << 20, decode_threads: 2, ..Settings::default() };
+    let bench = Bench::real(settings);
+    bench.store.set(Mode::Slow(Duration::from_millis(20)));
+    let clients = (0..200u64).map(|number| {
+        let router = bench.router();
+        tokio::spawn(async move {
+            let mut times = 0;
+            // At no time do all of them wait together, or have given up together.
+            tokio::time::sleep(Duration::from_millis(number % 20)).await;
+            loop {
+                let name = format!("span {number}");
+                let sent = if number % 2 == 0 { by_grpc(&name) } else { by_http(&name, "default") };
+                let answer = answer(router.clone(), sent).await;
+                times += 1;
+                let taken = answer.status.as_u16() == 200 && (number % 2 == 1 || answer.grpc_status() == 0);
+                if taken {
+                    return times;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+    });
+    let mut times = 0;
+    for client in clients.collect::<Vec<_>>() {
+        times += client.await.expect("no panic");
+    }
+    assert!(times > 200, "more came than there was room for");
+    assert_eq!((bench.spans().stored, bench.store.rows()), (400, 400));
+    let read: usize = bench.store.payloads().iter().map(|payload| payload.body.len()).sum();
+    let metrics = bench.metrics_text();
+    let counted = metrics.lines().filter(|line| line.starts_with("hotspan_export_bytes_total{"));
+    let counted: usize = counted.filter_map(|line| line.rsplit_once(' ')?.1.parse::<usize>().ok()).sum();
+    let prefixes = 5 * 100;
+    assert_eq!(counted, read + prefixes, "bodies were read only to be refused");
+}
+
+#[tokio::test]
+async fn what_the_store_would_not_take_is_refused_before_it_is_read_and_decoded() {
+    let bench = bench();
+    let full = Error::new(Kind::Overloaded { retry_after: Duration::from_secs(3) }, "the log is full");
+    bench.store.set(Mode::Refuse(full));
+    let refused = bench.send(by_http("a", "default")).await;
+    assert_eq!(refused.status.as_u16(), 503, "{refused:?}");
+    let after: u64 = refused.header("retry-after").parse().expect("seconds");
+    assert!((3..=6).contains(&after), "{after}");
+    assert_eq!(bench.send(by_grpc("b")).await.grpc_status(), 14);
+    let metrics = bench.metrics_text();
+    for name in ["hotspan_export_bytes_total{", "hotspan_export_decoded_bytes_total{"] {
+        let values: Vec<_> = metrics.lines().filter(|line| line.starts_with(name)).collect();
+        assert!(!values.is_empty() && values.iter().all(|line| line.ends_with(" 0")), "{values:?}");
+    }
+    assert_eq!(
+        bench.collector.stats().reasons().1.into_iter().map(|(_, reason, _)| reason).collect::<Vec<_>>(),
+        ["overloaded"]
+    );
+    bench.store.set(Mode::Store);
+    assert_eq!(bench.send(by_grpc("b")).await.grpc_status(), 0);
+    assert_eq!(bench.spans().stored, 2);
 }
 
 async fn waits(bench: &Bench, count: usize) {

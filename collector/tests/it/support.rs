@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use axum::Router;
 use bytes::Bytes;
+use hotspan_collector::decode::{Limits, OtlpDecoder};
 use hotspan_collector::{Collector, Settings};
 use http_body_util::BodyExt;
 use model::access::Access;
@@ -104,11 +106,15 @@ fn count_logs(request: &ExportLogsServiceRequest) -> u64 {
 pub enum Mode {
     Store,
     Fail(Error),
+    /// Tells before it is asked that it takes nothing.
+    Refuse(Error),
     Panic,
     /// Waits until the mode is another one.
     Stall,
     /// One append is stored; then the mode is `Stall`.
     Once,
+    /// Stores, and takes so long for each.
+    Slow(Duration),
 }
 
 /// A store that keeps payloads, and knows a repeated one by its hash.
@@ -169,7 +175,8 @@ impl Ingest for FakeStore {
             self.begun.send_modify(|begun| begun.push(batch.payload.tenant.clone()));
             match self.turn().await {
                 Mode::Store | Mode::Stall | Mode::Once => {}
-                Mode::Fail(error) => return Err(error),
+                Mode::Slow(time) => tokio::time::sleep(time).await,
+                Mode::Fail(error) | Mode::Refuse(error) => return Err(error),
                 Mode::Panic => panic!("the store was told to panic"),
             }
             let duplicate = !self.hashes.lock().expect("not poisoned").insert(batch.hash);
@@ -179,6 +186,13 @@ impl Ingest for FakeStore {
             }
             Ok(Ack { duplicate })
         })
+    }
+
+    fn refuses(&self, _: u64) -> Option<Error> {
+        match &*self.mode.borrow() {
+            Mode::Refuse(error) => Some(error.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -197,8 +211,19 @@ impl Bench {
     }
 
     pub fn with(settings: Settings, access: Access) -> Self {
-        let (store, ledger) = (FakeStore::new(), Arc::new(Ledger::default()));
         let decoder = Arc::new(CountingDecoder { limit: settings.max_request_bytes });
+        Self::of(settings, access, decoder)
+    }
+
+    /// With the collector's own decoder.
+    pub fn real(settings: Settings) -> Self {
+        let max_decoded_bytes = usize::try_from(settings.max_request_bytes).expect("fits");
+        let decoder = Arc::new(OtlpDecoder::new(Limits { max_decoded_bytes, ..Limits::default() }));
+        Self::of(settings, Access::open(), decoder)
+    }
+
+    fn of(settings: Settings, access: Access, decoder: Arc<dyn Decoder>) -> Self {
+        let (store, ledger) = (FakeStore::new(), Arc::new(Ledger::default()));
         let clock = Arc::new(ManualClock::at(RECEIVED));
         let collector = Collector::new(settings, Arc::new(access), ledger.clone(), decoder, store.clone(), clock);
         Bench { store, ledger, collector }

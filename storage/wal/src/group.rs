@@ -133,6 +133,10 @@ impl Group {
         Ok(())
     }
 
+    pub fn takes(&self, bytes: u64) -> Result<(), WalError> {
+        self.shared.lock().takes(bytes, &self.settings)
+    }
+
     pub fn trim_step(&self, step: Step) -> Result<Option<Doomed>, WalError> {
         self.order(|tell| Order::Trim(step, tell))
     }
@@ -228,14 +232,23 @@ impl Queue {
 
     /// Refuses what does not fit. A record is let into an empty queue whatever its size.
     fn admit(&self, bytes: u64, settings: &Settings) -> Result<(), WalError> {
+        let queued = self.queued();
+        if self.why_stopped().is_none() && queued > 0 && queued + bytes > settings.max_queued_bytes {
+            return Err(WalError::Full { quota: Quota::Queue, held: queued, limit: settings.max_queued_bytes });
+        }
+        self.takes(bytes, settings)
+    }
+
+    fn queued(&self) -> u64 {
+        self.waiting_bytes + self.writing.1
+    }
+
+    /// Whether the log has stopped or has no room, the queue apart, which is empty again in a moment.
+    fn takes(&self, bytes: u64, settings: &Settings) -> Result<(), WalError> {
         if let Some(why) = self.why_stopped() {
             return Err(why);
         }
-        let queued = self.waiting_bytes + self.writing.1;
-        if queued > 0 && queued + bytes > settings.max_queued_bytes {
-            return Err(WalError::Full { quota: Quota::Queue, held: queued, limit: settings.max_queued_bytes });
-        }
-        let held = self.extent.bytes + queued;
+        let held = self.extent.bytes + self.queued();
         if held + bytes > settings.max_log_bytes {
             return Err(WalError::Full { quota: Quota::Log, held, limit: settings.max_log_bytes });
         }

@@ -96,6 +96,12 @@ impl Wal {
         self.group.append(record, done, Quotas::Apply)
     }
 
+    /// What a record of so many bytes would be told now, if that is that the log has stopped or is full: for those who
+    /// would have to do much to make it.
+    pub fn takes(&self, bytes: u64) -> Result<(), WalError> {
+        self.group.takes(bytes)
+    }
+
     /// Appends a record and waits until it is durable. Blocks the calling thread for a write and an fdatasync.
     pub fn append_wait(&self, record: Record) -> Result<u64, WalError> {
         self.append_and_wait(record, Quotas::Apply)

@@ -201,8 +201,8 @@ async fn slow_bodies_are_cut_when_others_wait() {
     let running = impatient(&bench).await;
     let mut honest = Honest::connect(&running).await;
     let mut slow = promising(&running, 140).await;
-    // 258 KiB each: the budget is full once no more fits.
-    while bench.collector.stats().in_flight_bytes() < 32 * MIB - (258 << 10) {
+    // 258 KiB each: what is there for newcomers is full once no more fits.
+    while bench.collector.stats().in_flight_bytes() < 24 * MIB - (258 << 10) {
         tokio::task::yield_now().await;
     }
     // None of them has been slow for long at first, so the first tries may be in vain.

@@ -1,16 +1,13 @@
 //! Bodies that grow: bombs, and requests whose rows take far more room than their bytes.
 
-use std::sync::Arc;
-
 use axum::body::Body;
-use hotspan_collector::decode::{Limits, OtlpDecoder};
-use hotspan_collector::{Collector, ConnectionLimits, Settings};
+use hotspan_collector::decode::OtlpDecoder;
+use hotspan_collector::{ConnectionLimits, Settings};
 use http::Request;
-use model::access::Access;
-use model::{Decoder, Encoding, Format, Ledger, ManualClock, Payload, Signal, Tenant};
+use model::{Decoder, Encoding, Format, Payload, Signal, Tenant};
 
 use super::Honest;
-use crate::support::{Answer, Bench, FakeStore, Mode, RECEIVED, Running, answer, compressed};
+use crate::support::{Answer, Bench, Mode, Running, answer, compressed};
 
 const MIB: u64 = 1 << 20;
 
@@ -20,19 +17,9 @@ fn post(encoding: &str, body: Vec<u8>) -> Request<Body> {
     request.body(Body::from(body)).expect("a request")
 }
 
-/// A collector with its real decoder.
-fn real(settings: Settings) -> Bench {
-    let (store, ledger) = (FakeStore::new(), Arc::new(Ledger::default()));
-    let limits = Limits { max_decoded_bytes: settings.max_request_bytes as usize, ..Limits::default() };
-    let decoder = Arc::new(OtlpDecoder::new(limits));
-    let clock = Arc::new(ManualClock::at(RECEIVED));
-    let collector = Collector::new(settings, Arc::new(Access::open()), ledger.clone(), decoder, store.clone(), clock);
-    Bench { store, ledger, collector }
-}
-
 #[tokio::test]
 async fn bombs_are_too_large_and_hold_up_nobody() {
-    let bench = real(Settings { max_request_bytes: 4 * MIB, ..Settings::default() });
+    let bench = Bench::real(Settings { max_request_bytes: 4 * MIB, ..Settings::default() });
     let running = Running::start(bench.router(), ConnectionLimits::default(), None).await;
     let mut honest = Honest::connect(&running).await;
     let zeros = vec![0; 64 << 20];
@@ -69,7 +56,7 @@ async fn small_bodies_with_many_rows_do_not_pile_up_behind_a_slow_disk() {
     let limit = 8 * MIB;
     let settings =
         Settings { max_request_bytes: limit, max_in_flight_bytes: limit, decode_threads: 2, ..Settings::default() };
-    let bench = real(settings);
+    let bench = Bench::real(settings);
     let body = compressed(Encoding::Zstd, &empty_points(5000));
     let rows = {
         let payload = Payload {

@@ -158,6 +158,7 @@ fn refusals_keep_nothing_and_say_why() {
     assert!(matches!(refused, WalError::TooLarge { .. }), "{refused}");
     wal.close().unwrap();
     assert!(matches!(wal.append_wait(Record::new()), Err(WalError::Closed)));
+    assert!(matches!(wal.takes(0), Err(WalError::Closed)));
     assert!(matches!(wal.trim(1), Err(WalError::Closed)));
     wal.close().unwrap();
 
@@ -172,7 +173,9 @@ fn refusals_keep_nothing_and_say_why() {
     };
     assert!(matches!(full, WalError::Full { quota: Quota::Log, limit: 300, .. }), "{full}");
     assert_eq!(full.to_string(), "the write-ahead log is full: it holds 354 of 300 bytes");
+    assert_eq!(wal.takes(50).unwrap_err().to_string(), full.to_string());
     wal.trim(last).unwrap();
+    wal.takes(50).unwrap();
     wal.append_wait(Record::from(vec![0; 50])).unwrap();
 }
 
