@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -124,8 +125,11 @@ class Server:
         body = json.dumps({"query": query}).encode()
         address = f"http://{self.addresses['listen']}/api/v1/sql"
         request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=timeout) as response:
-            return json.load(response)["rows"]
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as response:
+                return json.load(response)["rows"]
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(f"{query}: {error.read().decode(errors='replace')}") from error
 
     def status(self):
         return self.get("/api/v1/status", timeout=30)
@@ -362,7 +366,7 @@ def verify(server, report):
     # In parts by start, which a span that is there twice has twice, so that the distinct ids of one part fit into a
     # query's memory and only a part of the files is read.
     first, last = map(nanos, server.sql("select min(start_time), max(start_time) from spans")[0])
-    parts = max(1, round(count / 1_000_000))
+    parts = max(1, round(count / 500_000))
     edges = [first + (last + 1 - first) * n // parts for n in range(parts + 1)]
     distinct = 0
     for start, end in zip(edges, edges[1:]):
