@@ -18,7 +18,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use model::access::Access;
 use model::ingest::Pending;
-use model::{Ack, Batch, Ingest, Ledger, ManualClock, Signal};
+use model::{Ack, Batch, Error, Ingest, Ledger, ManualClock, Signal};
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
@@ -41,6 +41,10 @@ struct Taking;
 impl Ingest for Taking {
     fn append(&self, _: Batch) -> Pending<'_, Ack> {
         Box::pin(async { Ok(Ack { duplicate: false }) })
+    }
+
+    fn refuses(&self, _: u64) -> Option<Error> {
+        None
     }
 }
 
