@@ -1,9 +1,11 @@
 //! Tests of the crate as a whole: SQL scripts over every state of a store, what the sandbox refuses, what is pruned,
 //! and the analyses against a plain calculation.
 
+mod amplification;
 mod analyses;
 mod backlog;
 mod escapes;
+mod examples;
 mod extremes;
 pub(crate) mod fixture;
 mod hidden;
@@ -15,6 +17,7 @@ mod mutations;
 mod omission;
 mod partial;
 mod pruning;
+mod queueing;
 mod runs;
 mod scripts;
 mod traces;

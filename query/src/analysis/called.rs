@@ -52,6 +52,19 @@ struct Key {
     db: u32,
     messaging: u32,
     peer: u32,
+    /// Of a narrower operation ([`Operations::narrowed`]): what was said, and to which server.
+    statement: u32,
+    server: u32,
+}
+
+impl Key {
+    fn of_parts([service, name, kind, db, messaging, peer]: [u32; 6]) -> Self {
+        Key { service, name, kind, db, messaging, peer, statement: NONE, server: NONE }
+    }
+
+    fn parts(&self) -> [u32; 6] {
+        [self.service, self.name, self.kind, self.db, self.messaging, self.peer]
+    }
 }
 
 /// Operations and their numbers.
@@ -60,16 +73,51 @@ pub struct Operations {
     pub names: Names,
     numbers: HashMap<Key, u32, foldhash::fast::RandomState>,
     keys: Vec<Key>,
+    /// For each key the number of that without its server, and of the whole operation.
+    wider: Vec<[u32; 2]>,
 }
 
 impl Operations {
     fn of_key(&mut self, key: Key) -> u32 {
-        let next = self.keys.len() as u32;
-        let number = *self.numbers.entry(key).or_insert(next);
-        if number == next {
-            self.keys.push(key);
+        if let Some(number) = self.numbers.get(&key) {
+            return *number;
         }
-        number
+        let [alike, whole] = [key.statement, NONE].map(|statement| Key { statement, server: NONE, ..key });
+        let [alike, whole] = [alike, whole].map(|wider| (wider != key).then(|| self.of_key(wider)));
+        let next = self.keys.len() as u32;
+        self.numbers.insert(key, next);
+        self.keys.push(key);
+        self.wider.push([alike, whole].map(|wider| wider.unwrap_or(next)));
+        next
+    }
+
+    /// The number of an operation narrowed to one statement and one server; [`NONE`] where nothing is known of either.
+    /// Both are numbers of [`Operations::names`].
+    pub fn narrowed(&mut self, number: u32, statement: u32, server: u32) -> u32 {
+        if (statement, server) == (NONE, NONE) {
+            return number;
+        }
+        self.of_key(Key { statement, server, ..self.keys[number as usize] })
+    }
+
+    /// The number of an operation narrowed to its statement only: equal for calls that say the same.
+    pub fn alike(&self, number: u32) -> u32 {
+        self.wider[number as usize][0]
+    }
+
+    /// The number of the operation that this is a narrower one of; itself where it is not narrowed.
+    pub fn whole(&self, number: u32) -> u32 {
+        self.wider[number as usize][1]
+    }
+
+    /// The statement that an operation is narrowed to.
+    pub fn statement(&self, number: u32) -> Option<&str> {
+        self.names.some_text(self.keys[number as usize].statement)
+    }
+
+    /// The server that an operation is narrowed to; [`NONE`] where it is not.
+    pub fn server(&self, number: u32) -> u32 {
+        self.keys[number as usize].server
     }
 
     pub fn len(&self) -> usize {
@@ -116,10 +164,9 @@ impl Operations {
     }
 
     /// Names from 1 on, and for each operation the numbers of its service, name, kind, database system, messaging system
-    /// and peer.
+    /// and peer. There must be no narrower ones.
     pub fn parts(&self) -> (impl Iterator<Item = &str>, impl Iterator<Item = [u32; 6]>) {
-        let keys = self.keys.iter().map(|k| [k.service, k.name, k.kind, k.db, k.messaging, k.peer]);
-        (self.names.iter(), keys)
+        (self.names.iter(), self.keys.iter().map(Key::parts))
     }
 
     /// Of [`Operations::parts`]; `None` when a number points nowhere, or one of either is there twice.
@@ -129,10 +176,7 @@ impl Operations {
         let known = |number: &u32| *number as usize <= names.len();
         let fresh = fresh
             && keys.iter().flatten().all(known)
-            && (0..).zip(keys).all(|(number, key)| {
-                let [service, name, kind, db, messaging, peer] = *key;
-                operations.of_key(Key { service, name, kind, db, messaging, peer }) == number
-            });
+            && (0..).zip(keys).all(|(number, key)| operations.of_key(Key::of_parts(*key)) == number);
         fresh.then_some(operations)
     }
 
@@ -148,14 +192,8 @@ impl Operations {
         let names = self.names.take_in(&other.names);
         let here = |number: u32| names[number as usize];
         let keys = other.keys.iter().map(|key| {
-            self.of_key(Key {
-                service: here(key.service),
-                name: here(key.name),
-                kind: here(key.kind),
-                db: here(key.db),
-                messaging: here(key.messaging),
-                peer: here(key.peer),
-            })
+            let whole = Key::of_parts(key.parts().map(here));
+            self.of_key(Key { statement: here(key.statement), server: here(key.server), ..whole })
         });
         let keys = keys.collect();
         (names, keys)
@@ -168,7 +206,7 @@ impl Operations {
 
     /// Bytes held, about.
     pub fn size(&self) -> usize {
-        self.names.size() + self.keys.len() * (2 * size_of::<Key>() + 16)
+        self.names.size() + self.keys.len() * (2 * size_of::<Key>() + 24)
     }
 }
 
@@ -243,6 +281,41 @@ impl<'a> Called<'a> {
         } else {
             NONE
         };
-        Key { service, name, kind, db, messaging, peer }
+        Key::of_parts([service, name, kind, db, messaging, peer])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operations() -> Operations {
+        let names = ["shop", "SELECT item", "CLIENT", "db", "select a", "select b", "db-1", "db-2"].map(str::to_owned);
+        Operations::of_parts(&names, &[[1, 2, 3, 4, 0, 4]]).expect("numbers that point somewhere")
+    }
+
+    #[test]
+    fn narrower_operations_know_the_wider_ones_and_what_they_are_narrowed_to() {
+        let mut all = operations();
+        let [a, b] = [(5, 7), (5, 8)].map(|(statement, server)| all.narrowed(0, statement, server));
+        let c = all.narrowed(0, 6, NONE);
+        assert_eq!(all.narrowed(0, NONE, NONE), 0);
+        assert!(a != b && all.alike(a) == all.alike(b) && all.alike(a) != all.alike(c));
+        assert_eq!([a, b, c, 0].map(|number| all.whole(number)), [0; 4]);
+        assert_eq!((all.alike(c), all.alike(0)), (c, 0));
+        assert_eq!([a, c, 0].map(|number| all.statement(number)), [Some("select a"), Some("select b"), None]);
+        assert_eq!((all.names.text(all.server(a)), all.server(c)), ("db-1", NONE));
+        assert_eq!(all.operation(a), all.operation(0));
+    }
+
+    #[test]
+    fn narrower_operations_keep_what_they_are_where_another_part_takes_them_in() {
+        let (mut here, mut there) = (Operations::default(), operations());
+        here.names.number("something else");
+        let narrow = there.narrowed(0, 6, 8);
+        let (_, numbers) = here.take_in(&there);
+        let taken = numbers[narrow as usize];
+        assert_eq!((here.statement(taken), here.names.text(here.server(taken))), (Some("select b"), "db-2"));
+        assert_eq!(here.whole(taken), numbers[0]);
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! | pattern | what is counted as lost |
 //! |---|---|
-//! | `n_plus_one` | like calls of one span, one after the other, five or more: all but the longest of them |
+//! | `n_plus_one` | calls of one span that say the same, one after the other, five or more: all but the longest of them |
 //! | `retry` | a failed call made again by the same span: from its first start to its last |
 //! | `before_served` | a call's time less its serving: the network, and the queue before a worker takes it |
 //! | `before_first_call` | from the start of serving to the first call: a pool, a lock, or work |
+//!
+//! Calls say the same that are of one operation and, where they carry a statement, have it in common but for its values
+//! ([`Shapes`](super::statements::Shapes)). Where each goes to a server of its own they are one question to many, no N+1.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use arrow::datatypes::SchemaRef;
 use model::trace::SpanKind;
@@ -17,13 +20,14 @@ use serde_json::{Value, json};
 use super::called::Operations;
 use super::columns::{self, float, int, text};
 use super::histogram::Histogram;
+use super::names::NONE;
 use super::parents::Parents;
 use super::report::Report;
 use super::scope::{Scope, Window};
 use super::sentence::Sentence;
 use super::timeline::settled;
 use super::times;
-use super::traces::{Limits, SLICE, SpanRecord, each_tree};
+use super::traces::{Detail, Limits, SLICE, SpanRecord, each_tree_in};
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
 
@@ -46,7 +50,7 @@ fn schema() -> SchemaRef {
     fields.extend(["caller_service", "caller_operation"].map(text));
     fields.extend([int("count"), float("calls"), float("per_request"), int("time_ns_per_request")]);
     fields.extend([int("baseline_time_ns_per_request"), float("share_of_latency"), int("p50_ns"), int("p99_ns")]);
-    fields.push(text("exemplar"));
+    fields.extend(["exemplar", "statement"].map(text));
     columns::schema(fields)
 }
 
@@ -69,7 +73,7 @@ impl Pattern {
     }
 }
 
-/// The operation that is called (or waits), and the one that calls it.
+/// The operation that is called (or waits), narrowed to what it says where calls are repeated, and the one that calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Key {
     pattern: Pattern,
@@ -117,7 +121,7 @@ async fn side(query: &Query, scope: &Scope, window: Window, operations: &mut Ope
     let mut side = Side::default();
     let limits = Limits { slice: SLICE, most: MOST_SPANS };
     let mut visit = |operations: &Operations, trace: &[SpanRecord]| side.look_at(operations, trace);
-    let part = each_tree(query, scope, window, limits, operations, &mut visit).await?;
+    let part = each_tree_in((query, scope, window), limits, Detail::Calls, operations, &mut visit).await?;
     Ok((side, part.one_in()))
 }
 
@@ -150,27 +154,28 @@ impl Side {
             let gap = (parent.end - parent.start).saturating_sub(children[0].end - children[0].start);
             let key = Key {
                 pattern: Pattern::BeforeServed,
-                operation: children[0].operation,
-                caller: Some(parent.operation),
+                operation: operations.whole(children[0].operation),
+                caller: Some(operations.whole(parent.operation)),
             };
             self.lose(key, gap.max(0), 1, parent.trace);
             return;
         }
         if matches!(kind(parent), SpanKind::Server | SpanKind::Consumer) {
             let wait = (children[0].start - parent.start).max(0);
-            let key = Key { pattern: Pattern::BeforeFirstCall, operation: parent.operation, caller: None };
+            let key =
+                Key { pattern: Pattern::BeforeFirstCall, operation: operations.whole(parent.operation), caller: None };
             self.lose(key, wait, 1, parent.trace);
         }
         let mut like: HashMap<u32, Vec<&SpanRecord>> = HashMap::new();
         for child in children {
-            like.entry(child.operation).or_default().push(child);
+            like.entry(operations.alike(child.operation)).or_default().push(child);
         }
         for (operation, siblings) in like {
-            let key = |pattern| Key { pattern, operation, caller: Some(parent.operation) };
+            let key = |pattern| Key { pattern, operation, caller: Some(operations.whole(parent.operation)) };
             for run in sequences(&siblings) {
                 if let Some((time, calls)) = repeated(run) {
                     self.lose(key(Pattern::Retry), time, calls, parent.trace);
-                } else if run.len() >= N_PLUS_ONE {
+                } else if run.len() >= N_PLUS_ONE && !is_fan_out(operations, run) {
                     let took = |span: &&SpanRecord| (span.end - span.start).max(0);
                     let time = times::total(run.iter().map(took)) - run.iter().map(took).max().unwrap_or(0);
                     self.lose(key(Pattern::NPlusOne), time, run.len() as u64, parent.trace);
@@ -192,6 +197,13 @@ impl Side {
 /// Siblings, in order of start, cut where one begins before the one before has ended.
 fn sequences<'s, 'a>(siblings: &'s [&'a SpanRecord]) -> impl Iterator<Item = &'s [&'a SpanRecord]> {
     siblings.chunk_by(|before, after| after.start >= before.end)
+}
+
+/// Whether each of the calls goes to a server of its own.
+fn is_fan_out(operations: &Operations, run: &[&SpanRecord]) -> bool {
+    let servers: HashSet<u32> =
+        run.iter().map(|span| operations.server(span.operation)).filter(|server| *server != NONE).collect();
+    servers.len() == run.len()
 }
 
 /// From the first start to the last, and the calls, where a failure is followed by another call.
@@ -227,6 +239,7 @@ fn answer(operations: &Operations, now: &Side, then: Option<&Side>, limit: usize
             "p50_ns": quantile(0.5),
             "p99_ns": quantile(0.99),
             "exemplar": TraceId(lost.longest.1.to_be_bytes()).to_string(),
+            "statement": operations.statement(key.operation),
         })
     };
     let found = rows.len();

@@ -1,17 +1,21 @@
 //! Hot spots: which operation limits the system, with evidence. The window is the current load level unless one is
-//! given, the baseline the level before it; [`super::ranking`] decides, this gathers and looks up examples.
+//! given, the baseline the level before it, or of a level in which something changed only now its newest part beside the
+//! rest; [`super::ranking`] decides, this gathers and looks up examples.
 
 mod narrow;
+mod newest;
+mod whole;
 
 use std::collections::HashMap;
 
 use arrow::datatypes::SchemaRef;
 use model::time::{MINUTE, SECOND};
 use model::trace::SpanKind;
-use model::{Kind, Result, Signal, TraceId};
+use model::{Kind, Nanos, Result, Signal, TraceId};
 use serde_json::{Value, json};
 use storage::Backlog;
 
+use super::alike::alike;
 use super::columns::{self, float, int, text};
 use super::learn::learn;
 use super::messages::{Messages, messages};
@@ -22,12 +26,13 @@ use super::rows::{number, read};
 use super::sample::typical_of;
 use super::scope::{Scope, Window, quoted, started_in};
 use super::sentence::Sentence;
-use super::timeline::{Timeline, settled};
+use super::timeline::Timeline;
 use super::vitals::{self, Pressure, Vital};
 use super::{Analysis, Parameter, Running, log_patterns};
 use crate::fold::Folded;
 use crate::query::Query;
 use narrow::narrowed;
+use whole::whole;
 
 pub const ANALYSIS: Analysis = Analysis {
     name: "hotspots",
@@ -64,17 +69,24 @@ struct Sides {
 
 /// The given window and baseline, else those that the load levels suggest.
 async fn sides(query: &Query, scope: &Scope) -> Result<Sides> {
-    let window = settled(scope.window, query.now());
+    let window = whole(query, scope.window).await?;
     if let Some(baseline) = scope.baseline {
         return Ok(Sides { window, baseline: Some(baseline) });
     }
-    let from = if scope.window_given { window.start - LOOK_BACK } else { window.start };
-    let all = scope.without_filters();
-    let timeline = Timeline::read(query, &all, Window { start: from, end: window.end }).await?;
-    let (current, baseline) = timeline.current_and_baseline(scope.window_given.then_some(window));
-    let window = current.map_or(window, |level| timeline.window_of(&level));
-    let baseline = baseline.map(|level| of_the_run(timeline.window_of(&level), scope));
-    Ok(Sides { window, baseline })
+    let levels = async |from: Nanos| -> Result<Sides> {
+        let all = scope.without_filters();
+        let timeline = Timeline::read(query, &all, Window { start: from, end: window.end }).await?;
+        let (current, baseline) = timeline.current_and_baseline(scope.window_given.then_some(window));
+        let window = current.map_or(window, |level| timeline.window_of(&level));
+        let baseline = baseline.map(|level| of_the_run(timeline.window_of(&level), scope));
+        Ok(Sides { window, baseline })
+    };
+    // Of a longer time, the seconds at which a level begins are not told apart.
+    let found = levels(window.start).await?;
+    if !scope.window_given || found.baseline.is_some() {
+        return Ok(found);
+    }
+    levels(window.start - LOOK_BACK).await
 }
 
 /// Of a level that reaches into a run from before it, the run's own part, where that is long enough to compare with; else
@@ -95,9 +107,14 @@ const LEAST_OWN: i64 = 5 * SECOND;
 async fn run(query: Query, scope: Scope) -> Result<Report> {
     let settings = Settings { limit: scope.number("limit", 10, 1, 100)? as usize, ..Settings::default() };
     let (query, waiting) = (query.without_backlog(), waiting(&query, scope.window));
-    let evidence = gather(&query, &scope, sides(&query, &scope).await?).await?;
-    let Evidence { sides, seen, now, then, facts, .. } = &evidence;
-    let mut ranking = ranking::rank(now, then.as_ref(), facts, &settings);
+    let mut found = compare(&query, &scope, sides(&query, &scope).await?, &settings).await?;
+    if !found.ranking.verdict.is_alarm()
+        && let Some(newest) = changed_now(&query, &scope, found.evidence.sides.window, &settings).await?
+    {
+        found = newest;
+    }
+    let Compared { evidence, mut ranking } = found;
+    let Evidence { sides, seen, facts, .. } = &evidence;
     let spots = ranking.hotspots.iter().take(NARROWED);
     let narrow: Vec<_> = spots.map(|spot| narrowed(&query, sides, &scope, facts, spot)).collect();
     let attributes = futures::future::try_join_all(narrow).await?;
@@ -109,6 +126,34 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     report.unsettled = evidence.unsettled;
     report.notes.extend(waiting.into_iter().chain(evidence.left_out));
     Ok(report)
+}
+
+/// What spans, metrics and logs say of both sides, and what that means.
+struct Compared {
+    evidence: Evidence,
+    ranking: Ranking,
+}
+
+async fn compare(query: &Query, scope: &Scope, sides: Sides, settings: &Settings) -> Result<Compared> {
+    let evidence = gather(query, scope, sides).await?;
+    let ranking = ranking::rank(&evidence.now, evidence.then.as_ref(), &evidence.facts, settings);
+    Ok(Compared { evidence, ranking })
+}
+
+/// The newest part of a level that is not as the rest, if there is one: of several the one with the largest rise, which has
+/// least of what was before in it.
+async fn changed_now(query: &Query, scope: &Scope, level: Window, settings: &Settings) -> Result<Option<Compared>> {
+    let (looks, settings) = newest::looks(level, scope, query.now(), settings);
+    let rise = |found: &Compared| found.ranking.hotspots.first().and_then(|spot| spot.change_ns_per_request);
+    let mut changed: Option<Compared> = None;
+    for sides in looks {
+        let found = compare(query, scope, sides, &settings).await?;
+        let is_larger = changed.as_ref().is_none_or(|known| rise(known) < rise(&found));
+        if found.ranking.verdict.is_alarm() && is_larger {
+            changed = Some(found);
+        }
+    }
+    Ok(changed)
 }
 
 /// What spans, metrics and logs say of both sides.
@@ -137,9 +182,11 @@ async fn gather(query: &Query, scope: &Scope, sides: Sides) -> Result<Evidence> 
     )?;
     let (pressure, unweighed) = pressure;
     let mut facts = FactBook::new();
-    for side in 0..windows.len() {
+    for (side, window) in windows.iter().enumerate() {
         seen.fold.sort_kept(side);
-        learn(seen.fold.kept(side), &seen.fold.operations, side > 0, &mut facts);
+        let (kept, operations) = (seen.fold.kept(side), &seen.fold.operations);
+        let alike = alike(query, *window, kept, operations).await?;
+        learn(kept, operations, alike, side > 0, &mut facts);
     }
     let (mut now, mut then) = (seen.fold.cube(0), sides.baseline.map(|_| seen.fold.cube(1)));
     now.exhausted = pressure.exhausted;

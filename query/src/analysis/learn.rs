@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use model::trace::{Node, SpanKind, adopted};
 
+use super::alike::Alike;
 use super::called::Operations;
 use super::observe::Kept;
 use super::parents::Parents;
@@ -16,13 +17,18 @@ struct Sums {
     own: Vec<i64>,
     waits: Vec<i64>,
     repeats: u64,
-    runs: u64,
+    /// Of calls that say the same, about.
+    runs: f64,
     parents: u64,
 }
+
+/// From so many siblings one after the other on it matters whether they say the same.
+pub const LONG_RUN: usize = 5;
 
 /// What is learnt from one side.
 #[derive(Default)]
 struct Lesson {
+    alike: Alike,
     sums: HashMap<u32, Sums>,
     /// How often one operation is the parent of another.
     relations: HashMap<(u32, u32), u64>,
@@ -30,15 +36,18 @@ struct Lesson {
     beyond: HashMap<(u32, u32), u64>,
 }
 
-/// Adds the facts of one side to the book; `spans` are sorted by trace. The window, which is learnt first, says which
-/// relations are usual; the baseline only adds to them.
-pub fn learn(spans: &[Kept], operations: &Operations, is_baseline: bool, book: &mut FactBook) {
-    let mut lesson = Lesson::default();
+/// Adds the facts of one side to the book; `spans` are sorted by trace, and of long runs `alike` says which part is of calls
+/// that say the same. The window, which is learnt first, says which relations are usual; the baseline only adds to them.
+pub fn learn(spans: &[Kept], operations: &Operations, alike: Alike, is_baseline: bool, book: &mut FactBook) {
+    let mut lesson = Lesson { alike, ..Lesson::default() };
     for trace in spans.chunk_by(|a, b| a.trace == b.trace) {
         lesson.look_at(trace, operations);
     }
     for (number, sums) in lesson.sums {
         let facts = book.entry(operations.operation(number)).or_default();
+        if let Some(runs) = lesson.alike.get(&number).filter(|_| !is_baseline) {
+            facts.repeated_statement = runs.statement.clone();
+        }
         let details = if is_baseline { &mut facts.baseline } else { &mut facts.window };
         *details = sums.details();
     }
@@ -73,7 +82,7 @@ impl Sums {
             exclusive_p10_ns: quantile(0.1).map(|v| *v as f64),
             exclusive_p50_ns: quantile(0.5).map(|v| *v as f64),
             repeats_per_parent: mean(self.repeats as f64, self.parents as usize),
-            sequential_siblings: mean(self.runs as f64, self.parents as usize),
+            sequential_siblings: mean(self.runs, self.parents as usize),
         }
     }
 }
@@ -133,13 +142,16 @@ impl Lesson {
             sums.parents += 1;
             sums.repeats +=
                 siblings.windows(2).filter(|pair| pair[0].failed && pair[1].start >= pair[0].end).count() as u64;
-            sums.runs += longest_run(&siblings);
+            let run = longest_run(&siblings) as f64;
+            let alike =
+                if run >= LONG_RUN as f64 { self.alike.get(&operation).map_or(1.0, |runs| runs.alike) } else { 1.0 };
+            sums.runs += (run * alike).max(1.0);
         }
     }
 }
 
 /// The longest run of siblings, in order of start, each of which starts when the one before has ended.
-fn longest_run(siblings: &[&Kept]) -> u64 {
+pub fn longest_run(siblings: &[&Kept]) -> u64 {
     let (mut longest, mut run) = (1, 1);
     for pair in siblings.windows(2) {
         run = if pair[1].start >= pair[0].end { run + 1 } else { 1 };

@@ -5,6 +5,8 @@
 //! (`critical_path_ns`, `self_time_ns`, `entry_…`) and, for what is still in memory, from the same function run on
 //! the fly. SQL groups spans into small cubes; the mathematics is in pure functions beside it.
 
+mod alike;
+pub mod amplification;
 pub mod attributes;
 mod batch;
 mod called;
@@ -16,6 +18,7 @@ pub mod coordinated_omission;
 mod counts;
 pub mod critical_path;
 pub mod difference;
+mod examples;
 pub mod exceptions;
 pub mod flame;
 pub mod heatmap;
@@ -33,6 +36,7 @@ pub mod operations;
 mod parents;
 pub(crate) mod partial;
 pub(crate) mod per_file;
+pub mod queueing;
 pub mod ranking;
 pub mod rates;
 mod replay;
@@ -103,6 +107,8 @@ pub fn all() -> &'static [Analysis] {
         capacity::ANALYSIS,
         what_if::ANALYSIS,
         hidden::ANALYSIS,
+        queueing::ANALYSIS,
+        amplification::ANALYSIS,
         statements::ANALYSIS,
         exceptions::ANALYSIS,
         log_patterns::ANALYSIS,

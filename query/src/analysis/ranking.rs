@@ -54,7 +54,7 @@ use cube::Cube;
 use explain::{Story, explain, explain_waiting};
 use logged::{LineChange, line_changes, signs};
 use pressed::{Pressed, paused_calls, pressed};
-use rates::{Rates, mix, rates};
+use rates::{Rates, mix, rates, steadied};
 use waits::Lagging;
 
 /// A rise smaller than this part of the largest one is not worth a line.
@@ -237,9 +237,10 @@ impl Ranker<'_> {
             ranking.hotspots = self.numbered(self.by_share(self.suspects(&whole, None), &whole));
             return ranking;
         };
-        let after = rates(cube, &cube.window, &common, settings.resamples, settings.seed);
-        let before = rates(cube, baseline, &common, settings.resamples, settings.seed ^ 1);
         let requests = cube.window.requests();
+        let before = rates(cube, baseline, &common, settings.resamples, settings.seed ^ 1);
+        let after = rates(cube, &cube.window, &common, settings.resamples, settings.seed);
+        let after = steadied(after, &before, [requests, baseline.requests()]);
         let changes = behaviour::changes(self.calls, &self.lines, (&after, &before), requests, settings);
         let entries = verdict::entries(cube, baseline, &common, settings);
         (ranking.worse, ranking.needed) = (entries.worse, None);
@@ -448,6 +449,7 @@ impl Ranker<'_> {
             counts: change.map(|c| (c.before, c.after)),
             call: change.and_then(|c| c.call).map(|call| self.cube.operations[call].operation.as_str()),
             line: change.and_then(|c| c.line.as_deref()),
+            statement: self.facts.get(operation).and_then(|facts| facts.repeated_statement.as_deref()),
         });
         Hotspot {
             rank: 0,

@@ -2,6 +2,7 @@
 //! of one statement, whatever its values were.
 
 mod normal;
+mod shapes;
 
 use std::collections::HashMap;
 
@@ -23,6 +24,7 @@ use super::{Analysis, Parameter, Running};
 use crate::fold::Fold;
 use crate::query::Query;
 use normal::normal;
+pub use shapes::Shapes;
 
 pub const ANALYSIS: Analysis = Analysis {
     name: "statements",
@@ -38,6 +40,8 @@ const MOST: usize = 5_000;
 /// Texts remembered with their normal form. Systems that write values into their statements have no end of them.
 const REMEMBERED: usize = 20_000;
 const REST: &str = "(other statements)";
+/// What a database was told, as SQL.
+pub const STATEMENT: &str = "coalesce(db_query_text, db_statement, db_query_summary)";
 
 fn schema() -> SchemaRef {
     let mut fields = vec![text("service"), text("peer"), text("system"), text("operation"), text("statement")];
@@ -50,7 +54,7 @@ fn schema() -> SchemaRef {
 async fn run(query: Query, scope: Scope) -> Result<Report> {
     let limit = scope.number("limit", 100, 1, 1_000)? as usize;
     let sql = format!(
-        "SELECT {}, {DB_SYSTEM} AS system, coalesce(db_query_text, db_statement, db_query_summary) AS statement, \
+        "SELECT {}, {DB_SYSTEM} AS system, {STATEMENT} AS statement, \
                 trace_id_bytes, {}, {}, status_code \
          FROM spans WHERE {DB_SYSTEM} IS NOT NULL AND {} AND {}",
         called::columns(),

@@ -10,14 +10,15 @@
 use arrow::array::RecordBatch;
 use model::Result;
 use model::schema::column;
-use model::trace::flag;
+use model::trace::{SpanKind, flag};
 
 use super::batch::{id, ids, int, ints, trace_id};
 use super::called::{self, Called, Operations};
-use super::names::TextColumn;
+use super::names::{NONE, TextColumn};
 use super::rows::read;
 use super::sample::{Part, hash};
 use super::scope::{Scope, Window, entered_in};
+use super::statements::{STATEMENT, Shapes};
 use crate::fold::Fold;
 use crate::query::Query;
 
@@ -79,6 +80,26 @@ pub async fn each_tree(
     operations: &mut Operations,
     visit: &mut (dyn FnMut(&Operations, &[SpanRecord]) + Send),
 ) -> Result<Part> {
+    each_tree_in((query, scope, window), limits, Detail::Operations, operations, visit).await
+}
+
+/// What the operation of a span is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Detail {
+    #[default]
+    Operations,
+    /// Of calls the operation narrowed to what is said to which server ([`Operations::narrowed`]).
+    Calls,
+}
+
+/// The same with so much detail.
+pub async fn each_tree_in(
+    (query, scope, window): (&Query, &Scope, Window),
+    limits: Limits,
+    detail: Detail,
+    operations: &mut Operations,
+    visit: &mut (dyn FnMut(&Operations, &[SpanRecord]) + Send),
+) -> Result<Part> {
     let counts = counts(query, scope, window).await?;
     let total: u64 = counts.iter().map(|(_, n)| n).sum();
     let mut part = Part::ALL;
@@ -88,8 +109,8 @@ pub async fn each_tree(
     let most = room(query.settings().analyses_bytes() as u64, limits.slice);
     for slice in slices(&counts, most.saturating_mul(part.one_in())) {
         for share in 0..slice.shares {
-            let sql = sql(scope, slice.window);
-            let empty = || Slice { part, shares: slice.shares, share, ..Slice::default() };
+            let sql = sql(scope, slice.window, detail);
+            let empty = || Slice { part, detail, shares: slice.shares, share, ..Slice::default() };
             let mut folded = query.fold(&sql, empty).await?;
             let (_, numbers) = operations.take_in(&folded.fold.operations);
             for bucket in &mut folded.fold.buckets {
@@ -111,10 +132,11 @@ fn room(analyses_bytes: u64, most: u64) -> u64 {
     most.min((analyses_bytes / 2 / HELD).max(LEAST_SLICE))
 }
 
-fn sql(scope: &Scope, window: Window) -> String {
+fn sql(scope: &Scope, window: Window, detail: Detail) -> String {
+    let statement = if detail == Detail::Calls { format!(", {STATEMENT} AS statement") } else { String::new() };
     format!(
         "SELECT trace_id_bytes, span_id_bytes, parent_span_id_bytes, {}, {}, {}, {}, self_time_ns, \
-                critical_path_ns, status_code, tree_flags \
+                critical_path_ns, status_code, tree_flags{statement} \
          FROM spans WHERE {}{}",
         called::columns(),
         column::START,
@@ -168,9 +190,11 @@ fn slices(counts: &[(Window, u64)], most: u64) -> Vec<Piece> {
 #[derive(Default)]
 struct Slice {
     part: Part,
+    detail: Detail,
     shares: u64,
     share: u64,
     operations: Operations,
+    shapes: Shapes,
     /// Pieces of each bucket, from each partition of the scan.
     buckets: Vec<Vec<Vec<SpanRecord>>>,
 }
@@ -181,6 +205,33 @@ impl Slice {
         if self.buckets.is_empty() {
             self.buckets = vec![vec![Vec::new()]; BUCKETS];
         }
+    }
+}
+
+/// What calls said to which servers, in one batch.
+struct Said<'a> {
+    statement: TextColumn<'a>,
+    /// Those that name a server, the best first.
+    servers: [TextColumn<'a>; 2],
+}
+
+impl<'a> Said<'a> {
+    fn of(batch: &'a RecordBatch) -> Result<Self> {
+        let [statement, address, network] =
+            ["statement", "server_address", "network_peer_address"].map(|name| TextColumn::of(batch, name));
+        Ok(Said { statement: statement?, servers: [address?, network?] })
+    }
+
+    /// The operation of a row, narrowed where it is a call.
+    fn narrowed(&mut self, row: usize, operation: u32, operations: &mut Operations, shapes: &mut Shapes) -> u32 {
+        if operations.kind(operation) != SpanKind::Client {
+            return operation;
+        }
+        let names = &mut operations.names;
+        let mut servers = self.servers.iter_mut().map(|column| column.number(row, names));
+        let server = servers.find(|number| *number != NONE).unwrap_or(NONE);
+        let statement = shapes.number(self.statement.text(row), names);
+        operations.narrowed(operation, statement, server)
     }
 }
 
@@ -196,12 +247,17 @@ impl Fold for Slice {
         let (start, end, entry) = (start?, end?, entry?);
         let (own, critical) = (ints(batch, column::SELF_TIME)?, ints(batch, column::CRITICAL_PATH)?);
         let flags = ints(batch, column::TREE_FLAGS)?;
+        let mut said = if self.detail == Detail::Calls { Some(Said::of(batch)?) } else { None };
         for row in 0..batch.num_rows() {
             let trace = trace_id(traces, row);
             let hash = hash(trace);
             // High bits choose the part, low ones the share, those between the bucket.
             if !self.part.holds(hash) || (hash & 0xffff) % self.shares != self.share {
                 continue;
+            }
+            let mut operation = called.number(row, &mut self.operations);
+            if let Some(said) = &mut said {
+                operation = said.narrowed(row, operation, &mut self.operations, &mut self.shapes);
             }
             let record = SpanRecord {
                 trace,
@@ -212,7 +268,7 @@ impl Fold for Slice {
                 end: int(end, row),
                 own: int(own, row),
                 critical: int(critical, row),
-                operation: called.number(row, &mut self.operations),
+                operation,
                 flags: int(flags, row) as u16,
                 failed: status.text(row) == Some("ERROR"),
             };
@@ -234,7 +290,7 @@ impl Fold for Slice {
 
     fn size(&self) -> usize {
         let spans: usize = self.buckets.iter().flatten().map(Vec::capacity).sum();
-        self.operations.size() + spans * size_of::<SpanRecord>()
+        self.operations.size() + self.shapes.size() + spans * size_of::<SpanRecord>()
     }
 }
 

@@ -4,8 +4,9 @@
 //! metrics of the service ─gather─▶ Series, by instance and attributes ─judge─▶ Vital: what, how much, since when
 //! ```
 //! [`judge`] is pure. It knows no product's metric names, only how such names are made: a used part beside a limit,
-//! states that sum up to a whole, things that wait, shares of one, and the time that collectors take.
+//! states that sum up to a whole, things that wait, shares of one, CPU time, and the time that collectors take.
 
+mod cpu;
 mod gather;
 mod names;
 mod piles;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use super::report::rfc3339;
 use super::scope::Window;
 use super::sentence::Sentence;
+use cpu::CPUS;
 pub use gather::{Pressure, gather, pressure};
 use names::{Role, role};
 
@@ -53,7 +55,8 @@ pub struct Series {
 pub enum Sign {
     /// A pool, a heap or the like is used up.
     Saturated,
-    /// A share of one, like CPU time, is near one.
+    /// A share of one is near one, or nearly all CPUs are in use; where their number is not known, many times as many as
+    /// before.
     High,
     /// Collectors pause the program.
     Paused,
@@ -120,7 +123,7 @@ pub fn judge(series: &[Series], window: Window, baseline: Option<Window>) -> Vec
 /// How bad it is, among those with the same sign.
 fn degree(vital: &Vital) -> f64 {
     match (vital.sign, vital.limit) {
-        (Sign::Saturated, Some(limit)) if limit > 0.0 => vital.window / limit,
+        (Sign::Saturated | Sign::High, Some(limit)) if limit > 0.0 => vital.window / limit,
         (Sign::Waiting, _) => vital.window / (vital.baseline.unwrap_or(0.0) + 1.0),
         _ => vital.window,
     }
@@ -135,6 +138,7 @@ fn measured(series: &[Series]) -> Vec<Measured<'_>> {
             Role::Share => found.push(plain(Sign::High)),
             Role::Waiting => found.push(plain(Sign::Waiting)),
             Role::Collector => found.push(plain(Sign::Paused)),
+            Role::Cpus => found.push(with_cpus(one, cpu::limit(one, series))),
             Role::Used => found.extend(with_limit(one, names::limits(one, series))),
             Role::InState(states) => found.extend(with_limit(one, names::whole(one, &states, series))),
             Role::Other => {}
@@ -155,6 +159,17 @@ fn with_limit<'a>(series: &'a Series, limits: Vec<&'a Series>) -> Option<Measure
     let limit = |time| limits.iter().map(|limit| at(limit, time)).sum::<Option<f64>>();
     let points = series.points.iter().map(|&(time, value)| (time, value, limit(time))).collect();
     Some(Measured { series, sign: Sign::Saturated, points })
+}
+
+/// CPUs in use beside those there are. Their number is told at times of its own, and hardly ever changes.
+fn with_cpus<'a>(series: &'a Series, limit: Option<&Series>) -> Measured<'a> {
+    let at = |time: Nanos| {
+        let told = &limit?.points;
+        let later = told.partition_point(|point| point.0 <= time);
+        told.get(later.saturating_sub(1)).map(|point| point.1)
+    };
+    let points = series.points.iter().map(|&(time, value)| (time, value, at(time))).collect();
+    Measured { series, sign: Sign::High, points }
 }
 
 /// Means over one side: value, limit, and the part of the limit.
@@ -183,8 +198,8 @@ fn look(measured: &Measured, window: Window, baseline: Option<Window>) -> Option
     let rose = |by: f64| before.is_none_or(|(_, _, before)| part >= before + by);
     let tells = match measured.sign {
         Sign::Saturated => limit.is_some() && part >= FULL && rose(FULLER),
-        Sign::High => part >= HIGH && rose(HIGHER),
-        Sign::Waiting => before.is_some_and(|(before, ..)| value >= MANY_TIMES * before + 1.0),
+        Sign::High if measured.series.unit != CPUS || limit.is_some() => part >= HIGH && rose(HIGHER),
+        Sign::High | Sign::Waiting => before.is_some_and(|(before, ..)| value >= MANY_TIMES * before + 1.0),
         Sign::Paused => part >= PAUSED && before.is_none_or(|(_, _, before)| part >= PAUSED_TIMES * before),
     };
     let full = |&&(time, value, limit): &&(Nanos, f64, Option<f64>)| {
@@ -216,7 +231,8 @@ fn explain(vital: &Vital) -> Sentence {
     let name = if values.is_empty() { metric.clone() } else { format!("{metric} {{{}}}", values.join(", ")) };
     let of = |value: f64| figure(value, vital);
     let now = of(vital.window);
-    let (limit_en, limit_zh) = match vital.limit.filter(|_| vital.sign == Sign::Saturated) {
+    let (unit_en, unit_zh) = if vital.unit == CPUS { (" CPUs", " 个 CPU") } else { Default::default() };
+    let (limit_en, limit_zh) = match vital.limit {
         Some(limit) => (format!(" of {}", of(limit)), format!("（上限 {}）", of(limit))),
         None => Default::default(),
     };
@@ -225,7 +241,9 @@ fn explain(vital: &Vital) -> Sentence {
         None => Default::default(),
     };
     let (before_en, before_zh) = match vital.baseline {
-        Some(before) => (format!("; {} in the baseline", of(before)), format!(";基线为 {}", of(before))),
+        Some(before) => {
+            (format!("; {}{unit_en} in the baseline", of(before)), format!(";基线为 {}{unit_zh}", of(before)))
+        }
         None => Default::default(),
     };
     let (on_en, on_zh) = match of_instances {
@@ -236,8 +254,8 @@ fn explain(vital: &Vital) -> Sentence {
         ),
     };
     Sentence {
-        en: format!("{name}: {now}{limit_en}{since_en}{on_en}{before_en}."),
-        zh: format!("{name}:{now}{limit_zh}{since_zh}{on_zh}{before_zh}。"),
+        en: format!("{name}: {now}{limit_en}{unit_en}{since_en}{on_en}{before_en}."),
+        zh: format!("{name}:{now}{unit_zh}{limit_zh}{since_zh}{on_zh}{before_zh}。"),
     }
 }
 
@@ -248,6 +266,7 @@ fn clock(text: &str) -> Option<String> {
 
 fn figure(value: f64, vital: &Vital) -> String {
     match (vital.sign, vital.unit.as_str()) {
+        (Sign::High, CPUS) => format!("{:.1}", value).trim_end_matches(".0").to_owned(),
         (Sign::High | Sign::Paused, _) => format!("{:.0} %", 100.0 * value),
         (_, "By") if value >= f64::from(1 << 20) => format!("{:.0} MiB", value / f64::from(1 << 20)),
         _ if value >= 100.0 || value.fract() == 0.0 => format!("{value:.0}"),

@@ -61,6 +61,116 @@ async fn time_is_found_in_calls_one_by_one_in_retries_and_before_work_begins() {
     }
 }
 
+/// Ten requests of 200 ms that ask a store twenty times, one after the other, what `said` makes of the number of the question.
+/// Those with even numbers take 6 ms, the others 4.
+fn questions(said: impl Fn(u64) -> Value) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for n in 0..10_u64 {
+        let (trace, at) = (n + 1, n as i64 * 300);
+        let root = trace * 100;
+        rows.push(span(trace, root, 0, ("shop", "GET /page", "SERVER"), at, at + 200));
+        for call in 0..20 {
+            let from = at + 10 * call as i64;
+            let took = if call % 2 == 0 { 6 } else { 4 };
+            let asked = span(trace, root + 1 + call, root, ("shop", "SELECT shop", "CLIENT"), from, from + took);
+            rows.push(and(and(asked, json!({ "db_system_name": "mysql", "peer_service": "shop-db" })), said(call)));
+        }
+    }
+    rows
+}
+
+/// Statement, calls and ms lost for each request of the rows of one pattern.
+async fn repeated(
+    rows: &[Value],
+    state: super::fixture::State,
+    pattern: &str,
+) -> Vec<(Value, Option<f64>, Option<i64>)> {
+    let found = rows_of(rows, state, "hidden", &[]).await;
+    let of_pattern = found.into_iter().filter(|row| row["pattern"] == pattern);
+    let lost = |row: &Value| row["time_ns_per_request"].as_i64().map(|ns| ns / 1_000_000);
+    of_pattern.map(|row| (row["statement"].clone(), row["calls"].as_f64(), lost(&row))).collect()
+}
+
+/// Issue 5: calls of one operation were taken for equal, whatever they said.
+#[tokio::test]
+async fn issue_5_only_calls_that_say_the_same_are_an_n_plus_one() {
+    let item = "SELECT * FROM item WHERE id = ?";
+    for state in STATES {
+        let same = questions(|n| json!({ "db_query_text": format!("SELECT * FROM item WHERE id = {n}") }));
+        // Ten of 6 ms and ten of 4, less one of the longest.
+        assert_eq!(repeated(&same, state, "n_plus_one").await, [(json!(item), Some(20.0), Some(94))], "{state:?}");
+        let others = questions(|n| json!({ "db_query_text": format!("SELECT * FROM table_{n} WHERE id = 1") }));
+        assert_eq!(repeated(&others, state, "n_plus_one").await, [], "{state:?}");
+    }
+    let state = super::fixture::State::Stored;
+    let unsaid = questions(|_| json!({}));
+    assert_eq!(repeated(&unsaid, state, "n_plus_one").await, [(Value::Null, Some(20.0), Some(94))]);
+    // Two in turn, by the older name of the attribute: what costs more comes first.
+    let turns =
+        questions(|n| json!({ "db_statement": if n % 2 == 0 { "SELECT a FROM t" } else { "SELECT b FROM t" } }));
+    let expected = [(json!("SELECT a FROM t"), Some(10.0), Some(54)), (json!("SELECT b FROM t"), Some(10.0), Some(36))];
+    assert_eq!(repeated(&turns, state, "n_plus_one").await, expected);
+}
+
+#[tokio::test]
+async fn one_question_to_many_servers_is_no_n_plus_one() {
+    let to = |servers: u64| {
+        questions(
+            move |n| json!({ "db_query_text": "SELECT 1", "server_address": format!("shard-{}.db", n % servers), "server_port": 3306 }),
+        )
+    };
+    let state = super::fixture::State::Mixed;
+    assert_eq!(repeated(&to(20), state, "n_plus_one").await, []);
+    assert_eq!(repeated(&to(3), state, "n_plus_one").await, [(json!("SELECT ?"), Some(20.0), Some(94))], "replicas");
+}
+
+#[tokio::test]
+async fn another_statement_after_one_that_failed_is_no_retry() {
+    let failing = |text: fn(u64) -> String| {
+        questions(move |n| json!({ "db_query_text": text(n), "status_code": if n == 3 { "ERROR" } else { "UNSET" } }))
+    };
+    let state = super::fixture::State::Memory;
+    assert_eq!(repeated(&failing(|n| format!("SELECT a{n} FROM t")), state, "retry").await, []);
+    // From the start of the fourth to that of the fifth.
+    let found = repeated(&failing(|_| "SELECT a FROM t".to_owned()), state, "retry").await;
+    assert_eq!(found, [(json!("SELECT a FROM t"), Some(2.0), Some(10))]);
+}
+
+/// Category and sentence of what one request asks more of than it did, when it says so each time.
+async fn spot_of(said: fn(u64) -> String) -> (Value, String) {
+    let mut rows = Vec::new();
+    for n in 0..400_u64 {
+        let (trace, at) = (n + 1, n as i64 * 100);
+        let (root, calls) = (trace * 100, if n < 200 { 1 } else { 20 });
+        rows.push(span(trace, root, 0, ("shop", "GET /page", "SERVER"), at, at + 5 + 4 * calls));
+        for call in 0..calls {
+            let from = at + 2 + 4 * call;
+            let asked = span(trace, root + 1 + call as u64, root, ("shop", "SELECT shop", "CLIENT"), from, from + 4);
+            let text = said(call as u64);
+            rows.push(and(
+                asked,
+                json!({ "db_system_name": "mysql", "peer_service": "shop-db", "db_query_text": text }),
+            ));
+        }
+    }
+    let engine = Fixture::new().with(Signal::Traces, &rows, super::fixture::State::Stored).await.engine();
+    let sides = [("start", "now-40s"), ("end", "now-20s"), ("baseline_start", "now-60s"), ("baseline_end", "now-40s")];
+    let parameters: Vec<_> = sides.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let found = analysis::run(&engine, &Tenant::default(), "hotspots", &parameters).await.expect("hot spots");
+    let mut spots = found["hotspots"].as_array().expect("hot spots").iter();
+    let spot = spots.find(|spot| spot["operation"] == "SELECT shop").expect("the statement");
+    (spot["category"].clone(), spot["explanation"]["en"].to_string())
+}
+
+#[tokio::test]
+async fn issue_5_hot_spots_compare_statements_too() {
+    let (category, said) = spot_of(|n| format!("SELECT * FROM item WHERE id = {n}")).await;
+    assert_eq!(category, "n_plus_one");
+    assert!(said.contains("(SELECT * FROM item WHERE id = ?) many times in sequence"), "{said}");
+    let (category, _) = spot_of(|n| format!("SELECT * FROM table_{n} WHERE id = 1")).await;
+    assert_eq!(category, "database");
+}
+
 #[tokio::test]
 async fn statements_are_one_whatever_their_values() {
     let query = |n: u64, text: &str, ms: i64| {

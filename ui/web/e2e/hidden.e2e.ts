@@ -14,6 +14,8 @@ describe.runIf(!real)("hidden latency", () => {
   test("the tabs lead to instances, cold starts and requests sent late", async () => {
     const { page, problems } = await open("hidden");
     for (const [name, tab, found] of [
+      ["Queues", "queueing", "load varied too little"],
+      ["Amplification", "amplification", "inventory-db"],
       ["Instances", "instances", "inventory-7c9f-3"],
       ["Cold starts", "starts", "thumbnails"],
       ["Sent late", "omission", "POST /orders"],
@@ -22,6 +24,33 @@ describe.runIf(!real)("hidden latency", () => {
       await page.waitForURL((u) => u.searchParams.get("tab") === tab);
       await row(page, found).waitFor();
     }
+    expect(problems).toEqual([]);
+  });
+
+  test("repeated calls are shown with what they say", async () => {
+    const { page, problems } = await open("hidden");
+    expect(await row(page, "N+1 calls").innerText()).toContain("SELECT amount FROM prices WHERE product_id = ?");
+    expect(problems).toEqual([]);
+  });
+
+  test("a queue: what is waited at low and at high load, and the curve between", async () => {
+    const { page, problems } = await open("hidden?tab=queueing");
+    const grows = await row(page, "grows").innerText();
+    for (const text of ["gateway", "order", "40 ms", "at 900/s", "2 ms", "at 400/s", "low load 5 ms", "520/s"])
+      expect(grows).toContain(text);
+    await row(page, "grows").getByRole("button", { name: "Details" }).click();
+    expect(await page.locator(".spot-why").innerText()).toContain("grows with load: 2.00 ms at 400/s");
+    expect(await page.locator(".spot-detail .uplot").count()).toBe(1);
+    expect(problems).toEqual([]);
+  });
+
+  test("amplification: the calls of one request, tier by tier", async () => {
+    const { page, problems } = await open("hidden?tab=amplification");
+    const found = await row(page, "POST /orders").innerText();
+    for (const text of ["→ inventory-db × 3.00", "amplified", "× 9.00", "order → inventory"])
+      expect(found).toContain(text);
+    await row(page, "POST /orders").getByRole("button", { name: "Details" }).click();
+    expect(await page.locator(".spot-detail .grid tbody tr").count()).toBe(3);
     expect(problems).toEqual([]);
   });
 

@@ -11,7 +11,14 @@ function meta(rows: readonly unknown[]) {
 const CALL = { span_kind: "CLIENT", peer: null, caller_service: "order", caller_operation: "POST /orders" };
 
 const PATTERNS = [
-  { pattern: "n_plus_one", service: "order", operation: "GET price", calls: 6.2, time_ns_per_request: 21_400_000 },
+  {
+    pattern: "n_plus_one",
+    service: "order",
+    operation: "SELECT prices",
+    statement: "SELECT amount FROM prices WHERE product_id = ?",
+    calls: 6.2,
+    time_ns_per_request: 21_400_000,
+  },
   { pattern: "retry", service: "payment", operation: "POST /charge", calls: 2.4, time_ns_per_request: 12_100_000 },
   {
     pattern: "before_served",
@@ -22,6 +29,7 @@ const PATTERNS = [
   },
 ].map((row, at) => ({
   ...CALL,
+  statement: null,
   ...row,
   count: 4_000 - at * 900,
   per_request: 0.9 - at * 0.2,
@@ -31,6 +39,106 @@ const PATTERNS = [
   p99_ns: 77_000_000,
   exemplar: TRACE,
 }));
+
+/** Calls served a second, calls, mean, p50 and p99 of the gap. */
+const LOADS = [
+  [400, 12_000, 2_000_000, 1_800_000, 5_000_000],
+  [650, 19_000, 6_100_000, 4_900_000, 31_000_000],
+  [900, 27_000, 40_000_000, 37_000_000, 120_000_000],
+];
+
+const QUEUES = [
+  {
+    caller_service: "gateway",
+    service: "order",
+    verdict: "grows_with_load",
+    calls: 58_000,
+    quiet_rate: 400,
+    busy_rate: 900,
+    quiet_mean_ns: 2_000_000,
+    quiet_p50_ns: 1_800_000,
+    quiet_p99_ns: 5_000_000,
+    busy_mean_ns: 40_000_000,
+    busy_p50_ns: 37_000_000,
+    busy_p99_ns: 120_000_000,
+    change_ns: 38_000_000,
+    change_low_ns: 36_000_000,
+    change_high_ns: 40_000_000,
+    q: 0.0001,
+    grows_from_rate: 520,
+    time_ns_per_request: 14_000_000,
+    loads: LOADS,
+    explanation: {
+      en: "What calls of gateway to order wait beside being served grows with load: 2.00 ms at 400/s, 40.0 ms at 900/s (p99 5.00 ms and 120 ms); it is longer from about 520/s on.",
+      zh: "gateway 对 order 的调用在处理之外的等待随负载增长：400/s 时 2.00 ms，900/s 时 40.0 ms（p99 为 5.00 ms 和 120 ms）；约从 520/s 起变长。",
+    },
+  },
+  {
+    caller_service: "order",
+    service: "payment",
+    verdict: "not_enough_load_range",
+    calls: 9_000,
+    quiet_rate: 80,
+    busy_rate: 110,
+    quiet_mean_ns: null,
+    quiet_p50_ns: null,
+    quiet_p99_ns: null,
+    busy_mean_ns: null,
+    busy_p50_ns: null,
+    busy_p99_ns: null,
+    change_ns: null,
+    change_low_ns: null,
+    change_high_ns: null,
+    q: null,
+    grows_from_rate: null,
+    time_ns_per_request: 300_000,
+    loads: LOADS.slice(0, 1),
+    explanation: {
+      en: "The load of payment did not vary enough to tell whether calls of order queue: 80/s to 110/s; at least ×2 is needed.",
+      zh: "payment 的负载变化不足，无法判断 order 的调用是否排队：80/s 到 110/s；至少需要 ×2。",
+    },
+  },
+].map((row) => ({ ...row, exemplar: TRACE, exemplar_operation: "POST /orders", bins: [] }));
+
+const AMPLIFIED = [
+  {
+    verdict: "amplified",
+    entry_service: "gateway",
+    entry_operation: "POST /orders",
+    callee: "inventory-db",
+    callee_type: "database",
+    path: "gateway → order → inventory → inventory-db",
+    requests: 9_000,
+    calls: 81_000,
+    calls_per_request: 9,
+    baseline_calls_per_request: 1,
+    q: 0.0001,
+    retry_factor: 9,
+    baseline_retry_factor: 1,
+    callee_calls_per_request: 9,
+    baseline_callee_calls_per_request: 1,
+    multiplied_by: "order",
+    multiplied_calls_of: "inventory",
+    most: 9,
+    exemplar: TRACE,
+    explanation: {
+      en: 'One request to "POST /orders" of gateway causes 9.00 calls of inventory-db, 1.00 at normal times: gateway → order ×1.00 → inventory ×3.00 → inventory-db ×3.00. They are multiplied by order (3.00 calls of inventory for each request it serves, 1.00 at normal times; 67 % repeat a failed call) and by inventory (3.00 calls of inventory-db for each request it serves, 1.00 at normal times; 67 % repeat a failed call).',
+      zh: "对 gateway 的“POST /orders”的一个请求引起 9.00 次对 inventory-db 的调用，平时为 1.00 次：gateway → order ×1.00 → inventory ×3.00 → inventory-db ×3.00。放大来自 order（每处理一个请求调用 inventory 3.00 次，平时为 1.00 次；67% 是失败后的重复）和 inventory（每处理一个请求调用 inventory-db 3.00 次，平时为 1.00 次；67% 是失败后的重复）。",
+    },
+    tiers: [
+      ["gateway", "order", 1],
+      ["order", "inventory", 3],
+      ["inventory", "inventory-db", 3],
+    ].map(([from, to, factor]) => ({
+      from,
+      to,
+      factor,
+      baseline_factor: 1,
+      retry_factor: factor,
+      baseline_retry_factor: 1,
+    })),
+  },
+];
 
 const STATEMENTS = [
   ["inventory", "inventory-db", "UPDATE stock SET reserved = reserved + ? WHERE sku = ? AND warehouse = ?"],
@@ -275,6 +383,8 @@ const ENTRIES = [
 /** The answers by the name of their analysis. */
 export const HIDDEN: Record<string, unknown> = {
   hidden: { meta: meta(PATTERNS), requests: 12_000, rows: PATTERNS },
+  queueing: { meta: meta(QUEUES), requests: 12_000, rows: QUEUES },
+  amplification: { meta: meta(AMPLIFIED), requests: 12_000, rows: AMPLIFIED },
   statements: { meta: meta(STATEMENTS), statements: STATEMENTS },
   exceptions: { meta: meta(EXCEPTIONS), exceptions: EXCEPTIONS },
   "log-patterns": { meta: meta(LOG_PATTERNS), patterns: LOG_PATTERNS },
@@ -303,6 +413,15 @@ export const HIDDEN: Record<string, unknown> = {
   },
   "coordinated-omission": {
     meta: meta(ENTRIES),
+    clock: {
+      known: true,
+      en: 'Of 12000 requests 9000 tell when they were meant to be sent: latency "from the intended start" counts from then.',
+      zh: "12000 个请求中有 9000 个带有计划发送时间：“自计划发送起”的延迟从该时刻算起。",
+    },
+    total: {
+      ...{ requests: 9_000, p50_ns: 14e6, p99_ns: 310e6, late_share: 0.21, worst_delay_ns: 2_400e6 },
+      ...{ p50_intended_ns: 15e6, p90_intended_ns: 70e6, p99_intended_ns: 1_900e6, p999_intended_ns: 2_600e6 },
+    },
     known: true,
     attribute: "hotspan.intended_start_unix_nano",
     requests: 12_000,

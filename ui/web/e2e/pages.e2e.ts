@@ -35,6 +35,8 @@ const PAGES: Record<string, string> = {
   "what-if-empty": "what-if",
   "in-run": "?run=r5&start=2026-11-22T06:00:00Z&end=2026-11-22T06:15:00Z",
   hidden: "hidden",
+  queueing: "hidden?tab=queueing&focus=gateway|order",
+  amplification: "hidden?tab=amplification",
   statements: "hidden?tab=statements",
   exceptions: "hidden?tab=exceptions",
   logs: "hidden?tab=logs",

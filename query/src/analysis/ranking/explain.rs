@@ -24,6 +24,8 @@ pub(super) struct Story<'a> {
     pub counts: Option<(f64, f64)>,
     pub call: Option<&'a str>,
     pub line: Option<&'a str>,
+    /// What repeated calls say.
+    pub statement: Option<&'a str>,
 }
 
 pub(super) fn explain(story: &Story) -> Sentence {
@@ -82,10 +84,19 @@ fn time(story: &Story) -> Sentence {
             format!("{service} repeats failed calls of \"{operation}\" to {peer}"),
             format!("{service} 对 {peer_zh} 的“{operation}”失败后反复重试"),
         ),
-        Category::NPlusOne => (
-            format!("{service} calls \"{operation}\" many times in sequence"),
-            format!("{service} 逐个重复调用“{operation}”(N+1)"),
-        ),
+        Category::NPlusOne => {
+            let (said_en, said_zh) = match story.statement {
+                Some(statement) => {
+                    let statement = shortened(statement);
+                    (format!(" ({statement})"), format!("（{statement}）"))
+                }
+                None => Default::default(),
+            };
+            (
+                format!("{service} calls \"{operation}\"{said_en} many times in sequence"),
+                format!("{service} 逐个重复调用“{operation}”{said_zh}(N+1)"),
+            )
+        }
         Category::Lock => (
             format!("requests take turns at a lock in \"{operation}\" of {service}"),
             format!("{service} 的“{operation}”中请求争用锁"),
@@ -229,6 +240,16 @@ pub(super) fn explain_needed(needed: &Needed) -> Sentence {
     }
 }
 
+/// The beginning of a statement, which may be long.
+fn shortened(statement: &str) -> String {
+    const MOST: usize = 120;
+    let mut beginning: String = statement.chars().take(MOST).collect();
+    if beginning.len() < statement.len() {
+        beginning.push('…');
+    }
+    beginning
+}
+
 fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
@@ -281,6 +302,7 @@ mod tests {
             counts: None,
             call: None,
             line: None,
+            statement: None,
         };
         let said = explain(&story);
         assert_eq!(
@@ -292,5 +314,9 @@ mod tests {
             said.zh,
             "inventory 在“UPDATE stock”中等待数据库 inventory-db：每个请求 41.0 ms，比基线多 38.0 ms，占延迟的 61%。"
         );
+        let again =
+            explain(&Story { category: Category::NPlusOne, statement: Some("SELECT a FROM t WHERE b = ?"), ..story });
+        let said = "inventory calls \"UPDATE stock\" (SELECT a FROM t WHERE b = ?) many times in sequence: 41.0 ms";
+        assert!(again.en.starts_with(said), "{}", again.en);
     }
 }

@@ -15,6 +15,8 @@ pub struct Facts {
     pub callee: Option<Place>,
     /// The operation of the usual parent span.
     pub parent: Option<Operation>,
+    /// What calls say that are made many times under one parent, without its values.
+    pub repeated_statement: Option<String>,
     pub window: Details,
     pub baseline: Details,
 }
@@ -32,6 +34,6 @@ pub struct Details {
     pub exclusive_p50_ns: Option<f64>,
     /// Mean number of repeats after a failed span of the same operation under the same parent.
     pub repeats_per_parent: Option<f64>,
-    /// Mean length of the longest run of spans of this operation under one parent that do not overlap.
+    /// Mean length of the longest run of spans of this operation under one parent that say the same and do not overlap.
     pub sequential_siblings: Option<f64>,
 }

@@ -1,12 +1,13 @@
 //! A statement without what differs from call to call: values become `?`, lists of them one, comments go, and white
-//! space is one blank. Read by the tokens of SQL, which also fit the commands of most other stores.
+//! space is one blank. Read by the tokens of SQL, which also fit the commands of most other stores. In a document (MongoDB,
+//! Elasticsearch) what stands in double quotes is a value, unless it is a key.
 
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 
 /// Bytes of a statement that are looked at, and of its normal form that are kept.
 const LOOKED_AT: usize = 8 << 10;
-const KEPT: usize = 1 << 10;
+pub(super) const KEPT: usize = 1 << 10;
 
 pub(super) fn normal(statement: &str) -> String {
     let statement = head(statement, LOOKED_AT);
@@ -17,13 +18,22 @@ pub(super) fn normal(statement: &str) -> String {
     {
         return head(statement, KEPT).to_owned();
     }
+    let is_document = statement.find('{').is_some_and(|at| statement.find('"').is_none_or(|quote| at < quote));
     let mut written = Written::default();
-    tokens.into_iter().for_each(|token| written.take(token.token));
+    let mut tokens = tokens.into_iter().map(|token| token.token).peekable();
+    while let Some(token) = tokens.next() {
+        let is_quoted = matches!(&token, Token::Word(word) if word.quote_style == Some('"'));
+        if is_document && is_quoted && tokens.peek() != Some(&Token::Colon) {
+            written.value();
+        } else {
+            written.take(token);
+        }
+    }
     head(written.text.trim_end(), KEPT).to_owned()
 }
 
 /// The first bytes, to the end of a character.
-fn head(text: &str, bytes: usize) -> &str {
+pub(super) fn head(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
@@ -103,6 +113,8 @@ mod tests {
             ("SELECT /* from cart */ x FROM y WHERE z = $1 LIMIT 10", "SELECT x FROM y WHERE z = ? LIMIT ?"),
             ("UPDATE \"Order\" SET t1 = 5", "UPDATE \"Order\" SET t1 = ?"),
             ("GET user:123", "GET user:?"),
+            (r#"{"find": "cart", "filter": {"_id": "a1", "n": 4}}"#, r#"{"find": ?, "filter": {"_id": ?, "n": ?}}"#),
+            (r#"cart.find({"_id": {"$in": ["a", "b"]}})"#, r#"cart.find({"_id": {"$in": [?]}})"#),
             ("", ""),
         ] {
             assert_eq!(normal(statement), expected, "{statement}");

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use model::time::SECOND;
 use model::{Nanos, Result};
 
-use super::names::{is_collector, is_of_an_interval};
+use super::cpu::{CPUS, Counter, Reading, in_use, is_cpu_time};
+use super::names::{is_collector, is_of_an_interval, is_share_of};
 use super::piles::piles;
-use super::{Series, Sign, Window, judge};
+use super::{Series, Sign, Vital, Window, judge};
 use crate::analysis::ranking::{Exhausted, Piled};
 use crate::analysis::rows::read;
 use crate::analysis::scope::quoted;
@@ -18,16 +19,19 @@ use crate::query::Query;
 /// Each service reports few such series, so those of all are looked at.
 pub async fn pressure(query: &Query, windows: &[Window]) -> Result<Pressure> {
     let &[window, baseline] = windows else { return Ok(Pressure::default()) };
-    let names = "(name ILIKE '%utili_ation%' OR name ILIKE '%gc%' OR name ILIKE '%lag%')";
+    let names = "(name ILIKE '%utili_ation%' OR name ILIKE '%gc%' OR name ILIKE '%lag%' OR name ILIKE '%cpu%' \
+                  OR name ILIKE '%processor%')";
     let mut by_service: BTreeMap<String, Vec<Series>> = BTreeMap::new();
     for (service, series) in series_of(query, names, windows, MOST_POINTS).await? {
         by_service.entry(service).or_default().push(series);
     }
     let mut found = Pressure::default();
     for (service, series) in by_service {
-        let signs: Vec<Sign> = judge(&series, window, Some(baseline)).into_iter().map(|vital| vital.sign).collect();
-        let is_paused = signs.contains(&Sign::Paused);
-        if is_paused || signs.contains(&Sign::High) {
+        let vitals = judge(&series, window, Some(baseline));
+        let is_paused = vitals.iter().any(|vital| vital.sign == Sign::Paused);
+        // More CPUs in use than before are no lack of them where their number is not known.
+        let has_none = |vital: &Vital| vital.sign == Sign::High && (vital.unit != CPUS || vital.limit.is_some());
+        if is_paused || vitals.iter().any(has_none) {
             found.exhausted.push(Exhausted { service: service.clone(), is_paused });
         }
         found.piled.extend(piles(&service, &series, window, baseline));
@@ -58,17 +62,24 @@ pub async fn gather(query: &Query, service: &str, instance: Option<&str>, window
 
 /// Points are reported each minute or more often. One that comes so soon behind a window says more of it than of what follows.
 const LATER: Nanos = 30 * SECOND;
+/// A counter that was read so long before a window tells what it counted in the window's first part.
+const EARLIER: Nanos = 60 * SECOND;
 
 /// The series of the rows for which `condition` holds, each with its service.
 async fn series_of(query: &Query, condition: &str, windows: &[Window], most: usize) -> Result<Vec<(String, Series)>> {
-    let near =
-        |w: &Window| format!("(time_unix_nano >= {} AND time_unix_nano < {})", w.start, w.end.saturating_add(LATER));
+    // What was counted within a window is known by the reading before it.
+    let near = |w: &Window| {
+        let (earlier, later) = (w.start.saturating_sub(EARLIER), w.end.saturating_add(LATER));
+        let is_in = format!("(time_unix_nano >= {} OR is_monotonic = true)", w.start);
+        format!("(time_unix_nano >= {earlier} AND time_unix_nano < {later} AND {is_in})")
+    };
     let either: Vec<String> = windows.iter().map(near).collect();
     let points = format!(
-        "SELECT service_name, name, unit, type, temporality, instance_id, attributes, time_unix_nano AS t, \
-                coalesce(value, CAST(value_int AS double)) AS v, sum AS s \
+        "SELECT service_name, name, unit, type, temporality, is_monotonic, instance_id, attributes, \
+                time_unix_nano AS t, start_time_unix_nano AS b, coalesce(value, CAST(value_int AS double)) AS v, sum AS s \
          FROM physical.metrics WHERE {condition} AND ({}) \
-           AND (type = 'GAUGE' OR (type = 'SUM' AND is_monotonic = false) OR (type LIKE '%HISTOGRAM' AND name LIKE '%gc%'))",
+           AND (type = 'GAUGE' OR (type = 'SUM' AND (is_monotonic = false OR name ILIKE '%cpu%')) \
+                OR (type LIKE '%HISTOGRAM' AND name LIKE '%gc%'))",
         either.join(" OR "),
     );
     let mut found = read(query, &format!("{points} LIMIT {}", most + 1)).await?;
@@ -77,12 +88,21 @@ async fn series_of(query: &Query, condition: &str, windows: &[Window], most: usi
         found = read(query, &thinned(&points, windows)).await?;
     }
     let mut all: BTreeMap<(&str, &str, &str, &str), (Series, bool)> = BTreeMap::new();
+    let mut counters: BTreeMap<(&str, &str, &str, &str), Counter> = BTreeMap::new();
     for row in found.iter() {
         let (name, histogram) = (row.text("name"), row.text("type").ends_with("HISTOGRAM"));
         if histogram && !is_collector(name) {
             continue;
         }
         let key = (row.text("service_name"), name, row.text("instance_id"), row.text("attributes"));
+        if row.text("type") == "SUM" && row.int("is_monotonic") != 0 {
+            if is_cpu_time(name) {
+                let made = || counter(series((key.1, key.2, key.3), row.text("unit")), row.text("temporality"));
+                let reading = Reading { at: row.int("t"), start: row.int("b"), value: row.float("v") };
+                counters.entry(key).or_insert_with(made).readings.push(reading);
+            }
+            continue;
+        }
         let made = || (series((key.1, key.2, key.3), row.text("unit")), false);
         let (series, cumulative) = all.entry(key).or_insert_with(made);
         *cumulative = histogram && row.text("temporality") == "CUMULATIVE";
@@ -99,17 +119,45 @@ async fn series_of(query: &Query, condition: &str, windows: &[Window], most: usi
         }
         (service.to_owned(), series)
     };
-    Ok(all.into_iter().map(finish).collect())
+    let mut finished: Vec<(String, Series)> = all.into_iter().map(finish).collect();
+    let counted = of_counters(counters.into_iter().map(|((service, ..), counter)| (service, counter)));
+    let is_told = |(service, counted): &(String, Series)| {
+        finished.iter().any(|(of, series)| of == service && is_share_of(series, counted))
+    };
+    let untold: Vec<_> = counted.into_iter().filter(|counted| !is_told(counted)).collect();
+    finished.extend(untold);
+    Ok(finished)
 }
 
-/// One point for each series and part of the windows: the mean of a gauge, all that was added to a sum. Series in order,
+fn counter(Series { metric, unit, instance, attributes, .. }: Series, temporality: &str) -> Counter {
+    Counter { metric, unit, instance, attributes, is_delta: temporality == "DELTA", readings: Vec::new() }
+}
+
+/// CPUs that each service had in use.
+fn of_counters<'a>(counters: impl Iterator<Item = (&'a str, Counter)>) -> Vec<(String, Series)> {
+    let mut by_service: BTreeMap<&str, Vec<Counter>> = BTreeMap::new();
+    for (service, mut counter) in counters {
+        counter.readings.sort_by_key(|reading| reading.at);
+        counter.readings.dedup_by_key(|reading| reading.at);
+        by_service.entry(service).or_default().push(counter);
+    }
+    let in_use = |(service, counters): (&str, Vec<Counter>)| {
+        in_use(counters).into_iter().map(|series| (service.to_owned(), series)).collect::<Vec<_>>()
+    };
+    by_service.into_iter().flat_map(in_use).collect()
+}
+
+/// One point for each series and part of the windows: the mean of a gauge, all that was added to a sum, the last reading
+/// of a counter. Series in order,
 /// so that of too many the same ones are left out each time.
 fn thinned(points: &str, windows: &[Window]) -> String {
     let part = |at: usize| windows.get(at).map_or(1, |window| ((window.end - window.start) / PARTS).max(1));
     let edge = windows.first().map_or(0, |window| window.start);
-    let series = "service_name, name, unit, type, temporality, instance_id, attributes";
+    let series = "service_name, name, unit, type, temporality, is_monotonic, instance_id, attributes";
     format!(
-        "SELECT {series}, min(t) AS t, avg(v) AS v, \
+        "SELECT {series}, CASE WHEN is_monotonic THEN max(t) ELSE min(t) END AS t, min(b) AS b, \
+                CASE WHEN is_monotonic AND temporality = 'CUMULATIVE' THEN max(v) \
+                     WHEN is_monotonic THEN sum(v) ELSE avg(v) END AS v, \
                 CASE WHEN temporality = 'CUMULATIVE' THEN max(s) ELSE sum(s) END AS s \
          FROM ({points}) GROUP BY {series}, t >= {edge}, CASE WHEN t >= {edge} THEN t / {} ELSE t / {} END \
          ORDER BY {series}, t LIMIT {MOST_PARTS}",
@@ -199,6 +247,49 @@ mod tests {
         let vitals = super::super::judge(&series, window, Some(baseline));
         let told: Vec<_> = vitals.iter().map(|vital| (vital.metric.as_str(), vital.window)).collect();
         assert_eq!(told, [(cpu, 1.0)]);
+    }
+
+    /// Readings every ten seconds of a program that has four CPUs: 0.4 s are used between two of them in the first minute and
+    /// 39 s in the second, in which it starts anew.
+    #[tokio::test]
+    async fn cpu_time_that_is_counted_speaks_as_a_share_does() {
+        let point = |name: &str, n: i64, more: serde_json::Value| {
+            let mut row = json!({
+                "name": name, "type": "SUM", "service_name": "a", "instance_id": "a-1", "unit": "s", "attributes": "{}",
+                "resource_attributes": "{}", "time_unix_nano": NOW - (120 - 10 * n) * SECOND, "temporality": "CUMULATIVE",
+            });
+            row.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            row
+        };
+        let counted = |n: i64| match n {
+            0..=6 => 5_000.0 + 0.4 * n as f64,
+            7..=8 => 5_002.4 + 39.0 * (n - 6) as f64,
+            _ => 39.0 * (n - 9) as f64,
+        };
+        let all = |n: i64| {
+            [
+                point("jvm.cpu.time", n, json!({ "is_monotonic": true, "value": counted(n) })),
+                point("jvm.cpu.count", n, json!({ "is_monotonic": false, "value_int": 4, "unit": "{cpu}" })),
+            ]
+        };
+        let rows: Vec<_> = (0..=12).flat_map(all).collect();
+        let (start, middle) = (NOW - 120 * SECOND, NOW - 60 * SECOND);
+        let windows = [Window { start: middle, end: NOW }, Window { start, end: middle }];
+        for (state, most) in STATES.into_iter().flat_map(|state| [(state, MOST_POINTS), (state, 20)]) {
+            let engine = Fixture::new().with(Signal::Metrics, &rows, state).await.engine();
+            let job = move |query: Query| async move {
+                let series = series_of(&query, "service_name = 'a'", &windows, most).await?;
+                Ok((series, pressure(&query, &windows).await?))
+            };
+            let (series, pressed) = engine.run(&Tenant::default(), job).await.expect("series");
+            let series: Vec<Series> = series.into_iter().map(|(_, series)| series).collect();
+            let vitals = judge(&series, windows[0], Some(windows[1]));
+            let told: Vec<_> = vitals.iter().map(|v| (v.metric.as_str(), v.sign, v.limit)).collect();
+            assert_eq!(told, [("jvm.cpu.time", Sign::High, Some(4.0))], "{state:?} {most}: {series:?}");
+            assert!((vitals[0].window - 3.9).abs() < 1e-6, "{state:?} {most}: {vitals:?}");
+            let exhausted: Vec<_> = pressed.exhausted.iter().map(|e| (e.service.as_str(), e.is_paused)).collect();
+            assert_eq!(exhausted, [("a", false)]);
+        }
     }
 
     /// Sums of the points of the last half minute, by metric.

@@ -1,6 +1,7 @@
 //! What a metric is, by how its name, unit and attributes are made.
 
 use super::Series;
+use super::cpu::{CPUS, is_cpu_time};
 
 /// Last words of a name that stand for a used part, and for its limit.
 const USED: [&str; 7] = ["used", "usage", "in_use", "active", "busy", "acquired", "checked_out"];
@@ -19,6 +20,8 @@ pub(super) enum Role {
     /// A share of one.
     Share,
     Waiting,
+    /// CPUs that are in use.
+    Cpus,
     /// The time that collectors took.
     Collector,
     /// A used part, which may have a limit beside it.
@@ -32,7 +35,7 @@ fn words(name: &str) -> impl Iterator<Item = &str> {
     name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-fn has(name: &str, list: &[&str]) -> bool {
+pub(super) fn has(name: &str, list: &[&str]) -> bool {
     words(name).any(|word| list.contains(&word))
 }
 
@@ -51,6 +54,13 @@ pub(super) fn is_of_an_interval(series: &Series) -> bool {
     }
 }
 
+/// Whether it is a share of CPU time of what the other counts the CPU time of: of the same instance, and named alike.
+pub(super) fn is_share_of(share: &Series, counted: &Series) -> bool {
+    let first = |series: &Series| words(&series.metric).next().map(str::to_owned);
+    let is_share = role(share) == Role::Share && has(&share.metric, &["cpu"]);
+    is_share && share.instance == counted.instance && first(share) == first(counted)
+}
+
 /// Whether the metric counts what a consumer has not yet taken.
 pub(super) fn is_lag(series: &Series) -> bool {
     role(series) == Role::Waiting && has(&series.metric, &["lag"])
@@ -58,6 +68,9 @@ pub(super) fn is_lag(series: &Series) -> bool {
 
 pub(super) fn role(series: &Series) -> Role {
     let name = series.metric.as_str();
+    if series.unit == CPUS && is_cpu_time(name) {
+        return Role::Cpus;
+    }
     let state = |last: &str, states: &[&str]| {
         let is_one = |key: &str, value: &str| key.rsplit(['.', '_']).next() == Some(last) && states.contains(&value);
         series.attributes.iter().find(|(key, value)| is_one(key, value)).map(|(key, _)| key.clone())

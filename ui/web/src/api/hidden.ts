@@ -21,6 +21,8 @@ export interface HiddenRow {
   p50_ns: number | null;
   p99_ns: number | null;
   exemplar: string;
+  /** What the calls say, without values; null where they carry no statement. */
+  statement: string | null;
 }
 
 export interface HiddenAnswer {
@@ -97,6 +99,92 @@ export interface LogPatternsAnswer {
 export interface Sentence {
   en: string;
   zh: string;
+}
+
+/** Calls served a second, calls, then mean, p50 and p99 of the gap in ns. */
+export type GapAtLoad = [number, number, number | null, number | null, number | null];
+
+export interface QueueingRow {
+  caller_service: string;
+  service: string;
+  verdict:
+    | "grows_with_load"
+    | "falls_with_load"
+    | "does_not_depend_on_load"
+    | "no_evidence"
+    | "not_enough_load_range"
+    | "not_enough_data";
+  calls: number;
+  /** Calls served a second. */
+  quiet_rate: number | null;
+  busy_rate: number | null;
+  quiet_mean_ns: number | null;
+  quiet_p50_ns: number | null;
+  quiet_p99_ns: number | null;
+  busy_mean_ns: number | null;
+  busy_p50_ns: number | null;
+  busy_p99_ns: number | null;
+  change_ns: number | null;
+  change_low_ns: number | null;
+  change_high_ns: number | null;
+  q: number | null;
+  grows_from_rate: number | null;
+  time_ns_per_request: number;
+  /** The trace with the longest gap, and the operation that was served after it. */
+  exemplar: string;
+  exemplar_operation: string;
+  explanation: Sentence;
+  /** From the quietest to the busiest. */
+  loads: GapAtLoad[];
+  /** In order of time, with the start. */
+  bins: [string, ...GapAtLoad][];
+}
+
+export interface QueueingAnswer {
+  meta: Meta;
+  requests: number;
+  rows: QueueingRow[];
+}
+
+export interface AmplificationTier {
+  from: string;
+  to: string;
+  factor: number;
+  baseline_factor: number | null;
+  retry_factor: number;
+  baseline_retry_factor: number | null;
+}
+
+export interface AmplificationRow {
+  verdict: "amplified" | "steady" | "not_enough_data";
+  entry_service: string;
+  entry_operation: string;
+  callee: string;
+  callee_type: "service" | "database" | "cache" | "messaging" | "external";
+  path: string;
+  requests: number;
+  calls: number;
+  calls_per_request: number;
+  baseline_calls_per_request: number | null;
+  q: number | null;
+  retry_factor: number;
+  baseline_retry_factor: number | null;
+  /** By all paths of the entry. */
+  callee_calls_per_request: number;
+  baseline_callee_calls_per_request: number | null;
+  multiplied_by: string | null;
+  multiplied_calls_of: string | null;
+  /** Calls of one request. */
+  most: number;
+  exemplar: string;
+  explanation: Sentence;
+  tiers: AmplificationTier[];
+}
+
+export interface AmplificationAnswer {
+  meta: Meta;
+  requests: number;
+  rows: AmplificationRow[];
 }
 
 export interface SkewRow {
@@ -198,8 +286,29 @@ export interface OmissionEntry {
   explanation: Sentence;
 }
 
+/** From when latencies count, in words. */
+export interface Clock extends Sentence {
+  known: boolean;
+}
+
+/** Latency of the requests that tell when they were meant to be sent, from their start and from then. */
+export interface FromBothClocks {
+  requests: number;
+  p50_ns: number;
+  p99_ns: number;
+  p50_intended_ns: number;
+  p90_intended_ns: number;
+  p99_intended_ns: number;
+  p999_intended_ns: number;
+  late_share: number;
+  worst_delay_ns: number;
+}
+
 export interface OmissionAnswer {
   meta: Meta;
+  clock: Clock;
+  /** Null where no request tells it. */
+  total: FromBothClocks | null;
   known: boolean;
   attribute: string;
   requests: number;

@@ -30,11 +30,14 @@ export function HiddenTable({ rows }: { rows: readonly HiddenRow[] }) {
       className: "wide",
       value: (r) => `${r.service} ${r.operation}`,
       cell: (r) => (
-        <OperationName
-          service={r.service}
-          operation={r.operation}
-          below={r.caller_service ? t("hidden.caller", { name: `${r.caller_service} · ${r.caller_operation}` }) : ""}
-        />
+        <span className="two-lines">
+          <OperationName
+            service={r.service}
+            operation={r.operation}
+            below={r.caller_service ? t("hidden.caller", { name: `${r.caller_service} · ${r.caller_operation}` }) : ""}
+          />
+          {r.statement && <code className="statement">{r.statement}</code>}
+        </span>
       ),
     },
     {
@@ -79,7 +82,16 @@ export function HiddenTable({ rows }: { rows: readonly HiddenRow[] }) {
       columns={columns}
       rows={rows}
       rowKey={(r) =>
-        [r.pattern, r.service, r.operation, r.span_kind, r.peer, r.caller_service, r.caller_operation].join("|")
+        [
+          r.pattern,
+          r.service,
+          r.operation,
+          r.span_kind,
+          r.peer,
+          r.caller_service,
+          r.caller_operation,
+          r.statement,
+        ].join("|")
       }
       {...order}
       empty={<Nothing text={t("hidden.none")} />}

@@ -1,18 +1,22 @@
-// Where latency hides: calls one by one, retries and waits that no operation owns up to, slow statements, exceptions,
-// what logs say differently, instances that differ from their siblings or start cold, and requests that were sent late.
+// Where latency hides: calls one by one, retries and waits that no operation owns up to, queues that grow with the load,
+// calls that retries multiply from tier to tier, slow statements, exceptions, what logs say differently, instances that
+// differ from their siblings or start cold, and requests that were sent late.
 
 import type { ReactNode } from "react";
 import type { Params } from "../api/client";
 import type {
+  AmplificationAnswer,
   ColdStartsAnswer,
   ExceptionsAnswer,
   HiddenAnswer,
   InstanceSkewAnswer,
   LogPatternsAnswer,
   OmissionAnswer,
+  QueueingAnswer,
   StatementsAnswer,
 } from "../api/hidden";
 import { useText } from "../i18n";
+import { AmplificationTable } from "../parts/amplification-table";
 import { ColdStartTable } from "../parts/cold-start-table";
 import { ExceptionTable } from "../parts/exception-table";
 import { HiddenTable } from "../parts/hidden-table";
@@ -21,17 +25,30 @@ import { LogPatternTable } from "../parts/log-pattern-table";
 import { Nothing } from "../parts/nothing";
 import { OmissionTable } from "../parts/omission-table";
 import { Panel } from "../parts/panel";
+import { QueueingTable } from "../parts/queueing-table";
 import { Segmented } from "../parts/segmented";
 import { StatementTable } from "../parts/statement-table";
 import { useAnswer } from "../state/answers";
 import { windowParams } from "../state/params";
 import { useScope } from "../state/use-scope";
 
-const TABS = ["patterns", "statements", "exceptions", "logs", "instances", "starts", "omission"] as const;
+const TABS = [
+  "patterns",
+  "queueing",
+  "amplification",
+  "statements",
+  "exceptions",
+  "logs",
+  "instances",
+  "starts",
+  "omission",
+] as const;
 type Tab = (typeof TABS)[number];
 
 const SHOWN: Record<Tab, (props: { params: Params }) => React.JSX.Element> = {
   patterns: Patterns,
+  queueing: Queueing,
+  amplification: Amplification,
   statements: Statements,
   exceptions: Exceptions,
   logs: Logs,
@@ -67,6 +84,33 @@ function Patterns({ params }: { params: Params }) {
   return (
     <Panel title={t("hidden.patterns")} note={t("hidden.patterns.note")} answer={answer} minHeight={240} flush timed>
       {answer.data && (answer.data.requests > 0 ? <HiddenTable rows={answer.data.rows} /> : <Nothing />)}
+    </Panel>
+  );
+}
+
+function Queueing({ params }: { params: Params }) {
+  const { t } = useText();
+  const answer = useAnswer<QueueingAnswer>("queueing", params);
+  return (
+    <Panel title={t("hidden.queueing")} note={t("hidden.queueing.note")} answer={answer} minHeight={240} flush timed>
+      {answer.data && (answer.data.requests > 0 ? <QueueingTable rows={answer.data.rows} /> : <Nothing />)}
+    </Panel>
+  );
+}
+
+function Amplification({ params }: { params: Params }) {
+  const { t } = useText();
+  const answer = useAnswer<AmplificationAnswer>("amplification", params);
+  return (
+    <Panel
+      title={t("hidden.amplification")}
+      note={t("hidden.amplification.note")}
+      answer={answer}
+      minHeight={240}
+      flush
+      timed
+    >
+      {answer.data && (answer.data.requests > 0 ? <AmplificationTable rows={answer.data.rows} /> : <Nothing />)}
     </Panel>
   );
 }
