@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::client::{Remote, pairs};
 use crate::streams;
 use compare::Compare;
-use figures::Seen;
+use figures::{FROM_INTENDED, Seen};
 use import::Import;
 use which::{going_on, id_of, namesakes, path, to_the_second};
 
@@ -190,19 +190,38 @@ impl Show {
     /// What hotspan saw in the time of a run, and in each of its stages.
     fn seen(remote: &Remote, run: &Value) -> Result<Seen> {
         let id = run["id"].as_str().unwrap_or_default();
-        let steps = |run: String| remote.get("/api/v1/steps", &[("run".to_owned(), run)]);
-        let mut whole = steps(id.to_owned())?;
+        let mut whole = asked(remote, "steps", &[("run", id)])?;
+        let mut omission = asked(remote, "coordinated-omission", &[("run", id)])?;
+        let is_told = omission["known"] == true;
+        whole["total"][FROM_INTENDED] = omission["total"][FROM_INTENDED].take();
         let marks = run["marks"].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut stages = Vec::new();
         for name in marks.iter().take(MOST_STAGES).filter_map(|mark| mark["name"].as_str()) {
+            let of_stage = format!("{id}@{name}");
             // A stage that has only just begun has nothing to show.
-            if let Ok(mut answer) = steps(format!("{id}@{name}")) {
-                stages.push((name.to_owned(), answer["total"].take()));
+            let Ok(mut answer) = asked(remote, "steps", &[("run", &of_stage)]) else { continue };
+            if is_told {
+                answer["total"][FROM_INTENDED] = from_intended(remote, &[("run", &of_stage)])?;
             }
+            stages.push((name.to_owned(), answer["total"].take()));
         }
-        let levels = whole["steps"].as_array_mut().map(std::mem::take).unwrap_or_default();
-        Ok(Seen { total: whole["total"].take(), stages, levels })
+        let mut levels = whole["steps"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        for level in levels.iter_mut().filter(|_| is_told).take(MOST_STAGES) {
+            let [start, end] = ["start", "end"].map(|key| level[key].as_str().unwrap_or_default().to_owned());
+            level[FROM_INTENDED] = from_intended(remote, &[("run", id), ("start", &start), ("end", &end)])?;
+        }
+        Ok(Seen { total: whole["total"].take(), stages, levels, clock: omission["clock"].take() })
     }
+}
+
+fn asked(remote: &Remote, analysis: &str, parameters: &[(&str, &str)]) -> Result<Value> {
+    let parameters: Vec<_> = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    remote.get(&format!("/api/v1/{analysis}"), &parameters)
+}
+
+/// The 99th percentile from when requests were meant to be sent; null where none tells it.
+fn from_intended(remote: &Remote, parameters: &[(&str, &str)]) -> Result<Value> {
+    Ok(asked(remote, "coordinated-omission", parameters)?["total"][FROM_INTENDED].take())
 }
 
 fn tell(done: &str, run: &Value) -> Result<()> {

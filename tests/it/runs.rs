@@ -102,6 +102,46 @@ fn a_deleted_run_stays_deleted_and_its_spans_stay() {
     server.stop();
 }
 
+/// A service whose environment names the run, as OTEL_RESOURCE_ATTRIBUTES=test.run.id=nightly does.
+#[test]
+fn a_resource_that_names_a_run_begins_it() {
+    let server = Home::new().start();
+    let spans = (1..=3_u64).map(|n| {
+        let mut span = otlp::span(u128::from(n), n, "POST /order");
+        span.start_time_unix_nano += n * SECOND;
+        span.end_time_unix_nano += n * SECOND;
+        span
+    });
+    let mut export = otlp::export("shop", spans.collect());
+    let resource = export.resource_spans[0].resource.as_mut().expect("a resource");
+    resource.attributes.push(otlp::text("test.run.id", "nightly"));
+    otlp::send(&server, &export);
+    otlp::send(&server, &otlp::export("shop", vec![otlp::span(9, 9, "POST /order")]));
+    let is_listed = |server: &Server| {
+        let run = server.json("/api/v1/runs")["runs"][0].clone();
+        assert_eq!((&run["id"], &run["name"]), (&json!("nightly"), &json!("nightly")), "{run}");
+        assert_eq!(run["start_time"], "2026-01-01T00:00:01.000000000Z", "{run}");
+        assert_eq!(run["end_time"], "2026-01-01T00:00:03.001000001Z", "{run}");
+    };
+    is_listed(&server);
+    // Also of what is in files only: a clean stop writes all of it.
+    let server = server.stop().start();
+    is_listed(&server);
+    let counted = |path: &str| {
+        let found = server.json(path);
+        found["operations"].as_array().into_iter().flatten().filter_map(|o| o["count"].as_i64()).sum::<i64>()
+    };
+    assert_eq!(counted("/api/v1/operations?run=nightly"), 3, "the one of another resource is not its");
+    // Marked, it is one that is kept.
+    let marked = json!({"name": "40k", "time": "2026-01-01T00:00:02Z"});
+    assert_eq!(send(&server, Method::POST, "/api/v1/runs/nightly/marks", &marked).0, StatusCode::CREATED);
+    assert_eq!(json!(server.sql("SELECT name FROM runs")), json!([["nightly"]]));
+    assert_eq!(server.json("/api/v1/runs")["runs"].as_array().map(Vec::len), Some(1));
+    let shown = runs(&server, &["show", "nightly"]).success().text();
+    assert!(shown.contains("stage 40k") && shown.contains("clock: Latency counts from the start of spans"), "{shown}");
+    server.stop();
+}
+
 #[test]
 fn wrong_requests_say_what_is_wrong() {
     let server = Home::new().start();
@@ -296,7 +336,10 @@ fn two_runs_are_compared_at_matched_load() {
     orders(&server, second, 90, Some("round-2"));
     let time = |at: u64| json!(at / SECOND);
     for (name, from) in [("round-1", first), ("round-2", second)] {
-        let body = json!({"name": name, "start_time": time(from), "end_time": time(from + SECONDS * SECOND)});
+        let half = time(from + SECONDS / 2 * SECOND);
+        let marks = json!([{"name": "first half", "time": time(from)}, {"name": "second half", "time": half}]);
+        let end = time(from + SECONDS * SECOND);
+        let body = json!({"name": name, "start_time": time(from), "end_time": end, "marks": marks});
         assert_eq!(send(&server, Method::POST, "/api/v1/runs", &body).0, StatusCode::CREATED);
     }
     let requests = RATE * SECONDS;
@@ -333,6 +376,22 @@ fn two_runs_are_compared_at_matched_load() {
     let same = compare(&["round-1", "round-1", "--fail-on", "worse"]).success().text();
     assert!(same.contains("no evidence of a change") || same.contains("the same, as far as it counts"), "{same}");
     assert!(same.contains("a change counts from 20 % on and 2.00 ms of a latency, 0.5 % of an error rate"), "{same}");
+
+    assert!(text.contains("Latency counts from the start of spans"), "{text}");
+
+    // Stages of the same name, each against its own.
+    let stages = compare(&["round-1", "round-2", "--stages", "--fail-on", "worse"]);
+    let text = String::from_utf8(stages.stdout).expect("text");
+    assert_eq!(stages.code, Some(1), "{text}");
+    for half in ["first half", "second half"] {
+        let head = format!("round-2@{half} against round-1@{half}: worse");
+        assert!(text.lines().any(|line| line == head), "no {head:?} in {text}");
+    }
+    let one = compare(&["round-1", "round-2", "--stage", "second half", "--format", "json"]).success().text();
+    let one: Value = serde_json::from_str(&one).expect("JSON");
+    let (stage, requests) = (&one["stages"][0]["stage"], &one["stages"][0]["b"]["requests"]);
+    assert_eq!((stage, requests), (&json!("second half"), &json!(RATE * SECONDS / 2)), "{one:#}");
+    compare(&["round-1", "nightly", "--stages"]).refused(&["no run"]);
 
     // The same by SQL, and as the window of other analyses.
     let query = "SELECT outcome FROM run_diff('baseline_run=round-1', 'run=round-2') WHERE operation = 'reserve'";

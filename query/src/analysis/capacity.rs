@@ -14,6 +14,7 @@ use model::Result;
 use serde_json::{Value, json};
 
 use super::columns::{self, flag, float, int, text};
+use super::coordinated_omission::{clock, sentences};
 use super::report::{Report, rfc3339};
 use super::rows::read;
 use super::scalability::{Crossing, Intervals, Law};
@@ -102,6 +103,8 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     };
     let narrowed = scope.operation.is_some() || scope.instance.is_some() || !scope.attributes.is_empty();
     let detail = Detail { services: !narrowed, parts: scope.has_filters() };
+    let is_told = clock::is_told(&query, &scope, grid.window).await?;
+    let counts_from = if is_told { sentences::started_although_told() } else { sentences::unknown() };
     let loads = load::read(&query, &scope, grid, detail).await?;
     let notes = notes(&loads);
     let mut nodes = judged(loads, asked, target.as_ref());
@@ -125,6 +128,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         "bin_s": grid.bin as f64 / 1e9,
         "nodes": nodes,
         "forecast": forecast,
+        "clock": {"known": is_told, "counts_from": "start", "en": counts_from.en, "zh": counts_from.zh},
     });
     Ok(Report { notes, ..Report::new("nodes", json) })
 }

@@ -1,22 +1,23 @@
 //! What differs: the attribute values of a selection of spans against the rest (or against a baseline's), over all of
-//! them, in one pass and bounded memory ([`super::counts`]).
+//! them, in one pass and bounded memory ([`super::counts`]). A second pass finds traces that show it ([`typical`]).
 
-use std::collections::{BTreeSet, HashMap};
+mod typical;
+
+use std::collections::HashMap;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
+use model::Result;
 use model::schema::{PROMOTED_SPAN, PromotedType};
-use model::{Result, TraceId};
 use serde_json::{Value, json};
 
-use super::batch::{ids, ints, trace_id};
+use super::batch::ints;
 use super::columns::{self, float, int, text};
 use super::counts::{Keys, MOST_KEYS, MOST_VALUES, Pair};
 use super::difference::{Totals, differences};
 use super::members::Members;
 use super::names::{Names, TextColumn};
 use super::report::Report;
-use super::sample::hash;
 use super::scope::{Scope, Window, started_in};
 use super::sentence::Sentence;
 use super::{Analysis, Parameter, Running};
@@ -43,9 +44,6 @@ pub const ANALYSIS: Analysis = Analysis {
 pub(super) const MOST_DIFFERENCES: i64 = 30;
 /// Values of one key in the answer.
 const VALUES_PER_KEY: usize = 3;
-/// Example traces of each side.
-const EXEMPLARS: usize = 10;
-
 /// Attributes of a span besides its attributes: instance, status and the like.
 const INTRINSIC: &[(&str, &str)] =
     &[("instance_id", "instance"), ("status_code", "status"), ("service_version", "service.version"), ("name", "name")];
@@ -106,7 +104,7 @@ impl Question {
         let intrinsic = INTRINSIC.iter().map(|(column, _)| *column);
         let columns: Vec<&str> = intrinsic.chain(PROMOTED_SPAN.iter().map(|p| p.column)).collect();
         format!(
-            "SELECT CASE WHEN {} THEN 0 ELSE 1 END AS side, trace_id_bytes, other_attributes, resource_attributes, {} \
+            "SELECT CASE WHEN {} THEN 0 ELSE 1 END AS side, other_attributes, resource_attributes, {} \
              FROM spans WHERE {}",
             self.selected,
             columns.join(", "),
@@ -117,13 +115,19 @@ impl Question {
 
 async fn run(query: Query, scope: Scope) -> Result<Report> {
     let limit = scope.number("limit", MOST_DIFFERENCES, 1, 1_000)? as usize;
-    answer(&query, &Question::of(&query, &scope)?, limit).await
+    let question = Question::of(&query, &scope)?;
+    let mut report = answer(&query, &question, limit).await?;
+    // Rows come with the greatest score first.
+    let first = report.json["differences"].as_array().and_then(|rows| rows.first()).and_then(typical::Difference::of);
+    report.json["exemplars"] = typical::examples(&query, &question, first).await?;
+    Ok(report)
 }
 
+/// The differences, without example traces.
 pub(super) async fn answer(query: &Query, question: &Question, limit: usize) -> Result<Report> {
     let counted = query.fold(&question.sql(), Counted::default).await?.fold;
     let notes = counted.notes();
-    let (spans, exemplars) = (counted.spans, counted.exemplars);
+    let spans = counted.spans;
     let totals = Totals { selection: spans[0], baseline: spans[1] };
     let mut found: Vec<(f64, Value)> = Vec::new();
     for (of, keys) in [("intrinsic", counted.intrinsic), ("span", counted.span), ("resource", counted.resource)] {
@@ -143,14 +147,12 @@ pub(super) async fn answer(query: &Query, question: &Question, limit: usize) -> 
     // More common in the selection first: that is the question; what is rarer there follows.
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
     let found: Vec<Value> = found.into_iter().map(|(_, row)| row).take(limit).collect();
-    let examples = |side: usize| exemplars[side].iter().map(|(_, trace)| trace.clone()).collect::<Vec<_>>();
     let mut report = Report::new(
         "differences",
         json!({
             "selection": {"spans": spans[0]},
             "baseline": {"spans": spans[1]},
             "differences": found,
-            "exemplars": {"selection": examples(0), "baseline": examples(1)},
         }),
     );
     report.notes = notes;
@@ -164,8 +166,6 @@ struct Counted {
     intrinsic: Keys,
     span: Keys,
     resource: Keys,
-    /// The traces with the smallest hashes of either side: any of them, and the same ones in whatever order they come.
-    exemplars: [BTreeSet<(u64, String)>; 2],
 }
 
 impl Counted {
@@ -189,27 +189,13 @@ impl Counted {
         }
         notes
     }
-
-    fn example(&mut self, side: usize, trace: u128) {
-        let (hash, kept) = (hash(trace), &mut self.exemplars[side]);
-        if kept.len() < EXEMPLARS || kept.last().is_some_and(|(largest, _)| hash < *largest) {
-            kept.insert((hash, TraceId(trace.to_be_bytes()).to_string()));
-            if kept.len() > EXEMPLARS {
-                kept.pop_last();
-            }
-        }
-    }
 }
 
 impl Fold for Counted {
     fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let side = ints(batch, "side")?;
         let sides: Vec<usize> = (0..batch.num_rows()).map(|row| side.value(row) as usize).collect();
-        let traces = ids(batch, "trace_id_bytes")?;
-        for (row, &side) in sides.iter().enumerate() {
-            self.spans[side] += 1;
-            self.example(side, trace_id(traces, row));
-        }
+        sides.iter().for_each(|side| self.spans[*side] += 1);
         for (column, key) in INTRINSIC {
             count_texts(batch, column, &sides, |value, n| self.intrinsic.add(key, value, n))?;
         }
@@ -233,12 +219,6 @@ impl Fold for Counted {
         self.intrinsic.merge(other.intrinsic);
         self.span.merge(other.span);
         self.resource.merge(other.resource);
-        for (kept, more) in self.exemplars.iter_mut().zip(other.exemplars) {
-            kept.extend(more);
-            while kept.len() > EXEMPLARS {
-                kept.pop_last();
-            }
-        }
     }
 
     fn size(&self) -> usize {

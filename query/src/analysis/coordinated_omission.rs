@@ -7,9 +7,10 @@
 //!                         └─ load in bins ─[closed_loop]────▶ does the rate fall when latency rises?
 //! ```
 
+pub(super) mod clock;
 mod closed_loop;
-mod intended;
-mod sentences;
+pub(super) mod intended;
+pub(super) mod sentences;
 
 use std::collections::HashMap;
 
@@ -34,6 +35,7 @@ use super::timeline::settled;
 use super::{Analysis, Parameter, Running};
 use crate::fold::Fold;
 use crate::query::Query;
+use clock::Clock;
 use closed_loop::{Spread, spread};
 use intended::{ATTRIBUTE, Delays, intended_start};
 
@@ -174,7 +176,9 @@ impl Entries {
             (b.hidden(), b.requests).cmp(&(a.hidden(), a.requests)).then_with(|| a.names().cmp(&b.names()))
         });
         let requests: u64 = judged.iter().map(|entry| entry.requests).sum();
-        let told: u64 = judged.iter().map(|entry| entry.delays.requests()).sum();
+        let mut all = Delays::default();
+        judged.iter().for_each(|entry| all.merge(&entry.delays));
+        let told = all.requests();
         let unusable = judged.iter().map(|entry| entry.delays.unusable).sum();
         let closed = judged.iter().filter(|entry| entry.is_closed() == Some(true)).count();
         let answer = json!({
@@ -184,6 +188,8 @@ impl Entries {
             "with_intended_start": told,
             "closed_loops_suspected": closed,
             "hint": (told == 0).then(sentences::how_to_tell),
+            "clock": Clock { requests, told }.json(),
+            "total": all.json(),
             "found": judged.len(),
             "entries": judged.iter().take(limit).map(Judged::json).collect::<Vec<_>>(),
         });

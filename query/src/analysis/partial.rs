@@ -32,6 +32,7 @@ use super::per_file::{PerFile, Size};
 use super::rates::latencies::FileLatencies;
 use super::rates::summary::FileRates;
 use super::rows::Row;
+use super::runs::named::Named;
 use super::sample::Part;
 use super::scope::Window;
 use super::summed;
@@ -84,6 +85,8 @@ impl Size for Piece {
 
 /// What is known of bloom filters, in bytes: some 400 for each file.
 const FILTERS_BYTES: usize = 4 << 20;
+/// Of runs that resources name, which are few: 300 bytes for each file.
+const RUNS_BYTES: usize = 1 << 20;
 
 pub fn whole_second(at: Nanos) -> Nanos {
     at - at.rem_euclid(SECOND)
@@ -95,6 +98,8 @@ pub struct Pieces {
     pub(super) rates: PerFile<FileRates>,
     pub(super) latencies: PerFile<FileLatencies>,
     pub(super) lines: PerFile<Lines>,
+    /// Which runs resources name.
+    pub(super) runs: PerFile<Named>,
     /// Where the bloom filters of traces and users are.
     pub filters: PerFile<Filters>,
 }
@@ -109,6 +114,7 @@ impl Pieces {
             rates: PerFile::new(part),
             latencies: PerFile::new(part),
             lines: PerFile::new(part),
+            runs: PerFile::new(RUNS_BYTES),
             filters: PerFile::new(FILTERS_BYTES),
         }
     }
@@ -303,7 +309,7 @@ pub fn requests_of(row: &Row<'_>) -> Requests {
 }
 
 /// A query of one file, beside which its table has nothing.
-fn alone(query: &Query, signal: Signal, file: &Arc<DataFile>) -> Query {
+pub(super) fn alone(query: &Query, signal: Signal, file: &Arc<DataFile>) -> Query {
     query.of_table(TableSnapshot::new(signal, &[], Arc::new([file.clone()]), None))
 }
 

@@ -2,13 +2,17 @@
 //!
 //! ```text
 //! each side: load levels ─┐                                        ┌─ operations by bin ─▶ bootstrap ─▶ p ─▶ q ≤ 0.05
-//!                         └─ matched by rate, else by concurrency ─┴─ throughput, by concurrency only ─┘
+//!                         └─ matched by rate, else by concurrency ─┼─ throughput, by concurrency only ─┤
+//!                                                                  └─ requests from their intended start ─┘
 //! ```
 //! The baseline is the earlier run (`a`), the window the later one (`b`). Latencies of different loads are not compared:
 //! a run that was driven harder is not worse for being slower. [`bands`] says what the same load is, [`matched`] and
-//! [`throughput`] have the mathematics. All operations are judged; `limit` only cuts what is listed.
+//! [`throughput`] have the mathematics. All operations are judged; `limit` only cuts what is listed. Where requests of both
+//! sides tell when they were meant to be sent, their latency is compared from then as well ([`intended`]).
 
 mod bands;
+mod examples;
+mod intended;
 mod matched;
 mod throughput;
 
@@ -22,6 +26,8 @@ use model::{Error, Nanos, Result};
 use serde_json::{Value, json};
 
 use super::called;
+use super::coordinated_omission::clock::Clock;
+use super::coordinated_omission::sentences;
 use super::report::{Report, rfc3339};
 use super::rows::{Row, read};
 use super::runs::side;
@@ -32,6 +38,7 @@ use super::timeline::{IS_REQUEST, Timeline, settled};
 use super::{Analysis, Parameter, Running};
 use crate::query::Query;
 use bands::{Band, Level, MatchedBy};
+use intended::Intended;
 use matched::{Bin, Compared, Figure, Limits, Operation, Outcome, Reason, Series};
 use throughput::Mix;
 
@@ -65,6 +72,7 @@ fn schema() -> SchemaRef {
         ["service", "operation", "kind", "peer", "outcome", "reason", "measure"].map(text).into();
     fields.extend(["before", "after", "change", "low", "high", "q"].map(float));
     fields.extend([int("calls_a"), int("calls_b"), text("measures"), float("material")]);
+    fields.extend(["exemplars_a", "exemplars_b"].map(text));
     Arc::new(Schema::new(fields))
 }
 
@@ -76,6 +84,13 @@ fn operation(row: &Row<'_>) -> Operation {
         kind: text("kind"),
         peer: row.some_text("peer").map(str::to_owned),
     }
+}
+
+/// The same of service, name, kind and peer, which is empty for none.
+fn operation_of([service, name, kind, peer]: [&str; 4]) -> Operation {
+    let calls = ["CLIENT", "PRODUCER"].contains(&kind) && !peer.is_empty();
+    let peer = calls.then(|| peer.to_owned());
+    Operation { service: service.to_owned(), operation: name.to_owned(), kind: kind.to_owned(), peer }
 }
 
 /// One run, as far as it is compared.
@@ -152,7 +167,14 @@ impl Side {
         Ok(operations)
     }
 
-    fn json(&self) -> Value {
+    /// The requests from their intended start, in the bins that lie within a band.
+    async fn intended(&self, query: &Query, bin: Nanos, bands: &[Band], is_baseline: bool) -> Result<Intended> {
+        let window = self.timeline.window;
+        let bins = Arc::from(bands::bins(window, bin, bands, is_baseline));
+        intended::read(query, &self.scope, window, bin, bins).await
+    }
+
+    fn json(&self, intended: &Intended) -> Value {
         let Timeline { window, requests, errors, latency, .. } = &self.timeline;
         let mut all = super::histogram::Histogram::default();
         latency.iter().for_each(|h| all.merge(h));
@@ -169,6 +191,7 @@ impl Side {
             "p50_ns": quantile(0.5),
             "p90_ns": quantile(0.9),
             "p99_ns": quantile(0.99),
+            "intended": intended.delays.json(),
             "levels": self.levels().iter().map(level).collect::<Vec<_>>(),
         })
     }
@@ -187,9 +210,13 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let after = b.operations(&query, bin, &bands, false).await?;
     let (mut throughput, other_mix) = throughputs(&query, [&a, &b], &bands, &limits).await?;
     let mut compared = measured(&bands, before, after, limits).await?;
+    let told = [a.intended(&query, bin, &bands, true).await?, b.intended(&query, bin, &bands, false).await?];
+    let ([json_a, json_b], clock) = ([a.json(&told[0]), b.json(&told[1])], clock([told[0].clock, told[1].clock]));
+    intended::add(&mut compared, &bands, told, &limits);
     let mut figures: Vec<Figure> = throughput.iter().flatten().copied().collect();
     matched::judge(&mut compared, &mut figures);
     throughput.iter_mut().flatten().zip(&figures).for_each(|(figure, judged)| *figure = *judged);
+    examples::add(&query, [&a, &b], &bands, &mut compared).await?;
 
     let count = |outcome: Outcome| compared.iter().filter(|c| c.outcome == outcome && c.reason.is_none()).count();
     let because = |reason: Reason| compared.iter().filter(|c| c.reason == Some(reason)).count();
@@ -217,8 +244,9 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let mut report = Report::new(
         "operations",
         json!({
-            "a": a.json(),
-            "b": b.json(),
+            "a": json_a,
+            "b": json_b,
+            "clock": clock,
             "matched": matched.collect::<Vec<_>>(),
             "verdict": verdict,
             "worse": worse,
@@ -246,6 +274,12 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
         ));
     }
     Ok(report)
+}
+
+/// From when the latencies of both sides count.
+fn clock([a, b]: [Clock; 2]) -> Value {
+    let Sentence { en, zh } = sentences::clocks(a, b);
+    json!({"known": a.is_known() && b.is_known(), "a": a.json(), "b": b.json(), "en": en, "zh": zh})
 }
 
 /// The figures of throughput by band, none where bands are matched by rate or only a part of the spans is asked about; and
@@ -297,7 +331,7 @@ async fn measured(
 
 fn nothing_to_compare_with(limits: &Limits) -> Report {
     let empty = json!({
-        "a": null, "b": null, "matched": [], "verdict": "not_enough_data", "worse": 0, "better": 0, "same": 0,
+        "a": null, "b": null, "clock": null, "matched": [], "verdict": "not_enough_data", "worse": 0, "better": 0, "same": 0,
         "no_evidence": 0, "too_few_calls": 0, "only_in_a": 0, "only_in_b": 0, "found": 0, "limits": limits.json(), "operations": [],
     });
     let mut report = Report::new("operations", empty);

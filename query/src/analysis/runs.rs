@@ -2,10 +2,12 @@
 //!
 //! A run stands for the time from its start to its end; `round-3@40k` for its stage from the mark `40k` on. Where spans
 //! in that time carry `test.run.id` with the run's id or name, only their traces take part; else all of that time do.
-//! Spans may also name a run that nobody began: it is the time from the first of them to the last.
+//! Spans, or their resources, may also name a run that nobody began ([`named`]): it is the time from the first of them to the
+//! last.
+
+pub mod named;
 
 use model::run::{RUN_ATTRIBUTE, Run, find};
-use model::schema::column;
 use model::time::{MINUTE, SECOND};
 use model::{Error, Nanos, Result, Tenant};
 
@@ -115,14 +117,16 @@ async fn look_up(query: &Query, name: &str) -> Result<Asked> {
         true => Ok(Window { start, end }),
         false => Err(Error::invalid(format!("{name:?} has not begun yet"))),
     };
+    let staged = name.rsplit_once('@').and_then(|(run, stage)| Some((find(runs, run)?, stage)));
     let named = match find(runs, name) {
         Some(run) => Some(run.clone()),
+        // What was marked is known without a look at spans.
+        None if staged.is_some_and(|(run, stage)| run.stage(stage).is_some()) => None,
         None => named_by_spans(query, Some(name)).await?.pop(),
     };
     if let Some(run) = named {
         return Ok(Asked { window: window(run.start, until(run.end))?, run });
     }
-    let staged = name.rsplit_once('@').and_then(|(run, stage)| Some((find(runs, run)?, stage)));
     let Some((run, stage)) = staged else {
         return Err(Error::not_found(format!("there is no run {name:?}"))
             .hint("GET /api/v1/runs lists them; a stage of a run is RUN@MARK"));
@@ -135,28 +139,24 @@ async fn look_up(query: &Query, name: &str) -> Result<Asked> {
     Ok(Asked { run: run.clone(), window: window(start, until(end))? })
 }
 
-/// Runs that spans name and nobody began, told from the attribute of spans; a resource's is not looked for.
+/// Runs that spans name and nobody began, the latest ones.
 const MOST_NAMED: usize = 1_000;
 /// A run whose last span is older than this is over.
 const SILENCE: Nanos = MINUTE;
 
 /// The runs that only spans tell of, the latest if there are very many; or the one of an id.
 async fn named_by_spans(query: &Query, id: Option<&str>) -> Result<Vec<Run>> {
-    let which = id.map_or("IS NOT NULL".to_owned(), |id| format!("= {}", quoted(id)));
-    let sql = format!(
-        "SELECT test_run_id AS id, min({}) AS s, max({}) AS e FROM spans WHERE test_run_id {which} \
-         GROUP BY 1 ORDER BY 2 DESC LIMIT {MOST_NAMED}",
-        column::START,
-        column::END,
-    );
     let known = &query.snapshot().runs;
-    let run = |row: super::rows::Row| {
-        let (id, end) = (row.text("id").to_owned(), row.int("e").saturating_add(1));
+    let run = |(id, (start, end)): (String, (Nanos, Nanos))| {
+        let end = end.saturating_add(1);
         let over = query.now().saturating_sub(end) > SILENCE;
-        Run { name: id.clone(), end: over.then_some(end), ..Run::begun(id, row.int("s")) }
+        Run { name: id.clone(), end: over.then_some(end), ..Run::begun(id, start) }
     };
-    let found = read(query, &sql).await?;
-    Ok(found.iter().map(run).filter(|run| !run.id.is_empty() && find(known, &run.id).is_none()).collect())
+    let found = named::named(query, id).await?.all().map(run);
+    let mut found: Vec<Run> = found.filter(|run| find(known, &run.id).is_none()).collect();
+    found.sort_by_key(|run| std::cmp::Reverse(run.start));
+    found.truncate(MOST_NAMED);
+    Ok(found)
 }
 
 /// All runs of a tenant in order of their start: those that were begun, and those that only spans tell of.

@@ -50,9 +50,15 @@ pub fn hash(trace: u128) -> u64 {
 
 /// Of traces by a time, so many that are typical of the slow ones: those nearest to the median of the slower half, each
 /// once.
-pub fn typical_of(mut times: Vec<(i64, u128)>, most: usize) -> Vec<u128> {
+pub fn typical_of(times: Vec<(i64, u128)>, most: usize) -> Vec<u128> {
+    nearest_to(times, 0.75, most)
+}
+
+/// The traces by a time that are nearest to a quantile of it, each once; of equally near ones those of the smallest ids.
+pub fn nearest_to(mut times: Vec<(i64, u128)>, quantile: f64, most: usize) -> Vec<u128> {
     times.sort_unstable();
-    let Some(&(middle, _)) = times.get(times.len() * 3 / 4) else { return Vec::new() };
+    let place = (times.len() as f64 * quantile) as usize;
+    let Some(&(middle, _)) = times.get(place) else { return Vec::new() };
     times.sort_by_key(|(time, trace)| ((time - middle).abs(), *trace));
     let mut traces: Vec<u128> = Vec::new();
     for (_, trace) in times {

@@ -80,6 +80,16 @@ async fn latency_counts_from_when_a_request_was_meant_to_be_sent() {
         );
         near(plain, "p99_ns", 10.0);
         assert_eq!(entries[0]["operation"], "GET /", "what hides the most comes first");
+        // Of all thirty that tell it: fifteen of 10 ms, ten of 50 and five of 110; from their start twenty of 10, ten of 30.
+        let total = &found["total"];
+        for (name, ms) in [("p50_intended_ns", 10.0), ("p90_intended_ns", 110.0), ("p99_intended_ns", 110.0)] {
+            near(total, name, ms);
+        }
+        near(total, "p50_ns", 10.0);
+        near(total, "p99_ns", 30.0);
+        assert_eq!((&total["requests"], &total["late_share"]), (&json!(30), &json!(0.5)));
+        assert_eq!(found["clock"]["known"], json!(true));
+        assert!(found["clock"]["en"].as_str().is_some_and(|text| text.starts_with("30 of 40 requests tell")));
         assert_eq!(
             (&found["known"], &found["requests"], &found["with_intended_start"], &found["hint"]),
             (&json!(true), &json!(40), &json!(30), &Value::Null)
@@ -98,6 +108,9 @@ async fn where_no_request_tells_it_is_said_how_to() {
         assert!(hint.contains(ATTRIBUTE) && hint.contains("baggage") && hint.contains("k6"), "{hint}");
     }
     assert_eq!(found["entries"][0]["closed_loop_suspected"], Value::Null, "five requests tell nothing");
+    assert_eq!((&found["clock"]["known"], &found["total"]), (&json!(false), &Value::Null));
+    assert!(found["clock"]["en"].as_str().is_some_and(|text| text.contains("cannot be known")), "{}", found["clock"]);
+    assert!(found["clock"]["zh"].as_str().is_some_and(|text| text.contains("无法得知")), "{}", found["clock"]);
     let nothing = answer(&[], State::Memory, &[]).await;
     assert_eq!((&nothing["known"], &nothing["entries"]), (&json!(false), &json!([])));
 }
@@ -140,4 +153,80 @@ async fn a_generator_that_waits_for_answers_is_suspected() {
     assert!(entry["explanation"]["en"].as_str().is_some_and(|text| text.contains("closed loop")), "{entry}");
     let found = answer(&open_loop(), State::Mixed, &window).await;
     assert_eq!(found["entries"][0]["closed_loop_suspected"], json!(false), "{}", found["entries"][0]);
+}
+
+/// 20 requests of 10 to 12 ms each second, for a minute from `from_s` on; each tenth was sent so many milliseconds late.
+/// `None`: they do not tell it.
+fn minute(first: u64, from_s: i64, late_ms: Option<i64>) -> Vec<Value> {
+    let request = |n: u64| {
+        let at = from_s * 1_000 + n as i64 * 50;
+        let row = span(first + n, first + n, 0, ("shop", "GET /", "SERVER"), at, at + 10 + (n % 3) as i64);
+        match late_ms {
+            Some(late) => meant(row, if n.is_multiple_of(10) { at - late } else { at }, n.is_multiple_of(2)),
+            None => row,
+        }
+    };
+    (0..1_200).map(request).collect()
+}
+
+async fn compared(before: Vec<Value>, after: Vec<Value>, state: State) -> Value {
+    let rows: Vec<Value> = before.into_iter().chain(after).collect();
+    let fixture = Fixture::new().with(Signal::Traces, &rows, state).await;
+    let fixture = fixture.with_run("a1", "round-1", -400_000, -340_000).with_run("b1", "round-2", -200_000, -140_000);
+    let engine = fixture.engine();
+    let parameters = [("run", "round-2"), ("baseline_run", "round-1")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    analysis::run(&engine, &Tenant::default(), "run-diff", &parameters).await.unwrap_or_else(|e| panic!("{e:?}"))
+}
+
+/// The server is as fast as before, and the load generator waits: only the other clock shows it.
+#[tokio::test]
+async fn runs_are_compared_from_the_intended_start_where_both_tell_it() {
+    for state in [State::Stored, State::Mixed] {
+        let found = compared(minute(1, -400, Some(0)), minute(10_000, -200, Some(500)), state).await;
+        assert_eq!((&found["verdict"], &found["clock"]["known"]), (&json!("worse"), &json!(true)), "{found:#}");
+        let operation = &found["operations"][0];
+        assert_eq!((&operation["outcome"], operation["measures"].as_array().map(Vec::len)), (&json!("worse"), Some(9)));
+        let measure = |name: &str| {
+            let all = operation["measures"].as_array().into_iter().flatten();
+            all.clone().find(|m| m["measure"] == name).cloned().unwrap_or_else(|| panic!("no {name} in {operation:#}"))
+        };
+        let ms = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value}")) / 1e6;
+        for name in ["mean_ns", "p50_ns", "p95_ns", "p99_ns"] {
+            assert_ne!(measure(name)["outcome"], "worse", "{name}: {operation:#}");
+        }
+        // A tenth of them waited for 500 ms: 50 of the mean, all of the last hundredth.
+        let (mean, p99) = (measure("mean_intended_ns"), measure("p99_intended_ns"));
+        assert_eq!((&mean["outcome"], &p99["outcome"]), (&json!("worse"), &json!("worse")), "{operation:#}");
+        assert!((ms(&mean["before"]) - 11.0).abs() < 0.1 && (ms(&mean["after"]) - 61.0).abs() < 0.1, "{mean}");
+        assert!((ms(&p99["before"]) - 12.0).abs() < 0.3 && (ms(&p99["after"]) - 512.0).abs() < 10.0, "{p99}");
+        assert_ne!(measure("p50_intended_ns")["outcome"], "worse");
+        let side = |name: &str| ms(&found[name]["intended"]["p99_intended_ns"]);
+        assert!((side("a") - 12.0).abs() < 0.3 && (side("b") - 512.0).abs() < 10.0, "{found:#}");
+        // The examples are of those that waited, with 11 ms of their own: by hand, n is 10, 40, 70, 100, 130.
+        let waited = [10, 40, 70, 100, 130].map(|n| json!(format!("{:032x}", 10_000 + n)));
+        assert_eq!(operation["exemplars_b"], json!(waited), "{operation:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_comparison_says_where_the_other_clock_cannot_be_had() {
+    let said = |found: &Value| found["clock"]["en"].as_str().unwrap_or_default().to_owned();
+    let one = compared(minute(1, -400, None), minute(10_000, -200, Some(500)), State::Stored).await;
+    assert!(said(&one).contains("only the requests after") && one["clock"]["known"] == false, "{one:#}");
+    assert_ne!(one["verdict"], "worse");
+    assert_eq!(one["operations"][0]["measures"].as_array().map(Vec::len), Some(5), "{one:#}");
+    assert_eq!((&one["a"]["intended"], one["b"]["intended"].is_object()), (&Value::Null, true));
+    let none = compared(minute(1, -400, None), minute(10_000, -200, None), State::Stored).await;
+    assert!(said(&none).contains("cannot be known"), "{none:#}");
+}
+
+#[tokio::test]
+async fn a_capacity_says_from_when_its_latencies_count() {
+    for (late, known, word) in [(Some(0), true, "is known"), (None, false, "cannot be known")] {
+        let engine = Fixture::new().with(Signal::Traces, &minute(1, -200, late), State::Mixed).await.engine();
+        let window = [("start", "now-260s"), ("end", "now-200s")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let found = analysis::run(&engine, &Tenant::default(), "capacity", &window).await.expect("an answer");
+        assert_eq!(found["clock"]["known"], known, "{}", found["clock"]);
+        assert!(found["clock"]["en"].as_str().is_some_and(|text| text.contains(word)), "{}", found["clock"]);
+    }
 }

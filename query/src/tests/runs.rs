@@ -82,6 +82,44 @@ async fn a_run_that_only_spans_name_is_the_time_of_these_spans() {
     }
 }
 
+/// Requests whose resource names a run, as an SDK's environment sets it.
+fn of_resource(rows: Vec<Value>, run: &Value) -> Vec<Value> {
+    let resource = json!({ "service.name": "shop", "test.run.id": run }).to_string();
+    rows.into_iter().map(|row| and(row, json!({ "resource_attributes": resource }))).collect()
+}
+
+#[tokio::test]
+async fn a_run_that_only_a_resource_names_is_the_time_of_its_spans() {
+    let mut rows = requests(1, 0, 30, ORDER, "");
+    rows.extend(of_resource(requests(100, -100, 10, ORDER, ""), &json!("nightly")));
+    // What does not name it belongs to its traces, and to no run of its own.
+    rows.push(span(100, 500, 100, ("stock", "reserve", "SERVER"), -99_998, -99_995));
+    // A number, as text; and a name that is on some spans and on the resource of later ones.
+    rows.extend(of_resource(requests(200, -300, 5, ORDER, ""), &json!(7)));
+    rows.extend(requests(300, -500, 10, ORDER, "both"));
+    rows.extend(of_resource(requests(400, -490, 10, ORDER, ""), &json!("both")));
+    rows.extend(of_resource(requests(450, 0, 10, ORDER, ""), &json!("round-1")));
+    for state in STATES {
+        let fixture = Fixture::new().with(Signal::Traces, &rows, state).await.with_run("a1", "round-1", 0, 10_000);
+        let engine = fixture.engine();
+        assert_eq!(count(&engine, &[("run", "nightly")]).await, 11, "{state:?}: ten requests and a child");
+        assert_eq!(count(&engine, &[("run", "7")]).await, 5, "{state:?}");
+        assert_eq!(count(&engine, &[("run", "both")]).await, 20, "{state:?}");
+        assert_eq!(count(&engine, &[("run", "round-1")]).await, 10, "{state:?}: one that was begun");
+        // Asked again, files are not read again, and the answer is the same.
+        for _ in 0..2 {
+            let runs = analysis::runs::all(&engine, &Tenant::default()).await.expect("runs");
+            let shown: Vec<_> = runs.iter().map(|r| (r.name.as_str(), r.end.map(|end| end - r.start))).collect();
+            let lasted = |seconds: i64| Some(seconds * 1_000_000_000 + 10_000_001);
+            let expected =
+                [("both", lasted(19)), ("7", lasted(4)), ("nightly", lasted(9)), ("round-1", Some(10_000_000_000))];
+            assert_eq!(shown, expected, "{state:?}");
+        }
+    }
+    let error = run(&Fixture::new().engine(), "operations", &[("run", "nightly")]).await.expect_err("none");
+    assert!(error.message.contains("no run \"nightly\""), "{error:?}");
+}
+
 #[tokio::test]
 async fn what_cannot_be_meant_is_refused_with_what_there_is() {
     let mut rows = requests(1, 0, 20, ORDER, "a");

@@ -4,10 +4,11 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::which::path;
 use crate::client::{Remote, pairs};
 use crate::streams;
 
@@ -15,7 +16,8 @@ use crate::streams;
 /// many requests at once
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hotspan run compare round-2 round-3\n  \
-    hotspan run compare round-3@8k round-4@8k      # stages, from one mark to the next\n  \
+    hotspan run compare round-3 round-4 --stages   # each marked stage of the same name\n  \
+    hotspan run compare round-3@8k round-4@16k     # any two, from one mark to the next\n  \
     hotspan run compare main $CI_COMMIT --fail-on worse-or-unknown --format markdown > report.md\n\n\
     Exit code 1 when --fail-on is met.")]
 pub struct Compare {
@@ -23,6 +25,12 @@ pub struct Compare {
     a: String,
     /// The later run
     b: String,
+    /// Compare this stage of both, from its mark to the next; may be repeated
+    #[arg(long, value_name = "MARK")]
+    stage: Vec<String>,
+    /// Compare each stage that both have, by its name
+    #[arg(long, conflicts_with = "stage")]
+    stages: bool,
     /// End with exit code 1 when an operation got worse
     #[arg(long, value_enum)]
     fail_on: Option<FailOn>,
@@ -48,28 +56,101 @@ enum Format {
     Markdown,
 }
 
+/// Two runs, or a stage of each, with the server's answer.
+struct Compared {
+    /// Where stages are compared.
+    stage: Option<String>,
+    a: String,
+    b: String,
+    answer: Value,
+}
+
 impl Compare {
     pub fn run(&self, remote: &Remote) -> Result<ExitCode> {
-        let mut parameters = vec![("a".to_owned(), self.a.clone()), ("b".to_owned(), self.b.clone())];
-        parameters.extend(pairs(&self.with, "NAME=VALUE")?);
-        let answer = remote.get("/api/v1/runs/compare", &parameters)?;
-        let text = match self.format {
-            Format::Json => serde_json::to_string_pretty(&answer)? + "\n",
-            Format::Text => self.text(&answer),
-            Format::Markdown => self.markdown(&answer),
+        let stages = if self.stages { self.common_stages(remote)? } else { self.stage.clone() };
+        let all: Vec<Compared> = match stages.is_empty() {
+            true => vec![self.compared(remote, None)?],
+            false => stages.into_iter().map(|stage| self.compared(remote, Some(stage))).collect::<Result<_>>()?,
         };
-        streams::printed(streams::stdout().write_all(text.as_bytes()).map_err(Into::into))?;
-        let failed = match (self.fail_on, answer["verdict"].as_str()) {
-            (Some(_), Some("worse")) => true,
-            (Some(FailOn::WorseOrUnknown), verdict) => verdict == Some("not_enough_data"),
-            _ => false,
-        };
+        streams::printed(streams::stdout().write_all(self.written(&all)?.as_bytes()).map_err(Into::into))?;
+        let failed = all.iter().any(|compared| self.is_failure(&compared.answer));
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    fn text(&self, answer: &Value) -> String {
+    fn compared(&self, remote: &Remote, stage: Option<String>) -> Result<Compared> {
+        let of = |run: &str| stage.as_ref().map_or(run.to_owned(), |stage| format!("{run}@{stage}"));
+        let (a, b) = (of(&self.a), of(&self.b));
+        let mut parameters = vec![("a".to_owned(), a.clone()), ("b".to_owned(), b.clone())];
+        parameters.extend(pairs(&self.with, "NAME=VALUE")?);
+        let answer = remote.get("/api/v1/runs/compare", &parameters)?;
+        Ok(Compared { stage, a, b, answer })
+    }
+
+    /// The names of stages that both runs have, in the order of the later one.
+    fn common_stages(&self, remote: &Remote) -> Result<Vec<String>> {
+        let [a, b] = [&self.a, &self.b].map(|run| remote.get(&path(run, ""), &[]));
+        let common = common(&a?, &b?);
+        if common.is_empty() {
+            bail!(
+                model::Error::invalid(format!("{} and {} have no stage of the same name", self.a, self.b))
+                    .hint("hotspan run show RUN lists a run's stages; hotspan run mark NAME begins one")
+            );
+        }
+        Ok(common)
+    }
+
+    fn written(&self, all: &[Compared]) -> Result<String> {
+        let joined = |of: fn(&Compared) -> String| all.iter().map(of).collect::<Vec<_>>().join("\n");
+        Ok(match self.format {
+            Format::Json => serde_json::to_string_pretty(&as_json(all))? + "\n",
+            Format::Text => joined(Compared::text),
+            Format::Markdown => joined(Compared::markdown),
+        })
+    }
+
+    fn is_failure(&self, answer: &Value) -> bool {
+        match (self.fail_on, answer["verdict"].as_str()) {
+            (Some(_), Some("worse")) => true,
+            (Some(FailOn::WorseOrUnknown), verdict) => verdict == Some("not_enough_data"),
+            _ => false,
+        }
+    }
+}
+
+fn common(a: &Value, b: &Value) -> Vec<String> {
+    let names = |run: &Value| -> Vec<String> {
+        let marks = run["marks"].as_array().into_iter().flatten();
+        marks.filter_map(|mark| mark["name"].as_str().map(str::to_owned)).collect()
+    };
+    let of_a = names(a);
+    let mut common: Vec<String> = Vec::new();
+    for name in names(b) {
+        // A name that was marked twice means its first stage.
+        if of_a.contains(&name) && !common.contains(&name) {
+            common.push(name);
+        }
+    }
+    common
+}
+
+/// The server's answer; of stages a list of them, each with its name.
+fn as_json(all: &[Compared]) -> Value {
+    if let [Compared { stage: None, answer, .. }] = all {
+        return answer.clone();
+    }
+    let named = |compared: &Compared| {
+        let mut answer = compared.answer.clone();
+        answer["stage"] = json!(compared.stage);
+        answer
+    };
+    json!({"stages": all.iter().map(named).collect::<Vec<_>>()})
+}
+
+impl Compared {
+    fn text(&self) -> String {
+        let answer = &self.answer;
         let mut out = format!("{} against {}: {}\n", self.b, self.a, verdict(answer));
-        for line in self.head(answer) {
+        for line in self.head() {
             out += &format!("  {line}\n");
         }
         let changed = rows(answer);
@@ -85,10 +166,11 @@ impl Compare {
         out + &rest(answer) + "\n"
     }
 
-    fn markdown(&self, answer: &Value) -> String {
+    fn markdown(&self) -> String {
+        let answer = &self.answer;
         let cell = |text: &str| text.replace('|', "\\|").replace(['\n', '\r'], " ");
         let mut out = format!("### {} against {}: {}\n\n", cell(&self.b), cell(&self.a), verdict(answer));
-        for line in self.head(answer) {
+        for line in self.head() {
             out += &format!("- {line}\n");
         }
         let changed = rows(answer);
@@ -103,17 +185,8 @@ impl Compare {
     }
 
     /// How each run went, and at which loads they are compared.
-    fn head(&self, answer: &Value) -> Vec<String> {
-        let side = |name: &str, side: &Value| {
-            let ms = |key: &str| side[key].as_f64().map_or("-".to_owned(), milliseconds);
-            format!(
-                "{name}: {} requests, {} failed, p50 {}, p99 {}",
-                side["requests"],
-                side["errors"],
-                ms("p50_ns"),
-                ms("p99_ns")
-            )
-        };
+    fn head(&self) -> Vec<String> {
+        let answer = &self.answer;
         let band = |band: &Value| {
             let number = |key: &str| band[key].as_f64().unwrap_or(0.0);
             let at = format!(
@@ -137,8 +210,26 @@ impl Compare {
             true => "no load in common, so nothing was compared".to_owned(),
             false => format!("compared at {}", bands.join("; ")),
         };
-        vec![side(&self.a, &answer["a"]), side(&self.b, &answer["b"]), matched, limits(&answer["limits"])]
+        let clock = answer["clock"]["en"].as_str().map(|text| text.trim_end_matches('.').to_owned());
+        let sides = [side(&self.a, &answer["a"]), side(&self.b, &answer["b"]), matched];
+        sides.into_iter().chain(clock).chain([limits(&answer["limits"])]).collect()
     }
+}
+
+/// How one run went.
+fn side(name: &str, side: &Value) -> String {
+    let ms = |value: &Value| value.as_f64().map_or("-".to_owned(), milliseconds);
+    let (p50, p99) = (ms(&side["p50_ns"]), ms(&side["p99_ns"]));
+    let mut out = format!("{name}: {} requests, {} failed, p50 {p50}, p99 {p99}", side["requests"], side["errors"]);
+    let intended = &side["intended"];
+    if intended.is_object() {
+        out += &format!(
+            "; from the intended start p50 {}, p99 {}",
+            ms(&intended["p50_intended_ns"]),
+            ms(&intended["p99_intended_ns"])
+        );
+    }
+    out
 }
 
 /// What counts as a change.
@@ -203,19 +294,15 @@ fn changed(answer: &Value) -> Vec<[String; 6]> {
             None => text("operation"),
         };
         let measure = match operation["measure"].as_str() {
-            Some("error_rate") => "errors",
-            Some(other) => other.trim_end_matches("_ns"),
-            None => "",
+            Some("error_rate") => "errors".to_owned(),
+            Some(other) => match other.strip_suffix("_intended_ns") {
+                Some(measure) => format!("{measure} from the intended start"),
+                None => other.trim_end_matches("_ns").to_owned(),
+            },
+            None => String::new(),
         };
         let values = format!("{} → {}", value("before"), value("after"));
-        [
-            text("outcome"),
-            text("service"),
-            name,
-            measure.to_owned(),
-            values,
-            format!("{} to {}", value("low"), value("high")),
-        ]
+        [text("outcome"), text("service"), name, measure, values, format!("{} to {}", value("low"), value("high"))]
     };
     changed.map(row).collect()
 }
@@ -256,6 +343,45 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn compared(stage: Option<&str>, answer: Value) -> Compared {
+        Compared { stage: stage.map(str::to_owned), a: "one".into(), b: "two".into(), answer }
+    }
+
+    #[test]
+    fn stages_of_the_same_name_are_compared_each_once() {
+        let run = |names: &[&str]| json!({"marks": names.iter().map(|n| json!({"name": n})).collect::<Vec<_>>()});
+        let (a, b) = (run(&["8k", "24k", "warm up"]), run(&["24k", "8k", "40k", "8k"]));
+        assert_eq!(common(&a, &b), ["24k", "8k"]);
+        assert!(common(&a, &run(&[])).is_empty());
+        let [worse, same] = ["worse", "same"].map(|verdict| json!({"verdict": verdict}));
+        let both = [compared(Some("24k"), worse.clone()), compared(Some("8k"), same)];
+        let shown = as_json(&both);
+        assert_eq!(shown["stages"][0], json!({"verdict": "worse", "stage": "24k"}));
+        assert_eq!(shown["stages"][1]["stage"], "8k");
+        assert_eq!(as_json(&[compared(None, worse.clone())]), worse, "of runs the answer alone, as ever");
+    }
+
+    /// Clocks as the server tells them.
+    #[test]
+    fn the_clock_of_the_latencies_is_said() {
+        let plain = json!({"requests": 10, "errors": 0, "p50_ns": 1e8, "p99_ns": 2e8, "intended": null});
+        let mut told = plain.clone();
+        told["intended"] = json!({"p50_intended_ns": 1.5e8, "p99_intended_ns": 2.4e9});
+        let operation = json!({"service": "shop", "operation": "pay", "outcome": "worse", "measure": "p99_intended_ns",
+            "before": 1e8, "after": 1.3e9, "low": 1.1e9, "high": 1.4e9});
+        let answer =
+            json!({"a": plain, "b": told, "operations": [operation], "clock": {"en": "Latency counts from then."}});
+        let text = compared(None, answer).text();
+        for line in [
+            "  one: 10 requests, 0 failed, p50 100 ms, p99 200 ms",
+            "  two: 10 requests, 0 failed, p50 100 ms, p99 200 ms; from the intended start p50 150 ms, p99 2400 ms",
+            "  Latency counts from then",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "no {line:?} in\n{text}");
+        }
+        assert!(text.contains("p99 from the intended start  100 ms → 1300 ms"), "{text}");
+    }
+
     /// Two closed loops; of three operations that got worse one is listed.
     #[test]
     fn what_is_compared_at_equal_concurrency_and_what_is_not_listed_is_said() {
@@ -273,9 +399,8 @@ mod tests {
                 {"matched_by": "rate", "qps_a": 9.0, "qps_b": 9.6, "seconds_a": 8.0, "seconds_b": 7.0, "throughput": null},
             ],
         });
-        let compare =
-            Compare { a: "one".into(), b: "two".into(), fail_on: None, format: Format::Text, with: Vec::new() };
-        let text = compare.text(&answer);
+        let compare = compared(None, answer);
+        let text = compare.text();
         for line in [
             "  compared at equal concurrency (100.0 and 100.2 at once): 1000/s and 769/s for 60 s and 58 s; 9/s and 10/s for 8 s and 7 s",
             "worse  all requests  100.0 at once  throughput  1000/s → 769/s    -240/s to -221/s",
@@ -286,7 +411,7 @@ mod tests {
             let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(text.lines().any(|shown| squeezed(shown) == squeezed(line)), "no {line:?} in\n{text}");
         }
-        let markdown = compare.markdown(&answer);
+        let markdown = compare.markdown();
         assert!(
             markdown.contains("| worse | all requests | 100.0 at once | throughput | 1000/s → 769/s |"),
             "{markdown}"

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 use super::which::to_the_second;
 
-const COLUMNS: [(&str, &str); 11] = [
+/// The key of the figure that is shown only where requests tell when they were meant to be sent.
+pub const FROM_INTENDED: &str = "p99_intended_ns";
+
+const COLUMNS: [(&str, &str); 12] = [
     ("requests", "requests"),
     ("errors", "errors"),
     ("rate", "per s"),
@@ -17,6 +20,7 @@ const COLUMNS: [(&str, &str); 11] = [
     ("p99_ns", "p99"),
     ("p999_ns", "p99.9"),
     ("max_ns", "max"),
+    (FROM_INTENDED, "p99 meant"),
 ];
 /// Names of requests that are printed; `--json` has all.
 const MOST_NAMES: usize = 20;
@@ -29,6 +33,8 @@ pub struct Seen {
     pub stages: Vec<(String, Value)>,
     /// Load levels, as the analysis `steps` has them.
     pub levels: Vec<Value>,
+    /// From when latencies count, as `coordinated-omission` says it.
+    pub clock: Value,
 }
 
 impl Seen {
@@ -38,7 +44,8 @@ impl Seen {
             stage["name"] = json!(name);
             stage
         };
-        json!({"seen": self.total, "stages": self.stages.iter().map(stage).collect::<Vec<_>>(), "levels": self.levels})
+        let stages: Vec<Value> = self.stages.iter().map(stage).collect();
+        json!({"seen": self.total, "stages": stages, "levels": self.levels, "clock": self.clock})
     }
 
     fn rows(&self) -> Vec<(String, Value)> {
@@ -68,11 +75,16 @@ pub fn described(run: &Value, seen: Option<&Seen>) -> String {
     if generator.is_object() {
         rows.push((format!("{tool} saw"), &generator["total"]));
     }
+    let clock = seen.map(|seen| seen.clock.clone()).unwrap_or_default();
     let seen = seen.map(Seen::rows).unwrap_or_default();
     rows.extend(seen.iter().map(|(name, figures)| (name.clone(), figures)));
     let named = generator["named"].as_array().map(Vec::as_slice).unwrap_or_default();
     rows.extend(named.iter().take(MOST_NAMES).map(|named| (name_of(named), named)));
-    out += &table(&rows);
+    let is_told = clock["known"] == true;
+    out += &table(&rows, is_told);
+    if let Some(text) = clock["en"].as_str() {
+        out += &format!("clock: {text}{}\n", if is_told { " \"p99 meant\" is from the intended start." } else { "" });
+    }
     if named.len() > MOST_NAMES {
         out += &format!("and {} names more (--json)\n", named.len() - MOST_NAMES);
     }
@@ -95,19 +107,20 @@ fn cut(name: &str, most: usize) -> String {
     name.chars().take(most).collect()
 }
 
-fn table(rows: &[(String, &Value)]) -> String {
+fn table(rows: &[(String, &Value)], with_intended: bool) -> String {
+    let columns = || COLUMNS.into_iter().filter(|(key, _)| with_intended || *key != FROM_INTENDED);
     if rows.is_empty() {
         return String::new();
     }
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut out = format!("{:<width$}", "");
-    for (_, head) in COLUMNS {
+    for (_, head) in columns() {
         out += &format!("  {head:>9}");
     }
     out.push('\n');
     for (name, figures) in rows {
         out += &format!("{name:<width$}");
-        for (key, _) in COLUMNS {
+        for (key, _) in columns() {
             out += &format!("  {:>9}", cell(key, &figures[key]));
         }
         out.push('\n');
@@ -145,7 +158,8 @@ mod tests {
             "p50_ns": 120e6, "p90_ns": 150e6, "p95_ns": 170e6, "p99_ns": 200e6, "p999_ns": 250e6, "transition": false});
         let ramp = json!({"start": "b", "qps": 5.0, "requests": 50, "transition": true});
         let stage = json!({"requests": 498, "errors": 2, "rate": 8.8, "concurrency": 1.2, "p999_ns": 251e6});
-        let seen = Seen { total, stages: vec![("40k".to_owned(), stage)], levels: vec![ramp, level] };
+        let stages = vec![("40k".to_owned(), stage)];
+        let seen = Seen { total, stages, levels: vec![ramp, level], clock: Value::Null };
         let shown = described(&run, Some(&seen));
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines[0], "2026-11-11T12:00:00Z to now");
@@ -162,5 +176,13 @@ mod tests {
         let json = seen.json();
         assert_eq!((&json["stages"][0]["name"], &json["seen"]["requests"]), (&json!("40k"), &json!(598)));
         assert!(described(&json!({"start_time": "a", "end_time": "b"}), None).lines().count() == 1);
+        let Seen { mut total, stages, levels, .. } = seen;
+        total[FROM_INTENDED] = json!(950e6);
+        let told = Seen { total, stages, levels, clock: json!({"known": true, "en": "598 of 598 requests tell."}) };
+        let shown = described(&run, Some(&told));
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(words(lines[2]), "requests errors per s at once mean p50 p90 p95 p99 p99.9 max p99 meant");
+        assert_eq!(words(lines[4]), "hotspan saw 598 12 5.0 0.6 - 118.0 ms - - - - - 950.0 ms");
+        assert_eq!(lines[8], "clock: 598 of 598 requests tell. \"p99 meant\" is from the intended start.");
     }
 }

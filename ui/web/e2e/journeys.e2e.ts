@@ -184,7 +184,9 @@ describe.runIf(!real)("stress-test runs", () => {
     );
     const runOf = (name: string) =>
       asked.filter((u) => u.pathname.endsWith(`/${name}`)).map((u) => u.searchParams.get("run"));
-    expect(runOf("hotspots")).toEqual(["r5", "r5", "r5", "r5"]);
+    // Of five levels but for the baseline, and of its marked stage.
+    expect(runOf("hotspots")).toEqual(["r5", "r5", "r5", "r5", "r5"]);
+    expect(runOf("coordinated-omission").every((run) => run === "r5")).toBe(true);
     for (const name of [/^Open the level/, "Capacity in this run", "Heat map", "Call tree"])
       expect(await page.locator(".run-go").getByRole("link", { name }).getAttribute("href")).toContain("run=r5");
     expect(await page.locator(".matrix tbody a").first().getAttribute("href")).toContain("run=r5");
@@ -231,6 +233,34 @@ describe.runIf(!real)("stress-test runs", () => {
     expect(readFileSync(await (await saved).path(), "utf8")).toContain("◔ 负载不足（20,000/s，此前 40,000/s）");
     // The next one was, and did not have it.
     expect(await page.locator(".board tbody tr").first().locator("td").nth(3).innerText()).toBe("✓ 已消除");
+    expect(problems).toEqual([]);
+  });
+
+  test("a marked stage is chosen by its name, and leads to the stage of that name in the round before", async () => {
+    const { page, problems } = await open("runs/r5");
+    const stages = page.getByRole("region", { name: "Marked stages" });
+    const cells = await stages.locator("tbody tr").first().locator("td").allInnerTexts();
+    expect(cells[0]).toContain("24K");
+    // Three levels of three minutes: 24, 32 and 40 thousand a second.
+    expect(cells.slice(1, 3)).toEqual(["32,000/s", "843"]);
+    expect(cells).toContain("1.9 s");
+    expect(await text(page, ".run-clock")).toContain("p99 from the intended start 1.9 s");
+    await stages.getByRole("button", { name: "Window" }).click();
+    await page.waitForURL((u) => u.searchParams.get("focus") === "24K");
+    expect(search(page).get("window_start")).toBe("2026-11-22T06:06:00.000Z");
+    await settled(page);
+    expect(await page.getByRole("link", { name: "Open the stage 24K" }).getAttribute("href")).toContain("run=r5");
+    // The address alone chooses it.
+    await page.reload();
+    await settled(page);
+    expect(await stages.getByRole("button", { name: "Window" }).getAttribute("aria-pressed")).toBe("true");
+    await stages.getByRole("link", { name: "Compare the stage 24K against Round 4: bank cached" }).click();
+    await page.waitForURL((u) => u.searchParams.get("a") === "r4@24K" && u.searchParams.get("b") === "r5@24K");
+    await settled(page);
+    const choice = page.getByRole("group", { name: "Stages of the same name" });
+    expect(await choice.getByRole("radio", { name: "24K" }).isChecked()).toBe(true);
+    await choice.getByText("All of both").click();
+    await page.waitForURL((u) => u.searchParams.get("a") === "r4" && u.searchParams.get("b") === "r5");
     expect(problems).toEqual([]);
   });
 

@@ -58,7 +58,7 @@ function firstRounds(): Round[] {
     end_time: at(i, LEVELS.length * MINUTES),
     labels: { git: `4f1c2a${i}`, env: "staging" },
     notes: i === 2 ? "Stock is reserved in the cache; the database is written behind." : "",
-    marks: i === 4 ? [{ time: at(4, 2 * MINUTES), name: "24K" }] : [],
+    marks: i >= 3 ? [{ time: at(i, 2 * MINUTES), name: "24K" }] : [],
     generator: i === 4 ? GENERATOR : null,
   }));
 }
@@ -131,6 +131,25 @@ function levelsOf(round: number) {
   }));
 }
 
+/** Of the whole run, or of a stage of it. */
+function totalOf(params: URLSearchParams, levels: ReturnType<typeof levelsOf>) {
+  const start = params.get("start");
+  if (!start) return { ...figures(3_599_000, 1_190, 3_999, 60e6), concurrency: 240, p99_ns: 640e6, p999_ns: 1_020e6 };
+  const part = levels.filter((l) => l.start >= start && l.end <= (params.get("end") ?? l.end));
+  const sum = (of: (l: (typeof levels)[number]) => number) => part.reduce((all, l) => all + of(l), 0);
+  const requests = sum((l) => l.requests);
+  const slowest = part.at(-1)?.p99_ns ?? null;
+  return {
+    ...figures(
+      requests,
+      sum((l) => l.errors),
+      requests / Math.max(1, part.length * MINUTES * 60),
+      24e6,
+    ),
+    ...{ concurrency: sum((l) => l.concurrency) / Math.max(1, part.length), p99_ns: slowest, p999_ns: slowest },
+  };
+}
+
 export function runSteps(params: URLSearchParams): unknown | null {
   const round = rounds.findIndex((r) => r.id === params.get("run"));
   if (round < 0) return null;
@@ -155,7 +174,7 @@ export function runSteps(params: URLSearchParams): unknown | null {
     bin_us: 10e6,
     timeline,
     steps: levels,
-    total: { ...figures(3_599_000, 1_190, 3_999, 60e6), concurrency: 240, p99_ns: 640e6, p999_ns: 1_020e6 },
+    total: totalOf(params, levels),
     baseline_step: 3,
     current_step: 4,
   };

@@ -4,13 +4,15 @@
 //! *Invariants:* a time that lies after the request's start says that two clocks differ, and counts as sent in time; one
 //! that lies more than an hour before it is in another unit than nanoseconds, and is not used.
 
+use serde_json::{Value, json};
+
 use super::super::histogram::Histogram;
 
 /// The attribute: nanoseconds since 1970, as an int or as text.
 pub const ATTRIBUTE: &str = "hotspan.intended_start_unix_nano";
 /// Sent later than this counts as late.
 pub const LATE: i64 = 10_000_000;
-const HOUR: i64 = 3_600_000_000_000;
+const HOUR: u64 = 3_600_000_000_000;
 
 /// The attribute's value in a span's attributes as JSON text.
 pub fn intended_start(attributes: &str) -> Option<i64> {
@@ -36,11 +38,12 @@ pub struct Delays {
 }
 
 impl Delays {
-    pub fn count(&mut self, intended: i64, start: i64, end: i64, trace: u128) {
+    /// Counts a request, and answers what it took from its intended start; `None` where that cannot be used.
+    pub fn count(&mut self, intended: i64, start: i64, end: i64, trace: u128) -> Option<i64> {
         let delay = start.saturating_sub(intended);
-        if delay.abs() > HOUR {
+        if delay.unsigned_abs() > HOUR {
             self.unusable += 1;
-            return;
+            return None;
         }
         self.ahead += u64::from(delay < 0);
         let (delay, took) = (delay.max(0), (end - start).max(0));
@@ -48,10 +51,31 @@ impl Delays {
         self.from_start.record(took);
         self.from_intended.record(took + delay);
         self.worst = self.worst.max((delay, trace));
+        Some(took + delay)
     }
 
     pub fn requests(&self) -> u64 {
         self.from_start.count()
+    }
+
+    /// Latency of those that tell it, from both clocks; null where none does.
+    pub fn json(&self) -> Value {
+        let told = self.requests();
+        if told == 0 {
+            return Value::Null;
+        }
+        let ns = |of: &Histogram, q: f64| of.quantile(q).map(|ns| ns as i64);
+        let (start, intended) = (&self.from_start, &self.from_intended);
+        json!({
+            "requests": told,
+            "p50_ns": ns(start, 0.5), "p90_ns": ns(start, 0.9), "p95_ns": ns(start, 0.95),
+            "p99_ns": ns(start, 0.99), "p999_ns": ns(start, 0.999),
+            "p50_intended_ns": ns(intended, 0.5), "p90_intended_ns": ns(intended, 0.9),
+            "p95_intended_ns": ns(intended, 0.95), "p99_intended_ns": ns(intended, 0.99),
+            "p999_intended_ns": ns(intended, 0.999),
+            "late_share": self.late as f64 / told as f64,
+            "worst_delay_ns": self.worst.0,
+        })
     }
 
     pub fn merge(&mut self, more: &Delays) {

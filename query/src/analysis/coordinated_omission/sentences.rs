@@ -1,6 +1,7 @@
 //! What can be told of a load generator, in sentences in English and Chinese.
 
 use super::super::sentence::Sentence;
+use super::clock::Clock;
 use super::closed_loop::Spread;
 use super::intended::ATTRIBUTE;
 
@@ -19,6 +20,70 @@ pub fn how_to_tell() -> Sentence {
              span processor 复制到其 span 上。"
         ),
     }
+}
+
+/// From when latencies count.
+pub fn clock(Clock { requests, told }: Clock) -> Sentence {
+    if told == 0 {
+        return unknown();
+    }
+    Sentence::new(
+        format!(
+            "{told} of {requests} requests tell when they were meant to be sent: latency \"from the intended start\" counts \
+             from then, any other from the start of spans."
+        ),
+        format!(
+            "{requests} 个请求中有 {told} 个带有计划发送时间：“自计划发送起”的延迟从该时刻算起，其余延迟从 span 开始算起。"
+        ),
+    )
+}
+
+/// The same of two sides, the earlier one first.
+pub fn clocks(before: Clock, after: Clock) -> Sentence {
+    let (en, zh) = match (before.is_known(), after.is_known()) {
+        (false, false) => return unknown(),
+        (true, true) => {
+            return Sentence::new(
+                format!(
+                    "{} of {} requests before and {} of {} after tell when they were meant to be sent: latency \"from the \
+                     intended start\" counts from then, any other from the start of spans.",
+                    before.told, before.requests, after.told, after.requests
+                ),
+                format!(
+                    "之前 {} 个请求中有 {} 个、之后 {} 个请求中有 {} 个带有计划发送时间：“自计划发送起”的延迟从该时刻算起，\
+                     其余延迟从 span 开始算起。",
+                    before.requests, before.told, after.requests, after.told
+                ),
+            );
+        }
+        (true, false) => ("before", "之前"),
+        (false, true) => ("after", "之后"),
+    };
+    Sentence::new(
+        format!(
+            "Latency counts from the start of spans: only the requests {en} tell when they were meant to be sent, so nothing \
+             can be compared from the intended start."
+        ),
+        format!("延迟从 span 开始算起：只有{zh}的请求带有计划发送时间，因此无法对比自计划发送起的延迟。"),
+    )
+}
+
+/// Of figures that count from the start of spans although another clock is known.
+pub fn started_although_told() -> Sentence {
+    Sentence::new(
+        "Latency counts from the start of spans. Requests tell when they were meant to be sent, so what they waited for in the \
+         load generator is known, and is not part of it: the run and \"sent late\" have the latency from the intended start.",
+        "延迟从 span 开始算起。请求带有计划发送时间，因此已知其在压测工具中的等待，但未计入此处：自计划发送起的延迟见压测页和“延迟发送”。",
+    )
+}
+
+/// Where no request tells it.
+pub fn unknown() -> Sentence {
+    Sentence::new(
+        "Latency counts from the start of spans: no request tells when it was meant to be sent, so what it waited for in the \
+         load generator before that cannot be known.",
+        "延迟从 span 开始算起：没有请求带有计划发送时间，因此无法得知请求此前在压测工具中等待了多久。",
+    )
 }
 
 /// Whether the requests of an entry operation come from a generator that waits for answers.

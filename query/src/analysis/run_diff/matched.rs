@@ -106,10 +106,33 @@ pub enum Measure {
     P50Ns,
     P95Ns,
     P99Ns,
+    /// The same of requests, from when they were meant to be sent.
+    MeanIntendedNs,
+    P50IntendedNs,
+    P95IntendedNs,
+    P99IntendedNs,
     /// Share of calls with status ERROR.
     ErrorRate,
     /// Requests per second of the whole, at equal concurrency.
     Throughput,
+}
+
+impl Measure {
+    /// From when a request was meant to be sent; `None` of what is no latency.
+    fn intended(self) -> Option<Measure> {
+        match self {
+            Measure::MeanNs => Some(Measure::MeanIntendedNs),
+            Measure::P50Ns => Some(Measure::P50IntendedNs),
+            Measure::P95Ns => Some(Measure::P95IntendedNs),
+            Measure::P99Ns => Some(Measure::P99IntendedNs),
+            _ => None,
+        }
+    }
+
+    pub fn is_intended(self) -> bool {
+        use Measure::{MeanIntendedNs, P50IntendedNs, P95IntendedNs, P99IntendedNs};
+        matches!(self, MeanIntendedNs | P50IntendedNs | P95IntendedNs | P99IntendedNs)
+    }
 }
 
 const MEASURES: [Measure; 5] = [Measure::MeanNs, Measure::P50Ns, Measure::P95Ns, Measure::P99Ns, Measure::ErrorRate];
@@ -146,9 +169,9 @@ impl Limits {
         let (ratio, least) = match measure {
             Measure::Throughput => (self.ratio, 0.0),
             Measure::ErrorRate => (self.ratio, self.least_errors),
-            Measure::MeanNs => (self.ratio, self.least_ns),
+            Measure::MeanNs | Measure::MeanIntendedNs => (self.ratio, self.least_ns),
             // From one bucket to the next is no change.
-            Measure::P50Ns | Measure::P95Ns | Measure::P99Ns => (self.ratio.max(2.0 * RELATIVE_ERROR), self.least_ns),
+            _ => (self.ratio.max(2.0 * RELATIVE_ERROR), self.least_ns),
         };
         (ratio * before).max(least)
     }
@@ -181,11 +204,13 @@ pub struct Compared {
     pub reason: Option<Reason>,
     pub figures: Vec<Figure>,
     pub calls: (u64, u64),
+    /// Traces that show the change, of either side.
+    pub exemplars: [Vec<String>; 2],
 }
 
 impl Compared {
     /// The surest change, else the mean.
-    fn decisive(&self) -> Option<&Figure> {
+    pub fn decisive(&self) -> Option<&Figure> {
         let changed = self.figures.iter().filter(|f| f.outcome.is_change() && f.outcome == self.outcome);
         changed.min_by(|a, b| a.q.total_cmp(&b.q)).or(self.figures.first())
     }
@@ -225,12 +250,14 @@ impl Compared {
             "calls_a": self.calls.0,
             "calls_b": self.calls.1,
             "measures": self.figures,
+            "exemplars_a": self.exemplars[0],
+            "exemplars_b": self.exemplars[1],
         })
     }
 }
 
 impl Outcome {
-    fn is_change(self) -> bool {
+    pub fn is_change(self) -> bool {
         matches!(self, Outcome::Worse | Outcome::Better)
     }
 }
@@ -260,6 +287,11 @@ impl Figure {
             outcome: Outcome::NoEvidence,
             p: (2.0 * p).min(1.0),
         }
+    }
+
+    /// The same latency, had it been measured from when requests were meant to be sent; `None` of what is no latency.
+    pub fn intended(self) -> Option<Figure> {
+        Some(Figure { measure: self.measure.intended()?, ..self })
     }
 
     fn judged(&self) -> Outcome {
@@ -305,7 +337,8 @@ pub fn measured(bands: &[Band], pair: &Pair, limits: &Limits) -> Compared {
     };
     let calls = |series: &Option<Series>| series.as_ref().map_or(0, Series::calls);
     let calls = (calls(&pair.before), calls(&pair.after));
-    Compared { operation: pair.operation.clone(), outcome: Outcome::NoEvidence, reason, figures, calls }
+    let (operation, exemplars) = (pair.operation.clone(), Default::default());
+    Compared { operation, outcome: Outcome::NoEvidence, reason, figures, calls, exemplars }
 }
 
 /// Judges all that was measured, with false-discovery control over all of it. Operations that changed come first, worse
@@ -333,7 +366,7 @@ pub fn judge(all: &mut [Compared], throughput: &mut [Figure]) {
 }
 
 /// The figures of an operation at matched load; none when it has too few calls there.
-fn figures(bands: &[Band], before: &Series, after: &Series, limits: &Limits) -> Vec<Figure> {
+pub fn figures(bands: &[Band], before: &Series, after: &Series, limits: &Limits) -> Vec<Figure> {
     let by_band = [before, after].map(|series| series.by_band(bands.len()));
     let calls: Vec<f64> = by_band[0].iter().zip(&by_band[1]).map(|(a, b)| a.min(*b)).collect();
     let weight = |band: usize| if calls[band] >= LEAST_CALLS { bands[band].weight() } else { 0.0 };
@@ -351,10 +384,10 @@ fn figures(bands: &[Band], before: &Series, after: &Series, limits: &Limits) -> 
     let mut figures = Vec::new();
     for ((measure, a), b) in MEASURES.into_iter().zip(a).zip(b) {
         let beyond = match measure {
-            Measure::MeanNs | Measure::ErrorRate | Measure::Throughput => fewest,
             Measure::P50Ns => fewest * 0.5,
             Measure::P95Ns => fewest * 0.05,
             Measure::P99Ns => fewest * 0.01,
+            _ => fewest,
         };
         let is_known = |e: &Estimate| e.value.is_finite() && e.variance.is_finite();
         if beyond >= LEAST_BEYOND && is_known(&a) && is_known(&b) {
@@ -387,7 +420,6 @@ fn waits(bands: &[Band], calls: &[Vec<f64>; 2], weights: &[f64]) -> [f64; 2] {
 fn interval(measure: Measure, a: &Estimate, b: &Estimate, [worth_a, worth_b]: [f64; 2]) -> (f64, f64) {
     let (low, high) = b.since(a).interval();
     match measure {
-        Measure::MeanNs | Measure::Throughput => (low, high),
         // A quantile is known to its bucket.
         Measure::P50Ns | Measure::P95Ns | Measure::P99Ns => {
             let blur = RELATIVE_ERROR * (a.value + b.value);
@@ -398,6 +430,7 @@ fn interval(measure: Measure, a: &Estimate, b: &Estimate, [worth_a, worth_b]: [f
             let (least, most) = newcombe_of((b.value, worth_b), (a.value, worth_a), Z95);
             (low.min(least), high.max(most))
         }
+        _ => (low, high),
     }
 }
 

@@ -63,6 +63,8 @@ export interface CapacityAnswer {
   window: { start: string; end: string };
   bin_s: number;
   nodes: CapacityNode[];
+  /** From when latency counts, in words. */
+  clock?: { known: boolean; en: string; zh: string };
   forecast: {
     target_qps: number;
     now_qps: number;

@@ -1,6 +1,6 @@
-// Throughput and latency over time with the load levels found in them. The window and the baseline of the analysis are
-// shaded in both charts. A click picks the level under the pointer, Shift+click makes it the baseline, a drag picks a
-// range; the table of levels below offers the same without a pointer.
+// Throughput and latency over time with the load levels found in them, and the marked stages in a strip at the bottom. The
+// window and the baseline of the analysis are shaded in both charts. A click picks the level or the stage under the pointer,
+// Shift+click makes it the baseline, a drag picks a range; the tables below offer the same without a pointer.
 
 import { useMemo, useRef } from "react";
 import type uPlot from "uplot";
@@ -25,29 +25,39 @@ export interface StepsChartProps {
   baseline: Interval | null;
   pickStep(step: LoadStep, asBaseline: boolean): void;
   pickRange(fromUs: number, toUs: number): void;
-  /** Moments to point out, in seconds since the epoch. */
-  marks?: readonly { at: number; name: string }[];
+  /** Marked stages, in order of time. */
+  stages?: readonly StageBand[];
+  pickStage?(key: string, asBaseline: boolean): void;
+}
+
+export interface StageBand extends Interval {
+  key: string;
 }
 
 interface Picture {
-  marks: readonly { at: number; name: string }[];
+  stages: readonly StageBand[];
   levels: (Interval & { step: LoadStep })[];
   window: Interval | null;
   baseline: Interval | null;
   words: { window: string; baseline: string };
 }
 
-export function StepsChart({ answer, window, baseline, pickStep, pickRange, marks = [] }: StepsChartProps) {
+const NO_STAGES: readonly StageBand[] = [];
+const nothing = () => {};
+
+export function StepsChart(props: StepsChartProps) {
+  const { answer, window, baseline, pickStep, pickRange, stages = NO_STAGES, pickStage = nothing } = props;
   const { t, lang } = useText();
   const isDark = dark.use();
   const data = useMemo(() => columnsOf(answer), [answer]);
   const levels = answer.steps.map((step) => ({ step, from: microsOf(step.start) / 1e6, to: microsOf(step.end) / 1e6 }));
   const picture = useRef<Picture>(null!);
   const words = { window: t("chips.window"), baseline: t("chips.baseline") };
-  picture.current = { levels, window, baseline, words, marks };
-  const act = useRef({ pickStep, pickRange });
-  act.current = { pickStep, pickRange };
-  const shading = `${window?.from}-${window?.to}-${baseline?.from}-${baseline?.to}-${levels.length}-${marks.length}`;
+  picture.current = { levels, window, baseline, words, stages };
+  const act = useRef({ pickStep, pickRange, pickStage });
+  act.current = { pickStep, pickRange, pickStage };
+  const drawn = stages.map((s) => `${s.key}@${s.from}`).join();
+  const shading = `${window?.from}-${window?.to}-${baseline?.from}-${baseline?.to}-${levels.length}-${drawn}`;
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: theme, language and shading change what the hooks draw
   const [load, latency] = useMemo(() => {
@@ -70,11 +80,14 @@ export function StepsChart({ answer, window, baseline, pickStep, pickRange, mark
   }, [isDark, lang, shading]);
 
   const last = answer.steps.filter((s) => !s.transition).at(-1);
-  const summary = t("chart.steps.summary", {
+  const found = t("chart.steps.summary", {
     n: answer.steps.filter((s) => !s.transition).length,
     qps: last ? number(last.qps) : "0",
     p99: duration(last?.p99_ns),
   });
+  const names = stages.map((s) => s.key).join(t("text.comma"));
+  const marked = stages.length > 0 ? [t("chart.steps.stages", { n: stages.length, names })] : [];
+  const summary = [found, ...marked].join(t("text.between"));
   return (
     <div className="steps-chart">
       <div>
@@ -111,7 +124,7 @@ type Ref<T> = { current: T };
 function options(
   colors: Ink,
   picture: Ref<Picture>,
-  act: Ref<Pick<StepsChartProps, "pickStep" | "pickRange">>,
+  act: Ref<Required<Pick<StepsChartProps, "pickStep" | "pickRange" | "pickStage">>>,
   labelled: boolean,
   print: (v: number) => string,
   timeLabel: string,
@@ -145,7 +158,12 @@ function options(
           u.over.addEventListener("click", (e) => {
             if (dragged) return;
             const at = u.posToVal(e.offsetX, "x");
-            const hit = picture.current.levels.find((l) => at >= l.from && at < l.to && !l.step.transition);
+            const stage = e.offsetY >= u.over.clientHeight - STRIP && picture.current.stages.find((s) => holds(s, at));
+            if (stage) {
+              act.current.pickStage(stage.key, e.shiftKey);
+              return;
+            }
+            const hit = picture.current.levels.find((l) => holds(l, at) && !l.step.transition);
             if (hit) act.current.pickStep(hit.step, e.shiftKey);
           });
         },
@@ -154,7 +172,14 @@ function options(
   };
 }
 
-/** Bands behind the lines: boundaries of the levels, then baseline and window with their names. */
+/** The height of the strip of stages. */
+const STRIP = 17;
+
+function holds(interval: Interval, at: number): boolean {
+  return at >= interval.from && at < interval.to;
+}
+
+/** Bands behind the lines: boundaries of the levels, then baseline and window with their names, then the stages. */
 function shade(u: uPlot, colors: Ink, picture: Picture, labelled: boolean) {
   const { ctx, bbox } = u;
   const x = (seconds: number) => Math.min(bbox.left + bbox.width, Math.max(bbox.left, u.valToPos(seconds, "x", true)));
@@ -184,21 +209,27 @@ function shade(u: uPlot, colors: Ink, picture: Picture, labelled: boolean) {
     ctx.textBaseline = "bottom";
     ctx.fillText(word, left + 2 * ratio, bbox.top - 4 * ratio, width - 8 * ratio);
   }
-  for (const mark of picture.marks) {
+  picture.stages.forEach((stage, i) => {
+    const left = x(stage.from);
+    const width = x(stage.to) - left;
+    const top = bbox.top + bbox.height - STRIP * ratio;
+    ctx.fillStyle = colors.dim;
+    ctx.globalAlpha = i % 2 === 0 ? 0.26 : 0.16;
+    ctx.fillRect(left, top, width, STRIP * ratio);
     ctx.globalAlpha = 1;
     ctx.strokeStyle = colors.text;
     ctx.lineWidth = ratio;
     ctx.setLineDash([3 * ratio, 3 * ratio]);
     ctx.beginPath();
-    ctx.moveTo(x(mark.at), bbox.top);
-    ctx.lineTo(x(mark.at), bbox.top + bbox.height);
+    ctx.moveTo(left, bbox.top);
+    ctx.lineTo(left, bbox.top + bbox.height);
     ctx.stroke();
-    if (!labelled) continue;
+    if (!labelled || width < 16 * ratio) return;
     ctx.fillStyle = colors.text;
     ctx.font = scaledFont(ratio);
     ctx.textBaseline = "top";
-    ctx.fillText(mark.name, x(mark.at) + 3 * ratio, bbox.top + 3 * ratio, 140 * ratio);
-  }
+    ctx.fillText(stage.key, left + 4 * ratio, top + 3 * ratio, width - 8 * ratio);
+  });
   ctx.restore();
 }
 

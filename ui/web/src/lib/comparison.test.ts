@@ -88,6 +88,7 @@ const WORDS: ComparisonWords = {
   matched: (by) => by,
   counted: ["1 of 5 operations could be compared."],
   ...{ callsLeft: "Calls before", callsRight: "Calls after", measures: "All measures", comma: ", " },
+  ...{ examples: "Example traces", intended: "p99 from the intended start" },
   times: (zone) => `All times are ${zone}.`,
   outcome: (o) => (o.reason ? `${o.outcome} (${o.reason})` : o.outcome),
   measure: (name) => name,
@@ -148,4 +149,19 @@ test("throughput is told per second, and by the load where it changed most, if t
   expect(throughputOf({ verdict: "worse", matched: [matched[3]] })).toBeNull();
   expect(throughputShare(throughput("worse", 1_000, 769))).toBeCloseTo(0.231);
   expect(judged({ worse: 1, better: 2, same: 3, no_evidence: 4 })).toBe(10);
+});
+
+test("the comparison says which clock its latencies count from, and has the traces that show a change", () => {
+  const text = (report: ComparisonReport, words = WORDS) => paperMarkdown(comparisonPaper(report, words));
+  const clock = { known: true, en: "Both tell it.", zh: "双方都有。" };
+  const intended = { p50_intended_ns: 15e6, p99_intended_ns: 2_100e6 };
+  const first = operation("worse", { exemplars_a: ["aa", "ab"], exemplars_b: ["ba"] });
+  const operations = [first, ...REPORT.operations.slice(1)];
+  const told = { ...REPORT, clock, operations, a: { ...REPORT.a, intended: null }, b: { ...REPORT.b, intended } };
+  expect(text(told)).toContain("Both tell it.");
+  expect(text(told, { ...WORDS, language: "zh-CN" })).toContain("双方都有。");
+  expect(text(told)).toContain("| p99 | p99 from the intended start |");
+  expect(text(told)).toContain("| 14 ms | 60 ms | 310 ms | 2.1 s |");
+  expect(text(told)).toContain("| order · POST /charge → bank | aa, ab | ba |");
+  expect(text(REPORT)).not.toContain("Example traces");
 });

@@ -27,6 +27,9 @@ export interface ComparedOperation extends Partial<Measured> {
   calls_a: number;
   calls_b: number;
   measures: Measured[];
+  /** Typical traces that show the change, of either side. */
+  exemplars_a?: string[];
+  exemplars_b?: string[];
 }
 
 /** A load that both sides carried. */
@@ -58,6 +61,8 @@ export interface ComparedSide {
   p90_ns: number | null;
   p99_ns: number | null;
   levels: { qps: number; start: string; end: string }[];
+  /** Latency from when requests were meant to be sent; null where none tells it. */
+  intended?: { p50_intended_ns: number; p99_intended_ns: number } | null;
 }
 
 export interface Comparison {
@@ -78,6 +83,8 @@ export interface Comparison {
   /** The load levels that both have, which alone are compared. */
   matched: MatchedLoad[];
   operations: ComparedOperation[];
+  /** From when the latencies count, in words. */
+  clock?: { known: boolean; en: string; zh: string } | null;
 }
 
 type Measure = string | null | undefined;
@@ -175,11 +182,15 @@ export interface ComparisonWords {
   callsRight: string;
   /** Every measure of what changed. */
   measures: string;
+  examples: string;
+  /** The p99 from the intended start. */
+  intended: string;
   comma: string;
 }
 
 export function comparisonPaper(report: ComparisonReport, words: ComparisonWords): Paper {
   const changed = report.operations.filter((o) => o.outcome === "worse" || o.outcome === "better");
+  const exemplified = changed.filter((o) => (o.exemplars_a ?? []).length + (o.exemplars_b ?? []).length > 0);
   return {
     language: words.language,
     title: report.runs.map((r) => r.name).join(" → "),
@@ -188,6 +199,7 @@ export function comparisonPaper(report: ComparisonReport, words: ComparisonWords
     blocks: [
       { text: words.sentence },
       { text: words.times(timeZone(Date.parse(report.a.start))) },
+      ...(report.clock ? [{ text: report.clock[words.language === "en" ? "en" : "zh"] }] : []),
       { heading: words.sides },
       { table: sideTable(report, words) },
       ...(report.matched.length > 0 ? [{ heading: words.levels }, { table: levelTable(report.matched, words) }] : []),
@@ -195,11 +207,13 @@ export function comparisonPaper(report: ComparisonReport, words: ComparisonWords
       ...words.counted.map((text) => ({ text })),
       { table: operationTable(report.operations, words) },
       ...(changed.length > 0 ? [{ heading: words.measures }, { table: measureTable(changed, words) }] : []),
+      ...(exemplified.length > 0 ? [{ heading: words.examples }, { table: exampleTable(exemplified, words) }] : []),
     ],
   };
 }
 
 function sideTable({ a, b, matched, runs }: ComparisonReport, words: ComparisonWords): PaperTable {
+  const isTold = Boolean(a.intended ?? b.intended);
   const row = (name: string, at: number, side: ComparedSide, rates: number[]) => [
     name,
     runs[at].name,
@@ -210,9 +224,11 @@ function sideTable({ a, b, matched, runs }: ComparisonReport, words: ComparisonW
     duration(side.p50_ns),
     duration(side.p90_ns),
     duration(side.p99_ns),
+    ...(isTold ? [duration(side.intended?.p99_intended_ns)] : []),
   ];
+  const told = isTold ? [words.intended] : [];
   return {
-    head: ["", "", words.time, words.levels, words.requests, words.errors, "p50", "p90", "p99"],
+    head: ["", "", words.time, words.levels, words.requests, words.errors, "p50", "p90", "p99", ...told],
     rows: [
       row(
         words.left,
@@ -285,5 +301,14 @@ function measureTable(operations: readonly ComparedOperation[], words: Compariso
   return {
     head: [words.operation, words.by, words.left, words.right, words.change, words.interval, words.chance],
     rows: operations.flatMap((o) => o.measures.map((m) => [nameOf(o), ...measureCells(m, words), chance(m.q)])),
+  };
+}
+
+/** Typical traces of both sides, the nearest to the median first. */
+function exampleTable(operations: readonly ComparedOperation[], words: ComparisonWords): PaperTable {
+  const ids = (of: string[] | undefined) => (of ?? []).join(words.comma) || "–";
+  return {
+    head: [words.operation, words.left, words.right],
+    rows: operations.map((o) => [nameOf(o), ids(o.exemplars_a), ids(o.exemplars_b)]),
   };
 }

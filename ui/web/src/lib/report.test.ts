@@ -7,6 +7,9 @@ const WORDS: ReportWords = {
   language: "en",
   levels: "Load levels",
   level: "Level",
+  stages: "Marked stages",
+  stage: "Stage",
+  intended: "p99 from the intended start",
   baseline: "baseline",
   rate: "Rate",
   concurrency: "Concurrency",
@@ -63,6 +66,7 @@ const REPORT: Report = {
     notes: "warm *cache*",
   },
   marks: [{ time: "2026-11-22T06:06:00Z", name: "24 | up" }],
+  clock: null,
   baseline_level: 0,
   knee: { from: 8, to: 24 },
   levels: [
@@ -79,6 +83,7 @@ const REPORT: Report = {
       p95_ns: 47e6,
       p99_ns: 53e6,
       p999_ns: 61e6,
+      p99_intended_ns: null,
       verdict: null,
       hot_spots: [],
     },
@@ -95,6 +100,7 @@ const REPORT: Report = {
       p95_ns: 64e6,
       p99_ns: 548e6,
       p999_ns: 913e6,
+      p99_intended_ns: null,
       verdict: "bottleneck",
       hot_spots: [
         {
@@ -153,6 +159,7 @@ const REPORT: Report = {
       ],
     },
   ],
+  stages: [],
   matrix: [
     {
       service: "inventory",
@@ -257,4 +264,32 @@ test("a run that was imported carries what its load generator saw, beside what h
   expect(reportHtml(report, WORDS)).toContain("<td>k6 1.3 saw</td>");
   expect(reportHtml(report, WORDS)).toContain("counted from the log");
   expect(JSON.parse(reportJson(report)).generator.tool).toBe("k6");
+});
+
+test("marked stages have their figures and hot spots under their names", () => {
+  const [, high] = REPORT.levels;
+  const stages = [{ ...high, name: "24 | up", goes_on: false, qps: 23, hot_spots: high.hot_spots.slice(0, 1) }];
+  const text = reportMarkdown({ ...REPORT, stages }, WORDS);
+  expect(text).toContain("## Marked stages");
+  const row = text.split("\n").find((line) => line.startsWith("| 24 \\| up ("));
+  expect(row).toContain(
+    "| 23/s | 0.91 | 12,480 | 13 ms | 58 ms | 64 ms | 548 ms | 913 ms | 0.30 % | inventory · UPDATE stock |",
+  );
+  expect(text).toContain("## Stage 24 \\| up: bottleneck");
+  expect(text.match(/Waits for a/g)).toHaveLength(2);
+  expect(JSON.parse(reportJson({ ...REPORT, stages })).stages[0].name).toBe("24 | up");
+  expect(reportMarkdown(REPORT, WORDS)).not.toContain("Marked stages");
+});
+
+test("the report says from when its latencies count, and has the p99 from there where it is known", () => {
+  const unknown = { known: false, text: "It cannot be known.", total: null };
+  const text = reportMarkdown({ ...REPORT, clock: unknown }, WORDS);
+  expect(text).toContain("It cannot be known.");
+  expect(text).not.toContain("p99 from the intended start");
+  const told = { known: true, text: "They tell it.", total: { p99_ns: 90e6, p99_intended_ns: 1_900e6 } };
+  const levels = REPORT.levels.map((l, i) => ({ ...l, p99_intended_ns: [60e6, 1_900e6][i] }));
+  const both = reportMarkdown({ ...REPORT, clock: told, levels }, WORDS);
+  expect(both).toContain("p99: 90 ms, p99 from the intended start: 1.9 s");
+  expect(both).toContain("| p99.9 | p99 from the intended start | Errors |");
+  expect(both).toContain("| 548 ms | 913 ms | 1.9 s |");
 });

@@ -19,9 +19,17 @@ export interface ReportLevel {
   p95_ns: number | null;
   p99_ns: number | null;
   p999_ns: number | null;
+  /** From when requests were meant to be sent; null where they do not tell it. */
+  p99_intended_ns: number | null;
   /** Null for the baseline, and where the server gave no answer. */
   verdict: string | null;
   hot_spots: ReportSpot[];
+}
+
+/** From a mark to the next one. */
+export interface ReportStage extends ReportLevel {
+  name: string;
+  goes_on: boolean;
 }
 
 export interface ReportSpot {
@@ -71,9 +79,13 @@ export interface Report {
   version: 1;
   run: { id: string; name: string; start: string; end: string | null; labels: Record<string, string>; notes: string };
   marks: { time: string; name: string }[];
+  /** From when latencies count; `total` has both clocks where requests tell when they were meant to be sent. */
+  clock: { known: boolean; text: string; total: { p99_ns: number; p99_intended_ns: number } | null } | null;
   baseline_level: number | null;
   knee: { from: number; to: number } | null;
   levels: ReportLevel[];
+  /** Marked ones. */
+  stages: ReportStage[];
   /** Which operation's time on the critical path grew from level to level. */
   matrix: ReportMatrixRow[];
   timeline: { time: string; requests_per_second: number; p99_ns: number | null }[];
@@ -90,6 +102,10 @@ export interface ReportWords {
   language: string;
   levels: string;
   level: string;
+  stages: string;
+  stage: string;
+  /** The p99 from the intended start. */
+  intended: string;
   baseline: string;
   rate: string;
   concurrency: string;
@@ -133,7 +149,7 @@ export interface ReportWords {
   chart: string;
 }
 
-export function levelFigures(level: LoadLevel): Omit<ReportLevel, "verdict" | "hot_spots"> {
+export function levelFigures(level: LoadLevel): Omit<ReportLevel, "verdict" | "hot_spots" | "p99_intended_ns"> {
   return {
     index: level.index,
     start: level.start,
@@ -159,16 +175,34 @@ function facts(report: Report, words: ReportWords): string[] {
     words.times(timeZone(Date.parse(run.start))),
     ...(labels.length > 0 ? [words.pair(words.labels, labels.join(", "))] : []),
     report.knee ? words.knee(number(report.knee.from), number(report.knee.to)) : words.noKnee,
+    ...clockFacts(report, words),
     ...(run.notes ? [run.notes] : []),
   ];
 }
 
-function levelTable(report: Report, words: ReportWords): PaperTable {
+/** From when latencies count, and what that makes of the run's p99. */
+function clockFacts({ clock }: Report, words: ReportWords): string[] {
+  if (!clock) return [];
+  const { total, text } = clock;
+  if (!total) return [text];
+  const p99 = words.pair("p99", duration(total.p99_ns));
+  return [[p99, words.pair(words.intended, duration(total.p99_intended_ns))].join(words.comma), text];
+}
+
+/** Of load levels, or of stages, which have names. */
+function levelTable(report: Report, levels: readonly (ReportLevel | ReportStage)[], words: ReportWords): PaperTable {
   const times = ["p50", "p90", "p95", "p99", "p99.9"];
-  const head = [words.level, words.rate, words.concurrency, words.requests, ...times, words.errors, words.hotSpots];
+  const isTold = report.clock?.known === true;
+  if (isTold) times.push(words.intended);
+  const first = levels.some((l) => "name" in l) ? words.stage : words.level;
+  const head = [first, words.rate, words.concurrency, words.requests, ...times, words.errors, words.hotSpots];
   const begins = (l: ReportLevel) => dateTime(Date.parse(l.start));
-  const rows = report.levels.map((l) => [
-    l.index === report.baseline_level ? words.aside(begins(l), words.baseline) : begins(l),
+  const nameOf = (l: ReportLevel | ReportStage) => {
+    if ("name" in l) return words.aside(l.name, begins(l));
+    return l.index === report.baseline_level ? words.aside(begins(l), words.baseline) : begins(l);
+  };
+  const rows = levels.map((l) => [
+    nameOf(l),
     `${number(l.qps)}/s`,
     number(l.concurrency),
     count(l.requests),
@@ -177,6 +211,7 @@ function levelTable(report: Report, words: ReportWords): PaperTable {
     duration(l.p95_ns),
     duration(l.p99_ns),
     duration(l.p999_ns),
+    ...(isTold ? [duration(l.p99_intended_ns)] : []),
     percent(l.error_share),
     l.hot_spots[0] && isClaim(l.verdict)
       ? `${l.hot_spots[0].service} · ${l.hot_spots[0].operation}`
@@ -234,9 +269,10 @@ function generatorTable(report: Report, words: ReportWords): PaperTable | null {
   };
 }
 
-/** The heading of a level's hot spots. */
-function levelHeading(level: ReportLevel, words: ReportWords): string {
-  return words.pair(`${number(level.qps)}/s`, level.verdict ? words.verdict(level.verdict) : words.hotSpots);
+/** The heading of a level's or a stage's hot spots. */
+function levelHeading(level: ReportLevel | ReportStage, words: ReportWords): string {
+  const name = "name" in level ? `${words.stage} ${level.name}` : `${number(level.qps)}/s`;
+  return words.pair(name, level.verdict ? words.verdict(level.verdict) : words.hotSpots);
 }
 
 /** What is known of a hot spot beyond its figures, a line each. */
@@ -291,7 +327,8 @@ export function reportPaper(report: Report, words: ReportWords): Paper {
     blocks: [
       ...facts(report, words).map((text) => ({ text })),
       { drawing: chart(report, words) },
-      ...part(words.levels, { table: levelTable(report, words) }),
+      ...part(words.levels, { table: levelTable(report, report.levels, words) }),
+      ...(report.stages.length > 0 ? part(words.stages, { table: levelTable(report, report.stages, words) }) : []),
       ...(generator
         ? part(
             words.generator,
@@ -300,7 +337,9 @@ export function reportPaper(report: Report, words: ReportWords): Paper {
           )
         : []),
       ...(report.matrix.length > 0 ? part(words.matrix, { table: matrixTable(report, words) }) : []),
-      ...report.levels.filter((l) => l.hot_spots.length > 0).flatMap((l) => spotBlocks(l, words)),
+      ...[...report.levels, ...report.stages]
+        .filter((l) => l.hot_spots.length > 0)
+        .flatMap((l) => spotBlocks(l, words)),
       ...(report.marks.length > 0
         ? part(words.marks, { list: report.marks.map((m) => `${dateTime(Date.parse(m.time))} ${m.name}`) })
         : []),

@@ -14,6 +14,7 @@ import {
 import { count } from "../lib/format";
 import { useOpenRow, useOrder } from "../state/use-table";
 import { Before } from "./before";
+import { ExampleTrace } from "./example-trace";
 import { OperationName, peerOf } from "./operation-name";
 import { Table } from "./table";
 
@@ -28,7 +29,12 @@ export function RunDiffTable({ operations }: { operations: readonly ComparedOper
       rowKey={keyOf}
       {...order}
       {...open}
-      detail={(o) => <Measures operation={o} />}
+      detail={(o) => (
+        <>
+          <Measures operation={o} />
+          <Examples operation={o} />
+        </>
+      )}
       empty={t("compare.none")}
       columns={[
         {
@@ -104,6 +110,29 @@ function Measures({ operation }: { operation: ComparedOperation }) {
         { id: "q", title: t("compare.q"), doc: t("compare.q.doc"), numeric: true, cell: (m) => chance(m.q) },
       ]}
     />
+  );
+}
+
+/** Typical traces that show the change, beside those of the operation as it was. */
+function Examples({ operation }: { operation: ComparedOperation }) {
+  const { t } = useText();
+  const sides = [
+    { title: t("compare.left"), ids: operation.exemplars_a ?? [] },
+    { title: t("compare.right"), ids: operation.exemplars_b ?? [] },
+  ].filter((side) => side.ids.length > 0);
+  if (sides.length === 0) return null;
+  return (
+    <p className="compare-examples">
+      <b title={t("compare.examples.doc")}>{t("compare.examples")}</b>
+      {sides.map(({ title, ids }) => (
+        <span key={title}>
+          <span className="dim">{title}</span>
+          {ids.map((id) => (
+            <ExampleTrace key={id} id={id} at={operation} />
+          ))}
+        </span>
+      ))}
+    </p>
   );
 }
 

@@ -4,11 +4,20 @@ import type { Run } from "../api/runs";
 import type { HotSpotsAnswer, LoadStep, StepsAnswer } from "../api/types";
 import { type Translate, translateServer, useText } from "../i18n";
 import { healthyLevel, kneeOf } from "../lib/levels";
-import { levelFigures, type Report, type ReportWords, reportPaper, reportTimeline } from "../lib/report";
+import {
+  levelFigures,
+  type Report,
+  type ReportLevel,
+  type ReportWords,
+  reportPaper,
+  reportTimeline,
+} from "../lib/report";
 import { wholeBins } from "../lib/series";
+import type { Stage } from "../lib/stages";
 import type { MatrixRow } from "../lib/step-matrix";
 import { microsOfT0 } from "../lib/time";
 import { Export } from "./export";
+import type { ClockOfRun } from "./run-clock";
 
 export interface RunExportProps {
   run: Run;
@@ -17,6 +26,9 @@ export interface RunExportProps {
   baseline: LoadStep | null;
   /** One for each level; undefined for the baseline and what is not there yet. */
   hot: readonly (HotSpotsAnswer | undefined)[];
+  stages: readonly Stage[];
+  hotOfStages: readonly (HotSpotsAnswer | undefined)[];
+  clock: ClockOfRun;
   matrix: readonly MatrixRow[];
 }
 
@@ -25,7 +37,14 @@ export function RunExport(props: RunExportProps) {
   return <Export name={props.run.name} paper={() => reportPaper(reportOf(props, lang), wordsOf(t, word, lang))} />;
 }
 
-function reportOf({ run, steps, levels, baseline, hot, matrix }: RunExportProps, lang: "en" | "zh"): Report {
+function reportOf(props: RunExportProps, lang: "en" | "zh"): Report {
+  const { run, steps, levels, baseline, hot, stages, hotOfStages, clock, matrix } = props;
+  const told = clock.answer;
+  const level = (of: LoadStep, spots: HotSpotsAnswer | undefined): ReportLevel => ({
+    ...levelFigures(of),
+    p99_intended_ns: clock.p99(of) ?? null,
+    ...hotSpotsOf(spots, lang),
+  });
   return {
     format: "hotspan.run-report",
     version: 1,
@@ -38,32 +57,11 @@ function reportOf({ run, steps, levels, baseline, hot, matrix }: RunExportProps,
       notes: run.notes ?? "",
     },
     marks: run.marks ?? [],
+    clock: told ? { known: told.known, text: told.clock[lang], total: told.total } : null,
     baseline_level: (baseline ?? healthyLevel(levels))?.index ?? null,
     knee: kneeOf(levels),
-    levels: levels.map((level, i) => ({
-      ...levelFigures(level),
-      verdict: hot[i]?.verdict ?? null,
-      hot_spots: (hot[i]?.hotspots ?? []).slice(0, 5).map((h) => ({
-        rank: h.rank,
-        service: h.service,
-        operation: h.operation,
-        category: h.category,
-        peer: h.peer,
-        instance: h.instance,
-        attribute: h.attribute,
-        off_path: h.off_path ?? false,
-        critical_path_ns_per_request: h.critical_path_ns_per_request,
-        change_ns_per_request: h.change_ns_per_request,
-        interval_ns: h.interval_ns ?? null,
-        confidence: h.confidence,
-        explanation: h.explanation[lang],
-        callers: h.callers,
-        victims: h.victims ?? [],
-        vitals: (h.vitals ?? []).map((v) => ({ ...v, explanation: v.explanation[lang] })),
-        logs: (h.logs ?? []).map((l) => ({ ...l, explanation: l.explanation[lang] })),
-        exemplars: h.exemplars,
-      })),
-    })),
+    levels: levels.map((l, i) => level(l, hot[i])),
+    stages: stages.map((s, i) => ({ name: s.key, goes_on: s.goesOn, ...level(s, hotOfStages[i]) })),
     matrix: matrix.map(({ spot, cells }) => ({
       service: spot.service,
       operation: spot.operation,
@@ -83,11 +81,41 @@ function reportOf({ run, steps, levels, baseline, hot, matrix }: RunExportProps,
   };
 }
 
+/** The first hot spots of a level or a stage. */
+function hotSpotsOf(hot: HotSpotsAnswer | undefined, lang: "en" | "zh"): Pick<ReportLevel, "verdict" | "hot_spots"> {
+  return {
+    verdict: hot?.verdict ?? null,
+    hot_spots: (hot?.hotspots ?? []).slice(0, 5).map((h) => ({
+      rank: h.rank,
+      service: h.service,
+      operation: h.operation,
+      category: h.category,
+      peer: h.peer,
+      instance: h.instance,
+      attribute: h.attribute,
+      off_path: h.off_path ?? false,
+      critical_path_ns_per_request: h.critical_path_ns_per_request,
+      change_ns_per_request: h.change_ns_per_request,
+      interval_ns: h.interval_ns ?? null,
+      confidence: h.confidence,
+      explanation: h.explanation[lang],
+      callers: h.callers,
+      victims: h.victims ?? [],
+      vitals: (h.vitals ?? []).map((v) => ({ ...v, explanation: v.explanation[lang] })),
+      logs: (h.logs ?? []).map((l) => ({ ...l, explanation: l.explanation[lang] })),
+      exemplars: h.exemplars,
+    })),
+  };
+}
+
 function wordsOf(t: Translate, word: (prefix: string, w: string) => string, lang: "en" | "zh"): ReportWords {
   return {
     language: lang === "zh" ? "zh-CN" : "en",
     levels: t("steps.title"),
     level: t("steps.level"),
+    stages: t("run.stages"),
+    stage: t("run.stage"),
+    intended: t("run.clock.p99"),
     baseline: t("chips.baseline"),
     rate: t("chart.requests"),
     concurrency: t("capacity.concurrency"),

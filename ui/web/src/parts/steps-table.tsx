@@ -1,4 +1,4 @@
-// The load levels as a table: the chart's twin, and the way to pick window and baseline by keyboard.
+// The load levels, or the marked stages, as a table: the chart's twin, and the way to pick window and baseline by keyboard.
 
 import type { ReactNode } from "react";
 import type { LoadStep, StepsAnswer } from "../api/types";
@@ -8,26 +8,50 @@ import { count, duration, number, percent } from "../lib/format";
 import { microsOf } from "../lib/time";
 import { windowText } from "./top-bar";
 
-export interface StepsTableProps {
-  answer: StepsAnswer;
-  window: Interval | null;
-  baseline: Interval | null;
-  pick(step: LoadStep, asBaseline: boolean): void;
-  /** One more column: what else is known of a level. */
-  more?: { title: string; cell(step: LoadStep): ReactNode };
+interface MoreColumn<T> {
+  title: string;
+  cell(step: T): ReactNode;
 }
 
-export function StepsTable({ answer, window, baseline, pick, more }: StepsTableProps) {
+export interface StepsTableProps extends LevelsTableProps<LoadStep> {
+  answer: StepsAnswer;
+}
+
+export interface LevelsTableProps<T extends LoadStep> {
+  window: Interval | null;
+  baseline: Interval | null;
+  pick(step: T, asBaseline: boolean): void;
+  /** One more column: what else is known of a level. */
+  more?: MoreColumn<T>;
+  /** The p99 from when requests were meant to be sent, where they tell it; undefined while it is not known. */
+  intended?: (step: T) => number | null | undefined;
+}
+
+export function StepsTable({ answer, ...props }: StepsTableProps) {
   const { t } = useText();
   const levels = answer.steps.filter((s) => !s.transition);
   if (levels.length === 0) return <p className="dim">{t("steps.none")}</p>;
+  return <LevelsTable {...props} levels={levels} title={t("steps.title")} first={t("steps.level")} />;
+}
+
+interface NamedLevelsProps<T extends LoadStep> extends LevelsTableProps<T> {
+  levels: readonly T[];
+  title: string;
+  /** The heading of the first column, and what stands there above the time. */
+  first: string;
+  name?(step: T): ReactNode;
+}
+
+export function LevelsTable<T extends LoadStep>(props: NamedLevelsProps<T>) {
+  const { levels, title, first, name, window, baseline, pick, more, intended } = props;
+  const { t } = useText();
   return (
-    <div className="table-scroll" tabIndex={0} role="region" aria-label={t("steps.title")}>
+    <div className="table-scroll" tabIndex={0} role="region" aria-label={title}>
       <table className={more ? "grid steps-table with-more" : "grid steps-table"}>
-        <caption className="sr-only">{t("steps.title")}</caption>
+        <caption className="sr-only">{title}</caption>
         <thead>
           <tr>
-            <th scope="col">{t("steps.level")}</th>
+            <th scope="col">{first}</th>
             <th scope="col" className="num">
               {t("col.rate")}
             </th>
@@ -43,7 +67,7 @@ export function StepsTable({ answer, window, baseline, pick, more }: StepsTableP
             <th scope="col" className="num spare">
               p90
             </th>
-            <th scope="col" className="num">
+            <th scope="col" className={intended ? "num spare" : "num"}>
               p95
             </th>
             <th scope="col" className="num">
@@ -52,6 +76,11 @@ export function StepsTable({ answer, window, baseline, pick, more }: StepsTableP
             <th scope="col" className="num">
               p99.9
             </th>
+            {intended && (
+              <th scope="col" className="num wrapped" title={t("run.clock.doc")}>
+                {t("run.clock.p99")}
+              </th>
+            )}
             <th scope="col" className="num">
               {t("col.errors")}
             </th>
@@ -62,15 +91,25 @@ export function StepsTable({ answer, window, baseline, pick, more }: StepsTableP
         <tbody>
           {levels.map((s) => (
             <tr key={s.index}>
-              <td>{windowText(s)}</td>
+              <td>
+                {name ? (
+                  <span className="two-lines">
+                    {name(s)}
+                    <span className="dim">{windowText(s)}</span>
+                  </span>
+                ) : (
+                  windowText(s)
+                )}
+              </td>
               <td className="num strong">{number(s.qps)}/s</td>
               <td className="num">{number(s.concurrency)}</td>
               <td className="num">{count(s.requests)}</td>
               <td className="num">{duration(s.requests > 0 ? s.p50_ns : null)}</td>
               <td className="num spare">{duration(s.requests > 0 ? s.p90_ns : null)}</td>
-              <td className="num">{duration(s.requests > 0 ? s.p95_ns : null)}</td>
+              <td className={intended ? "num spare" : "num"}>{duration(s.requests > 0 ? s.p95_ns : null)}</td>
               <td className="num">{duration(s.requests > 0 ? s.p99_ns : null)}</td>
               <td className="num">{duration(s.requests > 0 ? s.p999_ns : null)}</td>
+              {intended && <td className="num strong">{duration(intended(s))}</td>}
               <td className="num">{percent(s.requests > 0 ? s.errors / s.requests : null)}</td>
               {more && <td className="more">{more.cell(s)}</td>}
               <td className="choices">

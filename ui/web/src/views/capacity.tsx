@@ -20,7 +20,7 @@ import { useOrder } from "../state/use-table";
 const KINDS = ["entry", "service", "dependency", "operation", "instance"] as const satisfies NodeKind[];
 
 export default function Capacity() {
-  const { t } = useText();
+  const { t, lang } = useText();
   const { scope } = useScope();
   const { start, end, service, operation, kind, instance, attr, run } = windowParams(scope);
   const asked = {
@@ -43,6 +43,7 @@ export default function Capacity() {
       </Panel>
       <Panel title={t("overview.verdict")} answer={answer} minHeight={96} timed>
         {answer.data && <Verdict answer={answer.data} />}
+        {answer.data?.clock && nodes.length > 0 && <p className="dim">{answer.data.clock[lang]}</p>}
       </Panel>
       {chosen && <CapacityDetail node={chosen} />}
       {nodes.length > 0 && <Nodes nodes={nodes} chosen={chosen ? nodeKey(chosen) : ""} />}

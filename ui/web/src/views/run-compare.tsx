@@ -11,6 +11,7 @@ import {
   throughputShare,
 } from "../lib/comparison";
 import { count, duration, number, percent } from "../lib/format";
+import { commonStages, splitStage } from "../lib/stages";
 import { Export } from "../parts/export";
 import { Panel } from "../parts/panel";
 import { RunDiffLevels } from "../parts/run-diff-levels";
@@ -56,6 +57,7 @@ export default function CompareRuns() {
           )}
         </div>
       </div>
+      <StageChoice runs={runs} />
       {both ? (
         <Compared answer={answer} />
       ) : (
@@ -63,6 +65,28 @@ export default function CompareRuns() {
           <p className="empty">{t("compare.choose.two")}</p>
         </Panel>
       )}
+    </div>
+  );
+}
+
+/** The stages that both runs have by name, and all of both. */
+function StageChoice({ runs }: { runs: readonly Run[] }) {
+  const { t } = useText();
+  const { scope, change } = useScope();
+  const [a, b] = [scope.left, scope.right].map((chosen) => splitStage(runs, chosen));
+  const names = a && b ? commonStages(a.run, b.run) : [];
+  if (!a || !b || names.length === 0) return null;
+  const now = a.stage === b.stage ? (a.stage ?? "") : null;
+  const at = (run: Run, stage: string) => (stage === "" ? run.id : `${run.id}@${stage}`);
+  return (
+    <div className="picker">
+      <Segmented
+        name={t("compare.stages")}
+        // Two stages of other names are none of these.
+        value={now ?? "?"}
+        options={[{ value: "", label: t("compare.stages.all") }, ...names.map((n) => ({ value: n, label: n }))]}
+        onChange={(stage) => change({ left: at(a.run, stage), right: at(b.run, stage), focus: "" })}
+      />
     </div>
   );
 }
@@ -155,6 +179,8 @@ function ComparisonExport({ answer, runs }: ComparisonExportProps) {
     callsLeft: t("compare.calls.left"),
     callsRight: t("compare.calls.right"),
     measures: t("compare.measures"),
+    examples: t("compare.examples"),
+    intended: t("run.clock.p99"),
     comma: t("text.comma"),
   };
   const report = (): ComparisonReport => ({
@@ -166,7 +192,7 @@ function ComparisonExport({ answer, runs }: ComparisonExportProps) {
 }
 
 function Compared({ answer }: { answer: ReturnType<typeof useAnswer<CompareRunsAnswer>> }) {
-  const { t } = useText();
+  const { t, lang } = useText();
   const { scope, change } = useScope();
   const data = answer.data;
   const only = OUTCOMES.find((o) => o === scope.tab) ?? "all";
@@ -175,6 +201,7 @@ function Compared({ answer }: { answer: ReturnType<typeof useAnswer<CompareRunsA
     <>
       <Panel title={t("overview.verdict")} answer={answer} minHeight={90}>
         {data && <p className={`verdict-main compare-${data.verdict}`}>{verdictText(data, t)}</p>}
+        {data?.clock && <p className="dim">{data.clock[lang]}</p>}
       </Panel>
       {data && (
         <Panel title={t("compare.sides")} note={t("compare.sides.note")} flush>
@@ -244,6 +271,17 @@ function Sides({ answer }: { answer: CompareRunsAnswer }) {
         { id: "p50", title: "p50", numeric: true, cell: (r) => duration(r.side.p50_ns) },
         { id: "p90", title: "p90", numeric: true, cell: (r) => duration(r.side.p90_ns) },
         { id: "p99", title: "p99", numeric: true, cell: (r) => duration(r.side.p99_ns) },
+        ...(answer.a.intended || answer.b.intended
+          ? [
+              {
+                id: "intended",
+                title: t("run.clock.p99"),
+                doc: t("run.clock.doc"),
+                numeric: true,
+                cell: (r: (typeof rows)[number]) => duration(r.side.intended?.p99_intended_ns),
+              },
+            ]
+          : []),
       ]}
     />
   );

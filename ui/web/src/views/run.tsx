@@ -1,5 +1,5 @@
-// One run: its load levels, where latency left the flat, and which operation grew from level to level. A level is one
-// click, its evidence the next.
+// One run: its load levels and marked stages, where latency left the flat, and which operation grew from level to level. A
+// level or a stage is one click, its evidence the next.
 
 import { Link, useParams } from "wouter";
 import type { Run } from "../api/runs";
@@ -8,15 +8,19 @@ import { StepsChart } from "../charts/steps-chart";
 import { useText } from "../i18n";
 import { number } from "../lib/format";
 import { healthyLevel, kneeOf, levelsOf, steadyEnd } from "../lib/levels";
+import type { Stage } from "../lib/stages";
 import { stepMatrix } from "../lib/step-matrix";
 import { isoMicros, microsOf, type Window } from "../lib/time";
 import { LoadPanel } from "../parts/load-panel";
 import { Panel } from "../parts/panel";
+import { RunClock, useClock } from "../parts/run-clock";
 import { RunExport } from "../parts/run-export";
 import { RunGenerator } from "../parts/run-generator";
 import { RunHeader } from "../parts/run-header";
 import { everyMs, ofRun } from "../parts/run-list";
 import { RunMatrix } from "../parts/run-matrix";
+import { RunStages, useStages, windowOf } from "../parts/run-stages";
+import { TopSpot } from "../parts/run-top-spot";
 import { StepsTable } from "../parts/steps-table";
 import { useAnswer, useAnswers } from "../state/answers";
 import { type ScopeHandle, useScope } from "../state/use-scope";
@@ -45,9 +49,13 @@ function RunView({ run }: { run: Run }) {
   const levels = levelsOf(steps.data?.steps ?? []);
   // An only level is compared with what the server finds before the run.
   const baseline = levels.length > 1 ? (levelIn(levels, scope.baseline) ?? healthyLevel(levels)) : null;
-  const chosen = levelIn(levels, scope.window) ?? levels.at(-1) ?? null;
-  // A level is not compared with itself.
-  const beside = baseline === chosen ? null : baseline;
+  const ofStages = useStages(run, scope.baseline);
+  const { stages } = ofStages;
+  const stage = stages.find((s) => s.key === scope.focus) ?? null;
+  const chosen = stage ?? levelIn(levels, scope.window) ?? levels.at(-1) ?? null;
+  // Neither a level nor a stage is compared with itself.
+  const before = stage ? ofStages.baselineWindow : baseline && windowOf(baseline);
+  const beside = (stage ? ofStages.baseline : baseline) === chosen ? null : before;
   const compared = levels.filter((l) => l !== baseline);
   const isLast = (l: LoadStep) => l === levels.at(-1);
   const answers = useAnswers<HotSpotsAnswer>(
@@ -69,9 +77,15 @@ function RunView({ run }: { run: Run }) {
   const hotOf = (level: LoadStep) => answers[compared.indexOf(level)];
   const columns = levels.map((l) => ({ level: l.index, spots: hotOf(l)?.data?.hotspots ?? null }));
   const rows = stepMatrix(columns, baseline?.index ?? -1);
+  const clock = useClock(run, [
+    ...levels.map((l) => ({ ...windowOf(l), goesOn: run.end_time === null && isLast(l) })),
+    ...stages,
+  ]);
   const pick = (level: LoadStep, asBaseline: boolean) =>
-    change(asBaseline ? { baseline: windowOf(level) } : { window: windowOf(level) });
-  const inRun = linkInRun(link, run, chosen, beside);
+    change(asBaseline ? { baseline: windowOf(level) } : { window: windowOf(level), focus: "" });
+  const pickStage = (of: Stage, asBaseline: boolean) =>
+    change(asBaseline ? { baseline: windowOf(of) } : { window: windowOf(of), focus: of.key });
+  const inRun = linkInRun(link, run, chosen && windowOf(chosen), beside);
   const failed = answers.find((a) => a.error);
   return (
     <>
@@ -83,6 +97,9 @@ function RunView({ run }: { run: Run }) {
             levels={levels}
             baseline={baseline}
             hot={levels.map((l) => hotOf(l)?.data)}
+            stages={stages}
+            hotOfStages={stages.map((s) => ofStages.hot(s)?.data)}
+            clock={clock}
             matrix={rows}
           />
         )}
@@ -90,23 +107,29 @@ function RunView({ run }: { run: Run }) {
           {t("run.all")}
         </Link>
       </RunHeader>
+      <RunClock clock={clock} p99={clock.answer?.total?.p99_ns ?? steps.data?.total?.p99_ns} />
       <LoadPanel answer={steps} note={t("run.load.note")}>
         {(data) => (
           <>
             <Knee levels={levels} />
             <StepsChart
               answer={data}
-              window={intervalOf(chosen)}
-              baseline={intervalOf(beside)}
+              window={chosen && intervalOf(chosen)}
+              baseline={beside && intervalOf(beside)}
               pickStep={pick}
-              pickRange={(from, to) => change({ window: { start: isoMicros(from), end: isoMicros(to) } })}
-              marks={(run.marks ?? []).map((m) => ({ at: Date.parse(m.time) / 1e3, name: m.name }))}
+              pickRange={(from, to) => change({ window: { start: isoMicros(from), end: isoMicros(to) }, focus: "" })}
+              stages={stages.map((s) => ({ ...intervalOf(s), key: s.key }))}
+              pickStage={(key, asBaseline) => {
+                const picked = stages.find((s) => s.key === key);
+                if (picked) pickStage(picked, asBaseline);
+              }}
             />
             <StepsTable
               answer={data}
-              window={intervalOf(chosen)}
-              baseline={intervalOf(beside)}
+              window={chosen && !stage ? intervalOf(chosen) : null}
+              baseline={baseline && baseline !== chosen ? intervalOf(baseline) : null}
               pick={pick}
+              intended={clock.isKnown ? clock.p99 : undefined}
               more={{
                 title: t("overview.hotspots"),
                 cell: (level) =>
@@ -120,7 +143,7 @@ function RunView({ run }: { run: Run }) {
             {chosen && (
               <p className="run-go">
                 <Link className="button primary" href={inRun("/")}>
-                  {t("run.open", { rate: number(chosen.qps) })}
+                  {stage ? t("run.open.stage", { name: stage.key }) : t("run.open", { rate: number(chosen.qps) })}
                 </Link>
                 <Link className="button" href={inRun("/heat")}>
                   {t("page.heat")}
@@ -136,6 +159,16 @@ function RunView({ run }: { run: Run }) {
           </>
         )}
       </LoadPanel>
+      {ofStages.marked > 0 && (
+        <RunStages
+          run={run}
+          of={ofStages}
+          clock={clock}
+          window={stage && intervalOf(stage)}
+          baseline={ofStages.baselineWindow && intervalOf(ofStages.baselineWindow)}
+          pick={pickStage}
+        />
+      )}
       {run.generator && <RunGenerator generator={run.generator} seen={steps.data?.total} />}
       {levels.length > 1 && (
         <Panel
@@ -170,24 +203,6 @@ function Knee({ levels }: { levels: readonly LoadStep[] }) {
   );
 }
 
-function TopSpot({ hot, failed }: { hot: HotSpotsAnswer | undefined; failed?: Error | null }) {
-  const { t, word } = useText();
-  if (failed) return <span className="bad-text">{t("run.failed")}</span>;
-  if (!hot) return <span className="dim">…</span>;
-  const top = hot.hotspots[0];
-  if (!top || (hot.verdict !== "bottleneck" && hot.verdict !== "behaviour_changed"))
-    return <span className="dim">{word("verdictname", hot.verdict)}</span>;
-  return (
-    <span>
-      <b>{top.service}</b> {top.operation}
-    </span>
-  );
-}
-
-function windowOf(level: LoadStep): Window {
-  return { start: level.start, end: level.end };
-}
-
 /** The level that a window in the address means: the one that holds its middle. */
 function levelIn(levels: readonly LoadStep[], window: Window | null): LoadStep | null {
   if (!window) return null;
@@ -195,23 +210,23 @@ function levelIn(levels: readonly LoadStep[], window: Window | null): LoadStep |
   return levels.find((l) => middle >= microsOf(l.start) && middle < microsOf(l.end)) ?? null;
 }
 
-function intervalOf(level: LoadStep | null) {
-  return level && { from: microsOf(level.start) / 1e6, to: microsOf(level.end) / 1e6 };
+function intervalOf(level: Window) {
+  return { from: microsOf(level.start) / 1e6, to: microsOf(level.end) / 1e6 };
 }
 
-/** Addresses of other pages over this run's traces, its chosen level against its baseline. */
+/** Addresses of other pages over this run's traces, what is chosen of it against its baseline. */
 function linkInRun(
   link: ScopeHandle["link"],
   run: Run,
-  level: LoadStep | null,
-  baseline: LoadStep | null,
+  window: Window | null,
+  baseline: Window | null,
 ): ScopeHandle["link"] {
   return (path, patch) =>
     link(path, {
       start: run.start_time,
       end: run.end_time ?? "now",
-      window: level && windowOf(level),
-      baseline: baseline && windowOf(baseline),
+      window,
+      baseline,
       run: run.id,
       ...patch,
     });
