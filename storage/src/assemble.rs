@@ -3,6 +3,11 @@
 //! Sits at the flush (rows leave memory), at compaction (late spans join their trace) and behind snapshots (what is
 //! still in memory). The calculation is `model::trace`; here rows of many batches are grouped into traces and the
 //! results written back, batch by batch.
+//!
+//! A trace is assembled when nothing of it came for a while, since it may be that not all of it has come. Behind snapshots
+//! one that looks whole ([`usual`]) waits less.
+
+pub mod usual;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,6 +23,7 @@ use model::trace::{Assembled, Node, SpanKind, assemble, flag};
 
 use crate::order::Place;
 use crate::packed::Packed;
+use usual::{Named, Usual};
 
 /// The columns of one batch that assembly reads.
 struct Columns<'a> {
@@ -86,6 +92,12 @@ pub struct Assembly<'a> {
     results: Vec<Vec<Option<Filled>>>,
 }
 
+/// Traces that look whole are assembled when their last span was received before a later moment than that for all.
+pub struct Sooner<'u> {
+    pub whole_before: Nanos,
+    pub usual: &'u mut Usual,
+}
+
 /// Assembles every trace whose last span was received before `quiet_before`; rows of other traces keep what they
 /// have, as do traces that are settled already. `context` are rows that may belong to the same traces, written before
 /// or not yet to be written; `late` are traces to assemble anew although they are settled. `None` when a batch lacks a
@@ -96,43 +108,111 @@ pub fn assembly<'a>(
     quiet_before: Nanos,
     late: &HashSet<u128>,
 ) -> Option<Assembly<'a>> {
+    assembly_of((context, batches), quiet_before, None, late)
+}
+
+fn assembly_of<'a>(
+    (context, batches): (&'a [RecordBatch], &'a [RecordBatch]),
+    quiet_before: Nanos,
+    mut sooner: Option<Sooner<'_>>,
+    late: &HashSet<u128>,
+) -> Option<Assembly<'a>> {
     let columns = context.iter().chain(batches).map(Columns::of).collect::<Option<Vec<_>>>()?;
-    let own = context.len() as u32;
-    let mut results: Vec<Vec<Option<Filled>>> = batches.iter().map(|b| vec![None; b.num_rows()]).collect();
     let rows = by_trace(&columns);
-    let (mut nodes, mut known) = (Vec::new(), Vec::new());
-    for places in rows.chunk_by(|a, b| a.0 == b.0) {
-        let places = without_copies(places, own, &columns, &mut known);
-        let row = |p: &(u128, Place)| (&columns[p.1.batch as usize], p.1.row as usize);
-        let ours = || places.iter().filter(|p| p.1.batch >= own).map(row);
-        let unsettled = ours().filter(|(columns, row)| !columns.is_settled(*row)).count();
-        let last = places.iter().map(row).map(|(columns, row)| columns.received.value(row)).max();
-        let done = unsettled == 0 && !late.contains(&places[0].0);
-        if done || last.is_none_or(|last| last >= quiet_before) {
-            continue;
+    let own = context.len() as u32;
+    let results = batches.iter().map(|b| vec![None; b.num_rows()]).collect();
+    let mut assembling = Assembling { assembly: Assembly { columns, results }, own };
+    let (mut known, mut young) = (Vec::new(), Vec::new());
+    for all in rows.chunk_by(|a, b| a.0 == b.0) {
+        let places = without_copies(all, own, &assembling.assembly.columns, &mut known);
+        let Some(last) = assembling.last_of_open(places, late) else { continue };
+        if last < quiet_before {
+            let found = assembling.found(places);
+            if let Some(sooner) = &mut sooner {
+                sooner.usual.learn(&assembling.named(places), &found);
+            }
+            assembling.keep(places, found);
+        } else if sooner.as_ref().is_some_and(|sooner| last < sooner.whole_before) {
+            young.push(all);
         }
-        nodes.clear();
-        nodes.extend(places.iter().map(row).map(|(columns, row)| columns.node(row)));
-        let found = assemble(&nodes);
-        // Knowing fewer of a trace's spans than an earlier assembly did must not undo it.
-        let is_orphan =
-            |(place, found): (&(u128, Place), &Assembled)| place.1.batch >= own && found.flags & flag::ORPHAN != 0;
-        if places.iter().zip(&found).filter(|pair| is_orphan(*pair)).count() > unsettled {
-            continue;
-        }
-        for ((_, place), Assembled { entry, self_time, critical_path, flags, .. }) in places.iter().zip(found) {
-            let entry = places[entry].1;
-            if let Some(batch) = place.batch.checked_sub(own) {
-                results[batch as usize][place.row as usize] = Some(Filled { self_time, critical_path, flags, entry });
+    }
+    if let Some(Sooner { usual, .. }) = sooner {
+        for all in young {
+            let places = without_copies(all, own, &assembling.assembly.columns, &mut known);
+            let (named, found) = (assembling.named(places), assembling.found(places));
+            if usual.looks_whole(&named, &found) {
+                usual.learn(&named, &found);
+                assembling.keep(places, found);
             }
         }
     }
-    Some(Assembly { columns, results })
+    Some(assembling.assembly)
 }
 
-/// As [`assembly`], written into the batches. Batches that are not in the physical schema are returned as they are.
-pub fn fill(context: &[RecordBatch], batches: &[RecordBatch], quiet_before: Nanos) -> Vec<RecordBatch> {
-    let Some(assembly) = assembly(context, batches, quiet_before, &HashSet::new()) else { return batches.to_vec() };
+/// What has been assembled so far. The rows of a trace are given by the places of all of them.
+struct Assembling<'a> {
+    assembly: Assembly<'a>,
+    /// The first batch that is not of the context.
+    own: u32,
+}
+
+impl Assembling<'_> {
+    fn row(&self, (_, place): &(u128, Place)) -> (&Columns<'_>, usize) {
+        (&self.assembly.columns[place.batch as usize], place.row as usize)
+    }
+
+    fn unsettled(&self, places: &[(u128, Place)]) -> usize {
+        let ours = places.iter().filter(|p| p.1.batch >= self.own).map(|p| self.row(p));
+        ours.filter(|(columns, row)| !columns.is_settled(*row)).count()
+    }
+
+    /// When the last span of a trace was received that is to be assembled.
+    fn last_of_open(&self, places: &[(u128, Place)], late: &HashSet<u128>) -> Option<Nanos> {
+        if self.unsettled(places) == 0 && !late.contains(&places[0].0) {
+            return None;
+        }
+        places.iter().map(|p| self.row(p)).map(|(columns, row)| columns.received.value(row)).max()
+    }
+
+    fn found(&self, places: &[(u128, Place)]) -> Vec<Assembled> {
+        let nodes: Vec<Node> = places.iter().map(|p| self.row(p)).map(|(columns, row)| columns.node(row)).collect();
+        assemble(&nodes)
+    }
+
+    fn named(&self, places: &[(u128, Place)]) -> Vec<Named<'_>> {
+        let named = places.iter().map(|p| self.row(p)).map(|(columns, row)| Named {
+            node: columns.node(row),
+            service: columns.service.value(row),
+            name: columns.name.value(row),
+        });
+        named.collect()
+    }
+
+    fn keep(&mut self, places: &[(u128, Place)], found: Vec<Assembled>) {
+        // Knowing fewer of a trace's spans than an earlier assembly did must not undo it.
+        let is_orphan =
+            |(place, found): (&(u128, Place), &Assembled)| place.1.batch >= self.own && found.flags & flag::ORPHAN != 0;
+        if places.iter().zip(&found).filter(|pair| is_orphan(*pair)).count() > self.unsettled(places) {
+            return;
+        }
+        for ((_, place), Assembled { entry, self_time, critical_path, flags, .. }) in places.iter().zip(found) {
+            let entry = places[entry].1;
+            if let Some(batch) = place.batch.checked_sub(self.own) {
+                let filled = Filled { self_time, critical_path, flags, entry };
+                self.assembly.results[batch as usize][place.row as usize] = Some(filled);
+            }
+        }
+    }
+}
+
+/// As [`fill_sooner`], for rows that are unpacked. Batches that are not in the physical schema are returned as they are.
+fn fill(
+    (context, batches): (&[RecordBatch], &[RecordBatch]),
+    quiet_before: Nanos,
+    sooner: Option<Sooner<'_>>,
+) -> Vec<RecordBatch> {
+    let assembly = assembly_of((context, batches), quiet_before, sooner, &HashSet::new());
+    let Some(assembly) = assembly else { return batches.to_vec() };
     let fill = |(at, batch): (usize, &RecordBatch)| {
         let rows = 0..batch.num_rows() as u32;
         assembly.apply(batch, rows.map(|row| Place { batch: at as u32, row }))
@@ -140,8 +220,18 @@ pub fn fill(context: &[RecordBatch], batches: &[RecordBatch], quiet_before: Nano
     batches.iter().enumerate().map(fill).collect()
 }
 
-/// As [`fill`], for rows in memory. `later` are rows that came after them and may belong to the same traces.
+/// As [`assembly`], written into rows in memory. `later` are rows that came after them and may belong to the same traces.
 pub fn fill_packed(context: &[RecordBatch], later: &[Packed], rows: Vec<Packed>, quiet_before: Nanos) -> Vec<Packed> {
+    fill_sooner((context, later), rows, quiet_before, None)
+}
+
+/// The same, with traces that look whole.
+pub fn fill_sooner(
+    (context, later): (&[RecordBatch], &[Packed]),
+    rows: Vec<Packed>,
+    quiet_before: Nanos,
+    sooner: Option<Sooner<'_>>,
+) -> Vec<Packed> {
     if rows.is_empty() {
         return rows;
     }
@@ -152,7 +242,7 @@ pub fn fill_packed(context: &[RecordBatch], later: &[Packed], rows: Vec<Packed>,
     let traces = traces(&narrowed);
     let mut known = context.to_vec();
     known.extend(later.iter().filter_map(|rows| of_traces(rows, &traces)));
-    let filled = fill(&known, &narrowed, quiet_before);
+    let filled = fill((&known, &narrowed), quiet_before, sooner);
     let with = |((rows, before), filled): ((Packed, &RecordBatch), RecordBatch)| {
         let is_same = before.columns().iter().zip(filled.columns()).all(|(a, b)| Arc::ptr_eq(a, b));
         if is_same { rows } else { rows.with(&assembled_of(&filled)) }
@@ -290,6 +380,18 @@ pub fn traces(batches: &[RecordBatch]) -> HashSet<u128> {
         found.extend(ids.iter().flatten().map(number));
     }
     found
+}
+
+/// The same of rows in memory.
+pub fn traces_packed<'r>(rows: impl Iterator<Item = &'r Packed>) -> HashSet<u128> {
+    let ids: Vec<RecordBatch> = rows.filter_map(|rows| rows.select(&[column::TRACE_ID]).ok()).collect();
+    traces(&ids)
+}
+
+/// Whether rows in memory hold some of these traces.
+pub fn has_of(rows: &Packed, traces: &HashSet<u128>) -> bool {
+    let ids = rows.select(&[column::TRACE_ID]);
+    !traces.is_empty() && ids.is_ok_and(|ids| among(&ids, traces).is_some())
 }
 
 /// The traces of rows whose parent was missing when they were assembled, or that never were.

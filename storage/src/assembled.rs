@@ -2,7 +2,7 @@
 //!
 //! Sits behind snapshots. Under load each question sees a snapshot of its own, yet nearly all rows of it were in that of
 //! the question before: what was assembled for one is where the next one starts, and within [`FRESH`] nothing is
-//! assembled anew. *Invariant:* what is shared lives as long as a question that uses it, and its bytes are part of the
+//! assembled anew. A trace that looks whole is assembled [`SOONER`] than others, so that it counts soon. *Invariant:* what is shared lives as long as a question that uses it, and its bytes are part of the
 //! budget of rows in memory.
 
 use std::collections::{HashMap, HashSet};
@@ -11,15 +11,19 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use model::Nanos;
+use model::schema::column;
 use model::time::SECOND;
 
-use crate::assemble;
+use crate::assemble::usual::Usual;
+use crate::assemble::{self, Sooner};
 use crate::held::Held;
 use crate::memory::{Counted, Memory};
 use crate::packed::Packed;
 
 /// So much later than elsewhere a trace may be assembled for a question, so that questions share the work.
 const FRESH: Nanos = SECOND;
+/// So much less long a trace needs to be quiet that looks whole: what one process has of it comes in one go.
+const SOONER: Nanos = 9 * SECOND;
 /// So long a question waits for what another is assembling.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// What the assembled columns take for a row: four numbers, and the places of two texts that occur many times.
@@ -30,10 +34,13 @@ const BYTES_A_ROW: usize = 4 * 8 + 2;
 pub struct Part {
     records: (u64, u64),
     pub rows: Packed,
+    /// All of its traces are assembled, and no parent was missing.
+    is_settled: bool,
     _counted: Option<Counted>,
 }
 
-/// All rows in memory of one snapshot, assembled as far as their traces had been quiet since `quiet_before`.
+/// All rows in memory of one snapshot, assembled as far as their traces had been quiet since `quiet_before`, or look whole
+/// and had been since a moment [`SOONER`] after that.
 #[derive(Debug)]
 pub struct Assembled {
     quiet_before: Nanos,
@@ -63,6 +70,8 @@ pub struct Recent {
 #[derive(Debug, Default)]
 struct Last {
     assembled: Weak<Assembled>,
+    /// What was learned of the traces so far.
+    usual: Arc<Usual>,
     /// Somebody assembles now.
     is_at_work: bool,
 }
@@ -93,16 +102,18 @@ impl Recent {
         let waited = self.ended.wait_timeout_while(self.last(), PATIENCE, |last| last.is_at_work);
         let (mut last, _) = waited.unwrap_or_else(PoisonError::into_inner);
         last.is_at_work = true;
-        let known = last.assembled.upgrade();
+        let (known, mut usual) = (last.assembled.upgrade(), last.usual.clone());
         drop(last);
         let _at_work = AtWork(self);
         let parts: HashMap<_, _> = known.iter().flat_map(|k| &k.parts).map(|part| (part.records, part)).collect();
         let fresh = known.as_ref().filter(|k| quiet_before - k.quiet_before <= FRESH);
         let assembled = match fresh.and_then(|known| extended(known.quiet_before, &parts, held)) {
             Some(extended) => Arc::new(extended),
-            None => Arc::new(self.assemble(&parts, held, context, quiet_before)),
+            None => Arc::new(self.assemble(&parts, held, context, (quiet_before, Arc::make_mut(&mut usual)))),
         };
-        self.last().assembled = Arc::downgrade(&assembled);
+        let mut last = self.last();
+        (last.assembled, last.usual) = (Arc::downgrade(&assembled), usual);
+        drop(last);
         assembled
     }
 
@@ -111,7 +122,7 @@ impl Recent {
         known: &HashMap<(u64, u64), &Arc<Part>>,
         held: &[Arc<Held>],
         context: &[RecordBatch],
-        quiet_before: Nanos,
+        (quiet_before, usual): (Nanos, &mut Usual),
     ) -> Assembled {
         let held: Vec<(&Held, &Packed)> = held.iter().filter_map(|h| Some((&**h, h.batch.as_ref()?))).collect();
         let rows = held.iter().map(|(held, raw)| match known.get(&held.records()) {
@@ -119,13 +130,25 @@ impl Recent {
             None => (*raw).clone(),
         });
         let mut rows: Vec<Packed> = rows.collect();
+        let sooner = Sooner { whole_before: quiet_before.saturating_add(SOONER), usual };
         // A trace with a row that came later is not quiet, so only those with a row from before can be.
-        let (mut old, mut young) = (Vec::new(), Vec::new());
+        let (mut old, mut young, mut settled) = (Vec::new(), Vec::new(), Vec::new());
         for (at, (held, _)) in held.iter().enumerate() {
-            if held.oldest < quiet_before { old.push(at) } else { young.push(rows[at].clone()) }
+            if held.oldest >= sooner.whole_before {
+                young.push(rows[at].clone());
+            } else if known.get(&held.records()).is_some_and(|part| part.is_settled) {
+                settled.push(at);
+            } else {
+                old.push(at);
+            }
         }
+        // What is settled is looked at again only where something came later.
+        let open = assemble::traces_packed(old.iter().map(|at| &rows[*at]));
+        old.extend(settled.into_iter().filter(|at| assemble::has_of(&rows[*at], &open)));
+        old.sort_unstable();
         let of_old: Vec<Packed> = old.iter().map(|at| rows[*at].clone()).collect();
-        for (at, filled) in old.iter().zip(assemble::fill_packed(context, &young, of_old, quiet_before)) {
+        let filled = assemble::fill_sooner((context, &young), of_old, quiet_before, Some(sooner));
+        for (at, filled) in old.iter().zip(filled) {
             rows[*at] = filled;
         }
         let parts = held.iter().zip(rows).map(|((held, raw), rows)| {
@@ -137,16 +160,22 @@ impl Recent {
 
     fn part(&self, held: &Held, raw: &Packed, rows: Packed) -> Part {
         let counted = (!raw.is_same(&rows)).then(|| self.memory.borrow(rows.num_rows() * BYTES_A_ROW));
-        Part { records: held.records(), rows, _counted: counted }
+        let is_settled = rows.select(&[column::TREE_FLAGS]).is_ok_and(|flags| assemble::unsettled(&flags) == 0);
+        Part { records: held.records(), rows, is_settled, _counted: counted }
     }
 }
 
-/// What is known, with rows received since as they are; `None` when rows are unknown that may have been quiet then.
+/// What is known, with rows received since as they are; `None` when rows are unknown that may have been assembled then.
 fn extended(quiet_before: Nanos, known: &HashMap<(u64, u64), &Arc<Part>>, held: &[Arc<Held>]) -> Option<Assembled> {
     let part = |held: &Arc<Held>| match known.get(&held.records()) {
         Some(part) => Some(Arc::clone(part)),
-        None if held.oldest < quiet_before => None,
-        None => Some(Arc::new(Part { records: held.records(), rows: held.batch.clone()?, _counted: None })),
+        None if held.oldest < quiet_before.saturating_add(SOONER) => None,
+        None => Some(Arc::new(Part {
+            records: held.records(),
+            rows: held.batch.clone()?,
+            is_settled: false,
+            _counted: None,
+        })),
     };
     Some(Assembled { quiet_before, parts: held.iter().map(part).collect::<Option<_>>()? })
 }

@@ -1,8 +1,8 @@
 //! Telemetry as it comes in the field: clocks that differ, spans that are lost, services that export nothing.
 //!
 //! A pure pass over finished spans, between the simulation and whoever encodes them; the same seed wears the same way,
-//! whatever the order of the spans. Spans that come late are not here: for a store that is asked when all is over, late
-//! is not different from in time.
+//! whatever the order of the spans. When spans come is another matter ([`super::sending`]): for a store that is asked when
+//! all is over, late is not different from in time.
 
 #[cfg(test)]
 mod tests;
@@ -79,11 +79,11 @@ impl Wear {
 }
 
 /// A number from 0 to 1 for a number.
-fn share(number: u64) -> f64 {
+pub(super) fn share(number: u64) -> f64 {
     mix(number) as f64 / u64::MAX as f64
 }
 
 /// A number for a text.
-fn number(text: &str, seed: u64) -> u64 {
+pub(super) fn number(text: &str, seed: u64) -> u64 {
     text.bytes().fold(seed, |sum, byte| mix(sum ^ u64::from(byte)))
 }

@@ -118,6 +118,25 @@ pub fn false_discovery_rates(p: &[f64]) -> Vec<f64> {
     q
 }
 
+/// Of p-values up to this nothing but their size among themselves is asked.
+const CONDITION: f64 = 0.5;
+/// So much surer has to be what is found among those alone: 1 in 100 where 5 are allowed.
+const STRICTER: f64 = 5.0;
+
+/// The q-values of rises that have to be larger than some least one. Where little rises at all, nearly all p-values are near 1,
+/// and to count all of them would take every rise for one of hundreds. So they are conditioned on being at most 1/2, which is
+/// right for such tests: the others are left out, and the rest is doubled (Ellis, Pecanka and Goeman, Journal of the Royal
+/// Statistical Society B 82, 2020). What rises by just the least is no longer one of hundreds then, so more is asked of it.
+pub fn false_discovery_rates_of_rises(p: &[f64]) -> Vec<f64> {
+    let mut rates = false_discovery_rates(p);
+    let among: Vec<usize> = (0..p.len()).filter(|&i| p[i] <= CONDITION).collect();
+    let doubled: Vec<f64> = among.iter().map(|&i| p[i] / CONDITION).collect();
+    for (&i, rate) in among.iter().zip(false_discovery_rates(&doubled)) {
+        rates[i] = rates[i].min(STRICTER * rate);
+    }
+    rates
+}
+
 /// An estimate with what is known of its error.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Estimate {
@@ -153,6 +172,18 @@ impl Estimate {
             false => f64::INFINITY,
         };
         Estimate { value: self.value - before.value, variance, df }
+    }
+
+    /// The estimate with the spread that the longer series of `usual` shows, where that is more. Of few blocks chance may make
+    /// the spread next to nothing, which is why they prove so little; where it is taken to be at least the usual one, that it is
+    /// small by chance need not be feared, and it is as well known. `n` are the numbers of what the two are means of.
+    pub fn steadied_by(&self, usual: &Estimate, n: [f64; 2]) -> Estimate {
+        let spread = usual.variance * n[1] / n[0];
+        let are_known = self.variance.is_finite() && spread.is_finite();
+        if self.df >= usual.df || !are_known || spread <= 0.0 {
+            return *self;
+        }
+        Estimate { variance: self.variance.max(spread), df: usual.df, ..*self }
     }
 
     /// The two-sided 95 % interval, with Student's quantile by its Cornish-Fisher expansion (Abramowitz and Stegun,
@@ -352,6 +383,35 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_rise_does_not_hide_what_does() {
+        let mut p = vec![0.99; 200];
+        p[..3].copy_from_slice(&[0.0008, 0.3, 0.002]);
+        let rates = false_discovery_rates_of_rises(&p);
+        // Among three: 5 × 0.0016 · 3/1 and 5 × 0.004 · 3/2; among all 203 / 1 times as much.
+        near(rates[0], 5.0 * 0.0048, 1e-12);
+        near(rates[2], 5.0 * 0.006, 1e-12);
+        near(rates[1], 0.99, 1e-12);
+        // Of ten that all rise, the count of all of them is the better one.
+        let rates = false_discovery_rates_of_rises(&[0.01; 10]);
+        assert!(rates.iter().all(|rate| (rate - 0.01).abs() < 1e-12), "{rates:?}");
+        assert_eq!(false_discovery_rates_of_rises(&[f64::NAN, 0.6]), [1.0, 1.0]);
+    }
+
+    /// Of hundreds of systems in which one thing rises by just what is allowed, and nothing else, about 1 in 100 is said to
+    /// rise more.
+    #[test]
+    fn a_rise_of_just_the_least_is_seldom_taken_for_more() {
+        let mut random = Random::seeded(9);
+        let mut said = |_: &usize| {
+            let mut p = vec![1.0; 50];
+            p[7] = random.unit();
+            false_discovery_rates_of_rises(&p)[7] <= 0.05
+        };
+        let said = (0..20_000).filter(|n| said(n)).count();
+        assert!((60..=140).contains(&said), "{said}");
+    }
+
+    #[test]
     fn the_bootstrap_finds_the_variance_of_a_mean() {
         // 400 independent uniform numbers: the mean's variance is 1/12/400.
         let mut random = Random::seeded(7);
@@ -393,6 +453,42 @@ mod tests {
         };
         let seeming = (0..2000).filter(|_| mean().p_of_rise(&mean(), 0.0) <= 0.05).count();
         assert!((60..140).contains(&seeming), "{seeming}");
+    }
+
+    #[test]
+    fn a_short_series_has_the_spread_of_the_long_one_at_least() {
+        let long = Estimate { value: 10.0, variance: 1.0, df: 15.0 };
+        let short = |variance: f64| Estimate { value: 12.0, variance, df: 2.0 };
+        // A mean of 600 where the other is of 300 has half its variance.
+        assert_eq!(short(0.01).steadied_by(&long, [600.0, 300.0]), Estimate { df: 15.0, ..short(0.5) });
+        assert_eq!(short(3.0).steadied_by(&long, [600.0, 300.0]), Estimate { df: 15.0, ..short(3.0) });
+        // Of what does not vary in the long series nothing is known, nor of a single block.
+        assert_eq!(short(0.01).steadied_by(&Estimate { variance: 0.0, ..long }, [600.0, 300.0]), short(0.01));
+        assert_eq!(short(f64::INFINITY).steadied_by(&long, [600.0, 300.0]), short(f64::INFINITY));
+        assert_eq!(long.steadied_by(&short(0.5), [300.0, 600.0]), long, "the longer one stays as it is");
+    }
+
+    /// Of 4,000 comparisons of three blocks with fifteen about 5 % may seem to have risen at p <= 0.05; also where the three
+    /// vary twice as much.
+    #[test]
+    fn rises_of_nothing_in_a_short_series_are_rare() {
+        let mut random = Random::seeded(5);
+        let mut mean = |blocks: usize, wide: f64| {
+            let values: Vec<f64> =
+                (0..blocks).map(|_| wide * (0..6).map(|_| random.unit() - 0.5).sum::<f64>()).collect();
+            let n = blocks as f64;
+            let mean = values.iter().sum::<f64>() / n;
+            let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+            Estimate { value: mean, variance: squares / (n - 1.0) / n, df: n - 1.0 }
+        };
+        for (wide, most) in [(1.0, 200), (2.0, 400)] {
+            let mut seems = || {
+                let (before, after) = (mean(15, 1.0), mean(3, wide));
+                after.steadied_by(&before, [3.0, 15.0]).p_of_rise(&before, 0.0) <= 0.05
+            };
+            let seeming = (0..4_000).filter(|_| seems()).count();
+            assert!((20..=most).contains(&seeming), "{seeming} at {wide}");
+        }
     }
 
     /// Quantiles of the standard tables.

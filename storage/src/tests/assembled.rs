@@ -131,3 +131,42 @@ async fn a_trace_that_became_quiet_is_assembled_although_nothing_else_happened()
     bench.clock.advance(QUIET + SECOND);
     assert_eq!(self_times(&asked(&bench)), [Some(300)]);
 }
+
+/// By hand: the shop's span alone has 300; below the gateway it has all of its own, and the gateway the 100 before it.
+#[tokio::test]
+async fn a_trace_that_looks_whole_is_assembled_soon_and_corrected_by_what_comes_later() {
+    let bench = Bench::new().await;
+    bench.send("1 10 0 shop buy 100 400").await.expect("stored");
+    // Of another trace the root has not come.
+    bench.send("2 21 20 shop buy 100 400").await.expect("stored");
+    bench.clock.advance(2 * SECOND);
+    let soon = asked(&bench);
+    assert_eq!(self_times(&soon), [Some(300), None], "the first looks whole");
+
+    bench.send("2 20 0 gateway GET 0 400\n1 11 10 stock take 150 250").await.expect("stored");
+    let at_once = asked(&bench);
+    assert_eq!(self_times(&at_once), [Some(300), None, None, None], "what is new waits");
+    bench.clock.advance(2 * SECOND);
+    let corrected = asked(&bench);
+    assert_eq!(self_times(&corrected), [Some(200), Some(300), Some(100), Some(100)]);
+    assert_eq!(self_times(&soon), [Some(300), None], "who asked before keeps what they saw");
+}
+
+/// The kinds are all SERVER here: what a service has others do is learned of any kind.
+#[tokio::test]
+async fn a_span_whose_answer_usually_comes_waits_for_it() {
+    let bench = Bench::new().await;
+    for trace in 1..=5 {
+        bench
+            .send(&format!("{trace} {trace}0 0 shop buy 0 100\n{trace} {trace}1 {trace}0 stock take 20 60"))
+            .await
+            .expect("stored");
+    }
+    bench.clock.advance(2 * SECOND);
+    assert_eq!(self_times(&asked(&bench)), [Some(60), Some(40)].repeat(5));
+    bench.send("6 60 0 shop buy 0 100").await.expect("stored");
+    bench.clock.advance(2 * SECOND);
+    assert_eq!(self_times(&asked(&bench))[10..], [None], "the stock usually does something for it");
+    bench.clock.advance(QUIET);
+    assert_eq!(self_times(&asked(&bench))[10..], [Some(100)], "nothing came for so long");
+}

@@ -81,11 +81,12 @@ pub(super) fn suspects(
     let mut ledger = Ledger::default();
     let moves = compared.map(|compared| Moves::new(cube, calls, facts, compared));
     for operation in 0..whole.len() {
-        let mut left = Part { critical: whole[operation].critical.value, change: 0.0, spread: 0.0 };
+        let mut left = Part { critical: whole[operation].critical.value, ..Part::of(0.0) };
         if let Some(Compared { after, before, .. }) = compared {
             let (after, before) = (after[operation].critical, before[operation].critical);
             left.change = after.value - before.value;
             left.spread = (after.variance + before.variance).sqrt();
+            left.df = after.df;
         }
         if let Some(moves) = &moves {
             let extra = moves.by_calls[operation];
@@ -110,8 +111,7 @@ pub(super) fn suspects(
         };
         ledger.put(target, operation, left, 0.0);
     }
-    let df = compared.and_then(|compared| compared.after.first()).map_or(1.0, |rates| rates.critical.df);
-    ledger.into_suspects(compared.is_some(), df, settings)
+    ledger.into_suspects(compared.is_some(), settings)
 }
 
 /// What is moved from one operation to another, with a baseline to tell.
@@ -187,17 +187,18 @@ fn time_of_more_calls(after: &Rates, before: &Rates) -> f64 {
     (after.calls.value - before.calls.value) * before.critical.value / before.calls.value
 }
 
-/// Nanoseconds per request, with the standard error of `change`.
+/// Nanoseconds per request, with the standard error of `change` and its degrees of freedom.
 #[derive(Debug, Clone, Copy)]
 struct Part {
     critical: f64,
     change: f64,
     spread: f64,
+    df: f64,
 }
 
 impl Part {
     fn of(ns: f64) -> Self {
-        Part { critical: ns, change: ns, spread: 0.0 }
+        Part { critical: ns, change: ns, spread: 0.0, df: f64::INFINITY }
     }
 
     fn less(self, ns: f64) -> Self {
@@ -224,7 +225,7 @@ impl Ledger {
         }
     }
 
-    fn into_suspects(self, compared: bool, df: f64, settings: &Settings) -> Vec<Suspect> {
+    fn into_suspects(self, compared: bool, settings: &Settings) -> Vec<Suspect> {
         let mut suspects = Vec::with_capacity(self.0.len());
         let mut p = Vec::with_capacity(self.0.len());
         for ((operation, via), mut entry) in self.0 {
@@ -234,6 +235,8 @@ impl Ledger {
             let sum = |of: fn(&Part) -> f64| entry.parts.iter().map(|(_, part)| of(part)).sum::<f64>();
             // Parts of one request rise together, so their errors add up rather than cancel.
             let (change, spread) = (sum(|p| p.change), sum(|p| p.spread));
+            let varying = entry.parts.iter().filter(|(_, part)| part.spread > 0.0);
+            let df = varying.map(|(_, part)| part.df).fold(f64::INFINITY, f64::min);
             let rise = Estimate { value: change, variance: spread * spread, df };
             p.push(rise.p_of_rise(&Estimate::default(), 0.0));
             let mut holders: Vec<usize> = Vec::new();

@@ -27,6 +27,17 @@ impl Rates {
     }
 }
 
+/// The rates of a window that is shorter than the baseline, with the spread that they have there at least. `requests` are those
+/// of the two.
+pub(super) fn steadied(after: Vec<Rates>, before: &[Rates], requests: [f64; 2]) -> Vec<Rates> {
+    let of = |(after, before): (Rates, &Rates)| Rates {
+        critical: after.critical.steadied_by(&before.critical, requests),
+        calls: after.calls.steadied_by(&before.calls, requests),
+        errors: after.errors.steadied_by(&before.errors, requests),
+    };
+    after.into_iter().zip(before).map(of).collect()
+}
+
 /// Each entry's share of the window's requests. With a baseline, entries that are too rare on either side to be
 /// compared (`least` requests) have none; the others keep theirs, so that figures add up with those of the window.
 pub(super) fn mix(cube: &Cube, baseline: Option<&Side>, least: f64) -> Vec<f64> {

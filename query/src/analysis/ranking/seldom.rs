@@ -8,7 +8,7 @@
 //! The rise has to be material for the call, too: one that is large for its entry can be small for an operation that always
 //! took long.
 
-use super::super::significance::{Estimate, false_discovery_rates, mean_of_queueing_bins};
+use super::super::significance::{Estimate, false_discovery_rates_of_rises, mean_of_queueing_bins};
 use super::blame::{Suspect, Via};
 use super::cube::{Cube, Side};
 use super::{EntryChange, Measure, Settings};
@@ -28,12 +28,13 @@ pub(super) fn held_up<'s>(
         .enumerate()
         .filter_map(|(number, suspect)| {
             let columns = columns(cube, suspect);
-            let (now, then) = (per_call(&cube.window, &columns)?, per_call(baseline, &columns)?);
+            let ((now, calls), (then, calls_then)) = (per_call(&cube.window, &columns)?, per_call(baseline, &columns)?);
+            let now = now.steadied_by(&then, [calls, calls_then]);
             let least = settings.material_latency(latency(cube, baseline, &columns)?.max(then.value));
             Some((number, suspect, now, then, now.p_of_rise(&then, least)))
         })
         .collect();
-    let rates = false_discovery_rates(&compared.iter().map(|(.., p)| *p).collect::<Vec<_>>());
+    let rates = false_discovery_rates_of_rises(&compared.iter().map(|(.., p)| *p).collect::<Vec<_>>());
     let sure = compared.into_iter().zip(rates).filter(|(_, rate)| *rate <= 1.0 - settings.confidence);
     sure.map(|((number, suspect, now, then, _), rate)| {
         let change = EntryChange {
@@ -56,11 +57,13 @@ fn columns(cube: &Cube, suspect: &Suspect) -> Vec<usize> {
     })
 }
 
-/// Nanoseconds of critical path per call, where there are enough, and at times enough, to know how they vary.
-fn per_call(side: &Side, columns: &[usize]) -> Option<Estimate> {
+/// Nanoseconds of critical path per call and the number of calls, where there are enough, and at times enough, to know how
+/// they vary.
+fn per_call(side: &Side, columns: &[usize]) -> Option<(Estimate, f64)> {
     let bins = side.time_and_spans(columns);
     let calls: f64 = bins.iter().map(|(_, calls)| calls).sum();
-    mean_of_queueing_bins(&bins).filter(|mean| calls >= LEAST_CALLS && mean.variance.is_finite())
+    let mean = mean_of_queueing_bins(&bins).filter(|mean| calls >= LEAST_CALLS && mean.variance.is_finite())?;
+    Some((mean, calls))
 }
 
 /// How long the requests took that come by these columns' entries, ns, weighted by the calls.

@@ -12,7 +12,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::super::histogram::middle;
-use super::super::significance::{BlockBootstrap, Estimate, Z95, false_discovery_rates};
+use super::super::significance::{BlockBootstrap, Estimate, Z95, false_discovery_rates_of_rises};
 use super::Settings;
 use super::cube::{Cube, Place, Requests, Side};
 
@@ -26,6 +26,13 @@ pub enum Verdict {
     NoSignificantChange,
     /// Too few requests, or nothing to compare them with; or some got worse, as far as that can be told of so few.
     NotEnoughData,
+}
+
+impl Verdict {
+    /// Whether something changed.
+    pub fn is_alarm(self) -> bool {
+        matches!(self, Verdict::Bottleneck | Verdict::BehaviourChanged)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -179,13 +186,14 @@ pub(super) fn entries(cube: &Cube, baseline: &Side, mix: &[f64], settings: &Sett
         let requests = [&cube.window, baseline].map(|side| side.requests[entry].total());
         for (j, measure) in MEASURES.into_iter().enumerate() {
             if comparable(measure, requests[0].min(requests[1])) {
-                let (before, after) = (before[5 * i + j], after[5 * i + j]);
+                let before = before[5 * i + j];
+                let after = after[5 * i + j].steadied_by(&before, requests);
                 comparisons.push(Comparison { entry, measure, before, after, requests });
             }
         }
     }
     let p = |one: &Comparison| one.after.p_of_rise(&one.before, one.least(settings));
-    let rates = false_discovery_rates(&comparisons.iter().map(p).collect::<Vec<_>>());
+    let rates = false_discovery_rates_of_rises(&comparisons.iter().map(p).collect::<Vec<_>>());
     let sure = comparisons.iter().zip(rates).filter(|&(_, rate)| rate <= 1.0 - settings.confidence);
     let mut worse: Vec<EntryChange> =
         sure.map(|(one, rate)| one.entry_change(cube, (1.0 - rate).min(settings.surest()))).collect();

@@ -87,6 +87,7 @@ pub(super) fn lagging(window: &Observed, baseline: &Observed, settings: &Setting
         if few(&now) || few(then) {
             continue;
         }
+        let now_mean = now_mean.steadied_by(&then_mean, [now.messages as f64, then.messages as f64]);
         let least = (settings.least_ratio * then_mean.value).max(LEAST_RISE);
         p.push(now_mean.p_of_rise(&then_mean, least));
         let mut senders: Vec<(Operation, u64)> = now.by_sender.into_iter().collect();
