@@ -2,8 +2,9 @@
 //!
 //! Sits behind snapshots. Under load each question sees a snapshot of its own, yet nearly all rows of it were in that of
 //! the question before: what was assembled for one is where the next one starts, and within [`FRESH`] nothing is
-//! assembled anew. A trace that looks whole is assembled [`SOONER`] than others, so that it counts soon. *Invariant:* what is shared lives as long as a question that uses it, and its bytes are part of the
-//! budget of rows in memory.
+//! assembled anew. A trace that looks whole is assembled [`SOONER`] than others, so that it counts soon, as long as not
+//! [`MANY`] rows are that young. *Invariant:* what is shared lives as long as a question that uses it, and its bytes are
+//! part of the budget of rows in memory.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -24,6 +25,9 @@ use crate::packed::Packed;
 const FRESH: Nanos = SECOND;
 /// So much less long a trace needs to be quiet that looks whole: what one process has of it comes in one go.
 const SOONER: Nanos = 9 * SECOND;
+/// Where more rows than that are between the two, all wait the full time: to assemble a second's rows again each second
+/// would take the cores from those who ask, and so many need no haste to prove something.
+const MANY: usize = 50_000;
 /// So long a question waits for what another is assembling.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// What the assembled columns take for a row: four numbers, and the places of two texts that occur many times.
@@ -40,10 +44,12 @@ pub struct Part {
 }
 
 /// All rows in memory of one snapshot, assembled as far as their traces had been quiet since `quiet_before`, or look whole
-/// and had been since a moment [`SOONER`] after that.
+/// and had been since `whole_before`.
 #[derive(Debug)]
 pub struct Assembled {
     quiet_before: Nanos,
+    /// [`SOONER`] after the other, or the same where there are [`MANY`].
+    whole_before: Nanos,
     parts: Vec<Arc<Part>>,
 }
 
@@ -55,7 +61,7 @@ impl Assembled {
     /// The same without the rows of these numbers.
     pub fn without(&self, numbers: &HashSet<u64>) -> Self {
         let left = self.parts.iter().filter(|part| !numbers.contains(&part.rows.number()));
-        Assembled { quiet_before: self.quiet_before, parts: left.cloned().collect() }
+        Assembled { parts: left.cloned().collect(), ..*self }
     }
 }
 
@@ -107,7 +113,7 @@ impl Recent {
         let _at_work = AtWork(self);
         let parts: HashMap<_, _> = known.iter().flat_map(|k| &k.parts).map(|part| (part.records, part)).collect();
         let fresh = known.as_ref().filter(|k| quiet_before - k.quiet_before <= FRESH);
-        let assembled = match fresh.and_then(|known| extended(known.quiet_before, &parts, held)) {
+        let assembled = match fresh.and_then(|known| extended(known, &parts, held)) {
             Some(extended) => Arc::new(extended),
             None => Arc::new(self.assemble(&parts, held, context, (quiet_before, Arc::make_mut(&mut usual)))),
         };
@@ -130,11 +136,12 @@ impl Recent {
             None => (*raw).clone(),
         });
         let mut rows: Vec<Packed> = rows.collect();
-        let sooner = Sooner { whole_before: quiet_before.saturating_add(SOONER), usual };
+        let whole_before = whole_before(quiet_before, held.iter().map(|(held, _)| *held));
+        let sooner = (whole_before > quiet_before).then_some(Sooner { whole_before, usual });
         // A trace with a row that came later is not quiet, so only those with a row from before can be.
         let (mut old, mut young, mut settled) = (Vec::new(), Vec::new(), Vec::new());
         for (at, (held, _)) in held.iter().enumerate() {
-            if held.oldest >= sooner.whole_before {
+            if held.oldest >= whole_before {
                 young.push(rows[at].clone());
             } else if known.get(&held.records()).is_some_and(|part| part.is_settled) {
                 settled.push(at);
@@ -147,7 +154,7 @@ impl Recent {
         old.extend(settled.into_iter().filter(|at| assemble::has_of(&rows[*at], &open)));
         old.sort_unstable();
         let of_old: Vec<Packed> = old.iter().map(|at| rows[*at].clone()).collect();
-        let filled = assemble::fill_sooner((context, &young), of_old, quiet_before, Some(sooner));
+        let filled = assemble::fill_sooner((context, &young), of_old, quiet_before, sooner);
         for (at, filled) in old.iter().zip(filled) {
             rows[*at] = filled;
         }
@@ -155,21 +162,23 @@ impl Recent {
             let known = known.get(&held.records()).filter(|part| part.rows.is_same(&rows));
             known.map_or_else(|| Arc::new(self.part(held, raw, rows)), |part| Arc::clone(part))
         });
-        Assembled { quiet_before, parts: parts.collect() }
+        Assembled { quiet_before, whole_before, parts: parts.collect() }
     }
 
     fn part(&self, held: &Held, raw: &Packed, rows: Packed) -> Part {
-        let counted = (!raw.is_same(&rows)).then(|| self.memory.borrow(rows.num_rows() * BYTES_A_ROW));
-        let is_settled = rows.select(&[column::TREE_FLAGS]).is_ok_and(|flags| assemble::unsettled(&flags) == 0);
+        let is_same = raw.is_same(&rows);
+        let counted = (!is_same).then(|| self.memory.borrow(rows.num_rows() * BYTES_A_ROW));
+        let is_settled =
+            !is_same && rows.select(&[column::TREE_FLAGS]).is_ok_and(|flags| assemble::unsettled(&flags) == 0);
         Part { records: held.records(), rows, is_settled, _counted: counted }
     }
 }
 
 /// What is known, with rows received since as they are; `None` when rows are unknown that may have been assembled then.
-fn extended(quiet_before: Nanos, known: &HashMap<(u64, u64), &Arc<Part>>, held: &[Arc<Held>]) -> Option<Assembled> {
+fn extended(last: &Assembled, known: &HashMap<(u64, u64), &Arc<Part>>, held: &[Arc<Held>]) -> Option<Assembled> {
     let part = |held: &Arc<Held>| match known.get(&held.records()) {
         Some(part) => Some(Arc::clone(part)),
-        None if held.oldest < quiet_before.saturating_add(SOONER) => None,
+        None if held.oldest < last.whole_before => None,
         None => Some(Arc::new(Part {
             records: held.records(),
             rows: held.batch.clone()?,
@@ -177,5 +186,12 @@ fn extended(quiet_before: Nanos, known: &HashMap<(u64, u64), &Arc<Part>>, held: 
             _counted: None,
         })),
     };
-    Some(Assembled { quiet_before, parts: held.iter().map(part).collect::<Option<_>>()? })
+    Some(Assembled { parts: held.iter().map(part).collect::<Option<_>>()?, ..*last })
+}
+
+/// Before when a trace that looks whole has to have been quiet.
+fn whole_before<'h>(quiet_before: Nanos, held: impl Iterator<Item = &'h Held>) -> Nanos {
+    let sooner = quiet_before.saturating_add(SOONER);
+    let between = held.filter(|held| (quiet_before..sooner).contains(&held.oldest));
+    if between.map(|held| held.rows).sum::<usize>() <= MANY { sooner } else { quiet_before }
 }

@@ -109,7 +109,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let (query, waiting) = (query.without_backlog(), waiting(&query, scope.window));
     let mut found = compare(&query, &scope, sides(&query, &scope).await?, &settings).await?;
     if !found.ranking.verdict.is_alarm()
-        && let Some(newest) = changed_now(&query, &scope, found.evidence.sides.window, &settings).await?
+        && let Some(newest) = changed_now(&query, &scope, &found, &settings).await?
     {
         found = newest;
     }
@@ -142,7 +142,8 @@ async fn compare(query: &Query, scope: &Scope, sides: Sides, settings: &Settings
 
 /// The newest part of a level that is not as the rest, if there is one: of several the one with the largest rise, which has
 /// least of what was before in it.
-async fn changed_now(query: &Query, scope: &Scope, level: Window, settings: &Settings) -> Result<Option<Compared>> {
+async fn changed_now(query: &Query, scope: &Scope, of: &Compared, settings: &Settings) -> Result<Option<Compared>> {
+    let level = (of.evidence.sides.window, of.ranking.window_requests);
     let (looks, settings) = newest::looks(level, scope, query.now(), settings);
     let rise = |found: &Compared| found.ranking.hotspots.first().and_then(|spot| spot.change_ns_per_request);
     let mut changed: Option<Compared> = None;

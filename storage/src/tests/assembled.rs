@@ -170,3 +170,18 @@ async fn a_span_whose_answer_usually_comes_waits_for_it() {
     bench.clock.advance(QUIET);
     assert_eq!(self_times(&asked(&bench))[10..], [Some(100)], "nothing came for so long");
 }
+
+/// At such a rate assembling the same seconds again each second would take the cores from those who ask.
+#[tokio::test]
+async fn where_many_rows_are_young_a_trace_that_looks_whole_waits_as_others_do() {
+    let bench = Bench::new().await;
+    bench.send("1 10 0 shop buy 100 400").await.expect("stored");
+    let many: Vec<String> = (0..50_000).map(|n| format!("2 {} 1 shop buy 100 400", 100 + n)).collect();
+    for lines in many.chunks(5_000) {
+        bench.send(&lines.join("\n")).await.expect("stored");
+    }
+    bench.clock.advance(2 * SECOND);
+    assert_eq!(self_times(&asked(&bench))[0], None, "50,001 rows");
+    bench.clock.advance(QUIET);
+    assert_eq!(self_times(&asked(&bench))[0], Some(300));
+}
