@@ -157,8 +157,6 @@ fn survives(server: Server, disk: &SmallDisk, words: &[&str]) {
     let (status, trace) = answer(server.request(&format!("/api/v1/traces/{:032x}", 1)));
     assert_eq!(status, StatusCode::OK, "{trace}");
     let status = server.json("/api/v1/status");
-    let spans = &status["ledger"]["spans"];
-    assert!(spans["refused"].as_u64() >= Some(2 * SPANS), "{spans}");
     let reasons = status["reasons"].as_array().expect("a list");
     let told = reasons.iter().any(|r| r["outcome"] == "refused" && r["reason"] == "unavailable");
     assert!(told, "{reasons:?}");
