@@ -1,12 +1,12 @@
 """A real OpenTelemetry Collector between the SDKs and hotspan: started, asked for its own metrics, its log read."""
 
 import os
-import signal
 import socket
 import subprocess
 import tempfile
 
 import metrics
+from child import Child
 from waiting import Wrong, until
 
 RETRIED = "Exporting failed. Will retry the request after interval."
@@ -16,7 +16,7 @@ ASKED_TO_WAIT = "Throttle ("
 DROPPED = ("Dropping data", "No more retries left", "not retryable error", "sending queue is full")
 
 
-class Collector:
+class Collector(Child):
     """`hotspan` is HOST:PORT for the protocol; a context manager that stops it."""
 
     def __init__(self, folder, protocol, hotspan):
@@ -69,21 +69,6 @@ class Collector:
     def said(self, *phrases):
         """The lines of its log that hold one of these."""
         return [line for line in self.log() if any(phrase in line for phrase in phrases)]
-
-    def stop(self, deadline=60):
-        """SIGTERM; the exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=deadline)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.folder.cleanup()
 
 
 def free_ports(count):

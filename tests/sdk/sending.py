@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import uuid
 
+from child import Child
 from languages import LANGUAGES, Skip
 from run import SENDER_DEADLINE_S, environment
 from waiting import Wrong
@@ -21,7 +22,7 @@ GAVE_UP = {
 }
 
 
-class Sender:
+class Sender(Child):
     """An SDK's program, under way; a context manager that ends it."""
 
     def __init__(self, folders, language, protocol, server, traces):
@@ -65,12 +66,3 @@ class Sender:
 
     def gave_up(self):
         return [line for line in self.output() if GAVE_UP[self.language].search(line)]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.folder.cleanup()

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 
 import metrics
+from child import Child
 
 
 class Server:
@@ -57,7 +58,7 @@ class StartError(Exception):
     """The program under test did not come up."""
 
 
-class Started(Server):
+class Started(Child, Server):
     """`hotspan serve` with a store of its own or in `data`; a context manager that stops it. It takes free ports, or
     those of `addresses`, a server that was there before."""
 
@@ -98,18 +99,3 @@ class Started(Server):
             return self.process.wait(timeout=deadline) == -signal.SIGKILL
         except subprocess.TimeoutExpired:
             return False
-
-    def stop(self, deadline=60):
-        """SIGTERM; the exit code, which is 0 after a clean stop."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=deadline)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.folder.cleanup()

@@ -25,8 +25,13 @@ type Waiting = Pin<Box<dyn Future<Output = Result<Permit, NoRoom>> + Send>>;
 
 /// Asks for room; the future has been polled once, so it is in the queue unless it was granted.
 fn ask(budget: &Arc<Budget>, name: &str, bytes: u64) -> Waiting {
+    bring(budget, name, bytes, 0)
+}
+
+/// The same with so many of the bytes in memory already.
+fn bring(budget: &Arc<Budget>, name: &str, bytes: u64, brought: u64) -> Waiting {
     let (budget, tenant) = (budget.clone(), tenant(name));
-    let mut waiting: Waiting = Box::pin(async move { budget.admit(&tenant, bytes, 0).await });
+    let mut waiting: Waiting = Box::pin(async move { budget.admit(&tenant, bytes, brought).await });
     match poll(&mut waiting) {
         None => waiting,
         Some(done) => Box::pin(std::future::ready(done)),
@@ -229,14 +234,7 @@ async fn the_last_quarter_is_kept_for_those_inside() {
 async fn what_waits_at_the_door_holds_a_bounded_number_of_bytes() {
     let budget = limited(80_000);
     let held = budget.admit(&tenant("loud"), 58_000 - OVERHEAD, 0).await.expect("fits");
-    let bring = |name: &str, brought: u64| {
-        let (budget, tenant) = (budget.clone(), tenant(name));
-        let mut one: Waiting = Box::pin(async move { budget.admit(&tenant, 5000, brought).await });
-        match poll(&mut one) {
-            None => one,
-            Some(done) => Box::pin(std::future::ready(done)),
-        }
-    };
+    let bring = |name: &str, brought: u64| bring(&budget, name, 5000, brought);
     let mut loud: Vec<_> = (0..3).map(|_| bring("loud", 4000)).collect();
     assert_eq!(loud.iter_mut().filter_map(poll).count(), 1, "two have 8,000 of the 10,000");
     assert_eq!(budget.waiting(), 2);
