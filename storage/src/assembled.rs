@@ -190,7 +190,7 @@ fn extended(last: &Assembled, known: &HashMap<(u64, u64), &Arc<Part>>, held: &[A
 }
 
 /// Before when a trace that looks whole has to have been quiet.
-fn whole_before<'h>(quiet_before: Nanos, held: impl Iterator<Item = &'h Held>) -> Nanos {
+pub fn whole_before<'h>(quiet_before: Nanos, held: impl Iterator<Item = &'h Held>) -> Nanos {
     let sooner = quiet_before.saturating_add(SOONER);
     let between = held.filter(|held| (quiet_before..sooner).contains(&held.oldest));
     if between.map(|held| held.rows).sum::<usize>() <= MANY { sooner } else { quiet_before }

@@ -14,7 +14,7 @@ use model::schema::column;
 use model::{Nanos, Result, Signal, Tenant, TraceId};
 use object_store::ObjectStore;
 
-use crate::assembled::{Assembled, Recent};
+use crate::assembled::{Assembled, Recent, whole_before};
 use crate::backlog::Backlog;
 use crate::delta::DataFile;
 use crate::held::Held;
@@ -123,6 +123,12 @@ impl TableSnapshot {
         }
         let rows = self.assembled(quiet_before).rows();
         self.in_memory().zip(rows).map(|((held, _), rows)| Timed { times: held.times, rows: rows.clone() }).collect()
+    }
+
+    /// Whether traces that look whole are assembled before they have been quiet since `quiet_before`: not where many came
+    /// lately.
+    pub fn assembles_sooner(&self, quiet_before: Nanos) -> bool {
+        whole_before(quiet_before, self.in_memory().map(|(held, _)| held)) > quiet_before
     }
 
     /// The same table of spans without those of its assembled rows in memory that have these numbers.

@@ -107,7 +107,9 @@ const LEAST_OWN: i64 = 5 * SECOND;
 async fn run(query: Query, scope: Scope) -> Result<Report> {
     let settings = Settings { limit: scope.number("limit", 10, 1, 100)? as usize, ..Settings::default() };
     let (query, waiting) = (query.without_backlog(), waiting(&query, scope.window));
-    let mut found = compare(&query, &scope, sides(&query, &scope).await?, &settings).await?;
+    let sides = sides(&query, &scope).await?;
+    let (mut found, unsettled) =
+        tokio::try_join!(compare(&query, &scope, sides, &settings), unsettled(&query, &scope))?;
     if !found.ranking.verdict.is_alarm()
         && let Some(newest) = changed_now(&query, &scope, &found, &settings).await?
     {
@@ -115,7 +117,8 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     }
     let Compared { evidence, mut ranking } = found;
     let Evidence { sides, seen, facts, .. } = &evidence;
-    let spots = ranking.hotspots.iter().take(NARROWED);
+    // Without a change there is nothing that could be confined to a value, and looking takes longest of all.
+    let spots = ranking.hotspots.iter().take(if ranking.verdict.is_alarm() { NARROWED } else { 0 });
     let narrow: Vec<_> = spots.map(|spot| narrowed(&query, sides, &scope, facts, spot)).collect();
     let attributes = futures::future::try_join_all(narrow).await?;
     for (spot, attribute) in ranking.hotspots.iter_mut().zip(attributes) {
@@ -123,7 +126,7 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     }
     illustrate(&query, &scope, &evidence, &mut ranking.hotspots).await?;
     let mut report = Report::new("hotspots", answer(sides, &ranking, &seen.fold)?);
-    report.unsettled = evidence.unsettled;
+    report.unsettled = unsettled;
     report.notes.extend(waiting.into_iter().chain(evidence.left_out));
     Ok(report)
 }
@@ -143,7 +146,10 @@ async fn compare(query: &Query, scope: &Scope, sides: Sides, settings: &Settings
 /// The newest part of a level that is not as the rest, if there is one: of several the one with the largest rise, which has
 /// least of what was before in it.
 async fn changed_now(query: &Query, scope: &Scope, of: &Compared, settings: &Settings) -> Result<Option<Compared>> {
-    let level = (of.evidence.sides.window, of.ranking.window_requests);
+    if of.ranking.window_requests == 0 {
+        return Ok(None);
+    }
+    let level = of.evidence.sides.window;
     let (looks, settings) = newest::looks(level, scope, query.now(), settings);
     let rise = |found: &Compared| found.ranking.hotspots.first().and_then(|spot| spot.change_ns_per_request);
     let mut changed: Option<Compared> = None;
@@ -167,20 +173,14 @@ struct Evidence {
     facts: FactBook,
     now: Observed,
     then: Option<Observed>,
-    /// Spans that are not settled yet.
-    unsettled: u64,
     /// Why log lines or metrics are not among it.
     left_out: Vec<Sentence>,
 }
 
 async fn gather(query: &Query, scope: &Scope, sides: Sides) -> Result<Evidence> {
     let windows: Vec<Window> = std::iter::once(sides.window).chain(sides.baseline).collect();
-    let (mut seen, unsettled, pressure, (said, unsaid)) = tokio::try_join!(
-        observe(query, scope, &windows),
-        unsettled(query, scope),
-        pressure(query, &windows),
-        said(query, scope, &windows)
-    )?;
+    let (mut seen, pressure, (said, unsaid)) =
+        tokio::try_join!(observe(query, scope, &windows), pressure(query, &windows), said(query, scope, &windows))?;
     let (pressure, unweighed) = pressure;
     let mut facts = FactBook::new();
     for (side, window) in windows.iter().enumerate() {
@@ -202,7 +202,7 @@ async fn gather(query: &Query, scope: &Scope, sides: Sides) -> Result<Evidence> 
         log_patterns::place(&said.fold, &seen.fold, &windows, &mut now, then);
     }
     let left_out = unsaid.into_iter().chain(unweighed).collect();
-    Ok(Evidence { sides, windows, seen, messages, facts, now, then, unsettled, left_out })
+    Ok(Evidence { sides, windows, seen, messages, facts, now, then, left_out })
 }
 
 /// Gives the first hot spots example traces, and what metrics say beside them.

@@ -18,6 +18,11 @@ fn asked(bench: &Bench) -> Asked {
     Asked { rows: memory.into_iter().map(|part| part.rows).collect(), _snapshot: snapshot }
 }
 
+fn assembles_sooner(bench: &Bench) -> bool {
+    let snapshot = bench.store.snapshot(&Tenant::default()).expect("a snapshot");
+    snapshot.table(Signal::Traces).assembles_sooner(snapshot.taken - QUIET)
+}
+
 /// The self time of each row; nothing before its trace is assembled.
 fn self_times(asked: &Asked) -> Vec<Option<i64>> {
     let of = |rows: &Packed| {
@@ -182,6 +187,8 @@ async fn where_many_rows_are_young_a_trace_that_looks_whole_waits_as_others_do()
     }
     bench.clock.advance(2 * SECOND);
     assert_eq!(self_times(&asked(&bench))[0], None, "50,001 rows");
+    assert!(!assembles_sooner(&bench));
     bench.clock.advance(QUIET);
     assert_eq!(self_times(&asked(&bench))[0], Some(300));
+    assert!(assembles_sooner(&bench), "none of them is young any more");
 }

@@ -8,6 +8,7 @@
 use model::Nanos;
 use model::time::{MINUTE, SECOND};
 
+use super::super::partial::whole_second;
 use super::super::ranking::Settings;
 use super::super::scope::{Scope, Window};
 use super::Sides;
@@ -18,25 +19,16 @@ const BEFORE: Nanos = 4 * MINUTE;
 const LEAST_BEFORE: Nanos = 45 * SECOND;
 /// A window that ended so long ago is not about now.
 const NOW: Nanos = MINUTE;
-/// With more requests a second than that nothing is looked at: each look would read seconds of rows, since its edges cut
-/// what is summed up, and three of them took ten times as long as the question itself.
-const MOST_A_SECOND: f64 = 500.0;
 
-/// The newest parts of a level that had so many requests, each with what was before, and what makes a change of one of them.
-pub fn looks(
-    (level, requests): (Window, u64),
-    scope: &Scope,
-    now: Nanos,
-    settings: &Settings,
-) -> (Vec<Sides>, Settings) {
+/// The newest parts of a level, each with what was before, and what makes a change of one of them.
+pub fn looks(level: Window, scope: &Scope, now: Nanos, settings: &Settings) -> (Vec<Sides>, Settings) {
     let is_asked = scope.baseline.is_some() || scope.run_end.is_some();
-    let a_second = requests as f64 / ((level.end - level.start).max(SECOND) as f64 / SECOND as f64);
-    if is_asked || level.end < now - NOW || a_second > MOST_A_SECOND {
+    if is_asked || level.end < now - NOW {
         return (Vec::new(), *settings);
     }
     let look = |part: Nanos| {
         let begin = level.end - part;
-        let before = Window { start: level.start.max(begin - BEFORE), end: begin };
+        let before = Window { start: whole_second(level.start + SECOND - 1).max(begin - BEFORE), end: begin };
         let is_long = before.end - before.start >= LEAST_BEFORE;
         is_long.then_some(Sides { window: Window { start: begin, end: level.end }, baseline: Some(before) })
     };
@@ -52,14 +44,10 @@ mod tests {
     const END: Nanos = 10_000 * SECOND;
 
     fn looks_at(seconds: i64, ended: i64, parameters: &[(&str, &str)]) -> Vec<(i64, i64, i64)> {
-        looks_at_many(seconds, 10_000, ended, parameters)
-    }
-
-    fn looks_at_many(seconds: i64, requests: u64, ended: i64, parameters: &[(&str, &str)]) -> Vec<(i64, i64, i64)> {
         let owned: Vec<_> = parameters.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
         let scope = Scope::parse(&owned, END).expect("a scope");
         let level = Window { start: END - seconds * SECOND, end: END };
-        let (looks, settings) = looks((level, requests), &scope, END + ended * SECOND, &Settings::default());
+        let (looks, settings) = looks(level, &scope, END + ended * SECOND, &Settings::default());
         assert!(looks.is_empty() || (settings.confidence - 0.9875).abs() < 1e-12, "{}", settings.confidence);
         let back = |at: Nanos| (END - at) / SECOND;
         let of = |look: &Sides| {
@@ -79,8 +67,6 @@ mod tests {
     #[test]
     fn nothing_is_looked_at_that_was_not_asked() {
         assert_eq!(looks_at(600, 61, &[]), [], "long ago");
-        assert_eq!(looks_at_many(600, 300_000, 7, &[]).len(), 3, "500 a second");
-        assert_eq!(looks_at_many(600, 301_000, 7, &[]), [], "more would take too long");
         assert_eq!(looks_at(600, 7, &[("baseline_start", "now-20m"), ("baseline_end", "now-15m")]), []);
     }
 }

@@ -7,17 +7,18 @@
 //!
 //! A trace counts once it is assembled: soon when it looks whole, else after a wait (`storage`). Were the window to end where
 //! only some count, those would be the ones that call little and end soon: calls would seem to vanish. So it ends where nearly
-//! all count, and not where spans that ended have not been sent yet.
+//! all count, and not where spans that ended have not been sent yet. At the peak all wait, so nothing need be counted.
 
 use model::schema::column;
 use model::time::SECOND;
-use model::{Nanos, Result};
+use model::{Nanos, Result, Signal};
 
 use super::super::partial::whole_second;
 use super::super::rows::read;
 use super::super::scope::{Window, started_in};
 use super::super::timeline::{SETTLE, settled};
 use crate::query::Query;
+use crate::tables::memory::quiet_before;
 
 /// Looked at: all that waits has been assembled or never will be after this long, but for what came late.
 const LOOKED_AT: i64 = 25;
@@ -46,11 +47,28 @@ pub async fn whole(query: &Query, window: Window) -> Result<Window> {
     if window.end <= from {
         return Ok(window);
     }
+    if at_peak(query) {
+        return Ok(of_whole_seconds(settled(window, now)));
+    }
     let seconds = begun(query, Window { start: from, end: from + (LOOKED_AT + 1) * SECOND }).await?;
     Ok(match end_of_whole(&seconds, from, now) {
         Some(end) => Window { start: window.start, end: window.end.min(end).max(window.start + SECOND) },
         None => settled(window, now),
     })
+}
+
+/// The whole seconds of a window. What is known of rows is known by the second, and at the peak there are 100,000 in one that
+/// is cut.
+fn of_whole_seconds(Window { start, end }: Window) -> Window {
+    let start = whole_second(start.saturating_add(SECOND - 1));
+    Window { start, end: whole_second(end).max(start + SECOND) }
+}
+
+/// Whether so much came lately that traces which look whole wait as long as others. What would hurry then takes the cores
+/// from those who ask.
+pub fn at_peak(query: &Query) -> bool {
+    let snapshot = query.snapshot();
+    !snapshot.table(Signal::Traces).assembles_sooner(quiet_before(snapshot.taken))
 }
 
 /// What began in each second of a window, as far as it came.
@@ -142,6 +160,14 @@ mod tests {
         assert_eq!(end(&late(90 * SECOND)), Some(-12), "clocks that disagree by minutes");
         assert_eq!(end(&late(-90 * SECOND)), Some(-3));
         assert_eq!(end(&[Begun::default(); 26]), Some(-12), "nothing is known");
+    }
+
+    #[test]
+    fn of_seconds_that_are_cut_nothing_is_left() {
+        let of = |start, end| of_whole_seconds(Window { start, end });
+        assert_eq!(of(SECOND, 9 * SECOND), Window { start: SECOND, end: 9 * SECOND });
+        assert_eq!(of(SECOND + 1, 10 * SECOND - 1), Window { start: 2 * SECOND, end: 9 * SECOND });
+        assert_eq!(of(SECOND + 1, SECOND + 2), Window { start: 2 * SECOND, end: 3 * SECOND }, "one at least");
     }
 
     #[test]
