@@ -195,13 +195,18 @@ async fn merge_traces(
     inputs: Vec<bytes::Bytes>,
 ) -> Result<Merged> {
     let last = job.inputs.iter().map(|f| f.max_received).max().unwrap_or_else(|| shared.clock.now());
-    let (context, waiting) = table.context(last);
+    let place = table.clone();
     let work = move || {
         let keys = merge::keys(Signal::Traces, &inputs)?;
         let traces = Arc::new(assemble::traces(keys.rows()));
-        Ok((inputs, keys, traces))
+        // Held no longer than that: rows that wait may leave memory. What is written from here on is among the neighbours.
+        let (context, waiting) = place.context(last);
+        let written = context.iter().filter_map(|rows| assemble::only(rows, &traces));
+        let in_memory = waiting.iter().filter_map(|rows| assemble::of_traces(rows, &traces));
+        let in_memory: Vec<RecordBatch> = written.chain(in_memory).collect();
+        Ok((inputs, keys, traces, in_memory))
     };
-    let (inputs, keys, traces) = background::run("hotspan-merge", Priority::Merge, work).await?;
+    let (inputs, keys, traces, in_memory) = background::run("hotspan-merge", Priority::Merge, work).await?;
     let mut known = Vec::new();
     for file in neighbours(&mergeable(shared, table), job) {
         let (file, traces) = (read(shared, &file).await?, traces.clone());
@@ -211,8 +216,7 @@ async fn merge_traces(
     let summarize = shared.summarize.clone();
     let work = move || {
         let later = assemble::traces(&known);
-        known.extend(context.iter().filter_map(|rows| assemble::only(rows, &traces)));
-        known.extend(waiting.iter().filter_map(|rows| assemble::of_traces(rows, &traces)));
+        known.extend(in_memory);
         let assembly = assemble::assembly(&known, keys.rows(), Nanos::MAX, &HashSet::new());
         let file = merge::merge(Signal::Traces, &inputs, &keys, assembly.as_ref(), summarize.as_ref())?;
         let straddling = keys.rows().iter().filter_map(|rows| assemble::only(rows, &later)).collect();

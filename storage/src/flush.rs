@@ -186,9 +186,10 @@ async fn flush_table(shared: &Arc<Shared>, table: &Arc<Table>, part: Part, (thro
     let quiet_before = assembled.map(|at| at - QUIET);
     let (reader, place) = (shared.clone(), table.clone());
     let work = move || {
-        let rows = rows(&reader, &place, &part.held)?;
-        let encoded = encode((signal, reader.summarize.as_ref()), (&part.context, &part.later), rows, quiet_before)?;
-        Ok((encoded, assembled.map(|at| (at, place.to_remember(&part.held)))))
+        let Part { held, context, later, .. } = part;
+        let rows = rows(&reader, &place, &held)?;
+        let encoded = encode((signal, reader.summarize.as_ref()), (context, later), rows, quiet_before)?;
+        Ok((encoded, assembled.map(|at| (at, place.to_remember(&held)))))
     };
     let (encoded, remembered) = background::run("hotspan-flush", Priority::Flush, work).await?;
     crash_point!("flush.encoded");
@@ -259,17 +260,19 @@ pub(crate) async fn put(
 }
 
 /// One file for each day of receipt (nearly always one). Traces are assembled that have been quiet since
-/// `quiet_before`.
+/// `quiet_before`. What is there for that only is given up before the encoding, which takes longer: meanwhile `later` may
+/// leave memory.
 fn encode(
     (signal, summarize): (Signal, &dyn Summarize),
-    (context, later): (&[RecordBatch], &[Packed]),
+    (context, later): (Vec<RecordBatch>, Vec<Packed>),
     rows: Vec<Packed>,
     quiet_before: Option<Nanos>,
 ) -> Result<Vec<(String, Encoded)>> {
     let rows = match (signal, quiet_before) {
-        (Signal::Traces, Some(quiet_before)) => assemble::fill_packed(context, later, rows, quiet_before),
+        (Signal::Traces, Some(quiet_before)) => assemble::fill_packed(&context, &later, rows, quiet_before),
         _ => rows,
     };
+    drop((context, later));
     let mut days: BTreeMap<String, Vec<Packed>> = BTreeMap::new();
     for batch in rows.into_iter().filter(|b| b.num_rows() > 0) {
         // All of it was received on one day.

@@ -1,5 +1,9 @@
 //! Rows that leave memory before they are written are summed up once, and what is known of them stays true.
 
+use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 use crate::backlog::Backlog;
 use crate::flush::Reason;
@@ -16,6 +20,29 @@ async fn burst(store: &Store, before: impl Fn()) {
 
 const SPANS: i64 = 1_500;
 
+/// Sends a burst while a file is encoded, and notes how many bytes of rows somebody still has that left the tables.
+#[derive(Default)]
+struct BurstMeanwhile {
+    store: OnceLock<(Store, tokio::runtime::Handle)>,
+    kept: AtomicUsize,
+}
+
+impl fmt::Debug for BurstMeanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BurstMeanwhile")
+    }
+}
+
+impl Summarize for BurstMeanwhile {
+    fn begin(&self, _: Expected) -> Option<Box<dyn Summary>> {
+        let (store, runtime) = self.store.get().filter(|_| self.kept.load(Ordering::Relaxed) == 0)?;
+        runtime.block_on(burst(store, || ()));
+        let memory = &store.shared.memory;
+        self.kept.store(memory.alive().saturating_sub(memory.used()), Ordering::Relaxed);
+        None
+    }
+}
+
 /// Whether these are all from the first one to `last`, each once, in any order.
 fn are_all(mut ids: Vec<i64>, last: i64) -> bool {
     ids.sort_unstable();
@@ -24,8 +51,12 @@ fn are_all(mut ids: Vec<i64>, last: i64) -> bool {
 
 /// A store that writes and sums up only what it is asked for.
 pub(super) async fn still(folder: &Path, clock: &Arc<ManualClock>) -> Store {
+    still_with(folder, clock, Arc::new(SpanIds)).await
+}
+
+async fn still_with(folder: &Path, clock: &Arc<ManualClock>, summarize: Arc<dyn Summarize>) -> Store {
     let settings = Settings { memory_bytes: 8 << 20, ..settings() };
-    let opened = crate::recover::open(folder, settings, clock.clone(), Arc::new(LineDecoder), Arc::new(SpanIds)).await;
+    let opened = crate::recover::open(folder, settings, clock.clone(), Arc::new(LineDecoder), summarize).await;
     let shared = Arc::new(opened.expect("opens").0);
     Store { maintenance: Arc::new(Maintenance::idle(shared.clone())), shared }
 }
@@ -95,4 +126,25 @@ async fn what_nobody_sums_up_takes_no_more_memory_than_one_flush() {
     while traces(&store).sum_up_next(&SpanIds).expect("sums up") {}
     let (known, rest) = told(&backlog(&store).expect("rows in the log only"));
     assert!(!known.is_empty() && are_all([known.concat(), rest].concat(), dropped));
+}
+
+/// What is young is needed to assemble what is old, and not while that is encoded, which takes longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_may_leave_memory_while_older_ones_are_encoded() {
+    let (clock, folder) = (Arc::new(ManualClock::at(NOON)), tempfile::tempdir().expect("a folder"));
+    let meanwhile = Arc::new(BurstMeanwhile::default());
+    let store = still_with(folder.path(), &clock, meanwhile.clone()).await;
+    for id in 10_001..=10_150 {
+        if id == 10_075 {
+            clock.advance(11 * SECOND);
+        }
+        send(&store, &format!("{id} {id} 0 a b {id} {}", id + 7), clock.now()).await.expect("acknowledged");
+    }
+    let before = store.stats().backlog_rows;
+    assert!(meanwhile.store.set((store.clone(), tokio::runtime::Handle::current())).is_ok());
+    assert!(store.maintenance.flush_once(Reason::Age).await.expect("writes"));
+    let kept = meanwhile.kept.load(Ordering::Relaxed);
+    let after = store.stats().backlog_rows;
+    assert!(before == 0 && after > 150, "{before} and {after} rows left memory");
+    assert!(kept > 0 && kept <= store.shared.memory.chunk(), "{kept} bytes of {}", store.shared.memory.chunk());
 }
