@@ -20,7 +20,7 @@ use super::columns::{self, float, int, text};
 use super::learn::learn;
 use super::messages::{Messages, messages};
 use super::observe::{Seen, observe};
-use super::ranking::{self, FactBook, Hotspot, Observed, Operation, Ranking, Settings};
+use super::ranking::{self, FactBook, Hotspot, Observed, Operation, Ranking, Settings, Verdict};
 use super::report::{Report, rfc3339};
 use super::rows::{number, read};
 use super::sample::typical_of;
@@ -118,7 +118,8 @@ async fn run(query: Query, scope: Scope) -> Result<Report> {
     let Compared { evidence, mut ranking } = found;
     let Evidence { sides, seen, facts, .. } = &evidence;
     // Without a change there is nothing that could be confined to a value, and looking takes longest of all.
-    let spots = ranking.hotspots.iter().take(if ranking.verdict.is_alarm() { NARROWED } else { 0 });
+    let is_as_before = ranking.verdict == Verdict::NoSignificantChange;
+    let spots = ranking.hotspots.iter().take(if is_as_before { 0 } else { NARROWED });
     let narrow: Vec<_> = spots.map(|spot| narrowed(&query, sides, &scope, facts, spot)).collect();
     let attributes = futures::future::try_join_all(narrow).await?;
     for (spot, attribute) in ranking.hotspots.iter_mut().zip(attributes) {
