@@ -66,7 +66,7 @@ fn of_whole_seconds(Window { start, end }: Window) -> Window {
 
 /// Whether so much came lately that traces which look whole wait as long as others. What would hurry then takes the cores
 /// from those who ask.
-pub fn at_peak(query: &Query) -> bool {
+fn at_peak(query: &Query) -> bool {
     let snapshot = query.snapshot();
     !snapshot.table(Signal::Traces).assembles_sooner(quiet_before(snapshot.taken))
 }
