@@ -8,7 +8,6 @@
 use model::Nanos;
 use model::time::{MINUTE, SECOND};
 
-use super::super::partial::whole_second;
 use super::super::ranking::Settings;
 use super::super::scope::{Scope, Window};
 use super::Sides;
@@ -28,7 +27,7 @@ pub fn looks(level: Window, scope: &Scope, now: Nanos, settings: &Settings) -> (
     }
     let look = |part: Nanos| {
         let begin = level.end - part;
-        let before = Window { start: whole_second(level.start + SECOND - 1).max(begin - BEFORE), end: begin };
+        let before = Window { start: level.start.max(begin - BEFORE), end: begin };
         let is_long = before.end - before.start >= LEAST_BEFORE;
         is_long.then_some(Sides { window: Window { start: begin, end: level.end }, baseline: Some(before) })
     };
