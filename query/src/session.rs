@@ -33,6 +33,7 @@ pub(crate) use unpinned::unpinned;
 pub use watch::machine_memory;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
@@ -152,6 +153,7 @@ impl Engine {
     {
         let limit = Duration::from_secs_f64(self.shared.settings.timeout_seconds);
         let lane = self.lanes.of(asked);
+        let begun = AtomicBool::new(false);
         let work = async {
             let place = Arc::new(lane.admission.enter().await?);
             // A statement leaves its place while it runs.
@@ -160,23 +162,29 @@ impl Engine {
                 let interrupt = Interrupt::of(lane.running.enter(place));
                 // Here, since a thread of a query may lose its core while it holds a table's lock.
                 let query = Query::open(self, tenant, asked, interrupt.clone())?;
+                interrupt.seat().meter().lend(query.snapshot().leases());
                 let job = job.clone();
                 let work = interrupt.seat().meter().count(async move { job(query).await });
                 Ok::<_, Error>(Cancelling { task: threads.spawn(work), interrupt })
             };
-            let first = begin(lane.threads.first(Instant::now())?, Some(place))?;
+            let threads = lane.threads.first(Instant::now())?;
+            if asked == Asked::Statement {
+                // Until a thread comes: with rows of this moment it would keep them for nothing.
+                let _ = threads.spawn(async {}).await;
+            }
+            begun.store(true, Ordering::Relaxed);
+            let first = begin(threads, Some(place))?;
             let meter = first.interrupt.seat().meter().clone();
             let instead = tokio::select! {
-                outcome = first.outcome(lane) => return outcome,
+                outcome = first.outcome(lane, &self.shared) => return outcome,
                 threads = lane.threads.never_come(&meter) => threads,
             };
             // What the first one had is lost, which is next to nothing.
-            begin(instead, kept)?.outcome(lane).await
+            begin(instead, kept)?.outcome(lane, &self.shared).await
         };
         let outcome = match tokio::time::timeout(limit, work).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Error::new(Kind::Limit, format!("the query took longer than {} s", limit.as_secs_f64()))
-                .hint("narrow the time range, filter by service_name, or select fewer columns")),
+            Err(_) => Err(took_too_long(limit, begun.load(Ordering::Relaxed))),
         };
         self.shared.outcomes.count(&outcome);
         outcome
@@ -235,6 +243,20 @@ impl Engine {
     }
 }
 
+fn took_too_long(limit: Duration, begun: bool) -> Error {
+    let limit = limit.as_secs_f64();
+    if begun {
+        Error::new(Kind::Limit, format!("the query took longer than {limit} s"))
+            .hint("narrow the time range, filter by service_name, or select fewer columns")
+    } else {
+        Error::new(
+            Kind::Limit,
+            format!("the query could not begin within {limit} s, since others had all places or cores"),
+        )
+        .hint("ask again when less is coming in or fewer people ask")
+    }
+}
+
 /// A task that ends when nobody waits for it any more.
 struct Cancelling<T> {
     task: tokio::task::JoinHandle<Result<T>>,
@@ -243,11 +265,12 @@ struct Cancelling<T> {
 
 impl<T> Cancelling<T> {
     /// What it found, or why it has to end before.
-    async fn outcome(self, lane: &Lane) -> Result<T> {
+    async fn outcome(self, lane: &Lane, shared: &Shared) -> Result<T> {
         let seat = self.interrupt.clone();
+        let rows = || shared.source.pinned_bytes();
         tokio::select! {
             outcome = self.finish() => outcome,
-            error = watch::exceeded(lane.ceiling, seat.seat()) => Err(error),
+            error = watch::exceeded(lane.ceiling, seat.seat(), rows) => Err(error),
             error = lane.outstayed(seat.seat()) => Err(error),
         }
     }
@@ -268,12 +291,21 @@ impl<T> Drop for Cancelling<T> {
     fn drop(&mut self) {
         self.interrupt.set();
         self.task.abort();
+        // Its own threads may have no core for seconds.
+        let meter = self.interrupt.seat().meter();
+        match Handle::try_current().ok().filter(|_| meter.has_rows()) {
+            Some(ours) => drop(ours.spawn_blocking({
+                let meter = meter.clone();
+                move || meter.take_rows()
+            })),
+            None => meter.take_rows(),
+        }
     }
 }
 
 impl Shared {
     pub(crate) fn snapshot(&self, tenant: &Tenant) -> Result<Snapshot> {
-        let snapshot = self.source.snapshot(tenant)?;
+        let snapshot = self.source.snapshot(tenant)?.lent();
         if breath::is_busy(snapshot.taken, snapshot.newest_export) {
             breath::make_way();
         }
@@ -314,4 +346,70 @@ fn config(settings: &Settings) -> SessionConfig {
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::mpsc;
+
+    use futures::poll;
+    use model::ManualClock;
+    use object_store::memory::InMemory;
+    use storage::{Lease, TableSnapshot};
+
+    use super::*;
+
+    /// Nothing, and how often it was asked for.
+    #[derive(Default)]
+    struct Counted(AtomicUsize);
+
+    impl Source for Counted {
+        fn snapshot(&self, tenant: &Tenant) -> Result<Snapshot> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let tables = model::Signal::ALL.map(|signal| TableSnapshot::new(signal, &[], Arc::new([]), None));
+            let (objects, runs) = (Arc::new(InMemory::new()), Arc::new([]));
+            Ok(Snapshot { tenant: tenant.clone(), taken: 0, newest_export: None, objects, tables, runs })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_statement_takes_its_snapshot_when_a_thread_has_a_core_for_it() {
+        let source = Arc::new(Counted::default());
+        let settings = Settings { threads: 1, ..Settings::default() };
+        let engine = Engine::new(settings, source.clone(), Arc::new(ManualClock::at(0))).expect("starts");
+        let threads = &engine.lanes.of(Asked::Statement).threads;
+        let (resume, paused) = mpsc::channel::<()>();
+        let stuck = threads.first(Instant::now()).expect("runs").spawn(async move { paused.recv() });
+        let tenant = Tenant::default();
+        let mut answer = std::pin::pin!(engine.sql(&tenant, "SELECT count(*) FROM spans", &[]));
+        assert!(poll!(&mut answer).is_pending());
+        assert_eq!(source.0.load(Ordering::SeqCst), 0);
+        drop(resume);
+        assert_eq!((answer.await.expect("answers").rows(), source.0.load(Ordering::SeqCst)), (1, 1));
+        assert!(stuck.await.expect("ends").is_err());
+    }
+
+    #[tokio::test]
+    async fn rows_are_back_when_a_query_ends_whose_threads_have_no_core() {
+        let lane = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("starts");
+        let (resume, paused) = mpsc::channel::<()>();
+        let stuck = lane.spawn(async move { paused.recv() });
+        let interrupt = Interrupt::of(Arc::new(running::Running::default()).enter(None));
+        let (lease, rows) = (Lease::default(), Arc::new(5));
+        let lent = lease.lend(rows.clone());
+        interrupt.seat().meter().lend([lease, Lease::default(), Lease::default()]);
+        let task = lane.spawn(async move {
+            std::future::pending::<()>().await;
+            drop(lent);
+            Ok(())
+        });
+        drop(Cancelling { task, interrupt });
+        while Arc::strong_count(&rows) > 1 {
+            tokio::task::yield_now().await;
+        }
+        drop(resume);
+        assert!(stuck.await.expect("ends").is_err());
+        lane.shutdown_background();
+    }
 }

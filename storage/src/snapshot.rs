@@ -18,6 +18,7 @@ use crate::assembled::{Assembled, Recent, whole_before};
 use crate::backlog::Backlog;
 use crate::delta::DataFile;
 use crate::held::Held;
+use crate::lease::{Lease, Leased};
 use crate::memory::Memory;
 use crate::order::Place;
 use crate::packed::{self, Packed};
@@ -40,11 +41,13 @@ pub struct TableSnapshot {
     /// Rows not yet in a file that were dropped from memory: the log has them.
     pub backlog: Option<Backlog>,
     /// Rows not yet in a file, in the order they were acknowledged.
-    held: Arc<[Arc<Held>]>,
+    held: Leased<Arc<[Arc<Held>]>>,
     /// Rows that were written a moment ago, as far as assembling the traces of `memory` needs them.
     context: Arc<[RecordBatch]>,
     recent: Arc<Recent>,
-    assembled: Arc<OnceLock<Arc<Assembled>>>,
+    assembled: Leased<Arc<OnceLock<Arc<Assembled>>>>,
+    /// Of the rows in memory, and of what is made of them for a question.
+    lease: Lease,
 }
 
 impl TableSnapshot {
@@ -61,8 +64,9 @@ impl TableSnapshot {
         files: Arc<[Arc<DataFile>]>,
         version: Option<u64>,
     ) -> Self {
-        let (context, assembled) = (Arc::new([]), Arc::default());
-        TableSnapshot { signal, files, version, backlog: None, held: held.into(), context, recent, assembled }
+        let lease = Lease::default();
+        let (held, assembled) = (lease.lend(held.into()), lease.lend(Arc::default()));
+        TableSnapshot { signal, files, version, backlog: None, held, context: Arc::new([]), recent, assembled, lease }
     }
 
     /// The same rows in memory and in the log beside other files of the table.
@@ -79,7 +83,19 @@ impl TableSnapshot {
 
     /// The same rows for a question of a later moment: more traces may be quiet.
     pub(crate) fn of_now(&self) -> Self {
-        TableSnapshot { assembled: Arc::default(), ..self.clone() }
+        self.lent(Arc::default())
+    }
+
+    /// The same rows under a lease of their own.
+    fn lent(&self, assembled: Arc<OnceLock<Arc<Assembled>>>) -> Self {
+        let lease = Lease::default();
+        let (held, assembled) = (lease.lend(self.held.get()), lease.lend(assembled));
+        TableSnapshot { held, assembled, lease, ..self.clone() }
+    }
+
+    /// Of this table's rows in memory: whoever makes something of them that has them for longer has it lent as well.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     pub(crate) fn with_context(self, context: Arc<[RecordBatch]>) -> Self {
@@ -93,13 +109,14 @@ impl TableSnapshot {
 
     /// The rows in memory in the order they were acknowledged, in the physical schema.
     pub fn memory(&self) -> Vec<Timed> {
-        self.in_memory().map(|(held, rows)| Timed { times: held.times, rows: rows.clone() }).collect()
+        let held = self.held.get();
+        in_memory(&held).map(|(held, rows)| Timed { times: held.times, rows: rows.clone() }).collect()
     }
 
     /// The spans of one trace that are in memory, without what is found of traces; `None` when there are none.
     pub fn trace_in_memory(&self, id: TraceId) -> Result<Option<RecordBatch>> {
         let (mut batches, mut places) = (Vec::new(), Vec::new());
-        for (_, rows) in self.in_memory() {
+        for (_, rows) in in_memory(&self.held.get()) {
             let batch = batches.len() as u32;
             places.extend(rows.rows_of(column::TRACE_ID, id.0).map(|row| Place { batch, row: row as u32 }));
             if places.last().is_some_and(|last| last.batch == batch) {
@@ -111,7 +128,7 @@ impl TableSnapshot {
 
     /// The number of batches in memory.
     pub fn batches(&self) -> usize {
-        self.held.len()
+        self.held.get().len()
     }
 
     /// The rows in memory with the assembled columns filled for traces that have been quiet since `quiet_before`
@@ -121,14 +138,15 @@ impl TableSnapshot {
         if self.signal != Signal::Traces {
             return self.memory();
         }
-        let rows = self.assembled(quiet_before).rows();
-        self.in_memory().zip(rows).map(|((held, _), rows)| Timed { times: held.times, rows: rows.clone() }).collect()
+        let (held, assembled) = self.assembled(quiet_before);
+        let rows = in_memory(&held).zip(assembled.rows());
+        rows.map(|((held, _), rows)| Timed { times: held.times, rows: rows.clone() }).collect()
     }
 
     /// Whether traces that look whole are assembled before they have been quiet since `quiet_before`: not where many came
     /// lately.
     pub fn assembles_sooner(&self, quiet_before: Nanos) -> bool {
-        whole_before(quiet_before, self.in_memory().map(|(held, _)| held)) > quiet_before
+        whole_before(quiet_before, in_memory(&self.held.get()).map(|(held, _)| held)) > quiet_before
     }
 
     /// The same table of spans without those of its assembled rows in memory that have these numbers.
@@ -136,32 +154,36 @@ impl TableSnapshot {
         if numbers.is_empty() {
             return self.clone();
         }
-        let assembled = self.assembled(quiet_before);
-        let gone = self.in_memory().zip(assembled.rows()).filter(|(_, rows)| numbers.contains(&rows.number()));
+        let (held, assembled) = self.assembled(quiet_before);
+        let gone = in_memory(&held).zip(assembled.rows()).filter(|(_, rows)| numbers.contains(&rows.number()));
         let gone: HashSet<_> = gone.map(|((held, _), _)| held.records()).collect();
-        let held = self.held.iter().filter(|held| !gone.contains(&held.records())).cloned().collect();
+        let left = held.iter().filter(|held| !gone.contains(&held.records())).cloned().collect();
         let assembled = OnceLock::from(Arc::new(assembled.without(numbers)));
-        TableSnapshot { held, assembled: Arc::new(assembled), ..self.clone() }
+        let (held, assembled) = (self.lease.lend(left), self.lease.lend(Arc::new(assembled)));
+        TableSnapshot { held, assembled, ..self.clone() }
     }
 
-    fn assembled(&self, quiet_before: Nanos) -> &Arc<Assembled> {
-        self.assembled.get_or_init(|| self.recent.assembled(&self.held, &self.context, quiet_before))
-    }
-
-    fn in_memory(&self) -> impl Iterator<Item = (&Held, &Packed)> {
-        self.held.iter().filter_map(|held| Some((&**held, held.batch.as_ref()?)))
+    /// The rows in memory as they came and, one for each in the same order, assembled.
+    fn assembled(&self, quiet_before: Nanos) -> (Arc<[Arc<Held>]>, Arc<Assembled>) {
+        let (held, assembled) = (self.held.get(), self.assembled.get());
+        let assembled = assembled.get_or_init(|| self.recent.assembled(&held, &self.context, quiet_before)).clone();
+        (held, assembled)
     }
 
     /// The number of rows in memory.
     pub fn rows_in_memory(&self) -> usize {
-        self.in_memory().map(|(_, rows)| rows.num_rows()).sum()
+        in_memory(&self.held.get()).map(|(_, rows)| rows.num_rows()).sum()
     }
 
     pub fn rows(&self) -> u64 {
-        let memory: usize = self.held.iter().map(|h| h.rows).sum();
+        let memory: usize = self.held.get().iter().map(|h| h.rows).sum();
         let backlog = self.backlog.as_ref().map_or(0, Backlog::rows);
         memory as u64 + backlog + self.files.iter().map(|f| f.rows).sum::<u64>()
     }
+}
+
+fn in_memory(held: &[Arc<Held>]) -> impl Iterator<Item = (&Held, &Packed)> {
+    held.iter().filter_map(|held| Some((&**held, held.batch.as_ref()?)))
 }
 
 /// The tables of one tenant as of one moment.
@@ -183,6 +205,17 @@ impl Snapshot {
     /// What keeps files and the log in place for a plan that has what it needs of the memory.
     pub fn without_memory(&self) -> Self {
         Snapshot { tables: self.tables.each_ref().map(TableSnapshot::without_memory), ..self.clone() }
+    }
+
+    /// The same under leases of its own: for one question, whose end takes nothing from others.
+    pub fn lent(&self) -> Self {
+        let lent = |table: &TableSnapshot| table.lent(table.assembled.get());
+        Snapshot { tables: self.tables.each_ref().map(lent), ..self.clone() }
+    }
+
+    /// Of the rows in memory of each table.
+    pub fn leases(&self) -> [Lease; 3] {
+        self.tables.each_ref().map(|table| table.lease.clone())
     }
 
     pub fn table(&self, signal: Signal) -> &TableSnapshot {
@@ -209,4 +242,9 @@ impl fmt::Debug for Snapshot {
 pub trait Source: Send + Sync + 'static {
     /// The tenant's tables now. A tenant nobody has written for has empty tables.
     fn snapshot(&self, tenant: &Tenant) -> model::Result<Snapshot>;
+
+    /// Bytes of rows that left the tables and that snapshots, or who writes files, still have.
+    fn pinned_bytes(&self) -> u64 {
+        0
+    }
 }

@@ -314,6 +314,11 @@ impl Source for Store {
         let (objects, runs) = (self.shared.objects.clone(), self.shared.runs.of(tenant));
         Ok(Snapshot { tenant: tenant.clone(), taken, newest_export, objects, tables, runs })
     }
+
+    fn pinned_bytes(&self) -> u64 {
+        let memory = &self.shared.memory;
+        memory.alive().saturating_sub(memory.used()) as u64
+    }
 }
 
 impl Ingest for Store {

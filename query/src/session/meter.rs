@@ -10,14 +10,15 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use datafusion::common::runtime::{JoinSetTracer, set_join_set_tracer};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use storage::Lease;
 
 use super::breath;
 
@@ -33,7 +34,7 @@ struct Work {
     from: Duration,
 }
 
-/// What one query has had.
+/// What one query has had, and what it has of rows in memory.
 #[derive(Debug)]
 pub struct Meter {
     began: Instant,
@@ -41,11 +42,29 @@ pub struct Meter {
     had: AtomicU64,
     /// When work for it last began or ended, in nanoseconds since `began`.
     seen: AtomicU64,
+    /// Of its snapshot.
+    leases: OnceLock<[Lease; 3]>,
 }
 
 impl Meter {
     pub fn since(began: Instant) -> Self {
-        Meter { began, had: AtomicU64::new(0), seen: AtomicU64::new(0) }
+        Meter { began, had: AtomicU64::new(0), seen: AtomicU64::new(0), leases: OnceLock::new() }
+    }
+
+    /// Its snapshot's, which is the first that it has.
+    pub fn lend(&self, leases: [Lease; 3]) {
+        // It has no other.
+        let _ = self.leases.set(leases);
+    }
+
+    /// Whether it has rows of the moment at which it began.
+    pub fn has_rows(&self) -> bool {
+        self.leases.get().is_some_and(|leases| leases.iter().any(Lease::has_some))
+    }
+
+    /// Takes the rows in memory from it, which then goes wrong if it goes on.
+    pub fn take_rows(&self) {
+        self.leases.get().into_iter().flatten().for_each(Lease::end);
     }
 
     pub fn began(&self) -> Instant {

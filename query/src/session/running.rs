@@ -23,7 +23,7 @@ use super::meter::Meter;
 const QUICK: Duration = Duration::from_millis(500);
 /// A query for which nothing has been done for so long wants no CPU: it waits for who reads its rows, say.
 const IDLE: Duration = Duration::from_secs(1);
-/// What an ended query held is given back within this time, about.
+/// What an ended query held is given back within this time, about; the rows that it had are given back within a third of it.
 const GIVES_BACK: Duration = Duration::from_millis(300);
 
 /// So long a costly query waits after each turn while a quick one wants the CPU.
@@ -233,12 +233,18 @@ impl Seat {
         }
     }
 
-    /// Whether it is this query that has to end, when one has to for the memory that all take: the one that has had most,
-    /// and none while another's is being given back.
-    pub fn has_to_end(&self, at: Instant) -> bool {
+    /// Whether it is this query that has to end, when one has to for the memory that all take, and none while another's is
+    /// being given back: the one that has had most, or where it is rows of the past that take it (`by_rows`), the one that
+    /// began first of those that have some, since it has the oldest.
+    pub fn has_to_end(&self, at: Instant, by_rows: bool) -> bool {
         let mut seats = self.running.seats();
-        let is_first = seats.before(&self.meter, |_| true) == 0;
-        let soon = seats.ended.is_some_and(|ended| at.saturating_duration_since(ended) < GIVES_BACK);
+        let oldest = seats.taken.iter().find(|meter| by_rows && meter.has_rows());
+        let is_first = match oldest {
+            Some(oldest) => Arc::ptr_eq(oldest, &self.meter),
+            None => seats.before(&self.meter, |_| true) == 0,
+        };
+        let gives_back = if oldest.is_some() { GIVES_BACK / 3 } else { GIVES_BACK };
+        let soon = seats.ended.is_some_and(|ended| at.saturating_duration_since(ended) < gives_back);
         if is_first && !soon {
             seats.ended = Some(at);
         }
@@ -257,6 +263,8 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
+    use storage::Lease;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -358,15 +366,40 @@ mod tests {
         let seats: Vec<Seat> = (0..3).map(|_| running.enter(None)).collect();
         let at = Instant::now();
         seats[1].meter.add(SECOND, at);
-        assert_eq!(seats.iter().map(|seat| seat.has_to_end(at)).collect::<Vec<_>>(), [false, true, false]);
+        assert_eq!(seats.iter().map(|seat| seat.has_to_end(at, false)).collect::<Vec<_>>(), [false, true, false]);
         let left: Vec<Seat> = seats.into_iter().enumerate().filter(|(n, _)| *n != 1).map(|(_, seat)| seat).collect();
-        assert!(left.iter().all(|seat| !seat.has_to_end(at + GIVES_BACK / 2)));
+        assert!(left.iter().all(|seat| !seat.has_to_end(at + GIVES_BACK / 2, false)));
         let later = at + GIVES_BACK;
         assert_eq!(
-            left.iter().map(|seat| seat.has_to_end(later)).collect::<Vec<_>>(),
+            left.iter().map(|seat| seat.has_to_end(later, false)).collect::<Vec<_>>(),
             [true, false],
             "the earlier one"
         );
+    }
+
+    #[test]
+    fn where_rows_of_the_past_take_the_memory_whoever_has_the_oldest_ends_first() {
+        let running = Arc::new(Running::default());
+        let seats: Vec<Seat> = (0..4).map(|_| running.enter(None)).collect();
+        let at = Instant::now();
+        seats[3].meter.add(SECOND, at);
+        // The first has not opened its snapshot, the second has read all of its rows.
+        let leases = || <[Lease; 3]>::default();
+        let (read, old, new) = (leases(), leases(), leases());
+        let rows: Vec<_> = [&old, &new].map(|leases| leases[0].lend(1)).into();
+        for (seat, leases) in seats[1..].iter().zip([read, old, new]) {
+            seat.meter.lend(leases);
+        }
+        let ends = |at, by_rows| seats.iter().map(|seat| seat.has_to_end(at, by_rows)).collect::<Vec<_>>();
+        assert_eq!(ends(at, true), [false, false, true, false]);
+        seats[2].meter.take_rows();
+        assert_eq!(rows[0].take(), None);
+        assert_eq!(ends(at, true), [false; 4], "they are being given back");
+        let later = at + GIVES_BACK / 3;
+        assert_eq!(ends(later, false), [false; 4], "as if it had been for its own memory");
+        assert_eq!(ends(later, true), [false, false, false, true]);
+        drop(rows);
+        assert_eq!(ends(later + GIVES_BACK, true), [false, false, false, true], "no rows: who has had most");
     }
 
     #[test]

@@ -12,6 +12,14 @@ use super::running::Seat;
 const INTERVAL: Duration = Duration::from_millis(100);
 /// A query that is younger is not ended: most are done by then, and it is not what took the memory.
 const GRACE: Duration = Duration::from_millis(500);
+/// Rows that only queries have are worth a query when they are one in so many bytes of what the process may take.
+const MANY_ROWS: u64 = 16;
+
+const TOO_MUCH: &str = "the query was ended because the process came near its memory limit (query.process_bytes)";
+const LESS: &str = "narrow the time range, group by fewer values, or add a LIMIT";
+const TOO_OLD: &str = "the query was ended because it still had rows that have left memory since it began, and the process came \
+                       near its memory limit (query.process_bytes)";
+const LATER: &str = "leave out the newest seconds, narrow the time range, or ask again when less is coming in";
 
 /// The most the process may take: as set, else three quarters of what the container or the machine has.
 pub fn ceiling(set: u64) -> u64 {
@@ -70,20 +78,25 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// Comes back only when the process is above its ceiling, and the query is the one that has to end for it.
-pub async fn exceeded(ceiling: u64, seat: &Seat) -> Error {
+/// Comes back only when the process is above its ceiling, and the query is the one that has to end for it. `rows` tells how many
+/// bytes of rows are only there because somebody has them.
+pub async fn exceeded(ceiling: u64, seat: &Seat, rows: impl Fn() -> u64) -> Error {
     tokio::time::sleep(GRACE).await;
     let mut tick = tokio::time::interval(INTERVAL);
     loop {
         tick.tick().await;
-        if let Some(resident) = resident().filter(|r| *r > ceiling && seat.has_to_end(Instant::now())) {
-            tracing::warn!(resident, ceiling, "a query is ended: the process takes too much memory");
-            return Error::new(
-                Kind::Limit,
-                "the query was ended because the process came near its memory limit (query.process_bytes)",
-            )
-            .hint("narrow the time range, group by fewer values, or add a LIMIT");
+        let Some(resident) = resident().filter(|resident| *resident > ceiling) else { continue };
+        let rows = rows();
+        let by_rows = rows > ceiling / MANY_ROWS;
+        if !seat.has_to_end(Instant::now(), by_rows) {
+            continue;
         }
+        tracing::warn!(resident, ceiling, rows, "a query is ended: the process takes too much memory");
+        return if by_rows {
+            Error::new(Kind::Limit, TOO_OLD).hint(LATER)
+        } else {
+            Error::new(Kind::Limit, TOO_MUCH).hint(LESS)
+        };
     }
 }
 
@@ -151,6 +164,6 @@ mod tests {
     #[tokio::test]
     async fn a_process_above_its_ceiling_is_noticed() {
         let running = std::sync::Arc::new(Running::default());
-        assert_eq!(exceeded(1, &running.enter(None)).await.kind, Kind::Limit);
+        assert_eq!(exceeded(1, &running.enter(None), || 0).await.kind, Kind::Limit);
     }
 }

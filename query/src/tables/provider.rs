@@ -89,7 +89,7 @@ impl PhysicalTable {
         for (at, part) in memory.into_iter().enumerate() {
             partitions[at % parts].push(part.rows);
         }
-        waiting::scan(&self.schema, partitions, projection, limit)
+        waiting::scan(&self.schema, partitions, projection, limit, self.table.lease())
     }
 
     fn readers(&self, state: &dyn Session) -> CachedParquetFileReaderFactory {

@@ -19,8 +19,8 @@ impl Fs for Disk {
         wal::Disk.list(dir)
     }
 
-    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        wal::Disk.read(path, limit)
+    fn read_at(&self, path: &Path, at: u64, limit: u64) -> io::Result<Vec<u8>> {
+        wal::Disk.read_at(path, at, limit)
     }
 
     /// A spare that is made ahead holds nothing, wherever the process dies: the points are a segment's.

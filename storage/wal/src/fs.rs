@@ -14,8 +14,13 @@ pub trait Fs: Send + Sync + 'static {
     /// The names of the plain files in a folder with their sizes in bytes, in any order.
     fn list(&self, dir: &Path) -> io::Result<Vec<(String, u64)>>;
 
+    /// At most `limit` bytes of a file from byte `at` on; none behind its end.
+    fn read_at(&self, path: &Path, at: u64, limit: u64) -> io::Result<Vec<u8>>;
+
     /// At most `limit` bytes from the file's beginning.
-    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        self.read_at(path, 0, limit)
+    }
 
     /// A new, empty file; `AlreadyExists` if the name is taken.
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>>;
@@ -87,9 +92,10 @@ impl Fs for Disk {
         Ok(files)
     }
 
-    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let file = fs::File::open(path)?;
-        let size = file.metadata()?.len().min(limit);
+    fn read_at(&self, path: &Path, at: u64, limit: u64) -> io::Result<Vec<u8>> {
+        let mut file = fs::File::open(path)?;
+        let size = file.metadata()?.len().saturating_sub(at).min(limit);
+        file.seek(io::SeekFrom::Start(at))?;
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
         file.take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)

@@ -102,7 +102,7 @@ fn is_mark(frame: &Found) -> bool {
 }
 
 /// The record's number, or for a seal that of the next record.
-fn number(header: &FrameHeader) -> u64 {
+pub(crate) fn number(header: &FrameHeader) -> u64 {
     if header.is_seal() { header.seq + 1 } else { header.seq }
 }
 

@@ -94,6 +94,8 @@ struct State {
     cuts: u64,
     /// Operations so far.
     operations: u64,
+    /// Most bytes of one read so far.
+    largest_read: usize,
 }
 
 /// The next-but-`skip` operation of a kind fails.
@@ -143,6 +145,11 @@ impl SimFs {
     /// Operations so far, those that changed something or made it durable.
     pub fn operations(&self) -> u64 {
         self.lock().operations
+    }
+
+    /// Most bytes of one read since this was last asked.
+    pub fn largest_read(&self) -> usize {
+        std::mem::take(&mut self.lock().largest_read)
     }
 
     /// Loses what was not synced, or some of it, and starts again. Files that were open are dead. Faults, lies and
@@ -268,14 +275,16 @@ impl Fs for SimFs {
         Ok(named.collect())
     }
 
-    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let state = self.lock();
+    fn read_at(&self, path: &Path, at: u64, limit: u64) -> io::Result<Vec<u8>> {
+        let mut state = self.lock();
         if state.power_left == Some(0) {
             return Err(power_is_off());
         }
-        let bytes = &state.files[state.file(path)?].live;
-        let len = usize::try_from(limit).unwrap_or(usize::MAX).min(bytes.len());
-        Ok(bytes[..len].to_vec())
+        let (at, limit) = (usize::try_from(at).unwrap_or(usize::MAX), usize::try_from(limit).unwrap_or(usize::MAX));
+        let bytes = state.files[state.file(path)?].live.get(at..).unwrap_or_default();
+        let read = bytes[..limit.min(bytes.len())].to_vec();
+        state.largest_read = state.largest_read.max(read.len());
+        Ok(read)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {

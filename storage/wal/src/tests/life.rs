@@ -240,15 +240,7 @@ fn a_stretch_is_read_again_beside_the_writer() {
     for number in 1..=20_u8 {
         assert_eq!(wal.append_wait(Record::from(vec![number; 300])).unwrap(), u64::from(number));
     }
-    let stretch = |range| {
-        let mut found = Found::new();
-        let mut keep = |seq, bytes: &[u8]| {
-            found.push((seq, bytes.to_vec()));
-            Ok::<(), Infallible>(())
-        };
-        unwrap(wal.read(range, &mut keep).map(drop)).unwrap();
-        found
-    };
+    let stretch = |range| read_again(&wal, range);
     let sent = |numbers: std::ops::RangeInclusive<u8>| -> Found {
         numbers.map(|number| (u64::from(number), vec![number; 300])).collect()
     };
@@ -258,4 +250,59 @@ fn a_stretch_is_read_again_beside_the_writer() {
     let left = stretch(6..=14);
     assert_eq!(left, sent(left.first().map_or(0, |(seq, _)| *seq as u8)..=14), "what was trimmed is not handed over");
     assert!(left.iter().any(|(seq, _)| *seq == 10), "what was not trimmed is");
+}
+
+#[test]
+fn a_stretch_of_a_large_segment_needs_little_memory() {
+    let fs = SimFs::new();
+    let (wal, ..) = open_sim(&fs, settings());
+    let sent: Found = (1..=3_000_u64).map(|number| (number, number.to_le_bytes().repeat(1_000))).collect();
+    for (number, bytes) in &sent {
+        assert_eq!(wal.append_wait(Record::from(bytes.clone())).unwrap(), *number);
+    }
+    assert_eq!((wal.stats().segments, wal.stats().bytes > 24_000_000), (1, true));
+    for range in [1..=3_000, 1..=1, 1_400..=1_600, 3_000..=3_000] {
+        fs.largest_read();
+        let wanted: Found = sent[range.start() - 1..*range.end()].to_vec();
+        assert!(read_again(&wal, *range.start() as u64..=*range.end() as u64) == wanted, "{range:?}");
+        assert!(fs.largest_read() <= 1 << 20, "{range:?}");
+    }
+    // One record is larger.
+    assert_eq!(wal.append_wait(Record::from(vec![7; 3 << 20])).unwrap(), 3_001);
+    assert!(read_again(&wal, 2_999..=3_001) == [&sent[2_998..], &[(3_001, vec![7; 3 << 20])]].concat());
+}
+
+#[test]
+fn a_stretch_is_read_around_damage_wherever_that_is() {
+    let records = || (1..=20_u8).map(|number| (u64::from(number), vec![number; 300])).collect::<Found>();
+    let frame = 28 + 300;
+    // The header of a frame before the stretch, a payload before it, a header and a payload within it, and behind it.
+    for (at, lost) in [
+        (40 + 2 * frame, 0),
+        (40 + 3 * frame + 100, 0),
+        (40 + 9 * frame, 10),
+        (40 + 9 * frame + 28, 10),
+        (40 + 16 * frame, 0),
+    ] {
+        let fs = SimFs::new();
+        let (wal, ..) = open_sim(&fs, settings());
+        for (_, bytes) in records() {
+            wal.append_wait(Record::from(bytes)).unwrap();
+        }
+        fs.edit(&segment(1), |bytes| bytes[at] ^= 0x40).unwrap();
+        let wanted: Vec<u64> = (6..=14).filter(|number| *number != lost).collect();
+        let found = read_again(&wal, 6..=14);
+        assert_eq!(numbers(&found), wanted, "damage at {at}");
+        assert!(found.iter().all(|(seq, bytes)| *bytes == vec![*seq as u8; 300]));
+    }
+}
+
+fn read_again(wal: &Wal, range: std::ops::RangeInclusive<u64>) -> Found {
+    let mut found = Found::new();
+    let mut keep = |seq, bytes: &[u8]| {
+        found.push((seq, bytes.to_vec()));
+        Ok::<(), Infallible>(())
+    };
+    unwrap(wal.read(range, &mut keep).map(drop)).unwrap();
+    found
 }

@@ -28,6 +28,19 @@ export const SERVER_ZH: readonly Saying[] = [
     "the query needs more room on disk than it may have (query.spill_bytes)",
     "查询所需的临时磁盘空间超过上限（query.spill_bytes）",
   ],
+  [
+    "the query was ended because it still had rows that have left memory since it began, and the process came near its memory limit (query.process_bytes)",
+    "查询仍持有已移出内存的旧数据，且进程内存接近上限（query.process_bytes），因此被终止",
+  ],
+  [
+    "leave out the newest seconds, narrow the time range, or ask again when less is coming in",
+    "请避开最近几秒、缩小时间范围，或在写入量下降后再查",
+  ],
+  [
+    "the query could not begin within {limit} s, since others had all places or cores",
+    "查询在 {limit} 秒内未能开始：名额或处理器核都被占用",
+  ],
+  ["ask again when less is coming in or fewer people ask", "请在写入量或查询人数下降后再查"],
   ["narrow the time range, group by fewer values, or add a LIMIT", "请缩小时间范围、减少分组的取值，或加上 LIMIT"],
   ["the metric has more than {n} points in this window", "该指标在此窗口内超过 {n} 个数据点"],
   ["narrow the window or give a service", "请缩小窗口或指定应用"],
