@@ -7,8 +7,9 @@
 Sends shop traffic to a server, waits until it is in files and merged, and reads those Parquet files into the others:
 as they are, and copied into each one's own table. ClickHouse's is sorted by service, operation and time, with bloom
 filters on trace and user, as its OpenTelemetry exporter makes it, but with hotspan's columns. Each question goes to
-all of them in turn, round by round; medians. hotspan is asked over HTTP and answers JSON; the others run in this
-process. Needs the PyPI packages duckdb, chdb, deltalake and pyarrow and installs them; one that cannot be installed is
+all of them in turn, round by round; medians. Before a cold round hotspan is opened anew, DuckDB too, ClickHouse drops
+what it caches, and the system what it keeps of files. The others may take 8 GiB of memory each. hotspan is asked over HTTP and answers JSON; the others run in
+this process. Needs the PyPI packages duckdb, chdb, deltalake and pyarrow and installs them; one that cannot be installed is
 left out. Prints Markdown.
 """
 
@@ -23,6 +24,8 @@ from bench import settle
 from measured import Server, arguments, folder, packages, result
 
 START, WIDTH = "start_time_unix_nano", 1_000_000_000
+# Of memory, for each of the others. hotspan has what `--memory` says, 1 GiB.
+PEERS_BYTES = 8 << 30
 
 
 def parse():
@@ -30,6 +33,7 @@ def parse():
     parser.add_argument("--spans", type=int, default=2_000_000, help="spans to send [default: %(default)s]")
     parser.add_argument("--rate", type=float, default=10_000, help="traces per second [default: %(default)s]")
     parser.add_argument("--rounds", type=int, default=7, help="times each question is asked [default: %(default)s]")
+    parser.add_argument("--cold", type=int, default=1, help="cold rounds before them [default: %(default)s]")
     parser.add_argument("--data", help="the data folder of a stopped server, instead of sending")
     return arguments(parser)
 
@@ -46,18 +50,34 @@ class Hotspan:
     def ask(self, question):
         return self.server.sql(question["hotspan"])
 
+    def cool(self):
+        self.server.restart()
+
 
 class DuckDB:
     def __init__(self, files, path, own):
         import duckdb
         self.name = f"DuckDB {duckdb.__version__}, {'own table' if own else 'the files'}"
-        self.path = path / "duck.db" if own else None
-        self.connection = duckdb.connect(str(self.path or ":memory:"))
-        source = f"read_parquet({[str(file) for file in files]})"
-        kind = "TABLE" if own else "VIEW"
-        self.connection.execute(f"CREATE {kind} spans AS SELECT * FROM {source}")
+        self.files, self.path = files, path / "duck.db" if own else None
+        self.open()
         if own:
+            self.connection.execute(f"CREATE TABLE spans AS SELECT * FROM {self.source()}")
             self.connection.execute("CHECKPOINT")
+
+    def open(self):
+        import duckdb
+        self.connection = duckdb.connect(str(self.path or ":memory:"))
+        self.connection.execute(f"SET memory_limit = '{PEERS_BYTES >> 20}MiB'")
+        if not self.path:
+            self.connection.execute(f"CREATE VIEW spans AS SELECT * FROM {self.source()}")
+
+    def source(self):
+        return f"read_parquet({[str(file) for file in self.files]})"
+
+    def cool(self):
+        self.connection.close()
+        forget([self.path] if self.path else self.files)
+        self.open()
 
     def size(self):
         return os.path.getsize(self.path) if self.path else None
@@ -72,8 +92,9 @@ class ClickHouse:
         if not hasattr(ClickHouse, "session"):
             # chdb allows one at a time.
             ClickHouse.session = session.Session(str(path / "clickhouse"))
+            ClickHouse.session.query(f"SET max_memory_usage = {PEERS_BYTES}")
             ClickHouse.session.query("CREATE DATABASE IF NOT EXISTS peers")
-        self.own, self.table = own, "peers.own" if own else "peers.files"
+        self.own, self.table, self.path, self.files = own, "peers.own" if own else "peers.files", path, files
         version = str(ClickHouse.session.query("SELECT version()")).strip().strip('"')
         self.name = f"ClickHouse {version}, {'own table' if own else 'the files'}"
         # It wants one pattern: links to the files in a folder of their own.
@@ -103,6 +124,22 @@ class ClickHouse:
     def ask(self, question):
         answer = ClickHouse.session.query(question["clickhouse"].replace("FROM spans", f"FROM {self.table}"), "CSV")
         return str(answer).splitlines()
+
+    def cool(self):
+        for cache in ("MARK", "UNCOMPRESSED", "MMAP", "PRIMARY INDEX", "INDEX MARK", "INDEX UNCOMPRESSED", "PAGE"):
+            try:
+                ClickHouse.session.query(f"SYSTEM DROP {cache} CACHE")
+            except Exception as error:  # noqa: BLE001  a version that has no such cache
+                print(f"ClickHouse keeps its {cache} cache: {str(error)[:100]}", file=sys.stderr)
+        forget([file for file in (self.path / "clickhouse").rglob("*") if file.is_file()] if self.own else self.files)
+
+
+def forget(files):
+    """Has the system drop what it keeps of files in memory."""
+    for path in files:
+        file = os.open(path, os.O_RDONLY)
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(file)
 
 
 def questions(server):
@@ -160,25 +197,35 @@ def compare(given, server, path):
             except Exception as error:  # noqa: BLE001  whatever keeps one out, the others go on
                 print(f"{peer.__name__} is left out: {type(error).__name__}: {str(error)[:300]}", file=sys.stderr)
     rows = server.sql("select count(*) from spans")[0][0]
-    print(f"{rows:,} spans in {len(files)} files; {os.cpu_count()} cores; medians of {given.rounds} rounds, ms; "
-          "in brackets the peer's time over hotspan's\n")
+    print(f"{rows:,} spans in {len(files)} files; {os.cpu_count()} cores; medians of {given.cold} cold and {given.rounds} "
+          "warm rounds, ms; in brackets the peer's time over hotspan's\n")
     print(f"| | {' | '.join(peer.name for peer in contestants)} |\n|---|{'---|' * len(contestants)}")
     sizes = [peer.size() for peer in contestants]
     print(f"| bytes a span | {' | '.join(f'{size / rows:.1f}' if size else '-' for size in sizes)} |")
     for what, question in questions(server).items():
-        times, lengths = {peer.name: [] for peer in contestants}, {}
-        for _ in range(given.rounds + 1):
-            for peer in contestants:
-                began = time.perf_counter()
-                answer = peer.ask(question)
-                times[peer.name].append((time.perf_counter() - began) * 1e3)
-                lengths[peer.name] = len(answer)
-        # The first round warms up.
-        medians = [statistics.median(times[peer.name][1:]) for peer in contestants]
-        cells = [f"{medians[0]:.1f}"] + [f"{median:.1f} ({median / medians[0]:.1f})" for median in medians[1:]]
-        print(f"| {what} | {' | '.join(cells)} |", flush=True)
-        if len(set(lengths.values())) > 1:
-            print(f"rows differ for {what!r}: {lengths}", file=sys.stderr)
+        if given.cold:
+            cold = [timed(peer, question, peer.cool) for _ in range(given.cold) for peer in contestants]
+            print_times(f"{what}, cold", contestants, cold)
+        # The first of the others warms up.
+        warm = [timed(peer, question) for _ in range(given.rounds + 1) for peer in contestants]
+        print_times(what, contestants, warm[len(contestants):])
+        if len({length for _, length in warm}) > 1:
+            print(f"rows differ for {what!r}: {[length for _, length in warm[:len(contestants)]]}", file=sys.stderr)
+
+
+def timed(peer, question, before=lambda: None):
+    """Milliseconds until the answer is here, and its rows."""
+    before()
+    began = time.perf_counter()
+    answer = peer.ask(question)
+    return (time.perf_counter() - began) * 1e3, len(answer)
+
+
+def print_times(what, contestants, asked):
+    """Medians of what was asked of all in turn."""
+    medians = [statistics.median(time for time, _ in asked[at::len(contestants)]) for at in range(len(contestants))]
+    cells = [f"{medians[0]:.1f}"] + [f"{median:.1f} ({median / medians[0]:.1f})" for median in medians[1:]]
+    print(f"| {what} | {' | '.join(cells)} |", flush=True)
 
 
 def main():
