@@ -125,7 +125,7 @@ impl Wal {
 
     /// Hands the records with a number in `range` to `each` in order, read from disk while the log goes on. The
     /// caller asks only for numbers that were acknowledged and not trimmed; one that is not handed over could not be
-    /// read. Holds one segment in memory.
+    /// read. Holds a megabyte of a segment in memory, or a record that is larger; all of one that is damaged.
     pub fn read<E>(&self, range: RangeInclusive<u64>, each: &mut Replay<'_, E>) -> Result<(), OpenError<E>> {
         range::read_range(&*self.fs, &self.dir, range, each)
     }
