@@ -144,11 +144,14 @@ mod tests {
 
     #[test]
     fn only_segments_that_can_hold_the_stretch_are_opened() {
+        let opened = |firsts: &[u64], range| -> Vec<(u64, u64)> {
+            overlapping(firsts, &range).iter().map(|segment| (segment.start, segment.end)).collect()
+        };
         let firsts = [1, 10, 20, 30];
-        assert_eq!(overlapping(&firsts, &(1..=9)), [1..10]);
-        assert_eq!(overlapping(&firsts, &(9..=10)), [1..10, 10..20]);
-        assert_eq!(overlapping(&firsts, &(15..=25)), [10..20, 20..30]);
-        assert_eq!(overlapping(&firsts, &(40..=50)), [30..u64::MAX]);
-        assert_eq!(overlapping(&[], &(1..=2)), []);
+        assert_eq!(opened(&firsts, 1..=9), [(1, 10)]);
+        assert_eq!(opened(&firsts, 9..=10), [(1, 10), (10, 20)]);
+        assert_eq!(opened(&firsts, 15..=25), [(10, 20), (20, 30)]);
+        assert_eq!(opened(&firsts, 40..=50), [(30, u64::MAX)]);
+        assert_eq!(opened(&[], 1..=2), []);
     }
 }
