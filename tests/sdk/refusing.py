@@ -4,18 +4,13 @@ Each is started with `settings`, and refuses from `begin` to `end`:
 
     FullBudget    one large export holds all the memory that exports may take, its last bytes do not come
     LowDisk       less is free on the data disk than has to be
-    FullLog       the write-ahead log is as large as it may be, and cannot be trimmed
 """
 
-import datetime
-import json
 import os
 import shutil
 import socket
 import tempfile
 import threading
-import urllib.error
-import urllib.request
 
 from languages import Skip
 from waiting import Wrong, until
@@ -92,49 +87,3 @@ class LowDisk:
     def close(self):
         shutil.rmtree(self.folder, ignore_errors=True)
         self.ONE.release()
-
-
-class FullLog:
-    """Log records fill it: their table cannot be written, since a file stands where a folder has to be."""
-
-    reason = "unavailable"
-    data = None
-    LEAST = 64 << 20
-
-    def __init__(self):
-        self.settings = f"[storage]\nwal_bytes = {self.LEAST}\nhold_seconds = 0.0\nflush_seconds = 0.1\n"
-        self.obstacles = []
-
-    def begin(self, server):
-        today = datetime.datetime.now(datetime.timezone.utc).date()
-        table = os.path.join(server.data, "tables", "logs")
-        os.makedirs(table, exist_ok=True)
-        for day in (today, today + datetime.timedelta(days=1)):
-            self.obstacles.append(os.path.join(table, f"received_date={day}"))
-            with open(self.obstacles[-1], "x", encoding="ascii"):
-                pass
-        # Ever smaller ones, until nothing fits.
-        for length in (1 << 20, 32 << 10, 1):
-            while self.takes(server, length):
-                pass
-
-    @staticmethod
-    def takes(server, length):
-        record = {"timeUnixNano": "1790000000000000000", "body": {"stringValue": "x" * length}}
-        body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).encode()
-        headers = {"content-type": "application/json"}
-        request = urllib.request.Request(f"http://{server.otlp_http}/v1/logs", body, headers)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as response:
-                return response.status == 200
-        except urllib.error.HTTPError as error:
-            if error.code != 503:
-                raise Wrong([f"a log record got {error.code}: {error.read().decode(errors='replace')}"]) from error
-            return False
-
-    def end(self):
-        while self.obstacles:
-            os.remove(self.obstacles.pop())
-
-    def close(self):
-        """What is left goes with the data."""
