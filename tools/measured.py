@@ -80,6 +80,15 @@ def measure(given, run):
         sys.exit(0 if run(given, path) else 1)
 
 
+def forget(paths):
+    """Has the system drop what it keeps in memory of those that are files."""
+    for path in paths:
+        if path.is_file():
+            file = os.open(path, os.O_RDONLY)
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(file)
+
+
 class Server:
     """A running `hotspan serve` on free ports."""
 
@@ -109,11 +118,7 @@ class Server:
     def restart(self):
         """Stops and starts again without what the system keeps of the files."""
         self.stop()
-        for path in self.data.rglob("*"):
-            if path.is_file():
-                file = os.open(path, os.O_RDONLY)
-                os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-                os.close(file)
+        forget(self.data.rglob("*"))
         self.start()
 
     def get(self, path, timeout=300, **parameters):

@@ -8,9 +8,9 @@ Sends shop traffic to a server, waits until it is in files and merged, and reads
 as they are, and copied into each one's own table. ClickHouse's is sorted by service, operation and time, with bloom
 filters on trace and user, as its OpenTelemetry exporter makes it, but with hotspan's columns. Each question goes to
 all of them in turn, round by round; medians. Before a cold round hotspan is opened anew, DuckDB too, ClickHouse drops
-what it caches, and the system what it keeps of files. The others may take 8 GiB of memory each. hotspan is asked over HTTP and answers JSON; the others run in
-this process. Needs the PyPI packages duckdb, chdb, deltalake and pyarrow and installs them; one that cannot be installed is
-left out. Prints Markdown.
+what it caches, and the system what it keeps of files. The others may take 8 GiB of memory each. hotspan is asked over
+HTTP and answers JSON; the others run in this process. Needs the PyPI packages duckdb, chdb, deltalake and pyarrow and
+installs them; one that cannot be installed is left out. Prints Markdown.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import sys
 import time
 
 from bench import settle
-from measured import Server, arguments, folder, packages, result
+from measured import Server, arguments, folder, forget, packages, result
 
 START, WIDTH = "start_time_unix_nano", 1_000_000_000
 # Of memory, for each of the others. hotspan has what `--memory` says, 1 GiB.
@@ -131,15 +131,7 @@ class ClickHouse:
                 ClickHouse.session.query(f"SYSTEM DROP {cache} CACHE")
             except Exception as error:  # noqa: BLE001  a version that has no such cache
                 print(f"ClickHouse keeps its {cache} cache: {str(error)[:100]}", file=sys.stderr)
-        forget([file for file in (self.path / "clickhouse").rglob("*") if file.is_file()] if self.own else self.files)
-
-
-def forget(files):
-    """Has the system drop what it keeps of files in memory."""
-    for path in files:
-        file = os.open(path, os.O_RDONLY)
-        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(file)
+        forget((self.path / "clickhouse").rglob("*") if self.own else self.files)
 
 
 def questions(server):
