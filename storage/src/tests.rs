@@ -192,15 +192,20 @@ pub(crate) async fn send(store: &Store, lines: &str, received: Nanos) -> Result<
     Ok(store.append(Batch { payload, rows, hash }).await?.duplicate)
 }
 
+/// What a kill would leave of a folder in use, whose threads go on meanwhile. What names something is copied before
+/// what it names: the log before the tables that its trims wait for, a table's commits before the files in them. A file
+/// that goes before its turn is one that a kill a moment later would not have left.
 fn copy_all(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).expect("readable") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
+    let named = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("an entry").file_name();
+    let mut names: Vec<_> = std::fs::read_dir(from).expect("readable").map(named).collect();
+    names.sort_by_key(|name| (name != "wal", name != "_delta_log", name.clone()));
+    for name in names {
+        let (source, target) = (from.join(&name), to.join(&name));
+        if source.is_dir() {
             std::fs::create_dir_all(&target).expect("made");
-            copy_all(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("copied");
+            copy_all(&source, &target);
+        } else if let Err(error) = std::fs::copy(source, target) {
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
         }
     }
 }
