@@ -23,7 +23,7 @@ import time
 import compare
 from languages import COLLECTOR, LANGUAGES, Skip
 from otelcol import ASKED_TO_WAIT, DROPPED, RETRIED, Collector
-from refusing import FullBudget, LowDisk
+from refusing import FullBudget, FullLog, LowDisk
 from run import Tally
 from sending import Sender
 from server import SqlError, Started, StartError
@@ -87,11 +87,13 @@ def cases(long):
         yield f"collector {protocol}, refused for want of memory", collector_and_refusal, protocol, FullBudget
     yield "collector grpc, killed at any time", collector_and_crash, "grpc", None
     yield "collector grpc, refused for want of disk", collector_and_refusal, "grpc", LowDisk
+    yield "collector grpc, refused for want of room in the log", collector_and_refusal, "grpc", FullLog
     for language, protocol in RESENDS:
         yield f"{language} {protocol}, refused for want of memory", sdk_and_refusal, language, protocol, FullBudget
     if long:
         for language, protocol in RESENDS:
             yield f"{language} {protocol}, refused for want of disk", sdk_and_refusal, language, protocol, LowDisk
+            yield f"{language} {protocol}, refused for want of room in the log", sdk_and_refusal, language, protocol, FullLog
             yield f"{language} {protocol}, refused for good", sdk_and_refusal_for_good, language, protocol
             yield f"{language} {protocol}, killed before it answers", sdk_and_crash, language, protocol
 

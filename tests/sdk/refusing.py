@@ -4,13 +4,18 @@ Each is started with `settings`, and refuses from `begin` to `end`:
 
     FullBudget    one large export holds all the memory that exports may take, its last bytes do not come
     LowDisk       less is free on the data disk than has to be
+    FullLog       the write-ahead log is as large as it may be, and cannot be trimmed
 """
 
+import datetime
+import json
 import os
 import shutil
 import socket
 import tempfile
 import threading
+import urllib.error
+import urllib.request
 
 from languages import Skip
 from waiting import Wrong, until
@@ -87,3 +92,54 @@ class LowDisk:
     def close(self):
         shutil.rmtree(self.folder, ignore_errors=True)
         self.ONE.release()
+
+
+# What a log may take to be full of log records.
+FILLED_S = 60
+
+
+class FullLog:
+    """Log records fill it: their table cannot be written, since a file stands where a folder has to be."""
+
+    reason = "overloaded"
+    data = None
+    LEAST = 64 << 20
+
+    def __init__(self):
+        self.settings = f"[storage]\nwal_bytes = {self.LEAST}\nhold_seconds = 0.0\nflush_seconds = 0.1\n"
+        self.obstacles = []
+        self.sent = 0
+
+    def begin(self, server):
+        today = datetime.datetime.now(datetime.timezone.utc).date()
+        table = os.path.join(server.data, "tables", "logs")
+        os.makedirs(table, exist_ok=True)
+        for day in (today, today + datetime.timedelta(days=1)):
+            self.obstacles.append(os.path.join(table, f"received_date={day}"))
+            with open(self.obstacles[-1], "x", encoding="ascii"):
+                pass
+        # Ever smaller ones, until nothing fits.
+        for length in (1 << 20, 32 << 10, 1 << 10, 1):
+            until(f"no room for {length} bytes", FILLED_S, lambda length=length: not self.takes(server, length))
+
+    def takes(self, server, length):
+        # Each is another one: the same one again would be taken for a re-send, and not be written.
+        self.sent += 1
+        record = {"timeUnixNano": str(1_790_000_000_000_000_000 + self.sent), "body": {"stringValue": "x" * length}}
+        body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).encode()
+        headers = {"content-type": "application/json"}
+        request = urllib.request.Request(f"http://{server.otlp_http}/v1/logs", body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status == 200
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise Wrong([f"a log record got {error.code}: {error.read().decode(errors='replace')}"]) from error
+            return False
+
+    def end(self):
+        while self.obstacles:
+            os.remove(self.obstacles.pop())
+
+    def close(self):
+        """What is left goes with the data."""

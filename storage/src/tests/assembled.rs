@@ -101,9 +101,7 @@ async fn rows_that_were_joined_meanwhile_are_assembled_again_at_once() {
     // One that stands alone ends the run of small ones.
     let large: Vec<String> = (1_001..=1_300).map(|trace| format!("{trace} {trace} 0 shop buy 100 400")).collect();
     bench.send(&large.join("\n")).await.expect("stored");
-    for (_, table) in bench.store.shared.all_tables() {
-        table.join_small().expect("joins");
-    }
+    join_small(&bench.store);
     let after = asked(&bench);
     assert_eq!(after.rows.len(), 2);
     assert_eq!(self_times(&before), vec![Some(300); 200]);

@@ -250,9 +250,7 @@ async fn small_exports_from_both_sides_of_midnight_are_written_to_the_file_of_th
         bench.send(&format!("{id} {id} 0 a b 0 7")).await.expect("stored");
         bench.clock.advance(SECOND);
     }
-    for (_, table) in bench.store.shared.all_tables() {
-        table.join_small().expect("joined");
-    }
+    join_small(&bench.store);
     let snapshot = bench.store.snapshot(&Tenant::default()).expect("a snapshot");
     assert!(snapshot.table(Signal::Traces).batches() < 10, "they are joined within a day");
     bench.store.flush().await.expect("flushed");
