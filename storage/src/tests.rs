@@ -196,9 +196,7 @@ pub(crate) async fn send(store: &Store, lines: &str, received: Nanos) -> Result<
 /// time finds what it has left.
 pub(crate) fn join_small(store: &Store) {
     for _ in 0..3 {
-        for (_, table) in store.shared.all_tables() {
-            table.join_small().expect("joined");
-        }
+        crate::simulation::world::join_small(store);
     }
 }
 

@@ -5,7 +5,7 @@ use model::{Clock, Signal, Tenant};
 
 use super::bug::Bug;
 use super::faulty::{Fault, Op};
-use super::world::World;
+use super::world::{World, join_small};
 use crate::tests::{ids, send};
 use crate::{Source, Store};
 
@@ -31,9 +31,7 @@ async fn a_commit_in_doubt_is_looked_for_before_its_rows_are_written_again() {
     store.flush().await.expect_err("nobody knows what became of it");
     assert_eq!(ids(&store), [11]);
     send(&store, "2 21 0 a b 0 1", world.clock.now()).await.expect("stored");
-    for (_, table) in store.shared.all_tables() {
-        table.join_small().expect("joined");
-    }
+    join_small(&store);
     world.objects.script(&[(Op::List, Fault::Error)]);
     store.flush().await.expect_err("the log cannot be read yet");
     assert_eq!(ids(&store), [11, 21]);

@@ -334,7 +334,8 @@ impl World {
     }
 }
 
-fn join_small(store: &Store) {
+/// As the store's own task does from time to time.
+pub(crate) fn join_small(store: &Store) {
     for (_, table) in store.shared.all_tables() {
         table.join_small().expect("batches of one schema");
     }
